@@ -1,0 +1,1 @@
+"""Who runs the tasks of a build: processes on this machine, or (later) many machines."""

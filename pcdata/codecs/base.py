@@ -1,0 +1,222 @@
+"""What a codec is, and how one is found by name.
+
+A codec turns raw bytes into symbols cut into units, and back. It is a class registered under the entry-point group
+``pcdata.codecs``; the built-in ones use the same door as anybody else's. Its options are the fields of a frozen
+dataclass; what it is fitted to (a dictionary, a vocabulary) is an *artifact*: a few named files, kept as bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from pcdata.dataset.manifest import View
+from pcdata.dataset.schema import ViewTypes
+from pcdata.dataset.views import Unsigned, ViewColumns
+from pcdata.errors import CodecError, DatasetError, OptionError
+
+ENTRY_POINTS = "pcdata.codecs"
+
+Artifact: TypeAlias = Mapping[str, bytes]
+"""File name → content. Empty for a codec that is not fitted."""
+
+
+class Codec(ABC):
+    """Raw bytes ↔ symbols and units.
+
+    The laws, for every byte string, ``b""`` included (it has no symbols and no units):
+
+    * lossless: ``decode(encode(raw)) == raw``;
+    * aligned: the first k units alone decode to exactly the raw bytes that they stand for;
+    * reproducible: the symbols are a function of the raw bytes, parameters, artifact, backends and library versions.
+    """
+
+    Parameters: ClassVar[type[Any]]
+    """A frozen dataclass of int, str and bool fields with defaults; its ``__post_init__`` refuses bad values with
+    ``OptionError``."""
+
+    types: ViewTypes
+    """Maxima of symbols and units. An instance must never exceed them, for any input."""
+    units_independent: bool
+    """Whether every unit decodes without those before it."""
+
+    @abstractmethod
+    def __init__(self, parameters: Any, artifact: Artifact, backends: Mapping[str, str]) -> None:
+        """Raises ``CodecError`` naming the fault if the artifact cannot be used."""
+
+    @abstractmethod
+    def encode(self, documents: Sequence[bytes]) -> ViewColumns:
+        """Encode a batch. The result's symbols and units belong to the caller."""
+
+    @abstractmethod
+    def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
+        """The raw bytes of one document, or of its first units if given only those.
+
+        Raises ``CodecError`` if the symbols are none that ``encode`` could have made.
+        """
+
+    @classmethod
+    def is_fitted(cls, parameters: Any) -> bool:
+        """Whether ``fit`` must be called (or an artifact handed in) before an instance can be made."""
+        return False
+
+    @classmethod
+    def fit(cls, parameters: Any, sample: Sequence[bytes]) -> Artifact:
+        """Make the artifact from a sample of the corpus. The same sample gives the same bytes."""
+        return {}
+
+    @classmethod
+    def read_artifact(cls, path: Path) -> Artifact:
+        """Read an artifact that a person handed in. The default takes a file, or the files of a folder."""
+        try:
+            files = sorted(path.iterdir()) if path.is_dir() else [path]
+            return {file.name: file.read_bytes() for file in files}
+        except OSError as error:
+            raise OptionError(f"artifact {path} cannot be read: {error.strerror}") from error
+
+    @classmethod
+    def choose_backends(cls, parameters: Any, artifact: Artifact, sample: Sequence[bytes]) -> dict[str, str]:
+        """Decide what depends on the machine, once per artifact; recorded in the manifest and kept."""
+        return {}
+
+    @classmethod
+    def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
+        """Versions of the libraries that the symbols depend on. A resume under others is refused."""
+        return {}
+
+
+@dataclass(frozen=True)
+class ViewRequest:
+    """One ``--compressor``, understood."""
+
+    name: str
+    """Of the view; its folder's name."""
+    codec: str
+    parameters: Any
+    """An instance of the codec's ``Parameters``."""
+    ids: str
+    """``own`` or ``raw``."""
+    artifact: Path | None
+    """Handed in instead of fitting."""
+
+    @property
+    def parameter_values(self) -> dict[str, Any]:
+        return dataclasses.asdict(self.parameters)
+
+
+def codec_class(name: str) -> type[Codec]:
+    """The class registered under ``name``. Raises ``OptionError`` with the list of known names."""
+    points = {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
+    if name not in points:
+        raise OptionError(f"unknown compressor {name!r}; known: {', '.join(sorted(points)) or 'none (is pcdata installed?)'}")
+    found: type[Codec] = points[name].load()
+    return found
+
+
+def parse_request(text: str) -> ViewRequest:
+    """Understand ``codec:option=value,…``. Every codec also takes ``name``, ``ids`` and ``artifact``.
+
+    Raises ``OptionError`` for an unknown codec, option or value, with what is allowed.
+    """
+    codec, _, rest = text.partition(":")
+    cls = codec_class(codec)
+    given: dict[str, str] = {}
+    for part in rest.split(",") if rest else []:
+        key, equals, value = part.partition("=")
+        if not equals or key in given:
+            raise OptionError(f"--compressor {text}: {part!r} is not a single option=value")
+        given[key] = value
+    name = given.pop("name", codec)
+    ids = given.pop("ids", "own")
+    artifact = given.pop("artifact", None)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", name) or name == "raw":
+        raise OptionError(f"--compressor {text}: {name!r} cannot name a view; use a-z, 0-9, '_', '-', '.', and not 'raw'")
+    if ids not in ("own", "raw"):
+        raise OptionError(f"--compressor {text}: ids must be own or raw, got {ids!r}")
+    parameters = parse_parameters(cls, given, f"--compressor {text}")
+    return ViewRequest(name, codec, parameters, ids, None if artifact is None else Path(artifact))
+
+
+def parse_requests(texts: Sequence[str]) -> list[ViewRequest]:
+    """Understand all ``--compressor`` options of a command; two views of one name are refused."""
+    requests = [parse_request(text) for text in texts]
+    names = [request.name for request in requests]
+    for name in names:
+        if names.count(name) > 1:
+            raise OptionError(f"two views are named {name!r}; give one another name: --compressor …:name=other")
+    return requests
+
+
+def parse_parameters(cls: type[Codec], given: Mapping[str, str], where: str) -> Any:
+    """Make the codec's ``Parameters`` from option texts."""
+    hints = typing.get_type_hints(cls.Parameters)
+    values: dict[str, Any] = {}
+    for key, text in given.items():
+        if key not in hints:
+            known = ", ".join([*hints, "name", "ids", "artifact"])
+            raise OptionError(f"{where}: unknown option {key!r}; known: {known}")
+        values[key] = _parse_value(hints[key], text, f"{where}: {key}")
+    return cls.Parameters(**values)
+
+
+def _parse_value(kind: type, text: str, where: str) -> Any:
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise OptionError(f"{where} must be true or false, got {text!r}")
+        return text == "true"
+    if kind is int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise OptionError(f"{where} must be a whole number, got {text!r}")
+        return int(text)
+    return text
+
+
+def require_range(name: str, value: int, low: int, high: int) -> None:
+    """For ``__post_init__`` of parameters: raise ``OptionError`` unless low ≤ value ≤ high."""
+    if not low <= value <= high:
+        raise OptionError(f"{name} must be {low} … {high}, got {value}")
+
+
+def require_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """For ``__post_init__`` of parameters: raise ``OptionError`` unless ``value`` is one of ``allowed``."""
+    if value not in allowed:
+        raise OptionError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def offsets_of(lengths: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Running sums with a leading 0: lengths of lists → offsets, as ``ViewColumns`` wants them."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def open_codec(view: View, folder: Path) -> Codec:
+    """The codec of a view as it was when the view was written: parameters, artifact and backends from the manifest.
+
+    Raises ``DatasetError`` if an artifact file is not the one the manifest lists.
+    """
+    artifact = {}
+    for entry in view.artifact:
+        try:
+            data = (folder / entry.path).read_bytes()
+        except OSError as error:
+            raise DatasetError(f"{folder / entry.path} cannot be read: {error.strerror}; restore it or rebuild") from error
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise DatasetError(f"{folder / entry.path} is damaged: its hash is not the manifest's; restore it or rebuild")
+        artifact[Path(entry.path).name] = data
+    cls = codec_class(view.codec)
+    try:
+        parameters = cls.Parameters(**view.parameters)
+    except TypeError:
+        raise CodecError(f"view {view.name}: this pcdata's codec {view.codec} has other parameters; use the one that built it") from None
+    return cls(parameters, artifact, view.backends)

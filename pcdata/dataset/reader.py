@@ -1,0 +1,229 @@
+"""Opening a dataset and reading it without copying it.
+
+Opening reads the manifest only. A shard is mapped when one of its blocks is first asked for, and a view's file only
+when that view is. Every array handed out is a read-only view of the mapped file. Before a file is parsed its size is
+compared with the manifest, and before a block is handed out its offsets are checked; its *content* is not
+(``pcdata verify`` does that).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pcdata.dataset import schema
+from pcdata.dataset.alignment import Alignment
+from pcdata.dataset.manifest import SPLITS, FileEntry, Manifest, View, load_manifest
+from pcdata.dataset.views import BaseColumns, ViewColumns, base_columns, view_columns
+from pcdata.dataset.vocab import Vocabulary
+from pcdata.errors import DatasetError
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+_BLOCKS_KEPT = 256
+"""How many blocks' arrays a split remembers; they are views, a few kB each."""
+
+
+class Dataset:
+    """A built dataset. Cheap to pickle: it travels as its path and opens again on the other side."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Raises ``DatasetError`` if ``folder`` holds no dataset that this version can read."""
+        self.folder = Path(folder)
+        self.manifest: Manifest = load_manifest(self.folder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Dataset, (self.folder,)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.manifest.vocabulary
+
+    def split(self, name: str) -> Split:
+        """One of ``train`` and ``val``. Raises ``DatasetError`` if the dataset has no such split, or it is empty."""
+        if not self.manifest.base.splits.get(name):
+            raise DatasetError(f"{self.folder} has no {name} split; its splits: {', '.join(self.splits) or 'none'}")
+        return Split(self, name)
+
+    @property
+    def splits(self) -> list[str]:
+        """The names of the splits that hold documents."""
+        return [name for name in SPLITS if self.manifest.base.splits.get(name)]
+
+
+class Split:
+    """The documents of one split, in order. A *block* is a record batch: the unit of sequential reading."""
+
+    def __init__(self, dataset: Dataset, name: str) -> None:
+        self.dataset = dataset
+        self.name = name
+        self._base = dataset.manifest.base.splits[name]
+        self.block_documents: NDArray[np.int64] = np.array(
+            [count for shard in self._base for count in shard.block_documents], np.int64
+        )
+        """Documents per block, over all shards."""
+        self._first_document = np.concatenate([[0], np.cumsum(self.block_documents)])
+        self._first_block = [0, *accumulate(len(shard.block_documents) for shard in self._base)]
+        self._files: dict[tuple[str | None, int], pa.RecordBatchFileReader] = {}
+        self._bases: OrderedDict[int, BaseColumns] = OrderedDict()
+        self._views: OrderedDict[tuple[str, int], ViewColumns] = OrderedDict()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Split, (self.dataset, self.name)
+
+    @property
+    def n_blocks(self) -> int:
+        return len(self.block_documents)
+
+    @property
+    def n_documents(self) -> int:
+        return int(self._first_document[-1])
+
+    @property
+    def raw_bytes(self) -> int:
+        return sum(shard.raw_bytes for shard in self._base)
+
+    def base(self, block: int) -> BaseColumns:
+        """The documents of a block: read-only views of the mapped file."""
+        columns = self._bases.get(block)
+        if columns is None:
+            batch, where = self._batch(block, None)
+            columns = _remember(self._bases, block, base_columns(batch, where))
+        return columns
+
+    def view(self, name: str, block: int) -> ViewColumns:
+        """The symbols and units of a block in one view: read-only views of the mapped file."""
+        columns = self._views.get((name, block))
+        if columns is None:
+            view = self.dataset.manifest.view(name)
+            batch, where = self._batch(block, view)
+            columns = _remember(self._views, (name, block), view_columns(batch, view.types, where))
+        return columns
+
+    def alignment(self, name: str, block: int, row: int) -> Alignment:
+        """The alignment points of one document, checked against its lengths.
+
+        Raises ``DatasetError`` if the units do not rise strictly to the ends of symbols and raw bytes.
+        """
+        view, base = self.view(name, block), self.base(block)
+        points = view.alignment_of(row)
+        n_symbols = int(view.symbol_offsets[row + 1] - view.symbol_offsets[row])
+        n_bytes = int(base.raw_offsets[row + 1] - base.raw_offsets[row])
+        ends = (int(points.symbol_ends[-1]), int(points.raw_ends[-1])) if len(points.raw_ends) else (0, 0)
+        strictly = view.unit_bytes_of(row).all() and (view.unit_symbols is None or view.unit_symbols_of(row).all())  # type: ignore[union-attr]
+        if ends != (n_symbols, n_bytes) or not strictly:
+            raise DatasetError(
+                f"{self.where(block)}, row {row}: units of view {name} end at symbol {ends[0]} and byte {ends[1]}, "
+                f"the document at {n_symbols} and {n_bytes}; run pcdata verify and rebuild"
+            )
+        return points
+
+    def locate(self, document: int) -> tuple[int, int]:
+        """(block, row) of the document with this number in the split. Raises ``IndexError`` past the end."""
+        if not 0 <= document < self.n_documents:
+            raise IndexError(f"document {document} of {self.n_documents}")
+        block = int(np.searchsorted(self._first_document, document, side="right")) - 1
+        return block, document - int(self._first_document[block])
+
+    def document(self, number: int) -> Document:
+        """One document by its number in the split."""
+        block, row = self.locate(number)
+        return Document(self, number, block, row)
+
+    def where(self, block: int) -> str:
+        """A block's place in words, for messages."""
+        shard = bisect_right(self._first_block, block) - 1
+        return f"{self._base[shard].file.path} block {block - self._first_block[shard]}"
+
+    def _batch(self, block: int, view: View | None) -> tuple[pa.RecordBatch, str]:
+        shard = bisect_right(self._first_block, block) - 1
+        index = block - self._first_block[shard]
+        entry = (self._base if view is None else view.splits[self.name])[shard].file
+        key = (None if view is None else view.name, shard)
+        file = self._files.get(key)
+        if file is None:
+            file = self._files[key] = open_arrow(self.dataset.folder, entry)
+            if file.num_record_batches != len(self._base[shard].block_documents):
+                raise DatasetError(f"{entry.path} has another number of record batches than the manifest; rebuild")
+        where = f"{entry.path} block {index}"
+        batch = file.get_batch(index)
+        if len(batch) != self.block_documents[block]:
+            raise DatasetError(f"{where} has {len(batch)} documents, the manifest {self.block_documents[block]}; rebuild")
+        return batch, where
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document; a handle, its columns are read when asked for."""
+
+    split: Split
+    number: int
+    block: int
+    row: int
+
+    @property
+    def raw(self) -> NDArray[np.uint8]:
+        """Read-only view of the mapped file."""
+        return self.split.base(self.block).raw_of(self.row)
+
+    @property
+    def doc_id(self) -> str:
+        """Hex of the BLAKE2b of the raw bytes."""
+        return self.split.base(self.block).doc_ids[self.row].tobytes().hex()
+
+    @property
+    def path(self) -> bytes:
+        value: bytes = self.split.base(self.block).value(schema.PATH, self.row)
+        return value
+
+    @property
+    def lang(self) -> str:
+        return str(self.split.base(self.block).value(schema.LANG, self.row))
+
+    @property
+    def source(self) -> str:
+        return str(self.split.base(self.block).value(schema.SOURCE, self.row))
+
+    @property
+    def part_start_bytes(self) -> int:
+        """Where in its input document this one begins; 0 unless it was cut."""
+        return int(self.split.base(self.block).part_starts[self.row])
+
+    def symbols(self, view: str) -> NDArray[np.unsignedinteger]:
+        """Read-only view of the mapped file."""
+        return self.split.view(view, self.block).symbols_of(self.row)
+
+    def alignment(self, view: str) -> Alignment:
+        """See ``Split.alignment``."""
+        return self.split.alignment(view, self.block, self.row)
+
+
+def open_arrow(folder: Path, entry: FileEntry) -> pa.RecordBatchFileReader:
+    """Map an Arrow file. Raises ``DatasetError`` if it is missing, of another size than listed, or does not parse."""
+    path = folder / entry.path
+    try:
+        size = path.stat().st_size
+    except OSError:
+        raise DatasetError(f"{path} is missing; restore it from a copy or rebuild the dataset") from None
+    if size != entry.bytes:
+        raise DatasetError(f"{path} has {size} bytes, the manifest says {entry.bytes}; restore it or rebuild the dataset")
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path)))
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(f"{path} is damaged ({error}); run pcdata verify") from error
+
+
+def _remember(cache: OrderedDict[_K, _V], key: _K, value: _V) -> _V:
+    cache[key] = value
+    if len(cache) > _BLOCKS_KEPT:
+        cache.popitem(last=False)
+    return value

@@ -1,0 +1,152 @@
+"""Columns of one record batch as numpy arrays, without a copy, and checked before anyone uses them.
+
+``BaseColumns`` holds the documents of a block, ``ViewColumns`` their symbols in one view. The same ``ViewColumns``
+is what a codec hands to the writer. Lists are stored as Arrow stores them: one flat array and offsets into it, so
+document i is ``flat[offsets[i]:offsets[i + 1]]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pcdata.dataset import schema
+from pcdata.dataset.alignment import Alignment, alignment_of
+from pcdata.errors import DatasetError
+
+Offsets = NDArray[np.int64]
+Unsigned = NDArray[np.unsignedinteger]
+
+
+@dataclass(frozen=True, eq=False)
+class ViewColumns:
+    """The symbols and units of a batch of documents in one view."""
+
+    symbols: Unsigned
+    """All symbols, flat: uint8, uint16 or uint32."""
+    symbol_offsets: Offsets
+    """int64, one more than documents."""
+    unit_bytes: Unsigned
+    """Raw bytes of each unit, flat."""
+    unit_symbols: Unsigned | None
+    """Symbols of each unit, flat; None where every unit is one symbol."""
+    unit_offsets: Offsets
+    """int64, one more than documents; into unit_bytes and unit_symbols."""
+
+    def __len__(self) -> int:
+        return len(self.symbol_offsets) - 1
+
+    def symbols_of(self, row: int) -> Unsigned:
+        """The symbols of one document: a view, not a copy."""
+        return self.symbols[self.symbol_offsets[row] : self.symbol_offsets[row + 1]]
+
+    def unit_bytes_of(self, row: int) -> Unsigned:
+        """Raw bytes of each unit of one document: a view, not a copy."""
+        return self.unit_bytes[self.unit_offsets[row] : self.unit_offsets[row + 1]]
+
+    def unit_symbols_of(self, row: int) -> Unsigned | None:
+        """Symbols of each unit of one document (a view, not a copy); None where every unit is one symbol."""
+        if self.unit_symbols is None:
+            return None
+        return self.unit_symbols[self.unit_offsets[row] : self.unit_offsets[row + 1]]
+
+    def alignment_of(self, row: int) -> Alignment:
+        """The absolute alignment points of one document, unchecked."""
+        return alignment_of(self.unit_bytes_of(row), self.unit_symbols_of(row))
+
+
+@dataclass(frozen=True, eq=False)
+class BaseColumns:
+    """The documents of one block."""
+
+    doc_ids: NDArray[np.uint8]
+    """[documents, 16]"""
+    raw: NDArray[np.uint8]
+    """All raw bytes, flat."""
+    raw_offsets: Offsets
+    """int64, one more than documents."""
+    part_starts: NDArray[np.uint64]
+    """Where in its input document each row begins; 0 for a document that was not cut."""
+    batch: pa.RecordBatch
+    """The Arrow batch itself, for the columns that are read one at a time (path, lang, source, kept ones)."""
+
+    def __len__(self) -> int:
+        return len(self.raw_offsets) - 1
+
+    def raw_of(self, row: int) -> NDArray[np.uint8]:
+        """The raw bytes of one document: a read-only view of the mapped file, not a copy."""
+        return self.raw[self.raw_offsets[row] : self.raw_offsets[row + 1]]
+
+    def value(self, column: str, row: int) -> Any:
+        """One value of a metadata column, as Python (a copy)."""
+        return self.batch.column(column)[row].as_py()
+
+
+def base_columns(batch: pa.RecordBatch, where: str) -> BaseColumns:
+    """Map a base batch. Raises ``DatasetError`` naming ``where`` if types or offsets are not as the format says."""
+    _check_types(batch, schema.BASE_SCHEMA, where)
+    raw = batch.column(schema.RAW)
+    _, offsets_buffer, data = raw.buffers()
+    offsets = _integers(offsets_buffer, np.dtype(np.int64), len(batch) + 1, f"{where}, column raw")
+    bytes_ = _integers(data, np.dtype(np.uint8), None, f"{where}, column raw")
+    _check_offsets(offsets, len(bytes_), f"{where}, column raw")
+    ids = _integers(batch.column(schema.DOC_ID).buffers()[1], np.dtype(np.uint8), len(batch) * schema.DOC_ID_BYTES, where)
+    starts = _integers(batch.column(schema.PART_START).buffers()[1], np.dtype(np.uint64), len(batch), where)
+    return BaseColumns(ids.reshape(-1, schema.DOC_ID_BYTES), bytes_, offsets, starts, batch)  # type: ignore[arg-type]
+
+
+def view_columns(batch: pa.RecordBatch, types: schema.ViewTypes, where: str) -> ViewColumns:
+    """Map a view batch. Raises ``DatasetError`` naming ``where`` if types or offsets are not as the format says."""
+    _check_types(batch, schema.view_schema(types), where)
+    symbols, symbol_offsets = _list_column(batch, schema.SYMBOLS, types.symbol_dtype, where)
+    unit_bytes, unit_offsets = _list_column(batch, schema.UNIT_BYTES, types.unit_bytes_dtype, where)
+    unit_symbols = None
+    if types.unit_symbols_dtype is not None:
+        unit_symbols, offsets = _list_column(batch, schema.UNIT_SYMBOLS, types.unit_symbols_dtype, where)
+        if not np.array_equal(offsets, unit_offsets):
+            raise DatasetError(f"{where}: unit_symbols and unit_bytes differ in length; rebuild this dataset")
+    elif not np.array_equal(symbol_offsets, unit_offsets):
+        raise DatasetError(f"{where}: symbols and unit_bytes differ in length; rebuild this dataset")
+    return ViewColumns(symbols, symbol_offsets, unit_bytes, unit_symbols, unit_offsets)
+
+
+def _check_types(batch: pa.RecordBatch, expected: pa.Schema, where: str) -> None:
+    for field in expected:
+        position = batch.schema.get_field_index(field.name)
+        if position < 0 or batch.schema.field(position).type != field.type:
+            found = "missing" if position < 0 else str(batch.schema.field(position).type)
+            raise DatasetError(f"{where}: column {field.name} is {found}, expected {field.type}; run pcdata verify")
+        column = batch.column(position)
+        if column.offset or column.null_count:
+            raise DatasetError(f"{where}: column {field.name} is sliced or has nulls; run pcdata verify")
+
+
+def _list_column(batch: pa.RecordBatch, name: str, dtype: np.dtype[Any], where: str) -> tuple[Unsigned, Offsets]:
+    column = batch.column(name)
+    buffers = column.buffers()
+    offsets = _integers(buffers[1], np.dtype(np.int64), len(batch) + 1, f"{where}, column {name}")
+    values = _integers(buffers[3], dtype, None, f"{where}, column {name}")
+    values = values[: len(column.values)]
+    _check_offsets(offsets, len(values), f"{where}, column {name}")
+    return values, offsets
+
+
+def _integers(buffer: pa.Buffer | None, dtype: np.dtype[Any], length: int | None, where: str) -> NDArray[Any]:
+    """A numpy view of a buffer: of ``length`` items, or of all that it holds."""
+    if buffer is None:
+        if length:
+            raise DatasetError(f"{where}: a buffer is missing; run pcdata verify")
+        return np.zeros(0, dtype)
+    held = buffer.size // dtype.itemsize
+    if length is not None and held < length:
+        raise DatasetError(f"{where}: a buffer holds {held} values, {length} expected; run pcdata verify")
+    return np.frombuffer(buffer, dtype, count=held if length is None else length)
+
+
+def _check_offsets(offsets: Offsets, limit: int, where: str) -> None:
+    if len(offsets) and (offsets[0] != 0 or offsets[-1] > limit or (offsets[1:] < offsets[:-1]).any()):
+        raise DatasetError(f"{where}: offsets are not rising or leave the column; run pcdata verify")

@@ -1,0 +1,76 @@
+"""Symbol ids: the one place that knows which id means what.
+
+====================  =========================================================
+ids                   meaning
+====================  =========================================================
+0 … 4                 pad, bos, eos, raw-open, raw-close
+5 … 62                an open and a close mark per view, by slot (29 slots)
+63                    not used
+64 … 319              the 256 byte values
+320 …                 the symbols of each view, in the order views were added
+====================  =========================================================
+
+A view whose symbols are bytes may share the raw byte ids instead of having its own (``ids=raw``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PAD = 0
+BOS = 1
+EOS = 2
+RAW_OPEN = 3
+RAW_CLOSE = 4
+FIRST_VIEW_MARK = 5
+MAX_VIEWS = 29
+FIRST_BYTE = 64
+N_BYTES = 256
+RAW_IDS = FIRST_BYTE + N_BYTES
+"""How many ids a model needs that sees raw bytes only: the specials and the bytes."""
+
+PADDED_TO = 64
+"""The size of a model's vocabulary is a multiple of this, for the sake of matrix kernels."""
+
+
+@dataclass(frozen=True)
+class ViewIds:
+    """The ids of one view: its two marks, and the range that its symbols are shifted into."""
+
+    slot: int
+    """0 … 28; slots are handed out once and never again, also after a view was dropped."""
+    first_id: int
+    """The id of the view's symbol 0."""
+    n_symbols: int
+    """How many different symbols the view can have."""
+
+    @property
+    def open_id(self) -> int:
+        return FIRST_VIEW_MARK + 2 * self.slot
+
+    @property
+    def close_id(self) -> int:
+        return FIRST_VIEW_MARK + 2 * self.slot + 1
+
+    @property
+    def end_id(self) -> int:
+        """Exclusive end of the id range."""
+        return self.first_id + self.n_symbols
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """All ids of a dataset."""
+
+    views: Mapping[str, ViewIds]
+
+    @property
+    def size(self) -> int:
+        """One more than the largest id in use."""
+        return max([RAW_IDS, *(ids.end_id for ids in self.views.values())])
+
+    @property
+    def padded_size(self) -> int:
+        """``size`` rounded up to a multiple of 64: the rows of a model's embedding."""
+        return -(-self.size // PADDED_TO) * PADDED_TO

@@ -1,0 +1,29 @@
+"""Every fault that pcdata reports to a person.
+
+The text of each is one sentence: where, what, and what to do next. The command line prints it and exits with 1;
+anything that is not one of these is a bug and keeps its traceback.
+"""
+
+
+class PcdataError(Exception):
+    """A fault that a person can act on."""
+
+
+class OptionError(PcdataError):
+    """An option has a value that cannot be used; the text shows the value and what is allowed."""
+
+
+class InputError(PcdataError):
+    """An input of a build is missing, empty, or has changed while it was read."""
+
+
+class CodecError(PcdataError):
+    """A codec is unknown, was given an artifact it cannot use, or found symbols that it did not write."""
+
+
+class BuildError(PcdataError):
+    """A build cannot start or go on: locked, other options, other versions, a worker lost."""
+
+
+class DatasetError(PcdataError):
+    """A dataset on disk is missing, of another version, incomplete or damaged."""

@@ -1,0 +1,1 @@
+"""Train byte-level language models on the datasets that pcdata builds."""

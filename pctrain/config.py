@@ -1,0 +1,255 @@
+"""Every setting of a run, as frozen dataclasses; presets, ``--config`` files and ``--set`` fill them.
+
+Precedence: defaults below, then the preset, then ``--config``, then ``--set``. The resolved configuration is saved with the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pctrain.errors import ConfigError
+
+MODES = ("raw", "compressed", "mixed", "translation")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How documents become batches."""
+
+    seq_len: int = 1024
+    """Predicted positions per row; a row holds seq_len + 1 symbols."""
+    rows: int = 16
+    """Rows of a global batch, over all ranks and micro-batches."""
+    window_blocks: int = 16
+    """Documents are shuffled within a window of this many blocks (record batches) of the shuffled block order."""
+    views: dict[str, float] = field(default_factory=dict)
+    """Compressed views and their weights; empty means all views of the dataset, equally."""
+    prefetch: int = 2
+    """Batches made ahead of the step by one thread; 0 makes each when it is asked for."""
+
+    def __post_init__(self) -> None:
+        _at_least("data.seq_len", self.seq_len, 8)
+        _at_least("data.rows", self.rows, 1)
+        _at_least("data.window_blocks", self.window_blocks, 1)
+        _at_least("data.prefetch", self.prefetch, 0)
+        for name, weight in self.views.items():
+            if not weight > 0:
+                raise ConfigError(f"data.views.{name} must be above 0, got {weight}")
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """Which share of documents is shown compressed, and how, over the course of a run.
+
+    Two phases, as published (Zheng et al. 2026): a warm-up in ``warmup_mode`` while the share rises linearly from
+    ``initial_share`` to ``share``, then ``mode`` at ``share``.
+    """
+
+    warmup_mode: str = "translation"
+    mode: str = "mixed"
+    warmup_fraction: float = 0.2
+    """Share of all optimizer steps that the first phase takes; 0 leaves it out."""
+    initial_share: float = 0.4
+    share: float = 0.9
+    """Share of documents shown compressed, in the end."""
+    pair_order: str = "random"
+    """Which view of a pair comes first: random, raw_first or compressed_first."""
+
+    def __post_init__(self) -> None:
+        for name in ("warmup_mode", "mode"):
+            if getattr(self, name) not in MODES:
+                raise ConfigError(f"mixture.{name} must be one of {', '.join(MODES)}, got {getattr(self, name)!r}")
+        for name in ("warmup_fraction", "initial_share", "share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"mixture.{name} must be 0 … 1, got {getattr(self, name)}")
+        if self.pair_order not in ("random", "raw_first", "compressed_first"):
+            raise ConfigError(
+                f"mixture.pair_order must be random, raw_first or compressed_first, got {self.pair_order!r}"
+            )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The decoder's shape."""
+
+    width: int = 256
+    layers: int = 6
+    heads: int = 4
+    kv_heads: int = 2
+    """Key/value heads, shared by heads / kv_heads query heads each."""
+    hidden: int = 704
+    """Inner width of the SwiGLU feed-forward."""
+    rope_base: float = 10_000.0
+    norm_eps: float = 1e-5
+    tie_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "heads", "kv_heads", "hidden"):
+            _at_least(f"model.{name}", getattr(self, name), 1)
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ConfigError(
+                f"model.width must be an even multiple of model.heads, got {self.width} and {self.heads}"
+            )
+        if self.heads % self.kv_heads:
+            raise ConfigError(f"model.heads must be a multiple of model.kv_heads, got {self.heads} and {self.kv_heads}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The loop and its optimizer (AdamW, as published)."""
+
+    steps: int = 1000
+    lr: float = 1e-3
+    lr_final: float = 0.1
+    """The learning rate ends at this fraction of lr."""
+    lr_warmup_steps: int = 50
+    schedule: str = "cosine"
+    """cosine, or wsd: constant, then linear to lr_final over the last lr_decay_fraction of the steps."""
+    lr_decay_fraction: float = 0.2
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-15
+    weight_decay: float = 0.1
+    """On matrices only: not on embeddings and norms."""
+    clip: float = 1.0
+    """Largest norm of the gradient; 0 leaves it alone."""
+    micro_rows: int = 0
+    """Rows of one forward pass; 0 means all of a rank's rows."""
+    seed: int = 0
+    device: str = "auto"
+    """auto, cpu, cuda, or cuda:N."""
+    dtype: str = "auto"
+    """float32 or bfloat16 (autocast); auto is bfloat16 on a GPU, float32 on a CPU."""
+    compile: bool = False
+    log_every: int = 10
+    eval_every: int = 100
+    """Steps between measurements of raw bits per byte on the fixed slice of val; 0 means only at the end."""
+    eval_bytes: int = 65_536
+    """How many raw bytes of val that slice holds, at most."""
+    checkpoint_every: int = 200
+    keep_last: int = 2
+    """Checkpoints kept, besides the best."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "log_every", "checkpoint_every", "keep_last", "eval_bytes"):
+            _at_least(f"train.{name}", getattr(self, name), 1)
+        for name in ("lr_warmup_steps", "clip", "micro_rows", "eval_every", "weight_decay"):
+            _at_least(f"train.{name}", getattr(self, name), 0)
+        if not self.lr > 0:
+            raise ConfigError(f"train.lr must be above 0, got {self.lr}")
+        if self.schedule not in ("cosine", "wsd"):
+            raise ConfigError(f"train.schedule must be cosine or wsd, got {self.schedule!r}")
+        if self.dtype not in ("auto", "float32", "bfloat16"):
+            raise ConfigError(f"train.dtype must be auto, float32 or bfloat16, got {self.dtype!r}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All of it."""
+
+    data: DataConfig = DataConfig()
+    mixture: MixtureConfig = MixtureConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """Raises ``ConfigError`` naming an unknown setting or a value of the wrong type."""
+        config: RunConfig = _typed(cls, values, "")
+        return config
+
+
+def resolve(preset: str | None, file: Path | None, settings: Iterable[str]) -> RunConfig:
+    """Merge the preset, a TOML file and ``section.name=value`` settings over the defaults."""
+    values: dict[str, Any] = {}
+    if preset is not None:
+        values = _merged(values, tomllib.loads(preset_text(preset)))
+    if file is not None:
+        try:
+            values = _merged(values, tomllib.loads(file.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise ConfigError(f"--config {file} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(f"--config {file} is not TOML: {error}") from error
+    for setting in settings:
+        values = _merged(values, _parse_setting(setting))
+    return RunConfig.from_dict(values)
+
+
+def presets() -> list[str]:
+    """The names of the presets that come with the package."""
+    folder = resources.files("pctrain") / "presets"
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def preset_text(name: str) -> str:
+    """The TOML of a preset. Raises ``ConfigError`` with the names there are."""
+    if name not in presets():
+        raise ConfigError(f"unknown preset {name!r}; known: {', '.join(presets())}")
+    return (resources.files("pctrain") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _parse_setting(setting: str) -> dict[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {setting}: expected section.name=value")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    result: dict[str, Any] = value
+    return result
+
+
+def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(low)
+    for key, value in high.items():
+        old = result.get(key)
+        result[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _typed(cls: Any, values: Any, where: str) -> Any:
+    """Make a config dataclass from plain values, checking names and types on the way."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} must be a section of settings, got {values!r}")
+    hints = typing.get_type_hints(cls)
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{where}.{name}" if where else name
+        if name not in hints:
+            raise ConfigError(f"unknown setting {key}; known here: {', '.join(hints)}")
+        made[name] = _value(hints[name], value, key)
+    return cls(**made)
+
+
+def _value(hint: Any, value: Any, key: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _typed(hint, value, key)
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{key} must be a table of name = number, got {value!r}")
+        return {name: _value(float, item, f"{key}.{name}") for name, item in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"{key} must be {hint.__name__}, got {value!r}")
+    return value
+
+
+def _at_least(name: str, value: float, low: float) -> None:
+    if value < low:
+        raise ConfigError(f"{name} must be at least {low}, got {value}")

@@ -1,0 +1,1 @@
+"""Weights → numbers and text."""
