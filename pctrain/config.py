@@ -20,6 +20,11 @@ from pctrain.errors import ConfigError
 MODES = ("raw", "compressed", "mixed", "translation")
 
 
+def _at_least(name: str, value: float, low: float) -> None:
+    if value < low:
+        raise ConfigError(f"{name} must be at least {low}, got {value}")
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """How documents become batches."""
@@ -95,9 +100,7 @@ class ModelConfig:
         for name in ("width", "layers", "heads", "kv_heads", "hidden"):
             _at_least(f"model.{name}", getattr(self, name), 1)
         if self.width % self.heads or (self.width // self.heads) % 2:
-            raise ConfigError(
-                f"model.width must be an even multiple of model.heads, got {self.width} and {self.heads}"
-            )
+            raise ConfigError(f"model.width must be an even multiple of model.heads, got {self.width} and {self.heads}")
         if self.heads % self.kv_heads:
             raise ConfigError(f"model.heads must be a multiple of model.kv_heads, got {self.heads} and {self.kv_heads}")
 
@@ -248,8 +251,3 @@ def _value(hint: Any, value: Any, key: str) -> Any:
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{key} must be {hint.__name__}, got {value!r}")
     return value
-
-
-def _at_least(name: str, value: float, low: float) -> None:
-    if value < low:
-        raise ConfigError(f"{name} must be at least {low}, got {value}")

@@ -118,7 +118,9 @@ def codec_class(name: str) -> type[Codec]:
     """The class registered under ``name``. Raises ``OptionError`` with the list of known names."""
     points = {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
     if name not in points:
-        raise OptionError(f"unknown compressor {name!r}; known: {', '.join(sorted(points)) or 'none (is pcdata installed?)'}")
+        raise OptionError(
+            f"unknown compressor {name!r}; known: {', '.join(sorted(points)) or 'none (is pcdata installed?)'}"
+        )
     found: type[Codec] = points[name].load()
     return found
 
@@ -140,7 +142,9 @@ def parse_request(text: str) -> ViewRequest:
     ids = given.pop("ids", "own")
     artifact = given.pop("artifact", None)
     if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", name) or name == "raw":
-        raise OptionError(f"--compressor {text}: {name!r} cannot name a view; use a-z, 0-9, '_', '-', '.', and not 'raw'")
+        raise OptionError(
+            f"--compressor {text}: {name!r} cannot name a view; use a-z, 0-9, '_', '-', '.', and not 'raw'"
+        )
     if ids not in ("own", "raw"):
         raise OptionError(f"--compressor {text}: ids must be own or raw, got {ids!r}")
     parameters = parse_parameters(cls, given, f"--compressor {text}")
@@ -210,13 +214,19 @@ def open_codec(view: View, folder: Path) -> Codec:
         try:
             data = (folder / entry.path).read_bytes()
         except OSError as error:
-            raise DatasetError(f"{folder / entry.path} cannot be read: {error.strerror}; restore it or rebuild") from error
+            raise DatasetError(
+                f"{folder / entry.path} cannot be read: {error.strerror}; restore it or rebuild"
+            ) from error
         if hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise DatasetError(f"{folder / entry.path} is damaged: its hash is not the manifest's; restore it or rebuild")
+            raise DatasetError(
+                f"{folder / entry.path} is damaged: its hash is not the manifest's; restore it or rebuild"
+            )
         artifact[Path(entry.path).name] = data
     cls = codec_class(view.codec)
     try:
         parameters = cls.Parameters(**view.parameters)
     except TypeError:
-        raise CodecError(f"view {view.name}: this pcdata's codec {view.codec} has other parameters; use the one that built it") from None
+        raise CodecError(
+            f"view {view.name}: this pcdata's codec {view.codec} has other parameters; use the one that built it"
+        ) from None
     return cls(parameters, artifact, view.backends)

@@ -24,7 +24,9 @@ class Alignment:
     """Exclusive, into the document's raw bytes."""
 
 
-def alignment_of(unit_bytes: NDArray[np.unsignedinteger], unit_symbols: NDArray[np.unsignedinteger] | None) -> Alignment:
+def alignment_of(
+    unit_bytes: NDArray[np.unsignedinteger], unit_symbols: NDArray[np.unsignedinteger] | None
+) -> Alignment:
     """Sum a document's unit lengths. ``unit_symbols`` is None where every unit is one symbol."""
     raw_ends = np.cumsum(unit_bytes, dtype=np.int64)
     if unit_symbols is None:

@@ -202,7 +202,9 @@ def load_manifest(folder: Path) -> Manifest:
 def fingerprint(files: typing.Iterable[FileEntry], **identity: Any) -> str:
     """BLAKE2b (16 bytes, hex) over the format version, the files' SHA-256 in order, and what else identifies them."""
     content = {"version": FORMAT_VERSION, "files": [file.sha256 for file in files], **identity}
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16, person=b"pcdata.print").hexdigest()
+    return hashlib.blake2b(
+        json.dumps(content, sort_keys=True).encode(), digest_size=16, person=b"pcdata.print"
+    ).hexdigest()
 
 
 def _digest(rest: bytes) -> str:

@@ -157,7 +157,9 @@ class Split:
         where = f"{entry.path} block {index}"
         batch = file.get_batch(index)
         if len(batch) != self.block_documents[block]:
-            raise DatasetError(f"{where} has {len(batch)} documents, the manifest {self.block_documents[block]}; rebuild")
+            raise DatasetError(
+                f"{where} has {len(batch)} documents, the manifest {self.block_documents[block]}; rebuild"
+            )
         return batch, where
 
 
@@ -215,7 +217,9 @@ def open_arrow(folder: Path, entry: FileEntry) -> pa.RecordBatchFileReader:
     except OSError:
         raise DatasetError(f"{path} is missing; restore it from a copy or rebuild the dataset") from None
     if size != entry.bytes:
-        raise DatasetError(f"{path} has {size} bytes, the manifest says {entry.bytes}; restore it or rebuild the dataset")
+        raise DatasetError(
+            f"{path} has {size} bytes, the manifest says {entry.bytes}; restore it or rebuild the dataset"
+        )
     try:
         return pa.ipc.open_file(pa.memory_map(str(path)))
     except (pa.ArrowException, OSError) as error:

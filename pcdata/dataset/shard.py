@@ -50,7 +50,12 @@ class ShardWriter:
 
 
 def base_batch(
-    doc_ids: bytes, paths: Sequence[bytes], langs: Sequence[str], sources: Sequence[str], starts: Sequence[int], raw: Sequence[bytes]
+    doc_ids: bytes,
+    paths: Sequence[bytes],
+    langs: Sequence[str],
+    sources: Sequence[str],
+    starts: Sequence[int],
+    raw: Sequence[bytes],
 ) -> pa.RecordBatch:
     """One batch of the base file; ``doc_ids`` are 16 bytes a document, end to end. Copies ``raw`` once."""
     offsets = np.zeros(len(raw) + 1, np.int64)

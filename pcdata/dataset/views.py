@@ -94,7 +94,9 @@ def base_columns(batch: pa.RecordBatch, where: str) -> BaseColumns:
     offsets = _integers(offsets_buffer, np.dtype(np.int64), len(batch) + 1, f"{where}, column raw")
     bytes_ = _integers(data, np.dtype(np.uint8), None, f"{where}, column raw")
     _check_offsets(offsets, len(bytes_), f"{where}, column raw")
-    ids = _integers(batch.column(schema.DOC_ID).buffers()[1], np.dtype(np.uint8), len(batch) * schema.DOC_ID_BYTES, where)
+    ids = _integers(
+        batch.column(schema.DOC_ID).buffers()[1], np.dtype(np.uint8), len(batch) * schema.DOC_ID_BYTES, where
+    )
     starts = _integers(batch.column(schema.PART_START).buffers()[1], np.dtype(np.uint64), len(batch), where)
     return BaseColumns(ids.reshape(-1, schema.DOC_ID_BYTES), bytes_, offsets, starts, batch)  # type: ignore[arg-type]
 
