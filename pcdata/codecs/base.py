@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
-from pcdata.dataset.manifest import View
+from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError, DatasetError, OptionError
@@ -204,7 +204,22 @@ def offsets_of(lengths: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
     return offsets
 
 
-def open_codec(view: View, folder: Path) -> Codec:
+class StoredCodec(Protocol):
+    """What a codec is opened from: a view of a manifest, or of a build that is not finished."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def codec(self) -> str: ...
+    @property
+    def parameters(self) -> dict[str, Any]: ...
+    @property
+    def backends(self) -> dict[str, str]: ...
+    @property
+    def artifact(self) -> tuple[FileEntry, ...]: ...
+
+
+def open_codec(view: StoredCodec, folder: Path) -> Codec:
     """The codec of a view as it was when the view was written: parameters, artifact and backends from the manifest.
 
     Raises ``DatasetError`` if an artifact file is not the one the manifest lists.

@@ -11,6 +11,7 @@ import hashlib
 import json
 import types
 import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -205,6 +206,22 @@ def fingerprint(files: typing.Iterable[FileEntry], **identity: Any) -> str:
     return hashlib.blake2b(
         json.dumps(content, sort_keys=True).encode(), digest_size=16, person=b"pcdata.print"
     ).hexdigest()
+
+
+def base_fingerprint(splits: Mapping[str, Sequence[BaseShard]]) -> str:
+    """Identifies the raw documents: over the base files of all splits, in split order."""
+    return fingerprint(shard.file for shards in splits.values() for shard in shards)
+
+
+def view_fingerprint(view: View) -> str:
+    """Identifies a view, whatever its name and ids. ``view.fingerprint`` itself is not looked at."""
+    return fingerprint(
+        (shard.file for shards in view.splits.values() for shard in shards),
+        codec=view.codec,
+        parameters=view.parameters,
+        backends=view.backends,
+        artifact=[entry.sha256 for entry in view.artifact],
+    )
 
 
 def _digest(rest: bytes) -> str:

@@ -76,7 +76,7 @@ def base_batch(
 
 
 def view_batch(doc_ids: bytes, columns: ViewColumns, types: schema.ViewTypes) -> pa.RecordBatch:
-    """One batch of a view file, row-aligned with the base batch of the same ``doc_ids``. Copies only to narrow types."""
+    """One batch of a view file, row-aligned with the base batch of the same ``doc_ids``. Copies only to narrow."""
     ids = pa.Array.from_buffers(pa.binary(schema.DOC_ID_BYTES), len(columns), [None, pa.py_buffer(doc_ids)])
     arrays = [
         ids,

@@ -98,7 +98,7 @@ def base_columns(batch: pa.RecordBatch, where: str) -> BaseColumns:
         batch.column(schema.DOC_ID).buffers()[1], np.dtype(np.uint8), len(batch) * schema.DOC_ID_BYTES, where
     )
     starts = _integers(batch.column(schema.PART_START).buffers()[1], np.dtype(np.uint64), len(batch), where)
-    return BaseColumns(ids.reshape(-1, schema.DOC_ID_BYTES), bytes_, offsets, starts, batch)  # type: ignore[arg-type]
+    return BaseColumns(ids.reshape(-1, schema.DOC_ID_BYTES), bytes_, offsets, starts, batch)
 
 
 def view_columns(batch: pa.RecordBatch, types: schema.ViewTypes, where: str) -> ViewColumns:

@@ -1,0 +1,34 @@
+# Everything a person types. `make demo` and `make test` set up what they need, on a machine with Python >= 3.11.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test test-deep lint bench clean
+
+setup: .venv/.done
+
+.venv/.done: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
+	@touch $@
+
+demo: setup
+	tools/demo.sh
+
+test: setup
+	$(BIN)/pytest -m 'not slow'
+
+test-deep: setup
+	HYPOTHESIS_PROFILE=deep $(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	for bench in tools/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+clean:
+	rm -rf demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,129 @@
+"""``pcdata build``: documents → shards. The page of verbs; each verb is a file beside this one.
+
+Every stage leaves its result on disk and is not done again after a kill: a build that was stopped anywhere goes on
+with the same command, and the result is the same to the byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pcdata.build.commit import commit
+from pcdata.build.engines.process import ProcessEngine
+from pcdata.build.faults import step
+from pcdata.build.fit import fit_views
+from pcdata.build.options import BuildOptions, handed_in_artifacts, library_versions
+from pcdata.build.plan import make_plan
+from pcdata.build.scan import inputs_digest, list_inputs, pending_scans, run_scan
+from pcdata.build.state import BuildState
+from pcdata.build.write import pending_writes, run_write
+from pcdata.codecs.base import codec_class
+from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
+from pcdata.errors import BuildError
+
+
+class Reporter(Protocol):
+    """Where a build says how far it is."""
+
+    def stage(self, name: str, total_bytes: int | None) -> AbstractContextManager[Callable[[int], None]]:
+        """Open a progress bar; the function it gives is told of raw bytes done."""
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a call of ``build`` did."""
+
+    manifest: Manifest
+    scanned: int
+    """Scan tasks done by this call; those of an earlier one are not done again."""
+    written: int
+    """Shards written by this call."""
+    was_complete: bool
+    """The dataset was there already, from the same inputs and options."""
+
+
+def build(options: BuildOptions, report: Reporter) -> BuildResult:
+    """Build, or go on building, the dataset in ``options.output``.
+
+    Raises a ``PcdataError`` for everything a person can mend; the state on disk then stays for the next call.
+    """
+    _refuse_foreign(options)
+    artifacts = handed_in_artifacts(options.requests)
+    shaping = options.shaping(artifacts)
+    state = BuildState(options.output)
+    engine = ProcessEngine(options.workers)
+    with state.locked():
+        if (options.output / MANIFEST).exists():
+            return _already_complete(options, state, shaping)
+        _claim(options, state, shaping)
+        n_tasks = list_inputs(options, state)
+        with report.stage("scan", None) as advance:
+            scans = pending_scans(options, state, n_tasks)
+            engine.run(run_scan, scans, advance)
+        plan = make_plan(options, state, n_tasks)
+        views = fit_views(options, state, artifacts, report.say)
+        writes = pending_writes(options, state, plan.shards)
+        with report.stage("write", sum(task.shard.raw_bytes for task in writes)) as advance:
+            engine.run(run_write, writes, advance)
+        manifest = commit(options, state, shaping, plan, views)  # last: no manifest, no dataset
+        state.remove()
+        step("commit.cleaned")
+    return BuildResult(manifest, len(scans), len(writes), was_complete=False)
+
+
+def _refuse_foreign(options: BuildOptions) -> None:
+    """Do not build into a folder that holds something else."""
+    output = options.output
+    if output.exists() and not output.is_dir():
+        raise BuildError(f"{output} is a file; name a folder for the dataset with -o")
+    if output.is_dir() and not (output / MANIFEST).exists() and not BuildState(output).folder.exists():
+        found = next(output.iterdir(), None)
+        if found is not None:
+            raise BuildError(f"{output} is not empty (it holds {found.name!r}) and is no build; name a new folder")
+
+
+def _already_complete(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) -> BuildResult:
+    """Accept a finished dataset if it is the one asked for."""
+    manifest = load_manifest(options.output)
+    found = dict(manifest.options)
+    asked = {**shaping, "inputs_digest": inputs_digest(options)}
+    state.remove()  # what a build killed after its manifest left, or this call's lock
+    _refuse_other(found, asked, f"{options.output} is a finished dataset", "name a new folder with -o")
+    return BuildResult(manifest, 0, 0, was_complete=True)
+
+
+def _claim(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) -> None:
+    """Write down what is built here, or refuse to go on with anything else."""
+    roots = [str(path.resolve()) for path in options.inputs]
+    asked = {**shaping, "folders": roots, "strict": options.strict, "versions": _all_versions(options)}
+    if state.has("options.json"):
+        _refuse_other(
+            state.read_json("options.json"),
+            asked,
+            f"{options.output} holds an unfinished build",
+            "finish it with its own options and versions, or remove the folder",
+        )
+        state.remove_rubbish()
+    else:
+        state.write_json("options.json", asked)
+
+
+def _all_versions(options: BuildOptions) -> dict[str, str]:
+    versions = library_versions()
+    for request in options.requests:
+        versions |= codec_class(request.codec).versions({})
+    return versions
+
+
+def _refuse_other(found: dict[str, Any], asked: dict[str, Any], what: str, then: str) -> None:
+    for key in sorted(found.keys() | asked.keys()):
+        if found.get(key) != asked.get(key):
+            if key == "inputs_digest":
+                raise BuildError(f"{what}, and the input files have changed since; {then}")
+            raise BuildError(f"{what} with other {key}: {found.get(key)!r}, now {asked.get(key)!r}; {then}")

@@ -1,0 +1,132 @@
+"""Commit: gather what the shards recorded into the manifest, and write it. Only now is there a dataset."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from pcdata.build.faults import step
+from pcdata.build.fit import FittedView
+from pcdata.build.options import BuildOptions, library_versions
+from pcdata.build.plan import REJECTS_PART, Plan
+from pcdata.build.scan import listed_digest
+from pcdata.build.state import BuildState
+from pcdata.build.write import WrittenShard, written
+from pcdata.dataset.manifest import (
+    MANIFEST,
+    REJECTS,
+    SPLITS,
+    Amount,
+    Base,
+    BaseShard,
+    Manifest,
+    View,
+    ViewShard,
+    fingerprint,
+)
+from pcdata.dataset.shard import TEMPORARY, commit_file, write_file
+from pcdata.dataset.vocab import FIRST_BYTE, RAW_IDS
+
+LANGUAGES_LISTED = 100
+OTHER_LANGUAGES = "(other)"
+
+
+def commit(
+    options: BuildOptions, state: BuildState, shaping: dict[str, Any], plan: Plan, fitted: list[FittedView]
+) -> Manifest:
+    """Write rejects.jsonl and then manifest.json; the shards are there already."""
+    shards = {shard.name: written(state, shard) for shard in plan.shards}
+    by_split = {split: tuple(shards[shard.name] for shard in plan.shards if shard.split == split) for split in SPLITS}
+    base_files = {split: tuple(shard.base for shard in of_split) for split, of_split in by_split.items()}
+    views, next_id = _views(options, fitted, by_split)
+    temporary = options.output / f"{REJECTS}{TEMPORARY}"
+    shutil.copyfile(state.folder / REJECTS_PART, temporary)
+    rejects_file = commit_file(temporary, options.output, REJECTS)
+    step("commit.rejects")
+    manifest = Manifest(
+        options={**shaping, "inputs_digest": listed_digest(state)},
+        base=Base(_base_fingerprint(base_files), base_files, _languages(list(shards.values()))),
+        views=views,
+        next_slot=len(views),
+        next_id=next_id,
+        rejects=plan.rejects,
+        rejects_file=rejects_file,
+        versions=library_versions(),
+    )
+    write_file(options.output, MANIFEST, manifest.to_bytes())
+    step("commit.manifest")
+    return manifest
+
+
+def _base_fingerprint(splits: dict[str, tuple[BaseShard, ...]]) -> str:
+    return fingerprint(shard.file for split in SPLITS for shard in splits[split])
+
+
+def _views(
+    options: BuildOptions, fitted: list[FittedView], by_split: dict[str, tuple[WrittenShard, ...]]
+) -> tuple[tuple[View, ...], int]:
+    """The manifest's views, with symbol ids handed out in order, and the first id that is left."""
+    views = []
+    next_id = RAW_IDS
+    for slot, view in enumerate(fitted):
+        codec = view.open(options)
+        if view.ids == "own":
+            first_id, next_id = next_id, next_id + codec.types.n_symbols
+        else:
+            first_id = FIRST_BYTE
+        files = {
+            split: tuple(shard.views[view.name].shard for shard in of_split) for split, of_split in by_split.items()
+        }
+        histograms = [shard.views[view.name].histogram for of_split in by_split.values() for shard in of_split]
+        views.append(
+            View(
+                name=view.name,
+                codec=view.codec,
+                parameters=view.parameters,
+                backends=view.backends,
+                fitted_on=view.fitted_on,
+                artifact=view.artifact,
+                versions=view.versions,
+                ids=view.ids,
+                slot=slot,
+                first_id=first_id,
+                n_symbols=codec.types.n_symbols,
+                max_unit_bytes=codec.types.max_unit_bytes,
+                max_unit_symbols=codec.types.max_unit_symbols,
+                units_independent=codec.units_independent,
+                unit_bytes_histogram=_summed(histograms),
+                splits=files,
+                fingerprint=_view_fingerprint(view, files),
+            )
+        )
+    return tuple(views), next_id
+
+
+def _view_fingerprint(view: FittedView, splits: dict[str, tuple[ViewShard, ...]]) -> str:
+    return fingerprint(
+        (shard.file for split in SPLITS for shard in splits[split]),
+        codec=view.codec,
+        parameters=view.parameters,
+        backends=view.backends,
+        artifact=[entry.sha256 for entry in view.artifact],
+    )
+
+
+def _summed(histograms: list[list[int]]) -> tuple[int, ...]:
+    length = max(map(len, histograms), default=0)
+    return tuple(sum(histogram[k] for histogram in histograms if k < len(histogram)) for k in range(length))
+
+
+def _languages(shards: list[WrittenShard]) -> dict[str, Amount]:
+    """Sums over shards, largest first; past the hundredth they are one line."""
+    sums: dict[str, tuple[int, int]] = {}
+    for shard in shards:
+        for lang, (documents, size) in shard.languages.items():
+            old = sums.get(lang, (0, 0))
+            sums[lang] = (old[0] + documents, old[1] + size)
+    ranked = sorted(sums.items(), key=lambda item: (-item[1][1], item[0]))
+    listed = {lang: Amount(*amount) for lang, amount in ranked[:LANGUAGES_LISTED]}
+    rest = [amount for _, amount in ranked[LANGUAGES_LISTED:]]
+    if rest:
+        listed[OTHER_LANGUAGES] = Amount(sum(documents for documents, _ in rest), sum(size for _, size in rest))
+    return listed

@@ -1,0 +1,109 @@
+"""Tasks on this machine: in this process for one worker, in spawned ones for more.
+
+An engine only schedules: the same tasks write the same files, whoever runs them. Workers ignore Ctrl-C (the parent
+stops them) and end by themselves when the parent is gone, also after ``kill -9``.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.sharedctypes import Synchronized
+from typing import Any, TypeVar
+
+from pcdata.errors import BuildError
+
+Task = TypeVar("Task")
+
+_POLL_SECONDS = 0.2
+
+_progress: Synchronized[int] | None = None
+"""In a worker: the counter that it shares with its parent."""
+
+
+class ProcessEngine:
+    """Runs tasks on ``workers`` processes."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def run(
+        self,
+        function: Callable[[Task, Callable[[int], None]], None],
+        tasks: Sequence[Task],
+        advance: Callable[[int], None],
+    ) -> None:
+        """Call ``function(task, advance)`` for every task, in any order; returns when all are done.
+
+        The first exception stops the others and is raised here. Raises ``BuildError`` if a worker dies.
+        """
+        if self._workers == 1 or len(tasks) <= 1:
+            for task in tasks:
+                function(task, advance)
+            return
+        for done in self._spread(function, tasks):
+            advance(done)
+
+    def _spread(self, function: Callable[..., None], tasks: Sequence[Any]) -> Iterator[int]:
+        context = multiprocessing.get_context("spawn")
+        counter = context.Value("q", 0)
+        pool = ProcessPoolExecutor(min(self._workers, len(tasks)), context, _start_worker, (counter,))
+        told = 0
+        try:
+            pending = {pool.submit(_run, function, task) for task in tasks}
+            while pending:
+                ended, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
+                for future in ended:
+                    future.result()
+                now = counter.value
+                yield now - told
+                told = now
+        except BrokenProcessPool:
+            _stop(pool)
+            raise BuildError(
+                "a worker process died (killed, or out of memory?); run the same command again to go on, "
+                "with fewer --workers if memory is short"
+            ) from None
+        except BaseException:
+            _stop(pool)
+            raise
+        pool.shutdown()
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers now: what they were doing is done again on resume."""
+    workers = list((pool._processes or {}).values())  # no public way in Python < 3.14
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join()
+
+
+def _start_worker(counter: Synchronized[int]) -> None:
+    global _progress
+    _progress = counter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _run(function: Callable[..., None], task: Any) -> None:
+    function(task, _advance)
+
+
+def _advance(amount: int) -> None:
+    assert _progress is not None
+    with _progress.get_lock():
+        _progress.value += amount

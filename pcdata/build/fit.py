@@ -1,0 +1,103 @@
+"""Fit: make every codec's artifact from the sample, commit and hash it before anything is encoded.
+
+A fitted artifact is never fitted again: a resumed build reads what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pcdata.build.faults import step
+from pcdata.build.options import BuildOptions
+from pcdata.build.plan import SAMPLE
+from pcdata.build.reread import read_pieces
+from pcdata.build.state import BuildState
+from pcdata.codecs.base import Artifact, Codec, ViewRequest, codec_class, open_codec
+from pcdata.dataset.manifest import Amount, FileEntry
+from pcdata.dataset.shard import write_file
+from pcdata.dataset.vocab import N_BYTES
+from pcdata.errors import OptionError
+
+_VIEWS = "views.json"
+
+
+@dataclass(frozen=True)
+class FittedView:
+    """A codec that is ready to encode, as it is written down: the part of a manifest's ``View`` known by now."""
+
+    name: str
+    codec: str
+    parameters: dict[str, Any]
+    backends: dict[str, str]
+    fitted_on: Amount | None
+    artifact: tuple[FileEntry, ...]
+    versions: dict[str, str]
+    ids: str
+
+    def open(self, options: BuildOptions) -> Codec:
+        """Raises ``DatasetError`` if the artifact on disk is not the one that was committed."""
+        return open_codec(self, options.output)
+
+
+def fit_views(
+    options: BuildOptions, state: BuildState, artifacts: Mapping[str, Artifact], say: Callable[[str], None]
+) -> list[FittedView]:
+    """Fit all views, or read those fitted before the build was killed. ``say`` is told what goes on."""
+    if not state.has(_VIEWS):
+        sample = [raw for raw, _ in read_pieces(options, state, state.read_pieces(SAMPLE))] if options.requests else []
+        views = [_fit_view(options, request, sample, artifacts.get(request.name), say) for request in options.requests]
+        state.write_json(_VIEWS, [asdict(view) for view in views])
+        step("fit.written")
+    return load_views(state)
+
+
+def load_views(state: BuildState) -> list[FittedView]:
+    """The views that were fitted."""
+    return [
+        FittedView(
+            **{
+                **view,
+                "fitted_on": Amount(**view["fitted_on"]) if view["fitted_on"] else None,
+                "artifact": tuple(FileEntry(**entry) for entry in view["artifact"]),
+            }
+        )
+        for view in state.read_json(_VIEWS)
+    ]
+
+
+def _fit_view(
+    options: BuildOptions,
+    request: ViewRequest,
+    sample: list[bytes],
+    handed_in: Artifact | None,
+    say: Callable[[str], None],
+) -> FittedView:
+    cls = codec_class(request.codec)
+    artifact = handed_in or {}
+    fitted_on = None
+    if handed_in is None and cls.is_fitted(request.parameters):
+        fitted_on = Amount(len(sample), sum(map(len, sample)))
+        say(f"fitting {request.name} on {fitted_on.raw_bytes / 1e6:.1f} MB ({fitted_on.documents} documents)")
+        artifact = cls.fit(request.parameters, sample)
+    backends = cls.choose_backends(request.parameters, artifact, sample)
+    codec = cls(request.parameters, artifact, backends)  # one that cannot be used is refused before it is stored
+    if request.ids == "raw" and codec.types.n_symbols > N_BYTES:
+        raise OptionError(
+            f"view {request.name} has {codec.types.n_symbols} symbols and cannot share the {N_BYTES} byte ids; "
+            "use ids=own"
+        )
+    entries = tuple(
+        write_file(options.output, f"views/{request.name}/artifact/{name}", artifact[name]) for name in sorted(artifact)
+    )
+    return FittedView(
+        request.name,
+        request.codec,
+        request.parameter_values,
+        backends,
+        fitted_on,
+        entries,
+        cls.versions(backends),
+        request.ids,
+    )

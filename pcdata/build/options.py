@@ -1,0 +1,134 @@
+"""What a build is asked to do, and which part of it shapes the result."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pcdata
+from pcdata.codecs.base import Artifact, ViewRequest, codec_class, require_choice, require_range
+from pcdata.dataset.vocab import MAX_VIEWS
+from pcdata.errors import OptionError
+
+MAX_DOCUMENT_BYTES = 1 << 30
+"""The largest value of ``max_document_bytes``; codecs may count on it."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """The command line of ``pcdata build``, checked."""
+
+    inputs: tuple[Path, ...]
+    output: Path
+    requests: tuple[ViewRequest, ...] = ()
+    format: str = "auto"
+    """auto: folders are trees of files, a file is what its name says; files; or jsonl."""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    keep_binary: bool = False
+    text_key: str = "text"
+    val_fraction: float = 0.02
+    max_document_bytes: int = 262_144
+    """Longer documents are cut into parts, at line ends where there are any."""
+    shard_bytes: int = 0
+    """Raw bytes per shard; 0 makes about 16 shards, of 8 MB to 512 MB."""
+    fit_bytes: int = 16_000_000
+    """Raw bytes of the sample that codecs are fitted on, about."""
+    strict: bool = False
+    """Whether a record that cannot be read is an error instead of a reject."""
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        require_choice("--format", self.format, ("auto", "files", "jsonl"))
+        if not 0 <= self.val_fraction < 1:
+            raise OptionError(f"--val-fraction must be at least 0 and below 1, got {self.val_fraction}")
+        require_range("--max-document-bytes", self.max_document_bytes, 16, MAX_DOCUMENT_BYTES)
+        require_range("--shard-bytes", self.shard_bytes, 0, 1 << 40)
+        require_range("--fit-bytes", self.fit_bytes, 1_000, 1 << 32)
+        require_range("--workers", self.workers, 1, 1024)
+        if len(self.requests) > MAX_VIEWS:
+            raise OptionError(f"a dataset holds at most {MAX_VIEWS} views, got {len(self.requests)}")
+        if not self.inputs:
+            raise OptionError("no input given; name at least one folder or JSONL file")
+        for number, path in enumerate(self.inputs):
+            if not path.exists():
+                raise OptionError(f"input {path} does not exist")
+            if path.resolve() in [other.resolve() for other in self.inputs[:number]]:
+                raise OptionError(f"input {path} is given twice")
+
+    @cached_property
+    def root_folders(self) -> list[bytes]:
+        """The folder that each input's entries are relative to: itself, or a file's parent."""
+        return [os.fsencode(path if path.is_dir() else path.parent) for path in self.inputs]
+
+    @cached_property
+    def source_names(self) -> list[str]:
+        """The name of each input: what stands in the column ``source``."""
+        return [printable(path.resolve().name.encode(errors="surrogateescape")) or "/" for path in self.inputs]
+
+    def shaping(self, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+        """The options that shape the dataset's bytes, as the manifest records them: no paths, no workers.
+
+        ``artifacts`` are those handed in, by view.
+        """
+        return {
+            "inputs": self.source_names,
+            "format": self.format,
+            "include": list(self.include),
+            "exclude": list(self.exclude),
+            "keep_binary": self.keep_binary,
+            "text_key": self.text_key,
+            "val_fraction": self.val_fraction,
+            "max_document_bytes": self.max_document_bytes,
+            "shard_bytes": self.shard_bytes,
+            "fit_bytes": self.fit_bytes,
+            "compressors": [_request_values(request, artifacts.get(request.name)) for request in self.requests],
+        }
+
+
+def _request_values(request: ViewRequest, artifact: Artifact | None) -> dict[str, Any]:
+    return {
+        "name": request.name,
+        "codec": request.codec,
+        "ids": request.ids,
+        "parameters": request.parameter_values,
+        "artifact": None if artifact is None else _artifact_hash(artifact),
+    }
+
+
+def _artifact_hash(artifact: Artifact) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(artifact):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(artifact[name]).digest())
+    return digest.hexdigest()
+
+
+def handed_in_artifacts(requests: tuple[ViewRequest, ...]) -> dict[str, Artifact]:
+    """Read the artifacts that the person named, by view."""
+    return {
+        request.name: codec_class(request.codec).read_artifact(request.artifact)
+        for request in requests
+        if request.artifact is not None
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Of what decides the bytes of every file, whatever the codecs."""
+    names = ("numpy", "pyarrow")
+    return {
+        "pcdata": pcdata.__version__,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        **{name: metadata.version(name) for name in names},
+    }
+
+
+def printable(path: bytes) -> str:
+    """A file name as text for people and JSON: bytes that are not UTF-8 become backslash escapes."""
+    return path.decode("utf-8", "backslashreplace")

@@ -1,0 +1,285 @@
+"""Plan: decide, from the digests alone and in input order, which document goes where.
+
+Exact duplicates are dropped (the first stays), documents are drawn into splits, and each split is cut into shards by
+raw bytes. The result is one list of pieces per shard, the fitting sample, and rejects.jsonl: all of them independent of
+the number of workers. Memory: one partition of the hashes, the pieces of one shard per split, and one bit-sized
+flag per document in a mapped file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdata.build.faults import step
+from pcdata.build.options import BuildOptions, printable
+from pcdata.build.records import Reject
+from pcdata.build.scan import read_inputs
+from pcdata.build.state import PIECE, BuildState, Pieces, indexed_rejects_from_bytes
+from pcdata.dataset.manifest import REJECTS, SPLITS
+from pcdata.dataset.schema import BLOCK_RAW_BYTES
+from pcdata.dataset.shard import TEMPORARY
+from pcdata.errors import InputError
+
+PARTITION_DOCUMENTS = 2_000_000
+"""Documents whose hashes are compared at a time: about 100 MB of memory."""
+
+SHARDS_WANTED = 16
+MIN_SHARD_BYTES = BLOCK_RAW_BYTES
+MAX_SHARD_BYTES = 512_000_000
+
+
+@dataclass(frozen=True)
+class PlannedShard:
+    """One shard to be written; its pieces lie in the state under ``pieces``."""
+
+    split: str
+    index: int
+    documents: int
+    raw_bytes: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}-{self.index:05}"
+
+    @property
+    def pieces(self) -> str:
+        return f"plan/{self.name}.pieces"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be written."""
+
+    shards: tuple[PlannedShard, ...]
+    rejects: dict[str, int]
+
+    @property
+    def raw_bytes(self) -> int:
+        return sum(shard.raw_bytes for shard in self.shards)
+
+    @property
+    def documents(self) -> int:
+        return sum(shard.documents for shard in self.shards)
+
+
+SAMPLE = "plan/sample.pieces"
+REJECTS_PART = f"plan/{REJECTS}"
+_PLAN = "plan/plan.json"
+
+
+def make_plan(options: BuildOptions, state: BuildState, n_tasks: int) -> Plan:
+    """Plan the build, or read the plan that was made before it was killed.
+
+    Raises ``InputError`` if there is nothing to build, or a split that was asked for would be empty.
+    """
+    if not state.has(_PLAN):
+        duplicates = _find_duplicates(state, n_tasks)
+        rejects = _write_rejects(state, n_tasks, duplicates)
+        shards = _cut_shards(options, state, n_tasks, duplicates)
+        _refuse_empty(options, state, shards, rejects)
+        state.write_json(_PLAN, {"shards": [asdict(shard) for shard in shards], "rejects": rejects})
+        step("plan.written")
+    saved = state.read_json(_PLAN)
+    return Plan(tuple(PlannedShard(**shard) for shard in saved["shards"]), saved["rejects"])
+
+
+def _pieces_by_task(state: BuildState, n_tasks: int) -> Iterator[tuple[int, Pieces]]:
+    for task in range(n_tasks):
+        yield task, state.read_pieces(f"scan/{task:05}.digests")
+
+
+def _find_duplicates(state: BuildState, n_tasks: int) -> NDArray[np.bool_]:
+    """One flag per document, in input order: True where an earlier document has the same bytes."""
+    total = sum(int((pieces["start"] == 0).sum()) for _, pieces in _pieces_by_task(state, n_tasks))
+    (state.folder / "plan").mkdir(exist_ok=True)
+    flags = np.lib.format.open_memmap(
+        state.folder / f"plan/duplicates.npy{TEMPORARY}", mode="w+", dtype=np.bool_, shape=(total,)
+    )
+    n_partitions = max(1, -(-total // PARTITION_DOCUMENTS))
+    partitions = _partition(state, n_tasks, n_partitions)
+    for path in partitions:
+        keys = np.fromfile(path, np.uint64).reshape(-1, 3)
+        order = np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))
+        keys = keys[order]
+        same = (keys[1:, :2] == keys[:-1, :2]).all(axis=1)
+        flags[keys[1:, 2][same]] = True
+        path.unlink()
+    return flags
+
+
+def _partition(state: BuildState, n_tasks: int, n_partitions: int) -> list[Path]:
+    """Spread (hash, hash, document number) over files by hash, so that equal hashes meet in one file."""
+    paths = [state.folder / f"plan/hashes-{part:05}{TEMPORARY}" for part in range(n_partitions)]
+    for path in paths:
+        path.write_bytes(b"")
+    first = 0
+    for _, pieces in _pieces_by_task(state, n_tasks):
+        documents = pieces["document"][pieces["start"] == 0]
+        numbers = np.arange(first, first + len(documents), dtype=np.uint64)
+        keys = np.column_stack([documents, numbers])
+        partition_of = documents[:, 0] % np.uint64(n_partitions)
+        for part in np.unique(partition_of):
+            with paths[int(part)].open("ab") as file:
+                file.write(keys[partition_of == part].tobytes())
+        first += len(documents)
+    return paths
+
+
+def _kept_by_task(
+    state: BuildState, n_tasks: int, duplicates: NDArray[np.bool_]
+) -> Iterator[tuple[int, Pieces, NDArray[np.bool_]]]:
+    """Pieces of each task with a flag per piece: whether its document stays."""
+    first = 0
+    for task, pieces in _pieces_by_task(state, n_tasks):
+        begins = pieces["start"] == 0
+        document_of = first + np.cumsum(begins) - 1
+        yield task, pieces, ~duplicates[document_of]
+        first += int(begins.sum())
+
+
+def _write_rejects(state: BuildState, n_tasks: int, duplicates: NDArray[np.bool_]) -> dict[str, int]:
+    """Write rejects.jsonl in input order: what scan refused, and the duplicates. Returns counts by reason."""
+    counts: Counter[str] = Counter()
+    path = state.folder / f"{REJECTS_PART}{TEMPORARY}"
+    with path.open("w", encoding="utf-8") as file:
+        for task, pieces, kept in _kept_by_task(state, n_tasks, duplicates):
+            rejects = indexed_rejects_from_bytes(state.read(f"scan/{task:05}.rejects"))
+            rejects += _duplicates(state, task, pieces[~kept & (pieces["start"] == 0)])
+            rejects.sort(key=lambda indexed: (indexed[0], indexed[1].position))
+            for _, reject in rejects:
+                counts[reject.reason] += 1
+                file.write(reject.to_json() + "\n")
+    path.replace(state.folder / REJECTS_PART)
+    return dict(sorted(counts.items()))
+
+
+def _duplicates(state: BuildState, task: int, pieces: Pieces) -> list[tuple[int, Reject]]:
+    if not len(pieces):
+        return []
+    entries = read_inputs(state, task)
+    return [
+        (
+            int(piece["entry"]),
+            Reject(
+                printable(entries[piece["entry"]].relative),
+                int(piece["line"]),
+                "duplicate",
+                f"same bytes as an earlier document, {piece['document'].tobytes().hex()}",
+            ),
+        )
+        for piece in pieces
+    ]
+
+
+def _cut_shards(
+    options: BuildOptions, state: BuildState, n_tasks: int, duplicates: NDArray[np.bool_]
+) -> list[PlannedShard]:
+    """Write the piece list of every shard, and the fitting sample; returns the shards, train before val."""
+    kept_bytes = sum(int(pieces["length"][kept].sum()) for _, pieces, kept in _kept_by_task(state, n_tasks, duplicates))
+    shard_bytes = options.shard_bytes or min(max(kept_bytes // SHARDS_WANTED, MIN_SHARD_BYTES), MAX_SHARD_BYTES)
+    below = np.uint64(int(options.val_fraction * 2**64))
+    cutters = {split: _ShardCutter(state, split, shard_bytes) for split in SPLITS}
+    sample = _FitSample(options.fit_bytes)
+    for _, pieces, kept in _kept_by_task(state, n_tasks, duplicates):
+        in_val = pieces["split_draw"] < below
+        cutters["train"].add(pieces[kept & ~in_val])
+        cutters["val"].add(pieces[kept & in_val])
+        sample.add(pieces[kept & ~in_val])
+    state.write(SAMPLE, sample.finish().tobytes())
+    return [shard for split in SPLITS for shard in cutters[split].finish()]
+
+
+class _ShardCutter:
+    """Collects the pieces of a split and closes a shard once it holds ``shard_bytes``."""
+
+    def __init__(self, state: BuildState, split: str, shard_bytes: int) -> None:
+        self._state = state
+        self._split = split
+        self._shard_bytes = shard_bytes
+        self._held: list[Pieces] = []
+        self._held_bytes = 0
+        self._shards: list[PlannedShard] = []
+
+    def add(self, pieces: Pieces) -> None:
+        while len(pieces):
+            reached = np.cumsum(pieces["length"]) + np.uint64(self._held_bytes)
+            end = int(np.searchsorted(reached, self._shard_bytes)) + 1
+            self._held.append(pieces[:end])
+            self._held_bytes = int(reached[min(end, len(pieces)) - 1])
+            if end <= len(pieces):
+                self._close()
+            pieces = pieces[end:]
+
+    def finish(self) -> list[PlannedShard]:
+        if sum(map(len, self._held)):
+            self._close()
+        return self._shards
+
+    def _close(self) -> None:
+        pieces = np.concatenate(self._held)
+        shard = PlannedShard(self._split, len(self._shards), len(pieces), int(pieces["length"].sum()))
+        self._state.write(shard.pieces, pieces.tobytes())
+        self._shards.append(shard)
+        self._held, self._held_bytes = [], 0
+
+
+class _FitSample:
+    """Keeps the train documents with the smallest draws until they hold ``wanted`` bytes."""
+
+    def __init__(self, wanted: int) -> None:
+        self._wanted = wanted
+        self._held: list[Pieces] = []
+        self._held_bytes = 0
+
+    def add(self, pieces: Pieces) -> None:
+        self._held.append(pieces)
+        self._held_bytes += int(pieces["length"].sum())
+        if self._held_bytes > 8 * self._wanted:
+            self._prune()
+
+    def finish(self) -> Pieces:
+        """The sample, in input order."""
+        self._prune()
+        chosen = self._held[0]
+        return chosen[np.lexsort((chosen["start"], chosen["line"], chosen["entry"], chosen["task"]))]
+
+    def _prune(self) -> None:
+        pieces = np.concatenate([np.zeros(0, PIECE), *self._held])
+        pieces = pieces[np.argsort(pieces["fit_draw"], kind="stable")]
+        end = int(np.searchsorted(np.cumsum(pieces["length"]), self._wanted)) + 1
+        self._held = [pieces[:end]]
+        self._held_bytes = int(self._held[0]["length"].sum())
+
+
+def _refuse_empty(
+    options: BuildOptions, state: BuildState, shards: list[PlannedShard], rejects: dict[str, int]
+) -> None:
+    counts = {split: sum(shard.documents for shard in shards if shard.split == split) for split in SPLITS}
+    names = ", ".join(map(str, options.inputs))
+    if not shards:
+        if not rejects:
+            raise InputError(f"{names}: no files there, so nothing to build; name a folder with files in it")
+        with (state.folder / REJECTS_PART).open(encoding="utf-8") as file:
+            first = json.loads(file.readline())
+        place = f"{first['file']} line {first['position']}" if first["position"] else first["file"]
+        raise InputError(
+            f"{names}: no documents; {sum(rejects.values())} inputs were refused, the first: "
+            f"{place}: {first['reason']} ({first['detail']})"
+        )
+    if counts["val"] == 0 and options.val_fraction > 0:
+        raise InputError(
+            f"the val split is empty: none of {counts['train']} documents was drawn with --val-fraction "
+            f"{options.val_fraction}; raise it, or use --val-fraction 0 to build without val"
+        )
+    if counts["train"] == 0:
+        raise InputError(
+            f"the train split is empty: all {counts['val']} documents were drawn into val with --val-fraction "
+            f"{options.val_fraction}; lower it, or add documents"
+        )

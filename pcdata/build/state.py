@@ -1,0 +1,120 @@
+"""What an unfinished build has on disk: the folder ``.build`` in the output folder, and its lock.
+
+::
+
+    .build/lock            the process that owns the folder (flock; freed by the kernel when it ends)
+    .build/options.json    what the build was asked to do, and library versions
+    .build/inputs/         00000.jsonl …   entries of each scan task
+    .build/scan/           00000.digests … and 00000.rejects …
+    .build/plan/           train-00000.pieces …, sample.pieces, plan.json
+    .build/views.json      codecs after fitting: artifact files and hashes, backends
+    .build/done/           train-00000.json …   one per shard whose files are complete
+
+Each file appears whole, by rename, when its step is done; a step whose file is there is not done again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pcdata.build.records import Reject
+from pcdata.dataset.shard import TEMPORARY, write_file
+from pcdata.errors import BuildError
+
+STATE = ".build"
+
+PIECE = np.dtype(
+    [
+        ("document", "<u8", (2,)),  # doc_id of the whole document
+        ("part", "<u8", (2,)),  # doc_id of this part of it; the same if it was not cut
+        ("task", "<u4"),
+        ("entry", "<u4"),
+        ("line", "<u8"),
+        ("offset", "<u8"),
+        ("start", "<u8"),
+        ("length", "<u8"),
+        ("split_draw", "<u8"),
+        ("fit_draw", "<u8"),
+    ]
+)
+"""What scan writes down of every piece, and all that plan looks at."""
+
+Pieces = np.ndarray[Any, np.dtype[np.void]]
+
+
+class BuildState:
+    """The paths above, and reading and writing them."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.folder = output / STATE
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Own the output folder. Raises ``BuildError`` naming the owner if somebody else does."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "lock"
+        with path.open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                owner = lock.read().strip() or "another process"
+                raise BuildError(f"{self.output} is being built by {owner}; wait for it or stop it") from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+            lock.flush()
+            yield
+
+    def has(self, name: str) -> bool:
+        return (self.folder / name).exists()
+
+    def write(self, name: str, data: bytes) -> None:
+        write_file(self.folder, name, data)
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write(name, json.dumps(value, indent=1).encode())
+
+    def read_json(self, name: str) -> Any:
+        return json.loads(self.read(name))
+
+    def read_pieces(self, name: str) -> Pieces:
+        return np.frombuffer(self.read(name), PIECE)
+
+    def names(self, pattern: str) -> list[str]:
+        """The files of a step that are there, in order."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob(pattern))
+
+    def remove_rubbish(self) -> None:
+        """Remove what a killed process left under temporary names."""
+        for path in self.output.rglob(f"*{TEMPORARY}"):
+            path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the state of a finished build."""
+        shutil.rmtree(self.folder)
+
+
+def indexed_rejects_to_bytes(rejects: list[tuple[int, Reject]]) -> bytes:
+    """Rejects of a scan task, each with the number of its entry: internal form, one JSON array a line."""
+    return "".join(
+        json.dumps([entry, reject.file, reject.position, reject.reason, reject.detail]) + "\n"
+        for entry, reject in rejects
+    ).encode()
+
+
+def indexed_rejects_from_bytes(data: bytes) -> list[tuple[int, Reject]]:
+    """The inverse."""
+    return [(entry, Reject(*fields)) for entry, *fields in map(json.loads, data.splitlines())]

@@ -1,0 +1,201 @@
+"""Write: read the kept documents again and put each shard on disk, base and all views, block by block.
+
+This is where a byte becomes a symbol: a block of documents is read, checked against its digests, handed to every
+codec, and written. Memory: one block, its symbols, and what the codecs hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdata.build.faults import step
+from pcdata.build.fit import FittedView, load_views
+from pcdata.build.options import BuildOptions
+from pcdata.build.plan import PlannedShard
+from pcdata.build.records import Metadata
+from pcdata.build.reread import read_pieces
+from pcdata.build.state import BuildState
+from pcdata.codecs.base import Codec
+from pcdata.dataset.manifest import BaseShard, FileEntry, ViewShard
+from pcdata.dataset.schema import BASE_SCHEMA, BLOCK_RAW_BYTES, DOC_ID_BYTES, view_schema
+from pcdata.dataset.shard import ShardWriter, base_batch, view_batch
+
+
+@dataclass(frozen=True)
+class WriteTask:
+    """Write one shard."""
+
+    options: BuildOptions
+    shard: PlannedShard
+
+
+@dataclass(frozen=True)
+class WrittenView:
+    """One view of a shard that is on disk."""
+
+    shard: ViewShard
+    histogram: list[int]
+    """Entry k counts the units of 2^(k-1) … 2^k - 1 raw bytes."""
+
+
+@dataclass(frozen=True)
+class WrittenShard:
+    """A shard that is on disk, all its files complete."""
+
+    base: BaseShard
+    views: dict[str, WrittenView]
+    languages: dict[str, tuple[int, int]]
+    """Documents and raw bytes by language."""
+
+
+def pending_writes(options: BuildOptions, state: BuildState, shards: tuple[PlannedShard, ...]) -> list[WriteTask]:
+    """The shards that are not done."""
+    return [WriteTask(options, shard) for shard in shards if not state.has(_done(shard))]
+
+
+def written(state: BuildState, shard: PlannedShard) -> WrittenShard:
+    """What was recorded of a shard when it was done."""
+    return _from_json(state.read_json(_done(shard)))
+
+
+def _done(shard: PlannedShard) -> str:
+    return f"done/{shard.name}.json"
+
+
+def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
+    """Write one shard's files, then the record that it is done; ``advance`` is told the raw bytes written."""
+    state = BuildState(task.options.output)
+    views = [_ViewWriter(view, view.open(task.options), task) for view in load_views(state)]
+    base = _BaseWriter(task)
+    writers: list[_BaseWriter | _ViewWriter] = [base, *views]
+    try:
+        for block in _blocks(task, state):
+            base.write(block)
+            for view in views:
+                view.write(block)
+            advance(sum(map(len, block.raw)))
+        result = WrittenShard(
+            base.finish(),
+            {view.name: view.finish() for view in views},
+            base.languages,
+        )
+    except BaseException:
+        for writer in writers:
+            writer.file.abandon()
+        raise
+    state.write_json(_done(task.shard), asdict(result))
+    step("write.done")
+
+
+@dataclass
+class _Block:
+    """Documents that will be one record batch."""
+
+    doc_ids: bytearray = field(default_factory=bytearray)
+    raw: list[bytes] = field(default_factory=list)
+    metadata: list[Metadata] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    raw_bytes: int = 0
+
+
+def _blocks(task: WriteTask, state: BuildState) -> Iterator[_Block]:
+    pieces = state.read_pieces(task.shard.pieces)
+    ids = pieces["part"].tobytes()
+    block = _Block()
+    starts = pieces["start"].tolist()
+    for row, (raw, metadata) in enumerate(read_pieces(task.options, state, pieces)):
+        block.doc_ids += ids[row * DOC_ID_BYTES : (row + 1) * DOC_ID_BYTES]
+        block.raw.append(raw)
+        block.metadata.append(metadata)
+        block.starts.append(starts[row])
+        block.raw_bytes += len(raw)
+        if block.raw_bytes >= BLOCK_RAW_BYTES:
+            yield block
+            block = _Block()
+    if block.raw:
+        yield block
+
+
+class _BaseWriter:
+    """The base file of a shard."""
+
+    def __init__(self, task: WriteTask) -> None:
+        self.file = ShardWriter(task.options.output, f"base/{task.shard.name}.arrow", BASE_SCHEMA)
+        self.languages: dict[str, tuple[int, int]] = {}
+        self._block_documents: list[int] = []
+        self._raw_bytes = 0
+
+    def write(self, block: _Block) -> None:
+        metadata = block.metadata
+        self.file.write(
+            base_batch(
+                bytes(block.doc_ids),
+                [one.path for one in metadata],
+                [one.lang for one in metadata],
+                [one.source for one in metadata],
+                block.starts,
+                block.raw,
+            )
+        )
+        self._block_documents.append(len(block.raw))
+        self._raw_bytes += block.raw_bytes
+        for one, raw in zip(metadata, block.raw, strict=True):
+            documents, size = self.languages.get(one.lang, (0, 0))
+            self.languages[one.lang] = (documents + 1, size + len(raw))
+
+    def finish(self) -> BaseShard:
+        entry = self.file.finish()
+        step("write.base")
+        return BaseShard(entry, sum(self._block_documents), self._raw_bytes, tuple(self._block_documents))
+
+
+class _ViewWriter:
+    """The file of one view of a shard."""
+
+    def __init__(self, view: FittedView, codec: Codec, task: WriteTask) -> None:
+        self.name = view.name
+        self._codec = codec
+        self.file = ShardWriter(
+            task.options.output, f"views/{view.name}/{task.shard.name}.arrow", view_schema(codec.types)
+        )
+        self._symbols = 0
+        self._histogram = np.zeros(65, np.int64)
+
+    def write(self, block: _Block) -> None:
+        columns = self._codec.encode(block.raw)
+        self.file.write(view_batch(bytes(block.doc_ids), columns, self._codec.types))
+        self._symbols += len(columns.symbols)
+        self._histogram += unit_histogram(columns.unit_bytes)
+
+    def finish(self) -> WrittenView:
+        entry = self.file.finish()
+        step("write.view")
+        histogram = np.trim_zeros(self._histogram, "b").tolist()
+        return WrittenView(ViewShard(entry, self._symbols, int(self._histogram.sum())), histogram)
+
+
+def unit_histogram(unit_bytes: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
+    """Count units by the bit length of their raw bytes: entry k has those of 2^(k-1) … 2^k - 1. Shape [65]."""
+    if unit_bytes.dtype == np.uint8:
+        sizes = np.bincount(unit_bytes, minlength=1)
+        lengths = np.array([value.bit_length() for value in range(len(sizes))])
+        return np.bincount(lengths, weights=sizes, minlength=65).astype(np.int64)
+    return np.bincount(np.frexp(unit_bytes.astype(np.float64))[1], minlength=65)
+
+
+def _from_json(data: dict[str, Any]) -> WrittenShard:
+    base = data["base"]
+    views = {
+        name: WrittenView(ViewShard(**{**view["shard"], "file": FileEntry(**view["shard"]["file"])}), view["histogram"])
+        for name, view in data["views"].items()
+    }
+    return WrittenShard(
+        BaseShard(FileEntry(**base["file"]), base["documents"], base["raw_bytes"], tuple(base["block_documents"])),
+        views,
+        {lang: (documents, size) for lang, (documents, size) in data["languages"].items()},
+    )

@@ -1,0 +1,203 @@
+"""The command ``pcdata``. Everything heavy is imported by the command that needs it, so that --help answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pcdata import __version__
+from pcdata.errors import PcdataError
+
+if TYPE_CHECKING:
+    from pcdata.build.build import BuildResult
+    from pcdata.build.dry_run import DryRun
+
+_EXIT_FAULT = 1
+_EXIT_SIGNAL = 128
+
+
+class _Stopped(BaseException):
+    """SIGTERM, so that it unwinds like Ctrl-C."""
+
+
+class _Group(click.Group):
+    """Turns a ``PcdataError`` into one sentence and exit code 1, and a stop signal into another sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        signal.signal(signal.SIGTERM, _raise_stopped)
+        try:
+            return super().invoke(ctx)
+        except PcdataError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(_EXIT_FAULT)
+        except (KeyboardInterrupt, _Stopped) as stop:
+            number = signal.SIGTERM if isinstance(stop, _Stopped) else signal.SIGINT
+            click.echo("stopped; what was committed is kept, the same command goes on from there", err=True)
+            ctx.exit(_EXIT_SIGNAL + number)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            where = f" {os.fsdecode(error.filename)}" if error.filename else ""
+            click.echo(f"error: {error.strerror or error}{where}; mend it and run the same command again", err=True)
+            ctx.exit(_EXIT_FAULT)
+
+
+def _raise_stopped(number: int, frame: Any) -> None:
+    raise _Stopped
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="pcdata")
+def main() -> None:
+    """Build and inspect datasets that hold raw bytes and their compressed views side by side."""
+
+
+_INPUTS = click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+_DATASET = click.argument("dataset", type=click.Path(path_type=Path))
+_QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary; errors only.")
+_WORKERS = click.option("--workers", "-j", type=int, default=None, help="Processes; default: all cores.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on standard output.")
+
+
+@main.command()
+@_INPUTS
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
+@click.option(
+    "--compressor",
+    "-c",
+    "compressors",
+    multiple=True,
+    metavar="CODEC[:OPTION=VALUE,…]",
+    help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
+)
+@click.option("--format", default="auto", help="auto, files (one document each) or jsonl; see the README.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Take only files that match; may be repeated.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Pass over files and folders that match.")
+@click.option("--keep-binary", is_flag=True, help="Take files that have a NUL among their first 8000 bytes.")
+@click.option("--text-key", default="text", show_default=True, help="The key of a JSONL record's text.")
+@click.option("--val-fraction", default=0.02, show_default=True, help="Share of documents drawn into val; 0: none.")
+@click.option("--max-document-bytes", default=262_144, show_default=True, help="Longer ones are cut, at line ends.")
+@click.option("--shard-bytes", default=0, help="Raw bytes per shard; default: about 16 shards of 8 to 512 MB.")
+@click.option("--fit-bytes", default=16_000_000, show_default=True, help="Raw bytes that codecs are fitted on.")
+@click.option("--strict", is_flag=True, help="Stop at a record that cannot be read, instead of counting it.")
+@click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing.")
+@_WORKERS
+@_QUIET
+def build(
+    inputs: tuple[Path, ...],
+    output: Path,
+    compressors: tuple[str, ...],
+    workers: int | None,
+    dry_run: bool,
+    quiet: bool,
+    **rest: Any,
+) -> None:
+    """Build a dataset from folders of files and JSONL files (.jsonl, .jsonl.gz, .jsonl.zst).
+
+    Stopped at any time, the same command goes on where it was.
+    """
+    from pcdata.build.options import BuildOptions
+    from pcdata.codecs.base import parse_requests
+
+    options = BuildOptions(
+        inputs=inputs,
+        output=output,
+        requests=tuple(parse_requests(compressors)),
+        workers=workers or len(os.sched_getaffinity(0)),
+        **rest,
+    )
+    report = _BarReporter(quiet)
+    if dry_run:
+        from pcdata.build.dry_run import dry_run as try_out
+
+        _print_dry_run(try_out(options, report))
+        return
+    from pcdata.build.build import build as run
+
+    began = time.perf_counter()
+    result = run(options, report)
+    if not quiet:
+        _print_summary(output, result, time.perf_counter() - began)
+
+
+def _print_dry_run(result: DryRun) -> None:
+    plan = result.plan
+    click.echo(f"documents  {plan.documents:,} ({plan.raw_bytes:,} raw bytes)")
+    for split in ("train", "val"):
+        shards = [shard for shard in plan.shards if shard.split == split]
+        click.echo(f"{split:<10} {len(shards):,} shards, {sum(shard.documents for shard in shards):,} documents")
+    click.echo(f"rejected   {sum(plan.rejects.values()):,}{_reasons(plan.rejects)}")
+    click.echo(f"base       about {plan.raw_bytes / 1e6:,.1f} MB on disk")
+    for name, size in result.view_bytes.items():
+        click.echo(f"{name:<10} about {size / 1e6:,.1f} MB on disk (from {result.sample_bytes / 1e6:.1f} MB encoded)")
+
+
+def _print_summary(output: Path, result: BuildResult, seconds: float) -> None:
+    manifest = result.manifest
+    if result.was_complete:
+        click.echo(f"{output} is complete already, from the same inputs and options; nothing to do", err=True)
+        return
+    shards = [shard for of_split in manifest.base.splits.values() for shard in of_split]
+    raw_bytes = sum(shard.raw_bytes for shard in shards)
+    click.echo(
+        f"built {output}: {sum(shard.documents for shard in shards):,} documents, {raw_bytes / 1e6:,.1f} MB raw, "
+        f"{len(shards)} shards, in {seconds:.1f} s",
+        err=True,
+    )
+    for view in manifest.views:
+        symbols = sum(shard.symbols for of_split in view.splits.values() for shard in of_split)
+        rate = f"{raw_bytes / symbols:.2f} raw bytes per symbol" if symbols else "no symbols"
+        click.echo(f"  view {view.name}: {symbols:,} symbols, {rate}", err=True)
+    if manifest.rejects:
+        click.echo(
+            f"  not taken: {sum(manifest.rejects.values()):,}{_reasons(manifest.rejects)}; see rejects.jsonl", err=True
+        )
+
+
+def _reasons(rejects: dict[str, int]) -> str:
+    return f" ({', '.join(f'{reason} {count:,}' for reason, count in rejects.items())})" if rejects else ""
+
+
+class _BarReporter:
+    """Progress bars on standard error; silent where that is no terminal, or with --quiet."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+
+    @contextmanager
+    def stage(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
+        from tqdm import tqdm
+
+        disable = True if self._quiet else None  # None: unless a terminal
+        with tqdm(total=total_bytes, desc=name, unit="B", unit_scale=True, disable=disable, file=sys.stderr) as bar:
+            yield bar.update
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            click.echo(text, err=True)
+
+
+@main.command()
+@_DATASET
+@_JSON
+def stats(dataset: Path, as_json: bool) -> None:
+    """What a dataset holds: documents, languages, views, ratios, units, rejects."""
+    from pcdata.dataset.manifest import load_manifest
+    from pcdata.inspection.stats import render
+    from pcdata.inspection.stats import stats as collect
+
+    collected = collect(load_manifest(dataset))
+    click.echo(json.dumps(collected, indent=1) if as_json else render(collected))
+
+
+if __name__ == "__main__":
+    main()
