@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -112,7 +113,7 @@ def build(
         inputs=inputs,
         output=output,
         requests=tuple(parse_requests(compressors)),
-        workers=workers or len(os.sched_getaffinity(0)),
+        workers=workers or _cores(),
         **rest,
     )
     report = _BarReporter(quiet)
@@ -127,6 +128,10 @@ def build(
     result = run(options, report)
     if not quiet:
         _print_summary(output, result, time.perf_counter() - began)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _print_dry_run(result: DryRun) -> None:
@@ -190,13 +195,63 @@ class _BarReporter:
 @_DATASET
 @_JSON
 def stats(dataset: Path, as_json: bool) -> None:
-    """What a dataset holds: documents, languages, views, ratios, units, rejects."""
+    """What a dataset holds: documents, languages, views, ratios, units."""
     from pcdata.dataset.manifest import load_manifest
     from pcdata.inspection.stats import render
     from pcdata.inspection.stats import stats as collect
 
     collected = collect(load_manifest(dataset))
     click.echo(json.dumps(collected, indent=1) if as_json else render(collected))
+
+
+def _parse_span(context: click.Context, option: click.Parameter, span: str | None) -> tuple[int, int] | None:
+    if span is None:
+        return None
+    first, colon, end = span.partition(":")
+    if not colon or not (first + end).isdecimal():
+        raise click.BadParameter(f"expected A:B, two numbers, got {span!r}")
+    return int(first or 0), int(end or sys.maxsize)
+
+
+@main.command()
+@_DATASET
+@click.option("--doc", "selector", default="0", show_default=True, help="A number, a path, or the start of an id.")
+@click.option("--view", "views", multiple=True, help="Show this view; may be repeated. Default: all.")
+@click.option("--bytes", "span", metavar="A:B", callback=_parse_span, help="Only these raw bytes of the document.")
+@click.option("--width", type=int, default=None, help="Columns; default: the terminal's.")
+def show(dataset: Path, selector: str, views: tuple[str, ...], span: tuple[int, int] | None, width: int | None) -> None:
+    """One document, its views side by side, unit by unit."""
+    from pcdata.dataset import Dataset
+    from pcdata.inspection.show import show as draw
+
+    columns = width or shutil.get_terminal_size((100, 24)).columns
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    text = draw(Dataset(dataset), selector, views or None, columns, span=span, colour=colour)
+    click.echo(text, color=colour)
+
+
+@main.command()
+@_DATASET
+@click.option("--quick", is_flag=True, help="Sizes and hashes only; decode nothing.")
+@click.option("--sample", type=float, default=None, help="Decode this share of the documents, instead of all.")
+@_JSON
+@_WORKERS
+@_QUIET
+def verify(dataset: Path, quick: bool, sample: float | None, as_json: bool, workers: int | None, quiet: bool) -> None:
+    """Hash every file, then decode every view and compare it with the raw bytes."""
+    from pcdata.dataset.manifest import load_manifest
+    from pcdata.inspection.verify import verify as check
+    from pcdata.inspection.verify import work_bytes
+
+    total = work_bytes(load_manifest(dataset), quick=quick)
+    with _BarReporter(quiet).stage("verify", total) as advance:
+        report = check(dataset, quick=quick, sample=sample, workers=workers or _cores(), progress=advance)
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=1))
+    elif not (quiet and report.ok):
+        click.echo(f"{dataset}\n{report.render()}" if not report.ok else f"{dataset}: {report.render()}", err=False)
+    if not report.ok:
+        sys.exit(_EXIT_FAULT)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from pcdata.build.plan import make_plan
 from pcdata.build.scan import inputs_digest, list_inputs, pending_scans, run_scan
 from pcdata.build.state import BuildState
 from pcdata.build.write import pending_writes, run_write
-from pcdata.codecs.base import codec_class
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
 from pcdata.errors import BuildError
 
@@ -67,11 +66,11 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
             scans = pending_scans(options, state, n_tasks)
             engine.run(run_scan, scans, advance)
         plan = make_plan(options, state, n_tasks)
-        views = fit_views(options, state, artifacts, report.say)
+        fit_views(options, state, artifacts, report.say)
         writes = pending_writes(options, state, plan.shards)
         with report.stage("write", sum(task.shard.raw_bytes for task in writes)) as advance:
             engine.run(run_write, writes, advance)
-        manifest = commit(options, state, shaping, plan, views)  # last: no manifest, no dataset
+        manifest = commit(options, state, shaping, plan)  # last: no manifest, no dataset
         state.remove()
         step("commit.cleaned")
     return BuildResult(manifest, len(scans), len(writes), was_complete=False)
@@ -101,7 +100,7 @@ def _already_complete(options: BuildOptions, state: BuildState, shaping: dict[st
 def _claim(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) -> None:
     """Write down what is built here, or refuse to go on with anything else."""
     roots = [str(path.resolve()) for path in options.inputs]
-    asked = {**shaping, "folders": roots, "strict": options.strict, "versions": _all_versions(options)}
+    asked = {**shaping, "folders": roots, "strict": options.strict, "versions": library_versions()}
     if state.has("options.json"):
         _refuse_other(
             state.read_json("options.json"),
@@ -112,13 +111,6 @@ def _claim(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) ->
         state.remove_rubbish()
     else:
         state.write_json("options.json", asked)
-
-
-def _all_versions(options: BuildOptions) -> dict[str, str]:
-    versions = library_versions()
-    for request in options.requests:
-        versions |= codec_class(request.codec).versions({})
-    return versions
 
 
 def _refuse_other(found: dict[str, Any], asked: dict[str, Any], what: str, then: str) -> None:

@@ -6,7 +6,7 @@ import shutil
 from typing import Any
 
 from pcdata.build.faults import step
-from pcdata.build.fit import FittedView
+from pcdata.build.fit import FittedView, open_views
 from pcdata.build.options import BuildOptions, library_versions
 from pcdata.build.plan import REJECTS_PART, Plan
 from pcdata.build.scan import listed_digest
@@ -31,14 +31,12 @@ LANGUAGES_LISTED = 100
 OTHER_LANGUAGES = "(other)"
 
 
-def commit(
-    options: BuildOptions, state: BuildState, shaping: dict[str, Any], plan: Plan, fitted: list[FittedView]
-) -> Manifest:
+def commit(options: BuildOptions, state: BuildState, shaping: dict[str, Any], plan: Plan) -> Manifest:
     """Write rejects.jsonl and then manifest.json; the shards are there already."""
     shards = {shard.name: written(state, shard) for shard in plan.shards}
     by_split = {split: tuple(shards[shard.name] for shard in plan.shards if shard.split == split) for split in SPLITS}
     base_files = {split: tuple(shard.base for shard in of_split) for split, of_split in by_split.items()}
-    views, next_id = _views(options, fitted, by_split)
+    views, next_id = _views(state, by_split)
     temporary = options.output / f"{REJECTS}{TEMPORARY}"
     shutil.copyfile(state.folder / REJECTS_PART, temporary)
     rejects_file = commit_file(temporary, options.output, REJECTS)
@@ -62,14 +60,11 @@ def _base_fingerprint(splits: dict[str, tuple[BaseShard, ...]]) -> str:
     return fingerprint(shard.file for split in SPLITS for shard in splits[split])
 
 
-def _views(
-    options: BuildOptions, fitted: list[FittedView], by_split: dict[str, tuple[WrittenShard, ...]]
-) -> tuple[tuple[View, ...], int]:
+def _views(state: BuildState, by_split: dict[str, tuple[WrittenShard, ...]]) -> tuple[tuple[View, ...], int]:
     """The manifest's views, with symbol ids handed out in order, and the first id that is left."""
     views = []
     next_id = RAW_IDS
-    for slot, view in enumerate(fitted):
-        codec = view.open(options)
+    for slot, (view, codec) in enumerate(open_views(state)):
         if view.ids == "own":
             first_id, next_id = next_id, next_id + codec.types.n_symbols
         else:

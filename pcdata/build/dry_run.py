@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pcdata.build.build import Reporter
 from pcdata.build.engines.process import ProcessEngine
-from pcdata.build.fit import fit_views
+from pcdata.build.fit import fit_views, open_views
 from pcdata.build.options import BuildOptions, handed_in_artifacts
 from pcdata.build.plan import SAMPLE, Plan, make_plan
 from pcdata.build.reread import read_pieces
@@ -47,12 +47,13 @@ def dry_run(options: BuildOptions, report: Reporter) -> DryRun:
             n_tasks = list_inputs(options, state)
             ProcessEngine(options.workers).run(run_scan, pending_scans(options, state, n_tasks), advance)
         plan = make_plan(options, state, n_tasks)
-        views = fit_views(options, state, artifacts, report.say)
+        fit_views(options, state, artifacts, report.say)
+        views = open_views(state)
         sample = _sample(options, state) if views else []
         sample_bytes = sum(map(len, sample))
         estimates = {
-            view.name: round(_bytes_on_disk(view.open(options), sample) * plan.raw_bytes / max(sample_bytes, 1))
-            for view in views
+            view.name: round(_bytes_on_disk(codec, sample) * plan.raw_bytes / max(sample_bytes, 1))
+            for view, codec in views
         }
     return DryRun(plan, estimates, sample_bytes)
 

@@ -5,8 +5,11 @@ A fitted artifact is never fitted again: a resumed build reads what is there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from pcdata.build.faults import step
@@ -18,7 +21,7 @@ from pcdata.codecs.base import Artifact, Codec, ViewRequest, codec_class, open_c
 from pcdata.dataset.manifest import Amount, FileEntry
 from pcdata.dataset.shard import write_file
 from pcdata.dataset.vocab import N_BYTES
-from pcdata.errors import OptionError
+from pcdata.errors import BuildError, OptionError
 
 _VIEWS = "views.json"
 
@@ -36,25 +39,43 @@ class FittedView:
     versions: dict[str, str]
     ids: str
 
-    def open(self, options: BuildOptions) -> Codec:
-        """Raises ``DatasetError`` if the artifact on disk is not the one that was committed."""
-        return open_codec(self, options.output)
-
 
 def fit_views(
     options: BuildOptions, state: BuildState, artifacts: Mapping[str, Artifact], say: Callable[[str], None]
-) -> list[FittedView]:
-    """Fit all views, or read those fitted before the build was killed. ``say`` is told what goes on."""
+) -> None:
+    """Fit all views that are not fitted yet. ``say`` is told what goes on."""
     if not state.has(_VIEWS):
         sample = [raw for raw, _ in read_pieces(options, state, state.read_pieces(SAMPLE))] if options.requests else []
         views = [_fit_view(options, request, sample, artifacts.get(request.name), say) for request in options.requests]
         state.write_json(_VIEWS, [asdict(view) for view in views])
         step("fit.written")
-    return load_views(state)
+    for view in _parse_views(state.read(_VIEWS)):
+        _refuse_other_versions(view)
 
 
-def load_views(state: BuildState) -> list[FittedView]:
-    """The views that were fitted."""
+def _refuse_other_versions(view: FittedView) -> None:
+    now = codec_class(view.codec).versions(view.backends)
+    if now != view.versions:
+        raise BuildError(
+            f"view {view.name} was begun with {view.versions}, installed are {now}; "
+            "finish the build with its own versions, or remove the folder"
+        )
+
+
+@lru_cache(maxsize=1)
+def _opened(output: Path, views_json: bytes) -> list[tuple[FittedView, Codec]]:
+    return [(view, open_codec(view, output)) for view in _parse_views(views_json)]
+
+
+def open_views(state: BuildState) -> list[tuple[FittedView, Codec]]:
+    """The fitted views and their codecs, opened once per process.
+
+    Raises ``DatasetError`` if an artifact on disk is not the one that was committed.
+    """
+    return _opened(state.output, state.read(_VIEWS))
+
+
+def _parse_views(views_json: bytes) -> list[FittedView]:
     return [
         FittedView(
             **{
@@ -63,7 +84,7 @@ def load_views(state: BuildState) -> list[FittedView]:
                 "artifact": tuple(FileEntry(**entry) for entry in view["artifact"]),
             }
         )
-        for view in state.read_json(_VIEWS)
+        for view in json.loads(views_json)
     ]
 
 

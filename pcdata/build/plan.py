@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from pcdata.build.faults import step
 from pcdata.build.options import BuildOptions, printable
-from pcdata.build.records import Reject
-from pcdata.build.scan import read_inputs
-from pcdata.build.state import PIECE, BuildState, Pieces, indexed_rejects_from_bytes
+from pcdata.build.records import Reject, RejectLine
+from pcdata.build.scan import TaskInputs
+from pcdata.build.state import PIECE, BuildState, Pieces
 from pcdata.dataset.manifest import REJECTS, SPLITS
 from pcdata.dataset.schema import BLOCK_RAW_BYTES
 from pcdata.dataset.shard import TEMPORARY
@@ -150,32 +150,28 @@ def _write_rejects(state: BuildState, n_tasks: int, duplicates: NDArray[np.bool_
     path = state.folder / f"{REJECTS_PART}{TEMPORARY}"
     with path.open("w", encoding="utf-8") as file:
         for task, pieces, kept in _kept_by_task(state, n_tasks, duplicates):
-            rejects = indexed_rejects_from_bytes(state.read(f"scan/{task:05}.rejects"))
+            lines = state.read(f"scan/{task:05}.rejects").decode("ascii").splitlines()
+            rejects = [RejectLine.from_text(line) for line in lines]
             rejects += _duplicates(state, task, pieces[~kept & (pieces["start"] == 0)])
-            rejects.sort(key=lambda indexed: (indexed[0], indexed[1].position))
-            for _, reject in rejects:
+            rejects.sort()
+            for reject in rejects:
                 counts[reject.reason] += 1
-                file.write(reject.to_json() + "\n")
+                file.write(reject.json + "\n")
     path.replace(state.folder / REJECTS_PART)
     return dict(sorted(counts.items()))
 
 
-def _duplicates(state: BuildState, task: int, pieces: Pieces) -> list[tuple[int, Reject]]:
+def _duplicates(state: BuildState, task: int, pieces: Pieces) -> list[RejectLine]:
     if not len(pieces):
         return []
-    entries = read_inputs(state, task)
-    return [
-        (
-            int(piece["entry"]),
-            Reject(
-                printable(entries[piece["entry"]].relative),
-                int(piece["line"]),
-                "duplicate",
-                f"same bytes as an earlier document, {piece['document'].tobytes().hex()}",
-            ),
-        )
-        for piece in pieces
-    ]
+    inputs = TaskInputs(state, task)
+    found = []
+    for entry, line, document in zip(
+        pieces["entry"].tolist(), pieces["line"].tolist(), pieces["document"], strict=True
+    ):
+        detail = f"same bytes as an earlier document, {document.tobytes().hex()}"
+        found.append(RejectLine.of(entry, Reject(printable(inputs[entry].relative), line, "duplicate", detail)))
+    return found
 
 
 def _cut_shards(

@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -65,6 +65,30 @@ class Reject:
         return json.dumps({"file": self.file, "position": self.position, "reason": self.reason, "detail": self.detail})
 
 
+class RejectLine(NamedTuple):
+    """A reject on its way from scan to rejects.jsonl: its place for sorting, its reason for counting, its line."""
+
+    entry: int
+    position: int
+    reason: str
+    json: str
+
+    @classmethod
+    def of(cls, entry: int, reject: Reject) -> RejectLine:
+        """``entry`` is the number of the entry in its scan task."""
+        return cls(entry, reject.position, reject.reason, reject.to_json())
+
+    @classmethod
+    def from_text(cls, text: str) -> RejectLine:
+        """The inverse of ``to_text``."""
+        entry, position, reason, line = text.split("\t")
+        return cls(int(entry), int(position), reason, line)
+
+    def to_text(self) -> str:
+        """One line; JSON and reasons hold no tabs."""
+        return f"{self.entry}\t{self.position}\t{self.reason}\t{self.json}\n"
+
+
 Scanned: TypeAlias = Piece | Reject
 
 
@@ -100,14 +124,15 @@ def _scan_jsonl(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterato
     name = printable(entry.relative)
     offset = number = 0
     try:
-        for number, line in enumerate(_stream(entry, file), start=1):
-            if line.strip():
-                record = parse_record(options.text_key, line, number)
-                if isinstance(record, Fault):
-                    yield Reject(name, number, record.reason, record.detail)
-                else:
-                    yield from _parts(record.raw, number, offset, options.max_document_bytes)
-            offset += len(line)
+        with _stream(entry, file) as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    record = parse_record(options.text_key, line, number)
+                    if isinstance(record, Fault):
+                        yield Reject(name, number, record.reason, record.detail)
+                    else:
+                        yield from _parts(record.raw, number, offset, options.max_document_bytes)
+                offset += len(line)
     except (OSError, EOFError, pa.ArrowException) as error:
         yield Reject(name, number + 1, "unreadable", f"the rest of the file cannot be read: {error}")
 
@@ -189,6 +214,8 @@ class EntryReader:
         self._record: Record | None = None
 
     def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
         self._file.close()
 
     def changed(self, what: str) -> str:

@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from pcdata.build.options import BuildOptions
 from pcdata.build.records import EntryReader, Metadata
-from pcdata.build.scan import read_inputs
+from pcdata.build.scan import TaskInputs
 from pcdata.build.sources import Entry
 from pcdata.build.state import BuildState, Pieces
 from pcdata.dataset.identity import doc_id_of
@@ -22,7 +22,7 @@ def read_pieces(options: BuildOptions, state: BuildState, pieces: Pieces) -> Ite
     columns = [pieces[name].tolist() for name in ("task", "entry", "line", "offset", "start", "length")]
     rows = zip(range(len(pieces)), *columns, strict=True)
     for task, rows_of_task in groupby(rows, key=itemgetter(1)):
-        entries = read_inputs(state, task)
+        entries = TaskInputs(state, task)
         for number, rows_of_entry in groupby(rows_of_task, key=itemgetter(2)):
             entry = entries[number]
             assert isinstance(entry, Entry)

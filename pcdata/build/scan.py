@@ -10,14 +10,15 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pcdata.build.faults import step
 from pcdata.build.options import BuildOptions, printable
-from pcdata.build.records import Piece, Reject, scan_entry
+from pcdata.build.records import Piece, Reject, RejectLine, scan_entry
 from pcdata.build.sources import Entry, Skipped, find_entries
-from pcdata.build.state import PIECE, BuildState, indexed_rejects_to_bytes
+from pcdata.build.state import PIECE, BuildState
 from pcdata.dataset.identity import FIT, SPLIT, doc_id_of, document_hash, draw
 from pcdata.errors import InputError
 
@@ -91,13 +92,18 @@ def _listed(entry: Entry | Skipped) -> bytes:
     return json.dumps(fields).encode() + b"\n"
 
 
-def read_inputs(state: BuildState, task: int) -> list[Entry | Skipped]:
-    """The entries of one scan task."""
-    found: list[Entry | Skipped] = []
-    for line in state.read(f"inputs/{task:05}.jsonl").splitlines():
-        kind, root, name, *rest = json.loads(line)
-        found.append((Entry if kind == "entry" else Skipped)(root, os.fsencode(name), *rest))
-    return found
+class TaskInputs(Sequence[Entry | Skipped]):
+    """The entries of one scan task; each is understood when it is asked for."""
+
+    def __init__(self, state: BuildState, task: int) -> None:
+        self._lines = state.read(f"inputs/{task:05}.jsonl").decode("ascii").splitlines()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, number: Any) -> Any:
+        kind, root, name, *rest = json.loads(self._lines[number])
+        return (Entry if kind == "entry" else Skipped)(root, os.fsencode(name), *rest)
 
 
 def pending_scans(options: BuildOptions, state: BuildState, n_tasks: int) -> list[ScanTask]:
@@ -109,23 +115,23 @@ def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
     """Read one task's entries, write its digests and rejects; ``advance`` is told the raw bytes read."""
     state = BuildState(task.options.output)
     digests = bytearray()
-    rejects: list[tuple[int, Reject]] = []
-    for number, entry in enumerate(read_inputs(state, task.number)):
+    rejects: list[RejectLine] = []
+    for number, entry in enumerate(TaskInputs(state, task.number)):
         if isinstance(entry, Skipped):
-            rejects.append((number, Reject(printable(entry.relative), 0, entry.reason, entry.detail)))
+            rejects.append(RejectLine.of(number, Reject(printable(entry.relative), 0, entry.reason, entry.detail)))
             continue
         document = _Document(task.number, number)
         for found in scan_entry(task.options, entry):
             if isinstance(found, Reject):
                 _refuse_if_strict(task.options, found)
-                rejects.append((number, found))
+                rejects.append(RejectLine.of(number, found))
             else:
                 advance(len(found.raw))
                 document.add(found)
                 if found.last:
                     digests += document.digests()
                     document = _Document(task.number, number)
-    state.write(f"scan/{task.number:05}.rejects", indexed_rejects_to_bytes(rejects))
+    state.write(f"scan/{task.number:05}.rejects", "".join(line.to_text() for line in rejects).encode())
     state.write(f"scan/{task.number:05}.digests", bytes(digests))  # last: this file says that the task is done
     step("scan.written")
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from pcdata.build.options import BuildOptions
 
-VERSION_CONTROL = (".git", ".hg", ".svn")
-"""Folders of version control systems: not documents, passed over and counted."""
+NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
+"""Folders that version control systems and Python keep for themselves: passed over and counted."""
 
 _JSONL = re.compile(rb"\.(jsonl|ndjson)(\.gz|\.zst)?$", re.IGNORECASE)
 
@@ -65,47 +64,56 @@ def entry_path(options: BuildOptions, entry: Entry) -> bytes:
 
 def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skipped]:
     is_included, is_excluded = _matcher(options.include), _matcher(options.exclude)
-    records = options.format == "jsonl"
+    kind: Kind = "jsonl" if options.format == "jsonl" else "file"
     output = _identity(os.fsencode(options.output))
-    pending = [b""]  # folders to open, and files to yield, the next one last
+    pending, fault = _listed(top, b"")  # what is left to visit, the next one last
+    if fault is not None:
+        yield Skipped(root, b"./", "unreadable", fault)
     while pending:
-        relative = pending.pop()
-        path = os.path.join(top, relative) if relative else top  # noqa: PTH118 (names that are not UTF-8)
-        try:
-            status = os.stat(path) if not relative else os.lstat(path)  # noqa: PTH116
-        except OSError as error:
-            yield Skipped(root, relative, "unreadable", error.strerror or str(error))
-            continue
-        if stat.S_ISDIR(status.st_mode):
-            if (status.st_dev, status.st_ino) == output:
+        relative, found = pending.pop()
+        if found.is_dir(follow_symlinks=False):
+            if output is not None and found.inode() == output[1] and _identity(found.path) == output:
                 continue  # the dataset itself, when it is written into its own input
-            if relative and (relative.rpartition(b"/")[2].decode("utf-8", "replace") in VERSION_CONTROL):
-                yield Skipped(root, relative + b"/", "excluded", "version control")
-            elif relative and is_excluded(relative):
+            if found.name in NEVER_DOCUMENTS:
+                yield Skipped(root, relative + b"/", "excluded", "holds no documents, by its name")
+            elif is_excluded(relative):
                 yield Skipped(root, relative + b"/", "excluded", "--exclude")
             else:
-                names, fault = _sorted_names(path)
+                inside, fault = _listed(found.path, relative + b"/")
+                pending += inside
                 if fault is not None:
                     yield Skipped(root, relative + b"/", "unreadable", fault)
-                prefix = relative + b"/" if relative else b""
-                pending += [prefix + name for name in reversed(names)]
-        elif stat.S_ISLNK(status.st_mode):
+        elif found.is_symlink():
             yield Skipped(root, relative, "symlink", "symbolic links are not followed")
-        elif not stat.S_ISREG(status.st_mode):
+        elif not found.is_file(follow_symlinks=False):
             yield Skipped(root, relative, "not a file", "only regular files are read")
         elif is_excluded(relative):
             yield Skipped(root, relative, "excluded", "--exclude")
         elif options.include and not is_included(relative):
             yield Skipped(root, relative, "excluded", "no --include matches")
         else:
-            yield Entry(root, relative, status.st_size, "jsonl" if records else "file")
+            yield _entry(root, relative, found, kind)
 
 
-def _sorted_names(folder: bytes) -> tuple[list[bytes], str | None]:
+def _entry(root: int, relative: bytes, found: os.DirEntry[bytes], kind: Kind) -> Entry | Skipped:
     try:
-        return sorted(os.listdir(folder)), None  # noqa: PTH208
+        return Entry(root, relative, found.stat(follow_symlinks=False).st_size, kind)
+    except OSError as error:
+        return Skipped(root, relative, "unreadable", error.strerror or str(error))
+
+
+def _listed(folder: bytes, prefix: bytes) -> tuple[list[tuple[bytes, os.DirEntry[bytes]]], str | None]:
+    """What lies in a folder, last name first, each with its relative path; and the fault if it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=_name, reverse=True)
     except OSError as error:
         return [], error.strerror or str(error)
+    return [(prefix + entry.name, entry) for entry in found], None
+
+
+def _name(entry: os.DirEntry[bytes]) -> bytes:
+    return entry.name
 
 
 def _identity(path: bytes) -> tuple[int, int] | None:

@@ -26,8 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from pcdata.build.records import Reject
-from pcdata.dataset.shard import TEMPORARY, write_file
+from pcdata.dataset.shard import TEMPORARY
 from pcdata.errors import BuildError
 
 STATE = ".build"
@@ -79,7 +78,15 @@ class BuildState:
         return (self.folder / name).exists()
 
     def write(self, name: str, data: bytes) -> None:
-        write_file(self.folder, name, data)
+        """Make a file appear whole. Its folder is not synced: a step that a power cut forgets is done again."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
 
     def read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
@@ -105,16 +112,3 @@ class BuildState:
     def remove(self) -> None:
         """Remove the state of a finished build."""
         shutil.rmtree(self.folder)
-
-
-def indexed_rejects_to_bytes(rejects: list[tuple[int, Reject]]) -> bytes:
-    """Rejects of a scan task, each with the number of its entry: internal form, one JSON array a line."""
-    return "".join(
-        json.dumps([entry, reject.file, reject.position, reject.reason, reject.detail]) + "\n"
-        for entry, reject in rejects
-    ).encode()
-
-
-def indexed_rejects_from_bytes(data: bytes) -> list[tuple[int, Reject]]:
-    """The inverse."""
-    return [(entry, Reject(*fields)) for entry, *fields in map(json.loads, data.splitlines())]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.build.faults import step
-from pcdata.build.fit import FittedView, load_views
+from pcdata.build.fit import FittedView, open_views
 from pcdata.build.options import BuildOptions
 from pcdata.build.plan import PlannedShard
 from pcdata.build.records import Metadata
@@ -70,7 +70,7 @@ def _done(shard: PlannedShard) -> str:
 def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
     """Write one shard's files, then the record that it is done; ``advance`` is told the raw bytes written."""
     state = BuildState(task.options.output)
-    views = [_ViewWriter(view, view.open(task.options), task) for view in load_views(state)]
+    views = [_ViewWriter(view, codec, task) for view, codec in open_views(state)]
     base = _BaseWriter(task)
     writers: list[_BaseWriter | _ViewWriter] = [base, *views]
     try:

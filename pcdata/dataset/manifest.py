@@ -210,13 +210,13 @@ def fingerprint(files: typing.Iterable[FileEntry], **identity: Any) -> str:
 
 def base_fingerprint(splits: Mapping[str, Sequence[BaseShard]]) -> str:
     """Identifies the raw documents: over the base files of all splits, in split order."""
-    return fingerprint(shard.file for shards in splits.values() for shard in shards)
+    return fingerprint(shard.file for name in SPLITS for shard in splits.get(name, ()))
 
 
 def view_fingerprint(view: View) -> str:
     """Identifies a view, whatever its name and ids. ``view.fingerprint`` itself is not looked at."""
     return fingerprint(
-        (shard.file for shards in view.splits.values() for shard in shards),
+        (shard.file for name in SPLITS for shard in view.splits.get(name, ())),
         codec=view.codec,
         parameters=view.parameters,
         backends=view.backends,

@@ -180,7 +180,8 @@ class Document:
     @property
     def doc_id(self) -> str:
         """Hex of the BLAKE2b of the raw bytes."""
-        return self.split.base(self.block).doc_ids[self.row].tobytes().hex()
+        doc_id: bytes = self.split.base(self.block).doc_ids[self.row].tobytes()
+        return doc_id.hex()
 
     @property
     def path(self) -> bytes:

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The whole path on real code: this machine's own Python library → shards → a trained byte model → numbers and text.
+# Everything lands in demo/; a second run reuses what is there. Called by `make demo`, which sets up .venv first.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+library=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+
+step() { printf '\n\033[1m$ %s\033[0m\n' "$*" >&2; "$@"; }
+
+step "$bin/pcdata" build "$library" -o demo/shards --include '*.py' --exclude site-packages \
+  --compressor zstd --compressor bpe:vocab_size=4096
+step "$bin/pcdata" stats demo/shards
+step "$bin/pcdata" show demo/shards --doc 17 --bytes 0:600
+step "$bin/pcdata" verify demo/shards
+step "$bin/pctrain" fit demo/shards -o demo/run --preset tiny --view bpe
+step "$bin/pctrain" eval demo/run
+step "$bin/pctrain" generate demo/run --prompt 'def __init__(self, ' --max-bytes 300 --temperature 0.7 --seed 1
+
+cat <<'END'
+
+The demo is done. What lies where:
+  demo/shards/manifest.json   what the dataset is; demo/shards/rejects.jsonl what was not taken, and why
+  demo/shards/base/           the documents' raw bytes, Arrow files
+  demo/shards/views/          their compressed views (zstd, bpe), one folder each
+  demo/run/metrics.jsonl      the training run, one line per logged step
+  demo/run/checkpoints/       the model; try: .venv/bin/pctrain generate demo/run --prompt 'import '
+END
