@@ -219,6 +219,22 @@ class StoredCodec(Protocol):
     def artifact(self) -> tuple[FileEntry, ...]: ...
 
 
+def check_units(
+    codec: str, types: ViewTypes, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None
+) -> Unsigned:
+    """For ``decode`` where units have several symbols: their lengths, once they are known to be possible.
+
+    Raises ``CodecError`` before anything is allocated by lengths that ``encode`` cannot have made.
+    """
+    if unit_symbols is None or len(unit_symbols) != len(unit_bytes):
+        raise CodecError(f"{codec}: unit_symbols and unit_bytes differ in length")
+    if int(unit_symbols.sum(dtype=np.int64)) != len(symbols):
+        raise CodecError(f"{codec}: the units' lengths do not add up to {len(symbols)} symbols")
+    if int(unit_bytes.max(initial=0)) > types.max_unit_bytes:
+        raise CodecError(f"{codec}: a unit of {int(unit_bytes.max())} bytes, the most is {types.max_unit_bytes}")
+    return unit_symbols
+
+
 def open_codec(view: StoredCodec, folder: Path) -> Codec:
     """The codec of a view as it was when the view was written: parameters, artifact and backends from the manifest.
 

@@ -1,0 +1,136 @@
+"""The ``bpe`` codec: documents as ids of a byte-level BPE, one id a unit.
+
+Bytes that are not UTF-8 follow one rule, applied before either engine sees them: a document is split into the longest
+runs of valid UTF-8 and the bytes between them. A run is encoded as a text of its own, every other byte is the token of
+that byte. Which bytes are valid is what Python's strict decoder says (RFC 3629: no surrogates, nothing overlong).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdata.codecs import bpe_engines, bpe_format
+from pcdata.codecs.base import Artifact, Codec, offsets_of, require_range
+from pcdata.dataset.schema import ViewTypes
+from pcdata.dataset.views import Unsigned, ViewColumns
+from pcdata.errors import CodecError
+
+_ENGINE = "engine"
+_DECODED_AT_ONCE = 1 << 16
+"""Symbols. As Python objects they take ten times the memory, so never a whole document."""
+_RUNS = re.compile("([\udc80-\udcff]+)")
+"""Of bytes that are not UTF-8, as ``surrogateescape`` shows them."""
+
+
+@dataclass(frozen=True)
+class BpeParameters:
+    vocab_size: int = 16_384
+    """The most ids that fitting makes; a small sample gives fewer. A tokenizer.json handed in has its own number."""
+
+    def __post_init__(self) -> None:
+        require_range("vocab_size", self.vocab_size, 256, bpe_format.MOST_SYMBOLS)
+
+
+class BpeCodec(Codec):
+    """See the module. Decoding needs no engine; the first ``encode`` opens it."""
+
+    Parameters: ClassVar[type[Any]] = BpeParameters
+    units_independent = True
+
+    def __init__(self, parameters: BpeParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
+        if set(artifact) != {bpe_format.TOKENIZER}:
+            raise CodecError(f"bpe needs one artifact file, {bpe_format.TOKENIZER}, and was given {sorted(artifact)}")
+        self._tokenizer = bpe_format.canonical(artifact[bpe_format.TOKENIZER])
+        self._backends = backends
+        self._tokens = bpe_format.token_bytes(self._tokenizer)
+        lengths = [len(token or b"") for token in self._tokens]
+        self.types = ViewTypes(len(lengths), max(lengths), 1)
+        self._lengths = np.array(lengths, self.types.unit_bytes_dtype)
+        symbol_of = {token: symbol for symbol, token in enumerate(self._tokens)}
+        self._byte_symbols = np.array([symbol_of[bytes([byte])] for byte in range(256)], np.uint32)
+
+    @classmethod
+    def is_fitted(cls, parameters: BpeParameters) -> bool:
+        return True
+
+    @classmethod
+    def fit(cls, parameters: BpeParameters, sample: Sequence[bytes]) -> Artifact:
+        """Train with ``tokenizers``, on text with the bytes left out that are not UTF-8."""
+        from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=parameters.vocab_size,
+            initial_alphabet=list(bpe_format.byte_characters()),
+            special_tokens=[],
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator((document.decode(errors="ignore") for document in sample), trainer)
+        return {bpe_format.TOKENIZER: bpe_format.canonical(tokenizer.to_str().encode())}
+
+    @classmethod
+    def read_artifact(cls, path: Path) -> Artifact:
+        """Read a ``tokenizer.json`` of any name, or the one in a folder, and keep its canonical form."""
+        file = path / bpe_format.TOKENIZER if path.is_dir() else path
+        (data,) = super().read_artifact(file).values()
+        return {bpe_format.TOKENIZER: bpe_format.canonical(data)}
+
+    @classmethod
+    def choose_backends(cls, parameters: BpeParameters, artifact: Artifact, sample: Sequence[bytes]) -> dict[str, str]:
+        return {_ENGINE: bpe_engines.choose(bpe_format.canonical(artifact[bpe_format.TOKENIZER]), sample)}
+
+    @classmethod
+    def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
+        engine = backends[_ENGINE]
+        return {engine: bpe_engines.version_of(engine)}
+
+    @cached_property
+    def _engine(self) -> bpe_engines.Engine:
+        return bpe_engines.open_engine(self._backends.get(_ENGINE, bpe_engines.TOKENIZERS), self._tokenizer)
+
+    def encode(self, documents: Sequence[bytes]) -> ViewColumns:
+        ids = [self._ids(document) for document in documents]
+        symbols: Unsigned = np.empty(sum(map(len, ids)), self.types.symbol_dtype)
+        if ids:
+            np.concatenate(ids, out=symbols, casting="same_kind")
+        offsets = offsets_of([len(document_ids) for document_ids in ids])
+        return ViewColumns(symbols, offsets, self._lengths[symbols], None, offsets)
+
+    def _ids(self, document: bytes) -> NDArray[np.uint32]:
+        try:
+            text = document.decode()
+        except UnicodeDecodeError:
+            return self._ids_of_mixed(document)
+        return self._engine.ids(document, text)
+
+    def _ids_of_mixed(self, document: bytes) -> NDArray[np.uint32]:
+        found = []
+        for index, run in enumerate(_RUNS.split(document.decode(errors="surrogateescape"))):
+            raw = run.encode(errors="surrogateescape")
+            is_text = index % 2 == 0
+            found.append(self._engine.ids(raw, run) if is_text else self._byte_symbols[np.frombuffer(raw, np.uint8)])
+        return np.concatenate(found)
+
+    def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
+        if unit_symbols is not None:
+            raise CodecError("bpe: every unit is one symbol, but lengths of units were given")
+        if len(symbols) and int(symbols.max()) >= len(self._tokens):
+            raise CodecError(f"bpe: symbol {int(symbols.max())} is not one of {len(self._tokens)}")
+        if not np.array_equal(self._lengths[symbols], unit_bytes):
+            raise CodecError("bpe: the units' lengths are not those of the tokens")
+        try:
+            return b"".join(
+                b"".join(map(self._tokens.__getitem__, symbols[start : start + _DECODED_AT_ONCE].tolist()))  # type: ignore[arg-type]
+                for start in range(0, len(symbols), _DECODED_AT_ONCE)
+            )
+        except TypeError:
+            raise CodecError("bpe: a symbol stands for no token") from None

@@ -1,0 +1,99 @@
+"""The ``gzip`` codec: documents as the bytes of deflate, one stream per document, flushed after every unit.
+
+The stream is deflate (RFC 1951) without gzip's header and checksum, which would be the same 18 bytes around every
+document; nothing in it depends on the time. A partial flush ends each unit: of zlib's flushes it is the cheapest after
+which all bytes so far decode, while ``Z_BLOCK`` leaves some behind.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from pcdata.codecs.base import Artifact, Codec, check_units, offsets_of, require_choice, require_range
+from pcdata.dataset.schema import ViewTypes
+from pcdata.dataset.views import Unsigned, ViewColumns
+from pcdata.errors import CodecError
+
+_RAW_DEFLATE: Final = -15
+"""zlib's window bits: 32 KiB, negative for a stream without header."""
+
+
+@dataclass(frozen=True)
+class GzipParameters:
+    level: int = 6
+    """Of zlib, 1 … 9."""
+    size: int = 192
+    """Raw bytes per unit, exact but for the last of a document. On the Python standard library 192, 256 and 512 give
+    3.78, 3.87 and 4.05 bytes a symbol, and 24, 36 and 26 % of padding where pairs fill rows of 512 (2.9, 4.0 and 7.9 %
+    at 4,096); of 512 nothing pairs in such rows."""
+    backend: str = "zlib"
+    """Which implementation compresses. A parameter, because others write other bytes at the same level."""
+
+    def __post_init__(self) -> None:
+        require_range("level", self.level, 1, 9)
+        require_range("size", self.size, 64, 65_536)
+        require_choice("backend", self.backend, ("zlib",))
+
+
+class GzipCodec(Codec):
+    """See the module."""
+
+    Parameters: ClassVar[type[Any]] = GzipParameters
+    units_independent = False
+
+    def __init__(self, parameters: GzipParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
+        if artifact:
+            raise CodecError(f"gzip takes no artifact, and was given {sorted(artifact)}")
+        self._parameters = parameters
+        self.types = ViewTypes(256, parameters.size, _most_compressed_bytes(parameters.size))
+
+    @classmethod
+    def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
+        return {"zlib": zlib.ZLIB_RUNTIME_VERSION}
+
+    def encode(self, documents: Sequence[bytes]) -> ViewColumns:
+        size = self._parameters.size
+        units: list[bytes] = []
+        unit_bytes: list[int] = []
+        unit_counts = []
+        for document in documents:
+            before = len(units)
+            stream = zlib.compressobj(self._parameters.level, zlib.DEFLATED, _RAW_DEFLATE)
+            for start in range(0, len(document) - size, size):
+                units.append(stream.compress(document[start : start + size]) + stream.flush(zlib.Z_PARTIAL_FLUSH))
+            if document:
+                last = document[(len(document) - 1) // size * size :]
+                units.append(stream.compress(last) + stream.flush(zlib.Z_FINISH))
+                unit_bytes += [size] * (len(units) - before - 1) + [len(last)]
+            unit_counts.append(len(units) - before)
+        unit_offsets = offsets_of(unit_counts)
+        unit_symbols = [len(unit) for unit in units]
+        return ViewColumns(
+            np.frombuffer(b"".join(units), np.uint8),
+            offsets_of(unit_symbols)[unit_offsets],
+            np.array(unit_bytes, self.types.unit_bytes_dtype),
+            np.array(unit_symbols, self.types.unit_symbols_dtype),
+            unit_offsets,
+        )
+
+    def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
+        check_units("gzip", self.types, symbols, unit_bytes, unit_symbols)
+        raw_bytes = int(unit_bytes.sum(dtype=np.int64))
+        try:
+            # One byte more than wanted: enough to see that there is more, too little to fill the memory.
+            raw = zlib.decompressobj(_RAW_DEFLATE).decompress(symbols.astype(np.uint8).tobytes(), raw_bytes + 1)
+        except zlib.error as error:
+            raise CodecError(f"gzip: a unit cannot be decoded: {error}") from None
+        if len(raw) != raw_bytes:
+            raise CodecError(f"gzip: {raw_bytes} raw bytes expected, the units hold others")
+        return raw
+
+
+def _most_compressed_bytes(raw_bytes: int) -> int:
+    """A bound for one unit: what ``deflateBound`` of zlib adds, taken four times to be sure, and 32 bytes for flush."""
+    return raw_bytes + (raw_bytes >> 10) + (raw_bytes >> 12) + 32

@@ -1,0 +1,113 @@
+"""What verify looks for in the manifest itself, and in rejects.jsonl: that they agree with themselves."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from pcdata.dataset.manifest import (
+    MANIFEST,
+    REJECTS,
+    SPLITS,
+    FileEntry,
+    Manifest,
+    View,
+    base_fingerprint,
+    view_fingerprint,
+)
+from pcdata.dataset.vocab import FIRST_BYTE, MAX_VIEWS, N_BYTES, RAW_IDS
+from pcdata.inspection.findings import REBUILD, Finding
+
+REJECT_KEYS = {"file", "position", "reason", "detail"}
+
+
+def manifest_findings(manifest: Manifest) -> Iterator[Finding]:
+    """Contradictions inside the manifest."""
+    for what in _file_faults(manifest.files()):
+        yield Finding(MANIFEST, what, REBUILD)
+    for what in _shard_faults(manifest):
+        yield Finding(MANIFEST, what, REBUILD)
+    for view in manifest.views:
+        for what in _id_faults(manifest, view):
+            yield Finding(MANIFEST, f"view {view.name}: {what}", REBUILD)
+    fingerprints = {"base": (manifest.base.fingerprint, base_fingerprint(manifest.base.splits))}
+    fingerprints |= {f"view {view.name}": (view.fingerprint, view_fingerprint(view)) for view in manifest.views}
+    for name, (listed, right) in fingerprints.items():
+        if listed != right:
+            yield Finding(MANIFEST, f"{name}: the fingerprint is {listed}, not {right}", REBUILD)
+
+
+def is_inside(entry: FileEntry) -> bool:
+    """Whether the entry's path stays in the dataset's folder."""
+    path = PurePosixPath(entry.path)
+    return not path.is_absolute() and not {"..", "\0"} & {*path.parts, *entry.path} and path.as_posix() == entry.path
+
+
+def _file_faults(entries: list[FileEntry]) -> Iterator[str]:
+    for path, count in Counter(entry.path for entry in entries).items():
+        if count > 1:
+            yield f"it lists {path} {count} times"
+    for entry in entries:
+        if not is_inside(entry):
+            yield f"it lists {entry.path}, which is not a path inside the dataset"
+
+
+def _shard_faults(manifest: Manifest) -> Iterator[str]:
+    """Whether shards carry their names, and views have the shards of the base."""
+    if manifest.rejects_file.path != REJECTS:
+        yield f"rejects are in {manifest.rejects_file.path}, not in {REJECTS}"
+    for split, shards in manifest.base.splits.items():
+        if split not in SPLITS:
+            yield f"split {split} is none of {', '.join(SPLITS)}"
+        files = {"base": [shard.file.path for shard in shards]}
+        for view in manifest.views:
+            files[f"views/{view.name}"] = [shard.file.path for shard in view.splits.get(split, ())]
+        for folder, paths in files.items():
+            if paths != [f"{folder}/{split}-{number:05}.arrow" for number in range(len(shards))]:
+                yield f"the files of split {split} in {folder} are not {len(shards)} shards counted from 00000"
+        for shard in shards:
+            if sum(shard.block_documents) != shard.documents:
+                yield f"{shard.file.path} has {shard.documents} documents, but its blocks {sum(shard.block_documents)}"
+    for view in manifest.views:
+        if view.splits.keys() != manifest.base.splits.keys():
+            yield f"view {view.name} has splits {', '.join(view.splits)}, the base {', '.join(manifest.base.splits)}"
+        for entry in view.artifact:
+            if PurePosixPath(entry.path).parent.as_posix() != f"views/{view.name}/artifact":
+                yield f"view {view.name} has an artifact elsewhere: {entry.path}"
+
+
+def _id_faults(manifest: Manifest, view: View) -> Iterator[str]:
+    others = [other for other in manifest.views if other is not view]
+    if any(other.name == view.name or other.slot == view.slot for other in others):
+        yield f"another view has its name, or its slot {view.slot}"
+    if not 0 <= view.slot < min(manifest.next_slot, MAX_VIEWS):
+        yield f"slot {view.slot} is not below next_slot {manifest.next_slot} and {MAX_VIEWS}"
+    ids = view.view_ids
+    if view.ids == "raw":
+        if ids.first_id != FIRST_BYTE or ids.n_symbols > N_BYTES:
+            yield f"it shares the ids of the bytes, but has {ids.first_id} … {ids.end_id - 1}"
+    elif view.ids != "own" or not RAW_IDS <= ids.first_id < ids.end_id <= manifest.next_id:
+        yield f"its ids {ids.first_id} … {ids.end_id - 1} are not in {RAW_IDS} … {manifest.next_id - 1}"
+    elif any(o.ids == "own" and o.first_id < ids.end_id and ids.first_id < o.view_ids.end_id for o in others):
+        yield f"its ids {ids.first_id} … {ids.end_id - 1} are another view's too"
+
+
+def reject_findings(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """Whether rejects.jsonl has the lines that the manifest counts. Its hash was found right."""
+    counts: Counter[str] = Counter()
+    with (folder / REJECTS).open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                reject = json.loads(line)
+            except ValueError:
+                reject = None
+            if not isinstance(reject, dict) or reject.keys() != REJECT_KEYS:
+                yield Finding(REJECTS, f"line {number} is not an object of {', '.join(sorted(REJECT_KEYS))}", REBUILD)
+                return
+            counts[reject["reason"]] += 1
+    for reason in sorted(counts.keys() | manifest.rejects.keys()):
+        if counts[reason] != manifest.rejects.get(reason, 0):
+            what = f"{counts[reason]} lines say {reason!r}, the manifest counts {manifest.rejects.get(reason, 0)}"
+            yield Finding(REJECTS, what, REBUILD)

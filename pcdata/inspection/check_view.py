@@ -1,0 +1,155 @@
+"""What verify looks for inside a view file whose hash was found right, beside its base file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdata.codecs.base import Codec, open_codec
+from pcdata.dataset.identity import SAMPLE, draw
+from pcdata.dataset.manifest import BaseShard, View, ViewShard
+from pcdata.dataset.views import BaseColumns, ViewColumns
+from pcdata.errors import CodecError, DatasetError, OptionError
+from pcdata.inspection.blocks import base_blocks, view_blocks
+from pcdata.inspection.check_base import sum_findings
+from pcdata.inspection.findings import REBUILD, Checked, Fault, Finding
+
+BIT_LENGTHS = 33
+"""Of a uint32: 0 … 32."""
+
+
+class ViewChecker:
+    """Looks at the files of one view, with its codec open from one file to the next."""
+
+    def __init__(self, folder: Path, view: View, sample: float | None) -> None:
+        """Documents are decoded, all of them or the share ``sample``, chosen by their ids."""
+        self._folder = folder
+        self._view = view
+        self._sample = sample
+        self._codec: Codec | None = None
+
+    def check(self, shard: ViewShard, base: BaseShard, advance: Callable[[int], None]) -> Checked:
+        """Look at every row; ``advance`` is told the raw bytes looked at."""
+        checked = Checked()
+        try:
+            codec = self._codec = self._codec or self._open_codec(shard)
+            self._check(codec, shard, base, checked, advance)
+        except Fault as fault:
+            checked.findings.append(fault.finding)
+        return checked
+
+    def _open_codec(self, shard: ViewShard) -> Codec:
+        try:
+            return open_codec(self._view, self._folder)
+        except (CodecError, DatasetError, OptionError) as error:
+            what = f"it cannot be decoded, for its codec does not open ({error})"
+            raise Fault(Finding(shard.file.path, what, "install what the dataset was built with")) from None
+
+    def _check(
+        self, codec: Codec, shard: ViewShard, base: BaseShard, checked: Checked, advance: Callable[[int], None]
+    ) -> None:
+        path, symbols, histogram = shard.file.path, 0, np.zeros(BIT_LENGTHS, np.int64)
+        views = view_blocks(self._folder, shard.file, self._view.types, base.block_documents)
+        both = zip(base_blocks(self._folder, base), views, strict=True)
+        for block, (raw, (doc_ids, columns)) in enumerate(both):
+            checked.add(
+                Finding(path, what, REBUILD, block, row)
+                for row, what in self._block_faults(codec, raw, doc_ids, columns, checked)
+            )
+            symbols += int(columns.symbol_offsets[-1])
+            histogram += bit_lengths(columns.unit_bytes[: columns.unit_offsets[-1]])
+            advance(int(raw.raw_offsets[-1]))
+        checked.histogram = histogram.tolist()
+        checked.findings += sum_findings(shard, {"symbols": symbols, "units": int(histogram.sum())})
+
+    def _block_faults(
+        self, codec: Codec, base: BaseColumns, doc_ids: NDArray[np.uint8], columns: ViewColumns, checked: Checked
+    ) -> Iterator[tuple[int, str]]:
+        """Rows and what is wrong with them. Nothing is decoded in a block whose lengths are not right."""
+        faults = list(_first_row((doc_ids != base.doc_ids).any(axis=1), "doc_id is not the base file's"))
+        faults = faults or list(_length_faults(self._view, columns, base))
+        yield from faults
+        for row in range(0 if faults else len(base)):
+            number = draw(base.doc_ids[row].tobytes(), SAMPLE)
+            if self._sample is None or number < self._sample * 2**64:
+                checked.decoded += 1
+                what = decode_fault(codec, columns, row, base.raw_of(row).tobytes(), number)
+                if what is not None:
+                    yield row, what
+
+
+def decode_fault(codec: Codec, columns: ViewColumns, row: int, raw: bytes, number: int) -> str | None:
+    """What is wrong with one document's symbols, if anything.
+
+    They are decoded whole, and again at one alignment point (of unit ``number`` modulo units): that unit by itself
+    where units are independent, else all units up to it. So an offset that lies is found even in a view that does not
+    need it to decode the whole.
+    """
+    symbols, unit_bytes, unit_symbols = (
+        columns.symbols_of(row),
+        columns.unit_bytes_of(row),
+        columns.unit_symbols_of(row),
+    )
+    points = columns.alignment_of(row)
+    last = number % max(len(unit_bytes), 1)
+    first = last if codec.units_independent else 0
+    raw_start, symbol_start = (int(points.raw_ends[first - 1]), int(points.symbol_ends[first - 1])) if first else (0, 0)
+    try:
+        if codec.decode(symbols, unit_bytes, unit_symbols) != raw:
+            return "the symbols decode to other bytes than raw"
+        if not len(unit_bytes):
+            return None
+        some = codec.decode(
+            symbols[symbol_start : points.symbol_ends[last]],
+            unit_bytes[first : last + 1],
+            None if unit_symbols is None else unit_symbols[first : last + 1],
+        )
+    except CodecError as error:
+        return f"the symbols do not decode ({error})"
+    if some != raw[raw_start : points.raw_ends[last]]:
+        return f"unit {last} does not stand for the bytes that its alignment points say"
+    return None
+
+
+def _length_faults(view: View, columns: ViewColumns, base: BaseColumns) -> Iterator[tuple[int, str]]:
+    """Symbols or units that are out of range, or do not end where the document does: the first row of each kind."""
+    raw_ends = _sums(columns.unit_bytes, columns.unit_offsets)
+    yield from _first_row(raw_ends != np.diff(base.raw_offsets), "its units do not end where raw does")
+    yield from _out_of_range("unit_bytes", columns.unit_bytes, columns.unit_offsets, 1, view.max_unit_bytes)
+    if columns.unit_symbols is not None:
+        symbol_ends = _sums(columns.unit_symbols, columns.unit_offsets)
+        yield from _first_row(symbol_ends != np.diff(columns.symbol_offsets), "its units do not end where symbols do")
+        yield from _out_of_range("unit_symbols", columns.unit_symbols, columns.unit_offsets, 1, view.max_unit_symbols)
+    yield from _out_of_range("symbols", columns.symbols, columns.symbol_offsets, 0, view.n_symbols - 1)
+
+
+def _first_row(wrong: NDArray[np.bool_], what: str) -> Iterator[tuple[int, str]]:
+    if wrong.any():
+        yield int(np.argmax(wrong)), what
+
+
+def _out_of_range(
+    name: str, values: NDArray[Any], offsets: NDArray[np.int64], low: int, high: int
+) -> Iterator[tuple[int, str]]:
+    values = values[: offsets[-1]]
+    wrong = np.flatnonzero((values < low) | (values > high))
+    if len(wrong):
+        row = int(np.searchsorted(offsets, wrong[0], side="right")) - 1
+        yield row, f"{name} has {int(values[wrong[0]])}, allowed is {low} … {high}"
+
+
+def _sums(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sum of each list."""
+    running = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, dtype=np.int64, out=running[1:])
+    sums: NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
+    return sums
+
+
+def bit_lengths(values: NDArray[Any]) -> NDArray[np.int64]:
+    """How many values have each bit length. A float64 holds every uint32 exactly; its exponent is the bit length."""
+    return np.bincount(np.frexp(values.astype(np.float64))[1], minlength=BIT_LENGTHS)

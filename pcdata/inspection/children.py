@@ -1,0 +1,136 @@
+"""Checking files in child processes, because a damaged Arrow file can kill the process that parses it.
+
+The parent gives each child one task at a time, so that when a child dies it is known which file killed it. Children
+start by spawn, ignore the interrupt key (the parent ends them), and end when the parent is gone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from pcdata.dataset.manifest import load_manifest
+from pcdata.inspection.check_base import check_base
+from pcdata.inspection.check_view import ViewChecker
+from pcdata.inspection.findings import Checked, Finding
+
+
+@dataclass(frozen=True)
+class Task:
+    """Check one file of a shard: its base file, or a view's beside it."""
+
+    split: str
+    shard: int
+    view: str | None
+    file: str
+    """The file's path in the dataset."""
+
+
+def check_files(
+    folder: Path, tasks: Sequence[Task], sample: float | None, workers: int, progress: Callable[[int], object]
+) -> Iterator[tuple[Task, Checked]]:
+    """Do the tasks in children, as many at a time as ``workers``; results come in the order in which they end.
+
+    ``progress`` is called with raw bytes looked at.
+    """
+    pending = deque(tasks)
+    children: list[_Child] = []
+    try:
+        while pending or children:
+            while pending and len(children) < workers:
+                children.append(_Child(folder, sample, pending.popleft()))
+            for connection in wait([child.connection for child in children]):
+                child = next(child for child in children if child.connection is connection)
+                message = child.receive()
+                if isinstance(message, int):
+                    progress(message)
+                    continue
+                yield child.task, message
+                if child.alive and pending:
+                    child.give(pending.popleft())
+                else:
+                    child.end()
+                    children.remove(child)
+    finally:
+        for child in children:
+            child.kill()
+
+
+class _Child:
+    """A process that does one task after another."""
+
+    def __init__(self, folder: Path, sample: float | None, task: Task) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.connection, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(theirs, folder, sample), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the connection ends when the child does
+        self.alive = True
+        self.give(task)
+
+    def give(self, task: Task) -> None:
+        self.task = task
+        with suppress(BrokenPipeError):  # it died; receive will say so
+            self.connection.send(task)
+
+    def receive(self) -> int | Checked:
+        """Bytes of progress, or the task's result; a finding that names the file if the child has died."""
+        try:
+            message: int | Checked = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._process.join()
+            self.alive = False
+            what = f"the process that read it died ({_cause(self._process.exitcode)})"
+            return Checked([Finding(self.task.file, what, "rebuild the dataset and report this")])
+        return message
+
+    def end(self) -> None:
+        if self.alive:
+            self.connection.send(None)
+        self._release()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._release()
+
+    def _release(self) -> None:
+        self._process.join()
+        self._process.close()
+        self.connection.close()
+
+
+def _cause(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return signal.Signals(-exit_code).name
+    return f"exit code {exit_code}"
+
+
+def _serve(connection: Connection, folder: Path, sample: float | None) -> None:
+    """The child: tasks in; progress and results out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    checker = Checker(folder, sample)
+    with suppress(EOFError, BrokenPipeError):  # the parent is gone
+        while (task := connection.recv()) is not None:
+            connection.send(checker.check(task, connection.send))
+
+
+class Checker:
+    """Does tasks in this process; keeps the codecs open."""
+
+    def __init__(self, folder: Path, sample: float | None) -> None:
+        self._folder = folder
+        self._manifest = load_manifest(folder)
+        self._views = {view.name: ViewChecker(folder, view, sample) for view in self._manifest.views}
+
+    def check(self, task: Task, advance: Callable[[int], None]) -> Checked:
+        base = self._manifest.base.splits[task.split][task.shard]
+        if task.view is None:
+            return check_base(self._folder, base, advance)
+        shard = self._manifest.view(task.view).splits[task.split][task.shard]
+        return self._views[task.view].check(shard, base, advance)

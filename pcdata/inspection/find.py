@@ -1,0 +1,100 @@
+"""Finding one document of a dataset by what a person knows of it: its number, path or id."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow.compute as pc
+
+from pcdata.dataset import schema
+from pcdata.dataset.reader import Dataset, Document
+from pcdata.errors import OptionError
+from pcdata.inspection.text import safe
+
+_LISTED = 5
+_ID = re.compile(r"[0-9a-f]{4,32}")
+_NUMBER = re.compile(r"(?:(train|val):)?([0-9]{1,18})")
+
+
+def find_document(dataset: Dataset, selector: str) -> Document:
+    """The one document that ``selector`` names.
+
+    It is a number (``17``, counted through train and then val, or ``val:3`` in one split), the start of an id (at
+    least 4 hex digits), a path, or the end of a path. Raises ``OptionError`` if it names none, or many.
+    """
+    number = _NUMBER.fullmatch(selector)
+    if number:
+        found = _by_number(dataset, number[1], int(number[2]))
+        if found is not None:
+            return found
+    matches = list(_by_id(dataset, selector)) if _ID.fullmatch(selector) else []
+    matches = matches or _whole(list(_by_path(dataset, selector, exact=True)))
+    matches = matches or _whole(list(_by_path(dataset, selector, exact=False)))
+    if not matches:
+        total = sum(dataset.split(name).n_documents for name in dataset.splits)
+        raise OptionError(
+            f"no document has the number, path or id {safe(selector)}; give a number 0 … {total - 1}, "
+            "val:0 for the first of val, the end of a path, or the first digits of an id"
+        )
+    if len(matches) > 1:
+        listed = ", ".join(f"{overall_number(match)} {safe(match.path)}" for match in matches[:_LISTED])
+        more = ", …" if len(matches) > _LISTED else ""
+        raise OptionError(
+            f"{len(matches):,} documents match {safe(selector)}: {listed}{more}; give one of these numbers"
+        )
+    return matches[0]
+
+
+def overall_number(document: Document) -> int:
+    """A document's number counted through all splits."""
+    dataset = document.split.dataset
+    before = dataset.splits[: dataset.splits.index(document.split.name)]
+    return document.number + sum(dataset.split(name).n_documents for name in before)
+
+
+def _by_number(dataset: Dataset, split: str | None, number: int) -> Document | None:
+    for name in [split] if split else dataset.splits:
+        documents = dataset.split(name)
+        if number < documents.n_documents:
+            return documents.document(number)
+        number -= documents.n_documents
+    return None
+
+
+def _by_id(dataset: Dataset, prefix: str) -> Iterator[Document]:
+    whole = np.frombuffer(bytes.fromhex(prefix[: len(prefix) // 2 * 2]), np.uint8)
+    for name in dataset.splits:
+        split = dataset.split(name)
+        first = 0
+        for block in range(split.n_blocks):
+            doc_ids = split.base(block).doc_ids
+            for row in np.flatnonzero((doc_ids[:, : len(whole)] == whole).all(axis=1)):
+                if doc_ids[row].tobytes().hex().startswith(prefix):
+                    yield split.document(first + int(row))
+            first += len(doc_ids)
+
+
+def _by_path(dataset: Dataset, selector: str, *, exact: bool) -> Iterator[Document]:
+    typed = os.fsencode(selector)
+    shown = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), typed)
+    for name in dataset.splits:
+        split = dataset.split(name)
+        first = 0
+        for block in range(split.n_blocks):
+            paths = split.base(block).batch.column(schema.PATH)
+            hits = np.zeros(len(paths), bool)
+            for path in {typed, shown}:
+                matched = pc.equal(paths, path) if exact else pc.ends_with(paths, pattern=b"/" + path)
+                hits |= matched.to_numpy(zero_copy_only=False)
+            for row in np.flatnonzero(hits):
+                yield split.document(first + int(row))
+            first += len(paths)
+
+
+def _whole(matches: list[Document]) -> list[Document]:
+    """Of the parts of one cut document, the first stands for all."""
+    starts = [match for match in matches if match.part_start_bytes == 0]
+    return starts if len(starts) == 1 and len({match.path for match in matches}) == 1 else matches

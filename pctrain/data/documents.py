@@ -1,0 +1,133 @@
+"""The endless stream of documents, by draw: where each one's symbols lie, and its dice. Nothing is copied here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdata.dataset import Alignment, Split
+from pctrain.data.hashing import Purpose, uniform
+from pctrain.data.mixture import RAW, Dice
+from pctrain.data.order import Order, Stretch
+
+_STRETCH_DOCUMENTS = 4096
+"""How many documents are looked up at once: enough that the cost per document vanishes, and soon done."""
+
+
+class Documents:
+    """Documents by draw. Views are by number: 0 is raw, 1 + i the i-th of ``view_names``."""
+
+    def __init__(self, split: Split, view_names: Sequence[str], window_blocks: int, seed: int) -> None:
+        self._split = split
+        self._view_names = view_names
+        self._order = Order(split.block_documents, window_blocks, seed)
+        self._seed = seed
+        self._lookup: _Lookup | None = None
+        self._columns: dict[tuple[int, int], NDArray[Any]] = {}
+
+    def document(self, draw: int) -> Document:
+        lookup = self._lookup
+        if lookup is None or not lookup.first_draw <= draw < lookup.end_draw:
+            lookup = self._look_up(draw)
+        return Document(lookup, draw - lookup.first_draw)
+
+    def column(self, view: int, block: int) -> NDArray[Any]:
+        """All symbols of a block in one view, flat: a read-only view of the mapped file."""
+        column = self._columns.get((view, block))
+        if column is None:
+            split = self._split
+            column = split.base(block).raw if view == RAW else split.view(self.view_name(view), block).symbols
+            self._columns[view, block] = column
+        return column
+
+    def view_name(self, view: int) -> str:
+        return self._view_names[view - 1]
+
+    def _look_up(self, draw: int) -> _Lookup:
+        stretch = self._order.stretch(draw, _STRETCH_DOCUMENTS)
+        last, self._lookup = self._lookup, _Lookup(self, self._split, stretch, self._seed)
+        if last is None or last.window != self._lookup.window:
+            self._columns.clear()
+        return self._lookup
+
+
+class Document:
+    """One document of the stream; a handle that stays valid when the stream has moved on."""
+
+    __slots__ = ("_index", "_lookup")
+
+    def __init__(self, lookup: _Lookup, index: int) -> None:
+        self._lookup = lookup
+        self._index = index
+
+    @property
+    def block(self) -> int:
+        return self._lookup.blocks[self._index]
+
+    @property
+    def at_byte_0(self) -> bool:
+        """Whether it begins its input document, rather than being a later part of one that was cut."""
+        return self._lookup.at_byte_0[self._index]
+
+    @property
+    def dice(self) -> Dice:
+        return self._lookup.dice[self._index]
+
+    def extent(self, view: int) -> tuple[int, int]:
+        """Where its symbols begin and end (exclusive) in ``Documents.column(view, block)``."""
+        starts, ends = self._lookup.extents(view)
+        return starts[self._index], ends[self._index]
+
+    def alignment(self, view: int) -> Alignment:
+        """Raises ``DatasetError`` if the view's units do not rise strictly to the document's ends."""
+        return self._lookup.alignment(view, self._index)
+
+
+class _Lookup:
+    """A stretch with what is needed per document, as plain lists: picking from an array costs ten times more."""
+
+    def __init__(self, documents: Documents, split: Split, stretch: Stretch, seed: int) -> None:
+        self._documents = documents
+        self._split = split
+        self._stretch = stretch
+        self._extents: dict[int, tuple[list[int], list[int]]] = {}
+        self.first_draw = stretch.first_draw
+        self.end_draw = stretch.first_draw + len(stretch)
+        self.window = (stretch.epoch, stretch.window)
+        self.blocks: list[int] = stretch.blocks.tolist()
+        self._rows: list[int] = stretch.rows.tolist()
+        purposes = (Purpose.KIND, Purpose.VIEW, Purpose.PAIR_ORDER)
+        draws = (uniform(seed, stretch.epoch, stretch.documents, purpose).tolist() for purpose in purposes)
+        self.dice = [Dice(*faces) for faces in zip(*draws, strict=True)]
+        begins = np.empty(len(stretch), bool)
+        for block, here in self._by_block():
+            begins[here] = split.base(block).part_starts[stretch.rows[here]] == 0
+        self.at_byte_0: list[bool] = begins.tolist()
+
+    def extents(self, view: int) -> tuple[list[int], list[int]]:
+        """Starts and ends of all documents in their blocks' columns. A view's files are mapped at the first call."""
+        if view not in self._extents:
+            starts, ends = np.empty((2, len(self._stretch)), np.int64)
+            for block, here in self._by_block():
+                offsets = self._offsets(view, block)
+                rows = self._stretch.rows[here]
+                starts[here], ends[here] = offsets[rows], offsets[rows + 1]
+            self._extents[view] = starts.tolist(), ends.tolist()
+        return self._extents[view]
+
+    def alignment(self, view: int, index: int) -> Alignment:
+        return self._split.alignment(self._documents.view_name(view), self.blocks[index], self._rows[index])
+
+    def _offsets(self, view: int, block: int) -> NDArray[np.int64]:
+        if view == RAW:
+            return self._split.base(block).raw_offsets
+        return self._split.view(self._documents.view_name(view), block).symbol_offsets
+
+    def _by_block(self) -> list[tuple[int, NDArray[np.int64]]]:
+        """Each block that occurs, with the indices of its documents."""
+        by_block = np.argsort(self._stretch.blocks, kind="stable")
+        blocks, firsts = np.unique(self._stretch.blocks[by_block], return_index=True)
+        return list(zip(blocks.tolist(), np.split(by_block, firsts[1:]), strict=True))

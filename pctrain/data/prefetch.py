@@ -1,0 +1,85 @@
+"""Batches made ahead of the step, by one thread. Nothing but the time of waiting depends on it."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+from time import perf_counter
+from types import TracebackType
+from typing import Self
+
+from pctrain.data.batch import Batch
+from pctrain.data.loader import Loader
+
+
+class Prefetcher:
+    """The batches of ``loader`` for ``steps``, up to ``depth`` of them made ahead; 0 makes each when asked for it.
+
+    Close it, or use it as a context manager. The loader is the thread's alone from here on, and so is its split.
+    """
+
+    def __init__(self, loader: Loader, steps: range, depth: int) -> None:
+        self._loader = loader
+        self._due = iter(steps)
+        self._free = threading.Semaphore(depth)
+        self._made: SimpleQueue[Batch | Exception] = SimpleQueue()
+        self._closing = False
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._work, args=(steps,), name="prefetch", daemon=True)
+        self.wait_seconds = 0.0
+        """How long ``batch`` has kept its callers waiting, in all."""
+        self._ahead = depth > 0
+        if self._ahead:
+            self._thread.start()
+
+    def batch(self, step: int) -> Batch:
+        """The batch of ``step``; steps are asked for in order. What went wrong while it was made is raised here."""
+        if self._failure is not None:
+            raise self._failure
+        due = None if self._closing else next(self._due, None)
+        if step != due:
+            raise ValueError(f"asked for the batch of step {step}; next is {'none' if due is None else due}")
+        start = perf_counter()
+        made = self._next() if self._ahead else self._make(step)
+        self.wait_seconds += perf_counter() - start
+        if isinstance(made, Exception):
+            self._failure = made
+            raise made
+        return made
+
+    def close(self) -> None:
+        """Let the thread finish the batch it is at, and end. Batches made ahead are lost; no cursor knows of them."""
+        self._closing = True
+        if self._thread.is_alive():
+            self._free.release()
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _next(self) -> Batch | Exception:
+        made = self._made.get()
+        self._free.release()
+        return made
+
+    def _make(self, step: int) -> Batch | Exception:
+        """What goes wrong is a result too: it is raised by ``batch``, in the thread that can do something about it."""
+        try:
+            return self._loader.batch(step)
+        except Exception as error:
+            return error
+
+    def _work(self, steps: range) -> None:
+        for step in steps:
+            self._free.acquire()
+            if self._closing:
+                return
+            made = self._make(step)
+            self._made.put(made)
+            if isinstance(made, Exception):
+                return

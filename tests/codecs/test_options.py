@@ -1,0 +1,65 @@
+"""What a person types after ``--compressor``: every mistake gets one sentence that shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pcdata.codecs.base import codec_class, parse_request, parse_requests
+from pcdata.errors import CodecError, OptionError
+from tests.codecs.examples import REQUESTS, codec
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("zstd:level=0", "level must be 1 … 19, got 0"),
+        ("zstd:level=20", "level must be 1 … 19, got 20"),
+        ("zstd:level=high", "level must be a whole number, got 'high'"),
+        ("zstd:unit=frame", "unit must be one of chunk, block, got 'frame'"),
+        ("zstd:size=10", "size must be 64 … 65536, got 10"),
+        ("zstd:dictionary=5", "dictionary must be 0 or at least 1024, got 5"),
+        ("zstd:dictionary=9999999", "got 9999999"),
+        ("zstd:window=5", "unknown option 'window'; known: level, unit, size, dictionary, name"),
+        ("gzip:backend=zlib-ng", "backend must be one of zlib, got 'zlib-ng'"),
+        ("gzip:level=0", "level must be 1 … 9, got 0"),
+        ("gzip:size=0", "size must be 64 … 65536, got 0"),
+        ("bpe:vocab_size=255", "vocab_size must be 256 … 1048576, got 255"),
+        ("bpe:vocab_size=1.5", "vocab_size must be a whole number, got '1.5'"),
+        ("lzma", "unknown compressor 'lzma'; known: "),
+        ("zstd:level", "'level' is not a single option=value"),
+        ("zstd:level=3,level=4", "'level=4' is not a single option=value"),
+        ("zstd:name=raw", "'raw' cannot name a view"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(text: str, shown: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        parse_request(text)
+    assert shown in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_views_of_one_name_are_refused() -> None:
+    with pytest.raises(OptionError, match="two views are named 'zstd'"):
+        parse_requests(["zstd", "zstd:level=9"])
+    assert [request.name for request in parse_requests(["zstd", "zstd:level=9,name=z9"])] == ["zstd", "z9"]
+
+
+@pytest.mark.parametrize("text", [text for text in REQUESTS if " " not in text])
+def test_versions_name_the_library(text: str) -> None:
+    backends = {"engine": "tokenizers"} if text.startswith("bpe") else {}
+    versions = codec_class(parse_request(text).codec).versions(backends)
+    assert versions
+    assert all(version[0].isdigit() for version in versions.values())
+
+
+def test_gzip_takes_no_artifact() -> None:
+    parsed = parse_request("gzip")
+    with pytest.raises(CodecError, match="gzip takes no artifact"):
+        codec_class("gzip")(parsed.parameters, {"x": b""}, {})
+
+
+def test_types_are_small_where_the_maxima_are() -> None:
+    assert codec("bpe:vocab_size=700").types.symbol_dtype == "uint16"
+    assert codec("bpe:vocab_size=256").types.symbol_dtype == "uint8"
+    assert codec("zstd").types.unit_symbols_dtype == "uint16"
+    assert codec("zstd:unit=block,size=65536,level=1").types.unit_symbols_dtype == "uint32"

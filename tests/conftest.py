@@ -1,0 +1,15 @@
+"""How hard the property tests look: HYPOTHESIS_PROFILE is ``dev`` (default), ``ci`` or ``deep``."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Speed is no law here and the machine is shared: no deadline, and slow generation is not a fault.
+_SHARED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+settings.register_profile("dev", _SHARED, max_examples=12)
+settings.register_profile("ci", _SHARED, max_examples=25, derandomize=True, database=None)
+settings.register_profile("deep", _SHARED, max_examples=400)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))

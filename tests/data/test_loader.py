@@ -1,0 +1,239 @@
+"""The sequence of batches: law 5, and what a person may get wrong."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pcdata.dataset import DatasetError
+from pctrain.config import DataConfig, MixtureConfig
+from pctrain.data.batch import Batch, Cursor
+from pctrain.data.loader import Loader
+from pctrain.errors import CheckpointError, ConfigError, DataError
+from tests.data import made_dataset
+from tests.data.made_dataset import CHUNKS, LETTERS, encode, make_documents, make_split, write_dataset
+from tests.data.reading_back import read_documents, same
+from tests.data.test_packing import runs
+
+DOCUMENTS = make_documents(30, seed=2)
+STEPS = 10
+LAW = settings(deadline=None, max_examples=25)
+RUN = DataConfig(seq_len=64, rows=4), MixtureConfig(), 0
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    return make_split(tmp_path_factory.mktemp("made"), DOCUMENTS, block_documents=3, shard_blocks=2)
+
+
+def make(split, run, **options) -> Loader:
+    data, mixture, seed = run
+    return Loader(split, data, mixture, steps=STEPS, seed=seed, **options)
+
+
+def joined(parts: list[Batch], name: str) -> np.ndarray:
+    """The rows of all ranks, back in the order of the global batch."""
+    arrays = [getattr(part, name) for part in parts]
+    rows = np.empty((sum(map(len, arrays)), arrays[0].shape[1]), arrays[0].dtype)
+    for rank, array in enumerate(arrays):
+        rows[rank :: len(parts)] = array
+    return rows
+
+
+@given(run=runs(), world_size=st.integers(1, 4))
+@LAW
+def test_any_world_size_gives_the_same_global_batches(split, run, world_size):
+    alone = make(split, run)
+    ranks = [make(split, run, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for step in range(STEPS):
+        whole, parts = alone.batch(step), [loader.batch(step) for loader in ranks]
+        for name in ("inputs_RT", "targets_RT", "positions_RT", "samples_RT", "target_views_RT"):
+            assert np.array_equal(joined(parts, name), getattr(whole, name))
+        assert all((part.stats, part.cursor) == (whole.stats, whole.cursor) for part in parts)
+        assert whole.inputs_RT.shape == (run[0].rows, run[0].seq_len)
+
+
+@given(run=runs(), stop=st.integers(0, STEPS - 2))
+@LAW
+def test_a_resume_after_any_step_continues_to_the_symbol(split, run, stop):
+    """Through JSON, in a new process's worth of objects, on any number of ranks."""
+    loader = make(split, run)
+    batches = [loader.batch(step) for step in range(STEPS)]
+    text = json.dumps(batches[stop].cursor.to_dict())
+    resumed = make(split, run, cursor=Cursor.from_dict(json.loads(text)))
+    third = make(split, run, cursor=batches[stop].cursor, rank=2, world_size=3)
+    for step in range(stop + 1, STEPS):
+        assert same(resumed.batch(step), batches[step])
+        assert np.array_equal(third.batch(step).targets_RT, batches[step].targets_RT[2::3])
+    assert not same(batches[0], batches[1])
+
+
+def test_resumes_inside_pairs_and_unpaired_units_are_among_those_tested(split):
+    loader = make(split, (DataConfig(seq_len=30, rows=1), MixtureConfig("translation", "translation", share=0.5), 0))
+    cursors = [loader.batch(step).cursor for step in range(200)]
+    assert {len(cursor.appearance or ()) for cursor in cursors} == {0, 1, 2}
+    assert {cursor.appearance for cursor in cursors} >= {(None, LETTERS), (CHUNKS, None), (None, CHUNKS)}
+
+
+def test_what_may_change_on_resume_changes_what_comes_after_only(split):
+    data, mixture, seed = RUN
+    loader = make(split, RUN)
+    batches = [loader.batch(step) for step in range(3)]
+    mixture = MixtureConfig(mode="raw", warmup_fraction=0.0)
+    changed = Loader(split, data, mixture, steps=7, seed=seed, cursor=batches[-1].cursor)
+    shown = list(read_documents([*batches, *(changed.batch(step) for step in range(3, 40))]))
+    before = batches[-1].stats.documents
+    assert any(document.views != ["raw"] for document in shown[:before])
+    documents = sum(batch.stats.documents for batch in batches)
+    assert all(document.views == ["raw"] for document in shown[documents:])
+
+
+def test_a_document_in_a_view_that_was_dropped_since_is_shown_to_its_end(split):
+    data, mixture = DataConfig(seq_len=20, rows=1, views={CHUNKS: 1}), MixtureConfig("compressed", "compressed")
+    loader = Loader(split, data, mixture, steps=9, seed=0)
+    batches = [loader.batch(0)]
+    while batches[-1].cursor.appearance is None:
+        batches.append(loader.batch(0))
+    other = DataConfig(seq_len=20, rows=1, views={LETTERS: 1})
+    changed = Loader(split, other, mixture, steps=9, seed=0, cursor=batches[-1].cursor)
+    assert changed.view_names == [LETTERS, CHUNKS]
+    after = [changed.batch(0) for _ in range(60)]
+    begun = sum(batch.stats.documents for batch in batches)
+    shown = list(read_documents([*batches, *after]))
+    assert shown[begun - 1].ended
+    assert shown[begun - 1].views == [CHUNKS]
+    assert {view for document in shown[begun:] for view in document.views} <= {LETTERS, "raw"}
+    assert sum(batch.stats.symbols_V[2] for batch in after) < 200
+
+
+def test_one_tiny_document_fills_any_batch(tmp_path):
+    split = make_split(tmp_path, [b"hi!"])
+    loader = Loader(split, DataConfig(seq_len=50, rows=5), MixtureConfig("raw", "raw"), steps=2, seed=0)
+    batch = loader.batch(0)
+    assert batch.stats.documents == batch.cursor.draw + (batch.cursor.appearance is not None) > 40
+    assert batch.stats.padding == 0
+
+
+def test_a_document_of_many_rows_goes_on_through_batches(tmp_path):
+    raw = np.random.default_rng(0).bytes(5000)
+    split = make_split(tmp_path, [raw])
+    loader = Loader(split, DataConfig(seq_len=30, rows=3), MixtureConfig("raw", "raw"), steps=2, seed=0)
+    shown = next(read_documents(loader.batch(step) for step in range(80)))
+    assert bytes(shown.symbols["raw"]) == raw
+    assert len(shown.samples) == 167, "5,000 bytes and a close mark at 30 a row, the first row with a bos less one"
+
+
+def test_only_the_files_that_are_needed_are_mapped(tmp_path):
+    split = make_split(tmp_path, DOCUMENTS)
+    for file in tmp_path.glob(f"views/{CHUNKS}/*.arrow"):
+        file.unlink()
+    data = DataConfig(seq_len=64, rows=4, views={LETTERS: 1.0})
+    mixture = MixtureConfig("compressed", "compressed")
+    assert Loader(split, data, mixture, steps=1, seed=0).batch(0).stats.symbols_V[1]
+    with pytest.raises(DatasetError, match="is missing"):
+        Loader(split, DataConfig(seq_len=64, rows=40), mixture, steps=1, seed=0).batch(0)
+
+
+def test_units_that_do_not_fit_their_document_are_refused(tmp_path, monkeypatch):
+    def a_byte_short(raw: bytes, view: str) -> made_dataset.Encoded:
+        good = encode(raw, view)
+        return dataclasses.replace(good, unit_bytes=good.unit_bytes - (np.arange(len(good.unit_bytes)) == 0))
+
+    monkeypatch.setattr(made_dataset, "encode", a_byte_short)
+    split = make_split(tmp_path, [bytes(range(100)), b"hello"])
+    loader = make(split, (DataConfig(), MixtureConfig("translation", share=0.5, initial_share=0.5), 0))
+    with pytest.raises(DatasetError, match=r"units of view .* the document at"):
+        loader.batch(0)
+
+
+def test_what_is_remembered_does_not_grow_with_the_epochs(tmp_path):
+    split = make_split(tmp_path, make_documents(120, seed=3), block_documents=2)
+    data = DataConfig(seq_len=64, rows=4, window_blocks=3)
+    loader = Loader(split, data, MixtureConfig(), steps=200, seed=0)
+    most = 0
+    for step in range(200):
+        loader.batch(step)
+        most = max(most, len(loader._packer._documents._columns))
+    assert 3 <= most <= 2 * 3 * 3 < split.n_blocks
+
+
+def test_arrays_are_contiguous_and_nobody_elses(split):
+    loader = make(split, RUN)
+    first, second = loader.batch(0), loader.batch(1)
+    kept = second.inputs_RT.copy()
+    for name, dtype in (("inputs_RT", "i8"), ("targets_RT", "i8"), ("samples_RT", "i4"), ("target_views_RT", "i1")):
+        array = getattr(first, name)
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+        assert array.dtype == dtype
+        array[:] = 77
+    assert np.array_equal(second.inputs_RT, kept)
+
+
+def test_the_order_of_the_settings_does_not_matter(split):
+    a = DataConfig(seq_len=64, rows=4, views={LETTERS: 1.0, CHUNKS: 3.0})
+    b = DataConfig(seq_len=64, rows=4, views={CHUNKS: 3.0, LETTERS: 1.0})
+    assert same(make(split, (a, MixtureConfig(), 0)).batch(0), make(split, (b, MixtureConfig(), 0)).batch(0))
+
+
+def test_seeds_give_other_batches(split):
+    a, b = (make(split, (*RUN[:2], seed)).batch(0) for seed in (0, 1))
+    assert not same(a, b)
+
+
+def test_an_unknown_view_is_refused_with_those_there_are(split):
+    with pytest.raises(ConfigError, match=r"names 'zstd'.*its views: letters, chunks"):
+        make(split, (DataConfig(views={"zstd": 1.0}), MixtureConfig(), 0))
+
+
+def test_a_mixture_without_views_is_refused(tmp_path):
+    split = make_split(tmp_path, DOCUMENTS, views=())
+    with pytest.raises(ConfigError, match=r"translation and mixed.*add one with pcdata add-view"):
+        make(split, RUN)
+    assert make(split, (RUN[0], MixtureConfig("raw", "raw"), 0)).batch(0).stats.raw_bytes
+
+
+def test_a_split_without_documents_is_refused(tmp_path):
+    split = write_dataset(tmp_path, DOCUMENTS).split("train")
+    split.block_documents[:] = 0
+    split._first_document[:] = 0
+    with pytest.raises(DataError, match="no documents"):
+        make(split, RUN)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 2}, "version 2"),
+        ({"version": None}, "version None"),
+        ({"draw": -1}, "damaged"),
+        ({"draw": "3"}, "damaged"),
+        ({"appearance": None}, "damaged"),
+        ({"appearance": [None, None]}, "damaged"),
+        ({"appearance": "letters"}, "damaged"),
+        ({"appearance": [1]}, "damaged"),
+        ({"offset_symbols": 0}, "damaged"),
+        ({"offset_symbols": None}, "damaged"),
+    ],
+)
+def test_a_damaged_cursor_is_refused(change, message):
+    good = Cursor(3, 5, (None, LETTERS)).to_dict()
+    assert Cursor.from_dict(good) == Cursor(3, 5, (None, LETTERS))
+    with pytest.raises(CheckpointError, match=message):
+        Cursor.from_dict({**good, **change})
+
+
+@pytest.mark.parametrize(
+    ("cursor", "message"),
+    [
+        (Cursor(3, 10**6, (None,)), "another dataset"),
+        (Cursor(3, 10**6, (None, LETTERS)), "another dataset"),
+        (Cursor(3, 5, ("gone",)), "view 'gone'"),
+    ],
+)
+def test_a_cursor_of_another_dataset_is_refused(split, cursor, message):
+    with pytest.raises(CheckpointError, match=message):
+        make(split, RUN, cursor=cursor)
