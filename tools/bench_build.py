@@ -1,8 +1,8 @@
 """How far is ``pcdata build`` from the bare limit?
 
-The limit is the serial sum of the steps that a build cannot do without, each as a bare loop over the same documents in the
-same process: read the files twice, hash them twice (BLAKE2b), encode, copy into Arrow and write, hash the files written
-(SHA-256). Build and limit are timed in turn; fitting is left out on both sides. One worker, page cache warm.
+The limit is the serial sum of the steps that a build cannot do without, each as a bare loop over the same documents in
+the same process: read the files twice, hash them twice (BLAKE2b), encode, copy into Arrow and write, hash the files
+written (SHA-256). Build and limit are timed in turn; fitting is left out on both sides. One worker, page cache warm.
 
     python tools/bench_build.py [FOLDER] [--repeats 5] [--compressor zstd --compressor bpe:vocab_size=16384]
 
@@ -76,7 +76,9 @@ def floor(paths: list[str], codec: Codec, folder: Path) -> dict[str, float]:
                 columns = codec.encode(block)
             with timed("arrow"):
                 names = [os.fsencode(path) for path in paths[first:end]]
-                base_writer.write_batch(base_batch(block_ids, names, ["Python"] * n, ["x"] * n, [0] * n, block))
+                base_writer.write_batch(
+                    base_batch(block_ids, names, ["Python"] * n, ["x"] * n, [0] * n, [len(raw) for raw in block], block)
+                )
                 view_writer.write_batch(view_batch(block_ids, columns, codec.types))
         with timed("arrow"):
             base_writer.close()

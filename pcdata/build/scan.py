@@ -27,8 +27,8 @@ TASK_ENTRIES = 4_000
 
 _INPUTS = "inputs.json"
 
-_PACK = struct.Struct("<16s16sIIQQQQQQ").pack
-assert struct.calcsize("<16s16sIIQQQQQQ") == PIECE.itemsize
+_PACK = struct.Struct("<16s16sIIQQQQQQQ").pack
+assert struct.calcsize("<16s16sIIQQQQQQQ") == PIECE.itemsize
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,9 @@ class _Document:
         """One record per piece; the document's id is its only part's, or the hash of all parts together."""
         document = self._parts[0][0] if len(self._parts) == 1 else self._whole.digest()
         split = draw(document, SPLIT)
+        size = sum(length for *_, length in self._parts)
         return b"".join(
-            _PACK(document, part, *self._place, *where, split, draw(part, FIT)) for part, *where in self._parts
+            _PACK(document, part, *self._place, *where, size, split, draw(part, FIT)) for part, *where in self._parts
         )
 
 

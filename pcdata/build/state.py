@@ -41,6 +41,7 @@ PIECE = np.dtype(
         ("offset", "<u8"),
         ("start", "<u8"),
         ("length", "<u8"),
+        ("document_bytes", "<u8"),
         ("split_draw", "<u8"),
         ("fit_draw", "<u8"),
     ]

@@ -100,6 +100,7 @@ class _Block:
     raw: list[bytes] = field(default_factory=list)
     metadata: list[Metadata] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
+    document_bytes: list[int] = field(default_factory=list)
     raw_bytes: int = 0
 
 
@@ -107,12 +108,13 @@ def _blocks(task: WriteTask, state: BuildState) -> Iterator[_Block]:
     pieces = state.read_pieces(task.shard.pieces)
     ids = pieces["part"].tobytes()
     block = _Block()
-    starts = pieces["start"].tolist()
+    starts, document_bytes = pieces["start"].tolist(), pieces["document_bytes"].tolist()
     for row, (raw, metadata) in enumerate(read_pieces(task.options, state, pieces)):
         block.doc_ids += ids[row * DOC_ID_BYTES : (row + 1) * DOC_ID_BYTES]
         block.raw.append(raw)
         block.metadata.append(metadata)
         block.starts.append(starts[row])
+        block.document_bytes.append(document_bytes[row])
         block.raw_bytes += len(raw)
         if block.raw_bytes >= BLOCK_RAW_BYTES:
             yield block
@@ -139,6 +141,7 @@ class _BaseWriter:
                 [one.lang for one in metadata],
                 [one.source for one in metadata],
                 block.starts,
+                block.document_bytes,
                 block.raw,
             )
         )

@@ -201,6 +201,11 @@ class Document:
         """Where in its input document this one begins; 0 unless it was cut."""
         return int(self.split.base(self.block).part_starts[self.row])
 
+    @property
+    def document_bytes(self) -> int:
+        """The length of the whole input document, of which this may be a part."""
+        return int(self.split.base(self.block).document_bytes[self.row])
+
     def symbols(self, view: str) -> NDArray[np.unsignedinteger]:
         """Read-only view of the mapped file."""
         return self.split.view(view, self.block).symbols_of(self.row)

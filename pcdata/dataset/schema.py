@@ -19,6 +19,7 @@ PATH = "path"
 LANG = "lang"
 SOURCE = "source"
 PART_START = "part_start_bytes"
+DOCUMENT_BYTES = "document_bytes"
 RAW = "raw"
 SYMBOLS = "symbols"
 UNIT_BYTES = "unit_bytes"
@@ -35,6 +36,7 @@ BASE_SCHEMA = pa.schema(
         (LANG, pa.string()),
         (SOURCE, pa.string()),
         (PART_START, pa.uint64()),
+        (DOCUMENT_BYTES, pa.uint64()),
         (RAW, pa.large_binary()),
     ]
 )

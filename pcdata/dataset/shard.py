@@ -55,6 +55,7 @@ def base_batch(
     langs: Sequence[str],
     sources: Sequence[str],
     starts: Sequence[int],
+    document_bytes: Sequence[int],
     raw: Sequence[bytes],
 ) -> pa.RecordBatch:
     """One batch of the base file; ``doc_ids`` are 16 bytes a document, end to end. Copies ``raw`` once."""
@@ -70,6 +71,7 @@ def base_batch(
         pa.array(langs, pa.string()),
         pa.array(sources, pa.string()),
         pa.array(np.asarray(starts, np.uint64)),
+        pa.array(np.asarray(document_bytes, np.uint64)),
         raw_column,
     ]
     return pa.record_batch(columns, schema=schema.BASE_SCHEMA)

@@ -71,6 +71,8 @@ class BaseColumns:
     """int64, one more than documents."""
     part_starts: NDArray[np.uint64]
     """Where in its input document each row begins; 0 for a document that was not cut."""
+    document_bytes: NDArray[np.uint64]
+    """The length of the whole input document; a row ends it if it begins that much less its own length in."""
     batch: pa.RecordBatch
     """The Arrow batch itself, for the columns that are read one at a time (path, lang, source, kept ones)."""
 
@@ -97,8 +99,11 @@ def base_columns(batch: pa.RecordBatch, where: str) -> BaseColumns:
     ids = _integers(
         batch.column(schema.DOC_ID).buffers()[1], np.dtype(np.uint8), len(batch) * schema.DOC_ID_BYTES, where
     )
-    starts = _integers(batch.column(schema.PART_START).buffers()[1], np.dtype(np.uint64), len(batch), where)
-    return BaseColumns(ids.reshape(-1, schema.DOC_ID_BYTES), bytes_, offsets, starts, batch)
+    starts, wholes = (
+        _integers(batch.column(name).buffers()[1], np.dtype(np.uint64), len(batch), where)
+        for name in (schema.PART_START, schema.DOCUMENT_BYTES)
+    )
+    return BaseColumns(ids.reshape(-1, schema.DOC_ID_BYTES), bytes_, offsets, starts, wholes, batch)
 
 
 def view_columns(batch: pa.RecordBatch, types: schema.ViewTypes, where: str) -> ViewColumns:

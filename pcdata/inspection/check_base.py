@@ -37,11 +37,11 @@ def _block_findings(path: str, block: int, columns: BaseColumns, checked: Checke
         if doc_id_of(raw.tobytes()) != columns.doc_ids[row].tobytes():
             yield Finding(path, "doc_id is not the hash of raw", REBUILD, block, row)
         start = int(columns.part_starts[row])
-        edge = Edge(name, source, start, start + len(raw))
+        edge = Edge(name, source, start, start + len(raw), int(columns.document_bytes[row]))
         if checked.first is None:
             checked.first = edge
         elif not edge.continues(checked.last):
-            what = f"it is a part from byte {start:,} on, and the row before does not end there"
+            what = f"it is a part from byte {start:,} on, and the row before does not end there, or with its document"
             yield Finding(path, what, REBUILD, block, row)
         checked.last = edge
         documents, size = checked.languages.get(lang, (0, 0))

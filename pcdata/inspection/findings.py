@@ -50,12 +50,24 @@ class Edge:
     start: int
     end: int
     """Of the row's bytes in its document."""
+    document_bytes: int
+    """Where its document ends."""
 
     def continues(self, before: Edge | None) -> bool:
-        """Whether this row may stand after ``before``: it starts a document, or goes on where the other ends."""
+        """Whether this row may stand after ``before``: one document begins where another ends, or goes on there."""
         if self.start == 0:
-            return True
-        return before is not None and (self.path, self.source, self.start) == (before.path, before.source, before.end)
+            return before is None or before.ends
+        return before is not None and (self.path, self.source, self.start, self.document_bytes) == (
+            before.path,
+            before.source,
+            before.end,
+            before.document_bytes,
+        )
+
+    @property
+    def ends(self) -> bool:
+        """Whether its document ends with this row."""
+        return self.end == self.document_bytes
 
 
 @dataclass

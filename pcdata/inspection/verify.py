@@ -203,6 +203,8 @@ def _base_findings(manifest: Manifest, bases: dict[Task, Checked]) -> Iterator[F
         if known and checked.first is not None and not checked.first.continues(before.last if before else None):
             what = f"it is a part from byte {checked.first.start:,} on, and the shard before does not end there"
             yield Finding(task.file, what, REBUILD, 0, 0)
+        if number + 1 == len(manifest.base.splits[split]) and checked.last is not None and not checked.last.ends:
+            yield Finding(task.file, "the last row is not the end of its document", REBUILD)
     if sum(map(len, manifest.base.splits.values())) == len(bases) and not any(c.findings for c in bases.values()):
         yield from _language_findings(manifest, list(bases.values()))
 

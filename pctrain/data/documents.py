@@ -73,6 +73,11 @@ class Document:
         return self._lookup.at_byte_0[self._index]
 
     @property
+    def at_end(self) -> bool:
+        """Whether its input document ends with it, rather than going on in another part."""
+        return self._lookup.at_end[self._index]
+
+    @property
     def dice(self) -> Dice:
         return self._lookup.dice[self._index]
 
@@ -102,10 +107,14 @@ class _Lookup:
         purposes = (Purpose.KIND, Purpose.VIEW, Purpose.PAIR_ORDER)
         draws = (uniform(seed, stretch.epoch, stretch.documents, purpose).tolist() for purpose in purposes)
         self.dice = [Dice(*faces) for faces in zip(*draws, strict=True)]
-        begins = np.empty(len(stretch), bool)
+        begins, ends = np.empty((2, len(stretch)), bool)
         for block, here in self._by_block():
-            begins[here] = split.base(block).part_starts[stretch.rows[here]] == 0
+            base, rows = split.base(block), stretch.rows[here]
+            begins[here] = base.part_starts[rows] == 0
+            lengths = (base.raw_offsets[rows + 1] - base.raw_offsets[rows]).astype(np.uint64)
+            ends[here] = base.part_starts[rows] + lengths == base.document_bytes[rows]
         self.at_byte_0: list[bool] = begins.tolist()
+        self.at_end: list[bool] = ends.tolist()
 
     def extents(self, view: int) -> tuple[list[int], list[int]]:
         """Starts and ends of all documents in their blocks' columns. A view's files are mapped at the first call."""

@@ -75,6 +75,7 @@ class Solo:
         raw_start, raw_end = document.extent(RAW)
         self._raw_bytes = raw_end - raw_start
         self._at_byte_0 = document.at_byte_0
+        self._at_end = document.at_end
         self.size_symbols = end - self._start
         self.offset_symbols = offset_symbols
         self.done = False
@@ -82,14 +83,15 @@ class Solo:
     def place(self, room: int) -> Sample | None:
         begin, size = self.offset_symbols, self.size_symbols
         bos = self._at_byte_0 and begin == 0
-        taken = _take(size - begin, True, room - bos - 1)
+        taken = _take(size - begin, self._at_end, room - bos - 1)
         if taken is None:
             return None
         end = self.offset_symbols = begin + taken
         self.done = end == size
+        closes = self.done and self._at_end
         raw_bytes = _share(self._raw_bytes, end, size) - _share(self._raw_bytes, begin, size)
-        span = Span(self._view, self._block, self._start + begin, self._start + end, self.done, raw_bytes)
-        return Sample(bos + 1 + taken + self.done, bos, (span,), 0)
+        span = Span(self._view, self._block, self._start + begin, self._start + end, closes, raw_bytes)
+        return Sample(bos + 1 + taken + closes, bos, (span,), 0)
 
 
 class Pair:
@@ -108,6 +110,7 @@ class Pair:
         self._symbol_ends, self._raw_ends = points.symbol_ends, points.raw_ends
         self._costs = points.symbol_ends + points.raw_ends
         self._at_byte_0 = document.at_byte_0
+        self._at_end = document.at_end
         self._row_symbols = row_symbols
         self._last = len(self._costs) - 1
         self._unit = int(np.searchsorted(self._symbol_ends, offset_symbols, side="right"))
@@ -129,7 +132,7 @@ class Pair:
     def _units_within(self, space: int) -> int:
         """The end (exclusive) of the units that fit, from the current one on; a close mark counts for each side."""
         begin = self._symbols_before(self._unit) + self._bytes_before(self._unit)
-        if int(self._costs[-1]) - begin + 2 <= space:
+        if int(self._costs[-1]) - begin + 2 * self._at_end <= space:
             return self._last + 1
         return min(int(np.searchsorted(self._costs, begin + space, side="right")), self._last)
 
@@ -137,28 +140,30 @@ class Pair:
         raw_begin, raw_end = self._bytes_before(self._unit), self._bytes_before(end_unit)
         begin, end = self.offset_symbols, self._symbols_before(end_unit)
         self.done = end_unit > self._last
+        closes = self.done and self._at_end
         raw_start, start, size = self._raw_start, self._start, raw_end - raw_begin
-        raw = Span(RAW, self._block, raw_start + raw_begin, raw_start + raw_end, self.done, size)
-        compressed = Span(self._view, self._block, start + begin, start + end, self.done, size)
+        raw = Span(RAW, self._block, raw_start + raw_begin, raw_start + raw_end, closes, size)
+        compressed = Span(self._view, self._block, start + begin, start + end, closes, size)
         self._unit, self.offset_symbols = end_unit, end
         spans = (raw, compressed) if self.appearance[0] == RAW else (compressed, raw)
-        return Sample(bos + 2 + size + end - begin + 2 * self.done, bos, spans, 0)
+        return Sample(bos + 2 + size + end - begin + 2 * closes, bos, spans, 0)
 
     def _place_unpaired(self, room: int, bos: bool) -> Sample | None:
         unit, begin = self._unit, self.offset_symbols
         unit_begin, unit_end = self._symbols_before(unit), self._symbols_before(unit + 1)
-        taken = _take(unit_end - begin, unit == self._last, room - bos - 1)
+        taken = _take(unit_end - begin, unit == self._last and self._at_end, room - bos - 1)
         if taken is None:
             return None
         end = self.offset_symbols = begin + taken
         if end == unit_end:
             self._unit += 1
         self.done = self._unit > self._last
+        closes = self.done and self._at_end
         unit_bytes, unit_symbols = self._bytes_before(unit + 1) - self._bytes_before(unit), unit_end - unit_begin
         raw_bytes = _share(unit_bytes, end - unit_begin, unit_symbols)
         raw_bytes -= _share(unit_bytes, begin - unit_begin, unit_symbols)
-        span = Span(self._view, self._block, self._start + begin, self._start + end, self.done, raw_bytes)
-        return Sample(bos + 1 + taken + self.done, bos, (span,), int(begin == unit_begin))
+        span = Span(self._view, self._block, self._start + begin, self._start + end, closes, raw_bytes)
+        return Sample(bos + 1 + taken + closes, bos, (span,), int(begin == unit_begin))
 
     def _symbols_before(self, unit: int) -> int:
         return int(self._symbol_ends[unit - 1]) if unit else 0

@@ -42,12 +42,11 @@ def documents_of(folder: Path) -> Counter[tuple[bytes, bytes]]:
         for document in map(split.document, range(split.n_documents)):
             if document.part_start_bytes:
                 assert (document.path, document.part_start_bytes) == (path, len(whole))
-            elif path:
-                found[(path, whole)] += 1
-                whole = b""
             path, whole = document.path, whole + document.raw.tobytes()
-        if path:
-            found[(path, whole)] += 1
+            if len(whole) == document.document_bytes:  # this was its last part
+                found[(path, whole)] += 1
+                path, whole = b"", b""
+        assert (path, whole) == (b"", b"")
     return found
 
 

@@ -72,8 +72,10 @@ def write_dataset(
     block_documents: int = 5,
     shard_blocks: int = 3,
     parts: Sequence[int] = (),
+    unfinished: Sequence[int] = (),
 ) -> Dataset:
-    """Write it as train split; ``parts`` are the numbers of documents that begin inside their input document."""
+    """Write it as train split; ``parts`` are the numbers of documents that begin inside their input document, and
+    ``unfinished`` of those that end inside it."""
     shards = _chunks(_chunks(list(enumerate(documents)), block_documents), shard_blocks)
     bases: list[BaseShard] = []
     view_shards: dict[str, list[ViewShard]] = {view: [] for view in views}
@@ -83,7 +85,9 @@ def write_dataset(
             raw = [document for _, document in block]
             starts = [100 if index in parts else 0 for index, _ in block]
             names = [b"%d" % index for index, _ in block]
-            writer.write(base_batch(_ids(raw), names, ["text"] * len(raw), ["made"] * len(raw), starts, raw))
+            ends = [start + len(one) for start, one in zip(starts, raw, strict=True)]
+            wholes = [end + 50 * (index in unfinished) for end, (index, _) in zip(ends, block, strict=True)]
+            writer.write(base_batch(_ids(raw), names, ["text"] * len(raw), ["made"] * len(raw), starts, wholes, raw))
         counts = tuple(map(len, blocks))
         n_bytes = sum(len(raw) for block in blocks for _, raw in block)
         bases.append(BaseShard(writer.finish(), sum(counts), n_bytes, counts))

@@ -254,6 +254,20 @@ def test_a_later_part_of_a_document_has_no_bos(tmp_path):
     assert {len(document.samples[0].sides) for document in without} == {1, 2}, "raw alone, and pairs"
 
 
+@pytest.mark.parametrize("mode", ["raw", "compressed", "translation"])
+def test_a_part_that_does_not_end_its_document_has_no_close_mark(tmp_path, mode):
+    document = bytes(range(200))
+    mixture = MixtureConfig(mode, mode, initial_share=0.5, share=0.5)
+    closes = set()
+    for name, unfinished in (("whole", ()), ("part", (0,))):
+        split = make_split(tmp_path / name, [document], views=(LETTERS,), unfinished=unfinished)
+        batch = Loader(split, DataConfig(seq_len=400, rows=1), mixture, steps=1, seed=0).batch(0)
+        shown = [sample for sample in read_samples([batch]) if sample.bos]
+        assert [symbol for side in shown[0].sides for symbol in side.symbols]
+        closes.add((name, any(side.closed for sample in shown[:1] for side in sample.sides)))
+    assert closes == {("whole", True), ("part", False)}
+
+
 def test_byte_ids_are_those_of_the_vocabulary(tmp_path):
     split = make_split(tmp_path, [bytes(range(256))], views=())
     loader = Loader(split, DataConfig(seq_len=258, rows=1), MixtureConfig("raw", "raw"), steps=1, seed=0)

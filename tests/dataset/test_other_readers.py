@@ -14,7 +14,7 @@ import pytest
 from pcdata.dataset import Dataset
 from tests.dataset.written import sample_rows, write_dataset
 
-BASE_COLUMNS = ["doc_id", "path", "lang", "source", "part_start_bytes", "raw"]
+BASE_COLUMNS = ["doc_id", "path", "lang", "source", "part_start_bytes", "document_bytes", "raw"]
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,16 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def read_all(folder: Path) -> list[Row]:
     dataset = Dataset(folder)
     documents = [split.document(n) for split in map(dataset.split, dataset.splits) for n in range(split.n_documents)]
-    return [Row(one.path, one.raw.tobytes(), one.lang, one.part_start_bytes) for one in documents]
+    return [
+        Row(
+            one.path,
+            one.raw.tobytes(),
+            one.lang,
+            one.part_start_bytes,
+            one.document_bytes - one.part_start_bytes - len(one.raw),
+        )
+        for one in documents
+    ]
 
 
 def test_what_was_written_is_read(written: Path) -> None:

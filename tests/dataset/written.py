@@ -53,6 +53,8 @@ class Row:
     raw: bytes
     lang: str = "text"
     start: int = 0
+    rest: int = 0
+    """Bytes of its document that come after it."""
 
 
 def sample_rows(count: int = 20) -> list[Row]:
@@ -65,7 +67,7 @@ def sample_rows(count: int = 20) -> list[Row]:
         raw = f"# {number}\n".encode() + "\n    ".join(lines).encode() + b"\n"
         rows.append(Row(b"lib/file%02d.py" % number, raw, "python"))
     rows[3:3] = [Row(path, raw) for path, raw in HOSTILE.items()]
-    rows[5:5] = [Row(b"big.txt", b"first part\n"), Row(b"big.txt", b"second part", start=11)]
+    rows[5:5] = [Row(b"big.txt", b"first part\n", rest=11), Row(b"big.txt", b"second part", start=11)]
     return rows
 
 
@@ -122,7 +124,8 @@ def _write_base(folder: Path, name: str, rows: Sequence[Row], block_documents: i
     writer = ShardWriter(folder, f"base/{name}.arrow", BASE_SCHEMA)
     for block in _blocks(rows, block_documents):
         columns = [[row.path for row in block], [row.lang for row in block], ["made"] * len(block)]
-        writer.write(base_batch(_ids(block), *columns, [row.start for row in block], [row.raw for row in block]))
+        ends = [row.start + len(row.raw) + row.rest for row in block]
+        writer.write(base_batch(_ids(block), *columns, [row.start for row in block], ends, [row.raw for row in block]))
     counts = tuple(len(block) for block in _blocks(rows, block_documents))
     return BaseShard(writer.finish(), len(rows), sum(len(row.raw) for row in rows), counts)
 

@@ -223,6 +223,8 @@ def _shifted(lengths: list[int]) -> list[int]:
         ("base/train-00000", _set(6, "raw", b"other"), "block 1, row 2: doc_id is not the hash of raw"),
         ("base/train-00000", _set(6, "part_start_bytes", 10), "block 1, row 2: it is a part from byte 10 on"),
         ("base/train-00001", _set(0, "part_start_bytes", 7), "block 0, row 0: it is a part from byte 7 on"),
+        ("base/train-00000", _set(6, "document_bytes", 999), "block 1, row 3: it is a part from byte 0 on"),
+        ("base/val-00000", _set(0, "document_bytes", 999), "the last row is not the end of its document"),
         ("base/train-00000", _set(0, "lang", "cobol"), "manifest.json: language cobol has 1 documents"),
         ("views/gzip/train-00000", _set(1, "doc_id", b"x" * 16), "row 1: doc_id is not the base file's"),
         ("views/gzip/train-00000", _set(1, "unit_symbols", _longer), "row 1: its units do not end where symbols do"),
