@@ -1,8 +1,8 @@
 """How far is ``pcdata build`` from the bare limit?
 
 The limit is the serial sum of the steps that a build cannot do without, each as a bare loop over the same documents in
-the same process: read the files twice, hash them twice (BLAKE2b), encode, copy into Arrow and write, hash the files
-written (SHA-256). Build and limit are timed in turn; fitting is left out on both sides. One worker, page cache warm.
+the same process: read the files twice, hash them twice (BLAKE2b), encode, copy into Arrow and write, sync and hash what
+was written (SHA-256). Build and limit are timed in turn; fitting is left out on both sides. One worker, warm page cache.
 
     python tools/bench_build.py [FOLDER] [--repeats 5] [--compressor zstd --compressor bpe:vocab_size=16384]
 
@@ -50,7 +50,7 @@ class Silent:
 
 def floor(paths: list[str], codec: Codec, folder: Path) -> dict[str, float]:
     """Seconds of each bare step."""
-    seconds = dict.fromkeys(("read", "hash", "codec", "arrow", "checksum"), 0.0)
+    seconds = dict.fromkeys(("read", "hash", "codec", "arrow", "sync", "checksum"), 0.0)
 
     @contextlib.contextmanager
     def timed(step: str) -> Iterator[None]:
@@ -83,10 +83,12 @@ def floor(paths: list[str], codec: Codec, folder: Path) -> dict[str, float]:
         with timed("arrow"):
             base_writer.close()
             view_writer.close()
-    with timed("checksum"):
-        for path in (base, view):
-            with path.open("rb") as file:
-                hashlib.file_digest(file, "sha256")
+    for path in (base, view):
+        with path.open("rb") as written:
+            with timed("sync"):
+                os.fsync(written.fileno())
+            with timed("checksum"):
+                hashlib.file_digest(written, "sha256")
     return seconds
 
 

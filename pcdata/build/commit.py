@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import Any
 
 from pcdata.build.faults import step
-from pcdata.build.fit import FittedView, open_views
+from pcdata.build.fit import open_views
 from pcdata.build.options import BuildOptions, library_versions
 from pcdata.build.plan import REJECTS_PART, Plan
 from pcdata.build.scan import listed_digest
@@ -18,11 +19,10 @@ from pcdata.dataset.manifest import (
     SPLITS,
     Amount,
     Base,
-    BaseShard,
     Manifest,
     View,
-    ViewShard,
-    fingerprint,
+    base_fingerprint,
+    view_fingerprint,
 )
 from pcdata.dataset.shard import TEMPORARY, commit_file, write_file
 from pcdata.dataset.vocab import FIRST_BYTE, RAW_IDS
@@ -43,7 +43,7 @@ def commit(options: BuildOptions, state: BuildState, shaping: dict[str, Any], pl
     step("commit.rejects")
     manifest = Manifest(
         options={**shaping, "inputs_digest": listed_digest(state)},
-        base=Base(_base_fingerprint(base_files), base_files, _languages(list(shards.values()))),
+        base=Base(base_fingerprint(base_files), base_files, _languages(list(shards.values()))),
         views=views,
         next_slot=len(views),
         next_id=next_id,
@@ -54,10 +54,6 @@ def commit(options: BuildOptions, state: BuildState, shaping: dict[str, Any], pl
     write_file(options.output, MANIFEST, manifest.to_bytes())
     step("commit.manifest")
     return manifest
-
-
-def _base_fingerprint(splits: dict[str, tuple[BaseShard, ...]]) -> str:
-    return fingerprint(shard.file for split in SPLITS for shard in splits[split])
 
 
 def _views(state: BuildState, by_split: dict[str, tuple[WrittenShard, ...]]) -> tuple[tuple[View, ...], int]:
@@ -73,38 +69,27 @@ def _views(state: BuildState, by_split: dict[str, tuple[WrittenShard, ...]]) -> 
             split: tuple(shard.views[view.name].shard for shard in of_split) for split, of_split in by_split.items()
         }
         histograms = [shard.views[view.name].histogram for of_split in by_split.values() for shard in of_split]
-        views.append(
-            View(
-                name=view.name,
-                codec=view.codec,
-                parameters=view.parameters,
-                backends=view.backends,
-                fitted_on=view.fitted_on,
-                artifact=view.artifact,
-                versions=view.versions,
-                ids=view.ids,
-                slot=slot,
-                first_id=first_id,
-                n_symbols=codec.types.n_symbols,
-                max_unit_bytes=codec.types.max_unit_bytes,
-                max_unit_symbols=codec.types.max_unit_symbols,
-                units_independent=codec.units_independent,
-                unit_bytes_histogram=_summed(histograms),
-                splits=files,
-                fingerprint=_view_fingerprint(view, files),
-            )
+        made = View(
+            name=view.name,
+            codec=view.codec,
+            parameters=view.parameters,
+            backends=view.backends,
+            fitted_on=view.fitted_on,
+            artifact=view.artifact,
+            versions=view.versions,
+            ids=view.ids,
+            slot=slot,
+            first_id=first_id,
+            n_symbols=codec.types.n_symbols,
+            max_unit_bytes=codec.types.max_unit_bytes,
+            max_unit_symbols=codec.types.max_unit_symbols,
+            units_independent=codec.units_independent,
+            unit_bytes_histogram=_summed(histograms),
+            splits=files,
+            fingerprint="",
         )
+        views.append(replace(made, fingerprint=view_fingerprint(made)))
     return tuple(views), next_id
-
-
-def _view_fingerprint(view: FittedView, splits: dict[str, tuple[ViewShard, ...]]) -> str:
-    return fingerprint(
-        (shard.file for split in SPLITS for shard in splits[split]),
-        codec=view.codec,
-        parameters=view.parameters,
-        backends=view.backends,
-        artifact=[entry.sha256 for entry in view.artifact],
-    )
 
 
 def _summed(histograms: list[list[int]]) -> tuple[int, ...]:

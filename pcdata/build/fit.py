@@ -6,9 +6,9 @@ A fitted artifact is never fitted again: a resumed build reads what is there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ from pcdata.build.state import BuildState
 from pcdata.codecs.base import Artifact, Codec, ViewRequest, codec_class, open_codec
 from pcdata.dataset.manifest import Amount, FileEntry
 from pcdata.dataset.shard import write_file
-from pcdata.dataset.vocab import N_BYTES
-from pcdata.errors import BuildError, OptionError
+from pcdata.errors import BuildError
 
 _VIEWS = "views.json"
 
@@ -45,12 +44,31 @@ def fit_views(
 ) -> None:
     """Fit all views that are not fitted yet. ``say`` is told what goes on."""
     if not state.has(_VIEWS):
-        sample = [raw for raw, _ in read_pieces(options, state, state.read_pieces(SAMPLE))] if options.requests else []
+        sample = _Sample(options, state)
         views = [_fit_view(options, request, sample, artifacts.get(request.name), say) for request in options.requests]
         state.write_json(_VIEWS, [asdict(view) for view in views])
         step("fit.written")
     for view in _parse_views(state.read(_VIEWS)):
         _refuse_other_versions(view)
+
+
+class _Sample(Sequence[bytes]):
+    """The documents that codecs are fitted on, read when a codec first looks at one."""
+
+    def __init__(self, options: BuildOptions, state: BuildState) -> None:
+        self._options = options
+        self._state = state
+
+    @cached_property
+    def _documents(self) -> list[bytes]:
+        pieces = self._state.read_pieces(SAMPLE)
+        return [raw for raw, _ in read_pieces(self._options, self._state, pieces)]
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._documents[index]
 
 
 def _refuse_other_versions(view: FittedView) -> None:
@@ -91,7 +109,7 @@ def _parse_views(views_json: bytes) -> list[FittedView]:
 def _fit_view(
     options: BuildOptions,
     request: ViewRequest,
-    sample: list[bytes],
+    sample: Sequence[bytes],
     handed_in: Artifact | None,
     say: Callable[[str], None],
 ) -> FittedView:
@@ -103,12 +121,7 @@ def _fit_view(
         say(f"fitting {request.name} on {fitted_on.raw_bytes / 1e6:.1f} MB ({fitted_on.documents} documents)")
         artifact = cls.fit(request.parameters, sample)
     backends = cls.choose_backends(request.parameters, artifact, sample)
-    codec = cls(request.parameters, artifact, backends)  # one that cannot be used is refused before it is stored
-    if request.ids == "raw" and codec.types.n_symbols > N_BYTES:
-        raise OptionError(
-            f"view {request.name} has {codec.types.n_symbols} symbols and cannot share the {N_BYTES} byte ids; "
-            "use ids=own"
-        )
+    cls(request.parameters, artifact, backends)  # one that cannot be used is refused before it is stored
     entries = tuple(
         write_file(options.output, f"views/{request.name}/artifact/{name}", artifact[name]) for name in sorted(artifact)
     )

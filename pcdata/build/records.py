@@ -26,9 +26,11 @@ SOURCE_KEYS = ("source", "repo", "repo_name", "repository_name", "max_stars_repo
 _BINARY_PROBE = 8_000
 """A NUL among this many first bytes makes a file binary: git's rule."""
 
+_MORE_BYTES = 65_536
+"""How much is asked for where the kernel gave less than was wanted: mostly, to hear that there is no more."""
 
-@dataclass(frozen=True)
-class Metadata:
+
+class Metadata(NamedTuple):
     """What the base file says of a document besides its bytes."""
 
     path: bytes
@@ -36,8 +38,7 @@ class Metadata:
     source: str
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """One document, or one part of a long one, as the scan meets it."""
 
     line: int
@@ -100,16 +101,16 @@ def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
             if entry.kind == "jsonl":
                 yield from _scan_jsonl(options, entry, file)
             else:
-                yield from _scan_file(options, name, file)
+                yield from _scan_file(options, entry, file)
     except OSError as error:
         yield Reject(name, 0, "unreadable", error.strerror or str(error))
 
 
-def _scan_file(options: BuildOptions, name: str, file: io.FileIO) -> Iterator[Scanned]:
+def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
     limit = options.max_document_bytes
-    raw = _read_up_to(file, limit + 1)
+    raw = _read_up_to(file, limit + 1, expected=entry.size)
     if not options.keep_binary and b"\0" in raw[:_BINARY_PROBE]:
-        yield Reject(name, 0, "binary", "it has a NUL byte; --keep-binary takes it")
+        yield Reject(printable(entry.relative), 0, "binary", "it has a NUL byte; --keep-binary takes it")
         return
     start = 0
     while len(raw) > limit:
@@ -232,7 +233,7 @@ class EntryReader:
                 self._file.seek(start)
             raw = _read_up_to(self._file, length)
             self._offset = start + len(raw)
-            return raw, self._metadata({}, 0)
+            return raw, Metadata(self._entry.relative, language_of(self._entry.relative), self._source)
         except (OSError, EOFError, pa.ArrowException) as error:
             raise InputError(self.changed(str(error))) from error
 
@@ -263,13 +264,10 @@ class EntryReader:
             self._offset += skipped
 
     def _metadata(self, fields: dict[str, Any], line: int) -> Metadata:
+        """What a record says of itself; what it does not say is its file, its line and an unknown language."""
         path = _first_text(fields, PATH_KEYS)
-        if path is not None:
-            path_bytes = path.encode("utf-8", "backslashreplace")
-        else:
-            path_bytes = self._entry.relative + (b":%d" % line if line else b"")
-        named = _first_text(fields, LANG_KEYS)
-        lang = named if named else language_of(path_bytes) if not line or path else UNKNOWN
+        path_bytes = path.encode("utf-8", "backslashreplace") if path else self._entry.relative + b":%d" % line
+        lang = _first_text(fields, LANG_KEYS) or (language_of(path_bytes) if path else UNKNOWN)
         source = _first_text(fields, SOURCE_KEYS) or self._source
         return Metadata(path_bytes, _clean(lang), _clean(source))
 
@@ -283,12 +281,15 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _read_up_to(file: io.FileIO, length: int) -> bytes:
-    """Exactly ``length`` bytes, or all that are left. One system call where the kernel gives all at once."""
-    data = file.read(length)
+def _read_up_to(file: io.FileIO, length: int, expected: int | None = None) -> bytes:
+    """Exactly ``length`` bytes, or all that are left; of ``expected`` bytes, if that is less, without asking for more.
+
+    ``read(n)`` allocates n bytes before it knows how many there are, hence the expectation.
+    """
+    data = file.read(length if expected is None else min(length, expected + 1))
     assert data is not None
     while len(data) < length:
-        more = file.read(length - len(data))
+        more = file.read(min(length - len(data), _MORE_BYTES))
         if not more:
             break
         data += more

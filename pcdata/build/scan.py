@@ -12,12 +12,12 @@ import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from pcdata.build.faults import step
 from pcdata.build.options import BuildOptions, printable
 from pcdata.build.records import Piece, Reject, RejectLine, scan_entry
-from pcdata.build.sources import Entry, Skipped, find_entries
+from pcdata.build.sources import Entry, Kind, Skipped, find_entries
 from pcdata.build.state import PIECE, BuildState
 from pcdata.dataset.identity import FIT, SPLIT, doc_id_of, document_hash, draw
 from pcdata.errors import InputError
@@ -26,6 +26,9 @@ TASK_BYTES = 8_000_000
 TASK_ENTRIES = 4_000
 
 _INPUTS = "inputs.json"
+
+_Row: TypeAlias = tuple[int, str, int | str, str]
+"""An entry (root, name, size, kind) or what was skipped (root, name, reason, detail), as it is written down."""
 
 _PACK = struct.Struct("<16s16sIIQQQQQQQ").pack
 assert struct.calcsize("<16s16sIIQQQQQQQ") == PIECE.itemsize
@@ -42,8 +45,8 @@ class ScanTask:
 def inputs_digest(options: BuildOptions) -> str:
     """A hash of names and sizes of all input files: cheap, and enough to see that a folder was added to."""
     digest = _listing_hash()
-    for entry in find_entries(options):
-        digest.update(_listed(entry))
+    for rows in _tasks(options):
+        digest.update(b"".join(map(_hashed, rows)))
     return digest.hexdigest()
 
 
@@ -61,49 +64,49 @@ def list_inputs(options: BuildOptions, state: BuildState) -> int:
     if not state.has(_INPUTS):
         count = 0
         digest = _listing_hash()
-        for count, lines in enumerate(_tasks(options), start=1):
-            state.write(f"inputs/{count - 1:05}.jsonl", b"".join(lines))
-            digest.update(b"".join(lines))
+        for count, rows in enumerate(_tasks(options), start=1):
+            state.write(f"inputs/{count - 1:05}.json", json.dumps(rows).encode())
+            digest.update(b"".join(map(_hashed, rows)))
         state.write_json(_INPUTS, {"tasks": count, "digest": digest.hexdigest()})
         step("inputs.written")
     return int(state.read_json(_INPUTS)["tasks"])
 
 
-def _tasks(options: BuildOptions) -> Iterator[list[bytes]]:
-    lines: list[bytes] = []
+def _tasks(options: BuildOptions) -> Iterator[list[_Row]]:
+    rows: list[_Row] = []
     size = 0
     for entry in find_entries(options):
-        lines.append(_listed(entry))
-        size += entry.size if isinstance(entry, Entry) else 0
-        if size >= TASK_BYTES or len(lines) >= TASK_ENTRIES:
-            yield lines
-            lines, size = [], 0
-    if lines:
-        yield lines
+        name = os.fsdecode(entry.relative)
+        if isinstance(entry, Entry):
+            rows.append((entry.root, name, entry.size, entry.kind))
+            size += entry.size
+        else:
+            rows.append((entry.root, name, entry.reason, entry.detail))
+        if size >= TASK_BYTES or len(rows) >= TASK_ENTRIES:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
 
 
-def _listed(entry: Entry | Skipped) -> bytes:
-    name = os.fsdecode(entry.relative)
-    fields = (
-        ["entry", entry.root, name, entry.size, entry.kind]
-        if isinstance(entry, Entry)
-        else ["skipped", entry.root, name, entry.reason, entry.detail]
-    )
-    return json.dumps(fields).encode() + b"\n"
+def _hashed(row: _Row) -> bytes:
+    return repr(row).encode("ascii", "backslashreplace")
 
 
 class TaskInputs(Sequence[Entry | Skipped]):
-    """The entries of one scan task; each is understood when it is asked for."""
+    """The entries of one scan task."""
 
     def __init__(self, state: BuildState, task: int) -> None:
-        self._lines = state.read(f"inputs/{task:05}.jsonl").decode("ascii").splitlines()
+        self._rows: list[_Row] = state.read_json(f"inputs/{task:05}.json")
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self._rows)
 
     def __getitem__(self, number: Any) -> Any:
-        kind, root, name, *rest = json.loads(self._lines[number])
-        return (Entry if kind == "entry" else Skipped)(root, os.fsencode(name), *rest)
+        root, name, third, fourth = self._rows[number]
+        if isinstance(third, int):
+            return Entry(root, os.fsencode(name), third, cast(Kind, fourth))
+        return Skipped(root, os.fsencode(name), third, fourth)
 
 
 def pending_scans(options: BuildOptions, state: BuildState, n_tasks: int) -> list[ScanTask]:

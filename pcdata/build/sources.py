@@ -10,8 +10,7 @@ import fnmatch
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from pcdata.build.options import BuildOptions
 
@@ -23,8 +22,7 @@ _JSONL = re.compile(rb"\.(jsonl|ndjson)(\.gz|\.zst)?$", re.IGNORECASE)
 Kind: TypeAlias = Literal["file", "jsonl"]
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One input file."""
 
     root: int
@@ -36,8 +34,7 @@ class Entry:
     kind: Kind
 
 
-@dataclass(frozen=True)
-class Skipped:
+class Skipped(NamedTuple):
     """Something found that is not taken."""
 
     root: int

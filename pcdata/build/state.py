@@ -4,7 +4,7 @@
 
     .build/lock            the process that owns the folder (flock; freed by the kernel when it ends)
     .build/options.json    what the build was asked to do, and library versions
-    .build/inputs/         00000.jsonl …   entries of each scan task
+    .build/inputs/         00000.json …   entries of each scan task
     .build/scan/           00000.digests … and 00000.rejects …
     .build/plan/           train-00000.pieces …, sample.pieces, plan.json
     .build/views.json      codecs after fitting: artifact files and hashes, backends

@@ -50,6 +50,9 @@ class Codec(ABC):
     units_independent: bool
     """Whether every unit decodes without those before it."""
 
+    symbols_are_bytes: ClassVar[bool] = False
+    """Whether symbol b is the byte value b of some byte stream, so that a view may share the raw ids (``ids=raw``)."""
+
     @abstractmethod
     def __init__(self, parameters: Any, artifact: Artifact, backends: Mapping[str, str]) -> None:
         """Raises ``CodecError`` naming the fault if the artifact cannot be used."""
@@ -147,6 +150,10 @@ def parse_request(text: str) -> ViewRequest:
         )
     if ids not in ("own", "raw"):
         raise OptionError(f"--compressor {text}: ids must be own or raw, got {ids!r}")
+    if ids == "raw" and not cls.symbols_are_bytes:
+        raise OptionError(
+            f"--compressor {text}: the symbols of {codec} are no bytes and cannot share their ids; use own"
+        )
     parameters = parse_parameters(cls, given, f"--compressor {text}")
     return ViewRequest(name, codec, parameters, ids, None if artifact is None else Path(artifact))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from pcdata.errors import CodecError
@@ -32,6 +32,7 @@ _HARMLESS_MODEL_FIELDS = frozenset({"type", "vocab", "merges", "unk_token", "fus
 _KEEPS_TEXT = ("Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
 
 
+@lru_cache(maxsize=8)
 def canonical(data: bytes) -> bytes:
     """The same vocabulary, merges and splitting with everything else left out, spelled in one way.
 
@@ -43,13 +44,14 @@ def canonical(data: bytes) -> bytes:
         raise CodecError(f"{TOKENIZER} is not JSON in UTF-8: {error}") from None
 
 
-def token_bytes(data: bytes) -> list[bytes | None]:
+@lru_cache(maxsize=8)
+def token_bytes(data: bytes) -> tuple[bytes | None, ...]:
     """What each id of a canonical file stands for; None for ids that no text gets."""
     vocab: dict[str, int] = json.loads(data)["model"]["vocab"]
     tokens: list[bytes | None] = [None] * (max(vocab.values()) + 1)
     for token, symbol in vocab.items():
         tokens[symbol] = _raw(token)
-    return tokens
+    return tuple(tokens)
 
 
 @cache

@@ -44,6 +44,7 @@ class GzipCodec(Codec):
     """See the module."""
 
     Parameters: ClassVar[type[Any]] = GzipParameters
+    symbols_are_bytes = True
     units_independent = False
 
     def __init__(self, parameters: GzipParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:

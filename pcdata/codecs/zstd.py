@@ -80,6 +80,7 @@ class ZstdCodec(Codec):
     """See the module."""
 
     Parameters: ClassVar[type[Any]] = ZstdParameters
+    symbols_are_bytes = True
 
     def __init__(self, parameters: ZstdParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
         if set(artifact) != ({DICTIONARY} if parameters.dictionary else set()):

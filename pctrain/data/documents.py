@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.dataset import Alignment, Split
+from pcdata.dataset import Alignment, DatasetError, Split
 from pctrain.data.hashing import Purpose, uniform
 from pctrain.data.mixture import RAW, Dice
 from pctrain.data.order import Order, Stretch
@@ -39,9 +39,21 @@ class Documents:
         column = self._columns.get((view, block))
         if column is None:
             split = self._split
-            column = split.base(block).raw if view == RAW else split.view(self.view_name(view), block).symbols
+            column = split.base(block).raw if view == RAW else self._checked_symbols(view, block)
             self._columns[view, block] = column
         return column
+
+    def _checked_symbols(self, view: int, block: int) -> NDArray[Any]:
+        """One pass over a block's symbols, so that a damaged one is named, not looked up in the embedding."""
+        name = self.view_name(view)
+        symbols = self._split.view(name, block).symbols
+        n_symbols = self._split.dataset.manifest.view(name).n_symbols
+        if n_symbols <= np.iinfo(symbols.dtype).max and len(symbols) and int(symbols.max()) >= n_symbols:
+            raise DatasetError(
+                f"{self._split.where(block)}: view {name} has symbol {symbols.max()}, its last is {n_symbols - 1}; "
+                "run pcdata verify and rebuild"
+            )
+        return symbols
 
     def view_name(self, view: int) -> str:
         return self._view_names[view - 1]

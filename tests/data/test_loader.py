@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pcdata.dataset import DatasetError
+from pcdata.dataset import Dataset, DatasetError
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.batch import Batch, Cursor
 from pctrain.data.loader import Loader
@@ -237,3 +237,26 @@ def test_a_damaged_cursor_is_refused(change, message):
 def test_a_cursor_of_another_dataset_is_refused(split, cursor, message):
     with pytest.raises(CheckpointError, match=message):
         make(split, RUN, cursor=cursor)
+
+
+def test_a_symbol_outside_its_range_is_an_error_that_names_the_block(tmp_path):
+    split = make_split(tmp_path, make_documents(20, 5))
+    path = tmp_path / split.dataset.manifest.view("letters").splits["train"][0].file.path
+    data = bytearray(path.read_bytes())
+    symbols = split.view("letters", 0).symbols
+    assert len(symbols) > 8
+    at = data.index(symbols[:8].tobytes())
+    data[at : at + 2] = (1000).to_bytes(2, "little")
+    path.write_bytes(data)
+    damaged = Dataset(tmp_path).split("train")
+    loader = Loader(
+        damaged,
+        DataConfig(seq_len=512, rows=8, views={"letters": 1.0}),
+        MixtureConfig("compressed", "compressed"),
+        steps=1,
+        seed=0,
+    )
+    with pytest.raises(
+        DatasetError, match=r"train-00000\.arrow block 0: view letters has symbol 1000, its last is 999"
+    ):
+        loader.batch(0)
