@@ -2,7 +2,7 @@
 
 The limit is the serial sum of the steps that a build cannot do without, each as a bare loop over the same documents in
 the same process: read the files twice, hash them twice (BLAKE2b), encode, copy into Arrow and write, sync and hash what
-was written (SHA-256). Build and limit are timed in turn; fitting is left out on both sides. One worker, warm page cache.
+was written (SHA-256). Build and limit are timed in turn; fitting is left out on both sides. One worker, warm cache.
 
     python tools/bench_build.py [FOLDER] [--repeats 5] [--compressor zstd --compressor bpe:vocab_size=16384]
 

@@ -1,7 +1,7 @@
 """Named step boundaries at which a test can kill the build, to show that it resumes.
 
 ``PCDATA_KILL_AT=scan.written:2`` kills the process, as ``kill -9`` would, when it passes that boundary for the second
-time. Without the variable a boundary is one dictionary look-up.
+time; ``PCDATA_KILL_WITH=SIGINT`` makes it another signal. Without the variable a boundary is one dictionary look-up.
 """
 
 from __future__ import annotations
@@ -34,4 +34,4 @@ def step(name: str) -> None:
     assert name in STEPS, name
     _passed[name] += 1
     if wanted == f"{name}:{_passed[name]}":
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.Signals[os.environ.get("PCDATA_KILL_WITH", "SIGKILL")])

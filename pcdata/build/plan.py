@@ -72,6 +72,7 @@ class Plan:
 SAMPLE = "plan/sample.pieces"
 REJECTS_PART = f"plan/{REJECTS}"
 _PLAN = "plan/plan.json"
+_DUPLICATES = f"plan/duplicates.npy{TEMPORARY}"
 
 
 def make_plan(options: BuildOptions, state: BuildState, n_tasks: int) -> Plan:
@@ -84,6 +85,7 @@ def make_plan(options: BuildOptions, state: BuildState, n_tasks: int) -> Plan:
         rejects = _write_rejects(state, n_tasks, duplicates)
         shards = _cut_shards(options, state, n_tasks, duplicates)
         _refuse_empty(options, state, shards, rejects)
+        (state.folder / _DUPLICATES).unlink()
         state.write_json(_PLAN, {"shards": [asdict(shard) for shard in shards], "rejects": rejects})
         step("plan.written")
     saved = state.read_json(_PLAN)
@@ -99,9 +101,7 @@ def _find_duplicates(state: BuildState, n_tasks: int) -> NDArray[np.bool_]:
     """One flag per document, in input order: True where an earlier document has the same bytes."""
     total = sum(int((pieces["start"] == 0).sum()) for _, pieces in _pieces_by_task(state, n_tasks))
     (state.folder / "plan").mkdir(exist_ok=True)
-    flags = np.lib.format.open_memmap(
-        state.folder / f"plan/duplicates.npy{TEMPORARY}", mode="w+", dtype=np.bool_, shape=(total,)
-    )
+    flags = np.lib.format.open_memmap(state.folder / _DUPLICATES, mode="w+", dtype=np.bool_, shape=(total,))
     n_partitions = max(1, -(-total // PARTITION_DOCUMENTS))
     partitions = _partition(state, n_tasks, n_partitions)
     for path in partitions:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from contextlib import contextmanager
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +64,14 @@ HOSTILE_CONTENTS = {
 
 def write_hostile(folder: Path) -> dict[bytes, bytes]:
     """A tree of hostile names and contents; returns relative path → bytes of the files that are documents."""
-    top = os.fsencode(folder)
     names = [b"with space.py", b"\xff\xfe.py", "naïve\u2028name".encode(), b"-o", b"new\nline.txt", b"a", b"b"]
     contents = dict(enumerate(HOSTILE_CONTENTS.values()))
     expected: dict[bytes, bytes] = {}
     for number, raw in contents.items():
         name = names[number] if number < len(names) else b"sub/deep/file%d.txt" % number
-        path = os.path.join(top, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(raw)
+        path = folder / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(raw)
         expected[name] = raw
     (folder / "sub" / "loop").symlink_to(folder)
     (folder / "link.py").symlink_to(folder / "with space.py")

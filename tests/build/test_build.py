@@ -169,7 +169,7 @@ def test_a_second_run_does_nothing_and_other_options_are_refused(code: Path, tmp
     assert (again.written, again.scanned, again.was_complete) == (0, 0, True)
     with pytest.raises(BuildError, match="other compressors"):
         run(code, output, "gzip:level=1")
-    with pytest.raises(BuildError, match="other val_fraction: 0.25, now 0.5"):
+    with pytest.raises(BuildError, match=r"other val_fraction: 0\.25, now 0\.5"):
         run(code, output, "gzip", val_fraction=0.5)
     assert sorted(path.name for path in output.iterdir()) == ["base", "manifest.json", "rejects.jsonl", "views"]
 

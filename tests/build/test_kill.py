@@ -66,18 +66,21 @@ def _is_done(path: Path, output: Path) -> bool:
     return (output / ".build" / "done" / f"{path.stem}.json").exists()
 
 
-def test_killed_at_random_again_and_again(code: Path, reference: Path, tmp_path: Path) -> None:
+def test_killed_again_and_again(code: Path, reference: Path, tmp_path: Path) -> None:
+    """The whole process group, each time as soon as some more files are there."""
     output = tmp_path / "shards"
     random_ = random.Random(3)
     killed = 0
-    for _ in range(8):
+    wanted = 0
+    for _ in range(6):
+        wanted += random_.randint(1, 9)
         process = subprocess.Popen(command(code, output, workers=2), start_new_session=True, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(random_.uniform(0.2, 1.6))
-        except subprocess.TimeoutExpired:
+        while process.poll() is None and sum(1 for _ in output.rglob("*")) < wanted:
+            os.sched_yield()
+        if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             killed += 1
-            process.wait()
+        process.wait()
     assert killed >= 2
     build(options(code, output, *VIEWS), Silent())
     assert_same_tree(reference, output)
@@ -102,14 +105,15 @@ def _group_lives(group: int) -> bool:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_stop_signals_end_in_one_sentence(code: Path, reference: Path, tmp_path: Path, stop: signal.Signals) -> None:
+@pytest.mark.parametrize("step", ["scan.written", "write.view"])
+def test_stop_signals_end_in_one_sentence(
+    code: Path, reference: Path, tmp_path: Path, stop: signal.Signals, step: str
+) -> None:
     output = tmp_path / "shards"
-    process = subprocess.Popen(command(code, output), stderr=subprocess.PIPE, text=True)
-    while not (output / ".build").exists() and process.poll() is None:
-        time.sleep(0.005)
-    process.send_signal(stop)
-    _, text = process.communicate()
-    assert process.returncode == 128 + stop
-    assert text.strip() == "stopped; what was committed is kept, the same command goes on from there"
+    environment = {**os.environ, "PCDATA_KILL_AT": f"{step}:1", "PCDATA_KILL_WITH": stop.name}
+    done = subprocess.run(command(code, output), env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 128 + stop
+    assert done.stderr.strip() == "stopped; what was committed is kept, the same command goes on from there"
+    assert not list(output.rglob("*.tmp"))
     build(options(code, output, *VIEWS), Silent())
     assert_same_tree(reference, output)
