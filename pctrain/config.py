@@ -1,6 +1,7 @@
 """Every setting of a run, as frozen dataclasses; presets, ``--config`` files and ``--set`` fill them.
 
-Precedence: defaults below, then the preset, then ``--config``, then ``--set``. The resolved configuration is saved with the run.
+Precedence: defaults below, then the preset, then ``--config``, then ``--set``. The resolved configuration is saved with
+the run.
 """
 
 from __future__ import annotations

@@ -1,0 +1,191 @@
+"""``pctrain``: train, evaluate, generate. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+import click
+
+from pctrain.config import MODES, RunConfig, presets, resolve
+from pctrain.errors import ConfigError, PctrainError
+
+_PATH = click.Path(path_type=Path)
+DEFAULT_PRESET = "tiny"
+_SIGNAL_EXIT = 128
+"""A command that a signal ended exits with this plus the signal's number: 130 for SIGINT, 143 for SIGTERM."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="proxy-compression")
+def main() -> None:
+    """Train byte-level language models on the datasets that pcdata builds."""
+
+
+@main.command()
+@click.argument("shards", type=_PATH)
+@click.option("-o", "--output", "run", type=_PATH, default="run", show_default=True, help="Folder of the run.")
+@click.option(
+    "--preset", metavar="NAME", help=f"Settings to begin from: {', '.join(presets())}. [default: {DEFAULT_PRESET}]"
+)
+@click.option(
+    "--view", "views", multiple=True, metavar="NAME[=WEIGHT]", help="View to use; may be repeated. [default: all]"
+)
+@click.option("--mode", type=click.Choice(MODES), help="One mode throughout, instead of the published schedule.")
+@click.option("--config", type=_PATH, help="TOML file of settings, over the preset.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting, such as train.lr=3e-4.")
+@click.option("--restart", is_flag=True, help="Throw away what the run's folder holds, and begin anew.")
+@click.option("--quiet", is_flag=True, help="A plain line per measurement instead of a bar.")
+def fit(
+    shards: Path,
+    run: Path,
+    preset: str | None,
+    views: tuple[str, ...],
+    mode: str | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    restart: bool,
+    quiet: bool,
+) -> None:
+    """Train on the dataset SHARDS, or go on with the run in the output folder.
+
+    A run that was stopped or killed goes on from its last checkpoint when the same command is given again, with the
+    run's own settings where none are given. Ctrl-C stops after the step in progress, with a checkpoint (exit code 130).
+    """
+    with faults():
+        from pctrain.training.loop import fit as train
+
+        resolved = _settings(None if restart else run, preset, config, [*_short_forms(views, mode), *settings])
+        outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
+    if outcome.signal is not None:
+        click.echo(
+            f"stopped by {outcome.signal.name} after step {outcome.step}, saved; the same command goes on", err=True
+        )
+        sys.exit(_SIGNAL_EXIT + outcome.signal)
+
+
+@main.command("eval")
+@click.argument("run", type=_PATH)
+@click.option("--split", default="val", show_default=True, help="Split to measure on.")
+@click.option("--checkpoint", "which", default="last", show_default=True, help="last, best, or a step.")
+@click.option("--data", type=_PATH, help="Where the dataset lies now, if it was moved.")
+@click.option("--batch-rows", "rows", type=click.IntRange(1), help="Windows per forward pass.")
+@click.option("--stride", type=click.IntRange(1), help="Symbols by which windows move on. [default: the window]")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--quiet", is_flag=True, help="No bar.")
+def evaluate(
+    run: Path,
+    split: str,
+    which: str,
+    data: Path | None,
+    rows: int | None,
+    stride: int | None,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Bits per raw byte of the model in RUN, beside gzip and zstd."""
+    with faults():
+        from pctrain.inference.evaluate import evaluate_run
+
+        result = evaluate_run(
+            run, split=split, which=which, data=data, rows=rows, stride=stride, device=device, quiet=quiet
+        )
+    click.echo(json.dumps(result.to_dict(), indent=1) if as_json else result.table())
+
+
+@main.command()
+@click.argument("run", type=_PATH)
+@click.option("--prompt", default="", help="Text to go on from.")
+@click.option("--max-bytes", type=int, default=500, show_default=True)
+@click.option("--temperature", type=float, default=0.8, show_default=True, help="0 takes the likeliest byte.")
+@click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw among the likeliest with this mass.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--stop", metavar="TEXT", help="Stop before this text.")
+@click.option("--checkpoint", "which", default="last", show_default=True, help="last, best, or a step.")
+@click.option("--device", default="auto", show_default=True)
+def generate(
+    run: Path,
+    prompt: str,
+    max_bytes: int,
+    temperature: float,
+    top_p: float,
+    seed: int,
+    stop: str | None,
+    which: str,
+    device: str,
+) -> None:
+    """Let the model in RUN go on from a text, byte by byte."""
+    with faults():
+        from pctrain.inference.generate import Sampling, characters, until
+        from pctrain.inference.generate import generate as sample
+        from pctrain.model.device import choose_device
+        from pctrain.training.run import load_model
+
+        sampling = Sampling(max_bytes, temperature, top_p, seed)
+        model, state = load_model(run, which, choose_device(device))
+        start = os.fsencode(prompt)
+        drawn = until(sample(model, start, sampling, state.config.data.seq_len), os.fsencode(stop or ""))
+        for text in characters(chain(start, drawn)):
+            click.echo(text, nl=False)
+    click.echo()
+
+
+def _settings(run: Path | None, preset: str | None, file: Path | None, overrides: list[str]) -> RunConfig:
+    """Those of the run that goes on, if there is one and neither a preset nor a file is given; else from the preset."""
+    from pctrain.training.checkpoint import checkpoints
+    from pctrain.training.run import read_settings
+
+    if run is None or preset is not None or file is not None or not checkpoints(run):
+        return resolve(preset or DEFAULT_PRESET, file, overrides)
+    begun = [
+        f"{section}.{name}={json.dumps(value)}"
+        for section, values in read_settings(run).config.to_dict().items()
+        for name, value in values.items()
+        # Views that are named now take the place of the run's; merged, none could ever be left out.
+        if name != "views" or not any(override.startswith("data.views") for override in overrides)
+    ]
+    return resolve(None, None, [*begun, *overrides])
+
+
+def _short_forms(views: tuple[str, ...], mode: str | None) -> list[str]:
+    """``--view`` and ``--mode`` as settings."""
+    weights: dict[str, float] = {}
+    for view in views:
+        name, equals, weight = view.partition("=")
+        if name in weights:
+            raise ConfigError(f"--view {name} is given twice")
+        try:
+            weights[name] = float(weight) if equals else 1.0
+        except ValueError:
+            raise ConfigError(f"--view {view}: the weight must be a number, got {weight!r}") from None
+    settings = [f"data.views={json.dumps(weights)}"] if weights else []
+    if mode is not None:
+        settings += [f"mixture.mode={json.dumps(mode)}", "mixture.warmup_fraction=0"]
+    return settings
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """A person's mistake becomes one sentence and exit code 1; anything else is a bug and keeps its traceback."""
+    try:
+        from pcdata.dataset import DatasetError
+
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        _fail('pctrain needs torch; pip install "proxy-compression[train]"')
+    except (PctrainError, DatasetError) as error:
+        _fail(str(error))
+
+
+def _fail(sentence: str) -> None:
+    click.echo(f"error: {sentence}", err=True)
+    sys.exit(1)

@@ -1,0 +1,203 @@
+"""Ids → logits: a Llama-shaped decoder (RMSNorm, rotary positions, grouped-query attention, SwiGLU).
+
+Legend: R rows, T positions, S positions that can be looked at (T, and before them those in the cache), D width,
+N query heads, G key/value heads, H width of a head, F inner width of the feed-forward, V ids.
+
+Rotary embedding turns halves of a head, as Hugging Face does, not neighbouring pairs as the Llama paper's code does:
+an export to ``LlamaForCausalLM`` renames weights and permutes none.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pctrain.config import ModelConfig
+
+
+class Decoder(nn.Module):
+    """``n_ids`` is the vocabulary's padded size. Weights are uninitialised until ``init_weights``."""
+
+    def __init__(self, config: ModelConfig, n_ids: int) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = nn.Embedding(n_ids, config.width)
+        self.layers = nn.ModuleList(Block(config, index) for index in range(config.layers))
+        self.norm = RMSNorm(config.width, config.norm_eps)
+        self.head = nn.Linear(config.width, n_ids, bias=False)
+        if config.tie_embeddings:
+            self.head.weight = self.embed.weight
+
+    def forward(
+        self, inputs_RT: Tensor, positions_RT: Tensor | None = None, samples_RT: Tensor | None = None
+    ) -> Tensor:
+        """Logits [R, T, V]. Without ``samples_RT`` every row is one sample; without ``positions_RT`` they count up."""
+        return self.logits(self.hidden(inputs_RT, positions_RT, samples_RT))
+
+    def hidden(
+        self,
+        inputs_RT: Tensor,
+        positions_RT: Tensor | None = None,
+        samples_RT: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """What the output layer sees [R, T, D]. With a ``cache`` the inputs go on where it ends, and join it."""
+        past = cache.length if cache is not None else 0
+        n_positions = inputs_RT.shape[1]
+        if positions_RT is None:
+            positions_RT = torch.arange(past, past + n_positions, device=inputs_RT.device)[None]
+        if samples_RT is None:
+            mask = causal_mask(n_positions, past + n_positions, inputs_RT.device)
+        else:
+            mask = sample_mask(samples_RT)
+        rotation = rotary(positions_RT, self.config.width // self.config.heads, self.config.rope_base)
+        x_RTD = self.embed(inputs_RT)
+        for layer in self.layers:
+            x_RTD = layer(x_RTD, rotation, mask, cache)
+        if cache is not None:
+            cache.length += n_positions
+        hidden_RTD: Tensor = self.norm(x_RTD)
+        return hidden_RTD
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[…, D] → […, V]."""
+        logits: Tensor = self.head(hidden)
+        return logits
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each on the normed residual stream and added to it."""
+
+    def __init__(self, config: ModelConfig, index: int) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.width, config.norm_eps)
+        self.attention = Attention(config, index)
+        self.feed_norm = RMSNorm(config.width, config.norm_eps)
+        self.feed = FeedForward(config)
+
+    def forward(self, x_RTD: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, cache: Cache | None) -> Tensor:
+        x_RTD = x_RTD + self.attention(self.attention_norm(x_RTD), rotation, mask, cache)
+        fed_RTD: Tensor = x_RTD + self.feed(self.feed_norm(x_RTD))
+        return fed_RTD
+
+
+class Attention(nn.Module):
+    def __init__(self, config: ModelConfig, index: int) -> None:
+        super().__init__()
+        self.index = index
+        self.head_width = config.width // config.heads
+        self.query = nn.Linear(config.width, config.width, bias=False)
+        self.key = nn.Linear(config.width, config.kv_heads * self.head_width, bias=False)
+        self.value = nn.Linear(config.width, config.kv_heads * self.head_width, bias=False)
+        self.output = nn.Linear(config.width, config.width, bias=False)
+
+    def forward(self, x_RTD: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, cache: Cache | None) -> Tensor:
+        query_RNTH = rotate(self._heads(self.query(x_RTD)), rotation)
+        key_RGTH = rotate(self._heads(self.key(x_RTD)), rotation)
+        value_RGTH = self._heads(self.value(x_RTD))
+        if cache is not None:
+            key_RGTH, value_RGTH = cache.extend(self.index, key_RGTH, value_RGTH)
+        y_RNTH = F.scaled_dot_product_attention(query_RNTH, key_RGTH, value_RGTH, attn_mask=mask, enable_gqa=True)
+        y_RTD: Tensor = self.output(y_RNTH.transpose(1, 2).flatten(2))
+        return y_RTD
+
+    def _heads(self, x_RTD: Tensor) -> Tensor:
+        return x_RTD.view(*x_RTD.shape[:2], -1, self.head_width).transpose(1, 2)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate = nn.Linear(config.width, config.hidden, bias=False)
+        self.up = nn.Linear(config.width, config.hidden, bias=False)
+        self.down = nn.Linear(config.hidden, config.width, bias=False)
+
+    def forward(self, x_RTD: Tensor) -> Tensor:
+        y_RTD: Tensor = self.down(F.silu(self.gate(x_RTD)) * self.up(x_RTD))
+        return y_RTD
+
+
+class RMSNorm(nn.Module):
+    """In float32, whatever comes in. Written out: on a CPU, torch 2.13's own is three times slower with backward."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return (normed * self.weight).type_as(x)
+
+
+class Cache:
+    """Keys and values of the positions so far, for generation; room for ``capacity`` of them."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.length = 0
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def extend(self, layer: int, key_RGTH: Tensor, value_RGTH: Tensor) -> tuple[Tensor, Tensor]:
+        """Add one layer's new keys and values; returns all of them, [R, G, S, H]: views of the cache."""
+        if layer not in self._kept:
+            rows, groups, _, width = key_RGTH.shape
+            shape = (rows, groups, self.capacity, width)
+            self._kept[layer] = key_RGTH.new_empty(shape), value_RGTH.new_empty(shape)
+        end = self.length + key_RGTH.shape[2]
+        keys, values = self._kept[layer]
+        keys[:, :, self.length : end] = key_RGTH
+        values[:, :, self.length : end] = value_RGTH
+        return keys[:, :, :end], values[:, :, :end]
+
+
+def sample_mask(samples_RT: Tensor) -> Tensor:
+    """[R, 1, T, T], true where a position may look: at its own sample, and not ahead.
+
+    Padding (sample 0) looks at padding, so every row of the softmax has something to look at and none is NaN.
+    """
+    same_RTT = samples_RT[:, :, None] == samples_RT[:, None, :]
+    return (same_RTT & causal_mask(samples_RT.shape[1], samples_RT.shape[1], samples_RT.device))[:, None]
+
+
+def causal_mask(n_positions: int, n_visible: int, device: torch.device) -> Tensor:
+    """[T, S], true where the last T of S positions may look."""
+    return torch.ones(n_positions, n_visible, dtype=torch.bool, device=device).tril(n_visible - n_positions)
+
+
+def rotary(positions_RT: Tensor, head_width: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of every position's angles, [R, 1, T, H/2] each, float32."""
+    evens = torch.arange(0, head_width, 2, device=positions_RT.device, dtype=torch.float32)
+    angles_RTH = positions_RT[..., None].float() * base ** (-evens / head_width)
+    return angles_RTH.cos()[:, None], angles_RTH.sin()[:, None]
+
+
+def rotate(x_RNTH: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn the first half of each head against the second, in float32."""
+    cos, sin = rotation
+    first, second = x_RNTH.float().chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).type_as(x_RNTH)
+
+
+@torch.no_grad()
+def init_weights(model: Decoder, seed: int) -> None:
+    """Truncated normals of deviation 1/√(inputs), the two that write to the residual stream divided by √(2·layers).
+
+    The scale is Meta lingua's, the depth factor GPT-2's (Radford et al. 2019, section 2.3). Drawn on the CPU in a
+    fixed order, so that a seed means the same model on every device.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    depth = (2 * model.config.layers) ** -0.5
+    for name, parameter in model.named_parameters():
+        if name.endswith("norm.weight"):
+            parameter.fill_(1.0)
+            continue
+        # An embedding is [V, D] and a matrix [out, in]: the last axis is what the deviation hangs on in both.
+        deviation = parameter.shape[-1] ** -0.5
+        if name.endswith(("attention.output.weight", "feed.down.weight")):
+            deviation *= depth
+        drawn = torch.empty(parameter.shape)
+        nn.init.trunc_normal_(drawn, std=deviation, a=-3 * deviation, b=3 * deviation, generator=generator)
+        parameter.copy_(drawn)

@@ -1,0 +1,138 @@
+"""Documents → bits: the one way in which a document is cut into windows and scored (law 8).
+
+A document is read as in training: ``[BOS] <open> symbols``, BOS only where it begins, and where it does not fit into a
+window it goes on in the next one under a fresh open mark. Marks are shown and never scored; every symbol is scored
+exactly once. With a stride smaller than the window, later windows begin with symbols already scored, as context.
+
+Legend: R windows, T positions, N scored symbols, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pcdata.dataset import Document
+from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, PAD, RAW_OPEN, ViewIds
+from pctrain.errors import ConfigError
+from pctrain.model.decoder import Decoder
+from pctrain.model.loss import symbol_bits
+
+_LOGITS_AT_ONCE = 1 << 23
+"""How many logits are held at a time; the output layer of a large vocabulary is applied in pieces."""
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """The ids one kind of sequence is made of."""
+
+    open_id: int
+    first_id: int
+    n_symbols: int
+
+    @classmethod
+    def of(cls, ids: ViewIds) -> Alphabet:
+        return cls(ids.open_id, ids.first_id, ids.n_symbols)
+
+
+RAW = Alphabet(RAW_OPEN, FIRST_BYTE, N_BYTES)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Sums over scored symbols; ``+`` adds them."""
+
+    symbols: int = 0
+    bits: float = 0.0
+    """Under the softmax over the alphabet's own ids."""
+    full_bits: float = 0.0
+    """Under the softmax over all ids."""
+
+    def __add__(self, other: Score) -> Score:
+        return Score(self.symbols + other.symbols, self.bits + other.bits, self.full_bits + other.full_bits)
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """How documents are cut."""
+
+    seq_len: int
+    """Predicted positions of a window, its marks' included."""
+    stride: int
+    """Symbols by which later windows move on; seq_len means that nothing is shown twice."""
+
+    def __post_init__(self) -> None:
+        if self.seq_len < 2:
+            raise ConfigError(f"the window must be at least 2 positions, got {self.seq_len}")
+        if not 1 <= self.stride <= self.seq_len:
+            raise ConfigError(f"the stride must be 1 … {self.seq_len} (the window), got {self.stride}")
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """One row to score: the opening marks, then ids, of which those from ``scored_from`` on count."""
+
+    opening: tuple[int, ...]
+    ids: NDArray[np.int64]
+    scored_from: int
+
+
+def cut(symbols: NDArray[np.unsignedinteger], alphabet: Alphabet, begins: bool, how: Windowing) -> Iterator[Window]:
+    """The windows of one document. ``begins`` is false for the later parts of a document that was cut at build."""
+    ids = symbols.astype(np.int64) + alphabet.first_id
+    opening = (BOS, alphabet.open_id) if begins else (alphabet.open_id,)
+    # The first predicted position of a window that begins with BOS is the open mark, so it holds one symbol less.
+    end = min(len(ids), how.seq_len + 1 - len(opening))
+    if end:
+        yield Window(opening, ids[:end], 0)
+    while end < len(ids):
+        scored, end = end, min(len(ids), end + how.stride)
+        start = max(0, end - how.seq_len)
+        yield Window((alphabet.open_id,), ids[start:end], scored - start)
+
+
+def cut_document(
+    document: Document, symbols: NDArray[np.unsignedinteger], kind: Alphabet, how: Windowing
+) -> list[Window]:
+    return list(cut(symbols, kind, document.part_start_bytes == 0, how))
+
+
+def score(model: Decoder, windows: Iterable[Window], alphabet: Alphabet, rows: int, device: torch.device) -> Score:
+    """Score windows, ``rows`` at a time. That number changes the sums by rounding only, the counts not at all."""
+    total = Score()
+    windows = iter(windows)
+    while batch := list(islice(windows, rows)):
+        total += score_batch(model, batch, alphabet, device)
+    return total
+
+
+@torch.no_grad()
+def score_batch(model: Decoder, windows: list[Window], alphabet: Alphabet, device: torch.device) -> Score:
+    """Score some windows in one forward pass, each a row, padded on the right to the longest."""
+    n_positions = max(len(window.opening) + len(window.ids) - 1 for window in windows)
+    inputs_RT = np.full((len(windows), n_positions), PAD, np.int64)
+    targets_RT = np.full((len(windows), n_positions), PAD, np.int64)
+    for row, window in enumerate(windows):
+        first = len(window.opening) - 1
+        inputs_RT[row, : first + len(window.ids)] = np.concatenate([window.opening, window.ids[:-1]])
+        targets_RT[row, first + window.scored_from : first + len(window.ids)] = window.ids[window.scored_from :]
+    scored_RT = torch.from_numpy(targets_RT != PAD).to(device)
+    hidden_ND = model.hidden(torch.from_numpy(inputs_RT).to(device))[scored_RT]
+    return _score_hidden(model, hidden_ND, torch.from_numpy(targets_RT).to(device)[scored_RT], alphabet)
+
+
+def _score_hidden(model: Decoder, hidden_ND: Tensor, targets_N: Tensor, alphabet: Alphabet) -> Score:
+    pieces = max(1, _LOGITS_AT_ONCE // model.head.out_features)
+    total = Score()
+    for hidden, targets in zip(torch.split(hidden_ND, pieces), torch.split(targets_N, pieces), strict=True):
+        bits, full = symbol_bits(
+            model.logits(hidden), targets, alphabet.first_id, alphabet.first_id + alphabet.n_symbols
+        )
+        total += Score(len(targets), float(bits.sum()), float(full.sum()))
+    return total

@@ -1,0 +1,251 @@
+"""The training loop: data → step → log → measure → checkpoint.
+
+Step s makes the weights after s + 1 steps from batch s; what is logged and saved says how many steps are done. On one
+CPU process, a run that was killed and went on has the losses of one that was not, to the last bit.
+
+Legend: R rows, T positions, W the raw bytes and the views.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pcdata.dataset import Dataset, Manifest, Vocabulary
+from pctrain.config import RunConfig, TrainConfig
+from pctrain.data.batch import IGNORE, Batch
+from pctrain.data.loader import Loader
+from pctrain.data.mixture import Schedule
+from pctrain.data.prefetch import Prefetcher
+from pctrain.errors import PctrainError
+from pctrain.model.decoder import Decoder, init_weights
+from pctrain.model.device import autocast, choose_device
+from pctrain.model.loss import loss_sums
+from pctrain.training import checkpoint
+from pctrain.training.checkpoint import State
+from pctrain.training.metrics import Losses, MetricsLog, Tally, ValSlice
+from pctrain.training.optim import learning_rate, make_optimizer, set_learning_rate
+from pctrain.training.progress import Progress, say
+from pctrain.training.run import METRICS, clear, locked, write_settings
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of ``fit`` ended."""
+
+    step: int
+    """Optimizer steps done and saved."""
+    signal: signal.Signals | None = None
+    """What told it to stop, if something did."""
+
+
+def fit(dataset: Path, run: Path, config: RunConfig, *, restart: bool = False, quiet: bool = False) -> Outcome:
+    """Train until ``config.train.steps`` are done, from the last checkpoint in ``run`` if there is one.
+
+    ``restart`` throws away what an earlier run left in the folder. SIGINT and SIGTERM end the call after the step in
+    progress, with a checkpoint; a second one ends the process. Raises ``PctrainError`` and ``DatasetError``.
+    """
+    with locked(run):
+        if restart:
+            clear(run)
+        job = Job.prepare(Dataset(dataset), run, config)
+        if job.first_step >= config.train.steps:
+            say(f"{run} is finished ({job.first_step} steps); more with --set train.steps=N, anew with --restart")
+            return Outcome(job.first_step)
+        if job.first_step:
+            say(f"{run}: going on from step {job.first_step}" + "".join(f"; {change}" for change in job.changes))
+        write_settings(run, job.config, dataset)
+        return train(job, quiet)
+
+
+def train(job: Job, quiet: bool) -> Outcome:
+    """The loop itself."""
+    settings, data = job.config.train, job.config.data
+    val = ValSlice(job.dataset.split("val"), settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows)
+    tally = Tally(job.loader.view_names, data.rows * data.seq_len)
+    with (
+        MetricsLog(job.run / METRICS, job.first_step) as log,
+        Prefetcher(job.loader, range(job.first_step, settings.steps), data.prefetch) as batches,
+        Progress(job.first_step, settings.steps, quiet) as progress,
+        stop_signals() as received,
+    ):
+        log.write("start", job.first_step, **job.description())
+        for step in range(job.first_step, settings.steps):
+            batch = batches.batch(step)
+            rate = learning_rate(step, settings)
+            losses = job.step(step, rate, batch)
+            tally.add(losses, batch.stats)
+            speed = tally.speed(batches.wait_seconds)
+            progress.step(losses.nats / losses.targets, speed)
+
+            done, stop = step + 1, received()
+            save_due = done == settings.steps or done % settings.checkpoint_every == 0
+            bits_per_byte = None
+            if done % settings.log_every == 0 or save_due or stop:
+                log.write("train", done, **tally.line(), lr=rate, gradient_norm=losses.gradient_norm, **speed)
+            if save_due or (settings.eval_every and done % settings.eval_every == 0):
+                with autocast(job.device, settings.dtype):
+                    measured = val.values(val.score(job.model, job.device))
+                bits_per_byte = measured["raw_bits_per_byte"]
+                log.write("val", done, **measured)
+                progress.measured(done, bits_per_byte)
+            if save_due or stop:
+                checkpoint.save(job.run, job.state(done, batch, bits_per_byte), job.model, job.optimizer)
+                checkpoint.prune(job.run, settings.keep_last)
+            if done % settings.log_every == 0 or save_due:
+                tally.restart(batches.wait_seconds)
+            if stop:
+                break
+    return Outcome(done, stop if done < settings.steps else None)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a run is made of, ready for step ``first_step``."""
+
+    run: Path
+    dataset: Dataset
+    config: RunConfig
+    """Resolved: the views are named."""
+    changes: list[str]
+    """What differs from the settings of the last checkpoint, in words."""
+    first_step: int
+    n_ids: int
+    device: torch.device
+    loader: Loader
+    model: Decoder
+    forward: Callable[..., Tensor]
+    """The model, compiled if the settings say so."""
+    optimizer: torch.optim.Optimizer
+
+    @classmethod
+    def prepare(cls, dataset: Dataset, run: Path, config: RunConfig) -> Job:
+        """A new run, or that in ``run`` as of its last checkpoint. Raises ``CheckpointError`` if it does not fit."""
+        manifest, settings = dataset.manifest, config.train
+        config = with_views(config, manifest)
+        folder = next(reversed(checkpoint.checkpoints(run)), None)
+        last = checkpoint.load_state(folder) if folder else None
+        if last:
+            checkpoint.check_resume(last, config, manifest, used_views(config))
+        n_ids = last.n_ids if last else vocabulary_of(config, manifest).padded_size
+        cursor = last.cursor if last else None
+        loader = Loader(
+            dataset.split("train"), config.data, config.mixture, steps=settings.steps, seed=settings.seed, cursor=cursor
+        )
+        device = choose_device(settings.device)
+        model = Decoder(config.model, n_ids).to(device)
+        optimizer = make_optimizer(model, settings)
+        if folder:
+            checkpoint.load_model(folder, model)
+            checkpoint.load_optimizer(folder, model, optimizer)
+        else:
+            init_weights(model, settings.seed)
+        forward = torch.compile(model) if settings.compile else model
+        step = last.step if last else 0
+        changes = checkpoint.changes(last.config, config) if last else []
+        return cls(run, dataset, config, changes, step, n_ids, device, loader, model, forward, optimizer)
+
+    def step(self, step: int, rate: float, batch: Batch) -> Losses:
+        """One optimizer step. Raises ``PctrainError`` naming the step if the loss is not finite, before any harm."""
+        set_learning_rate(self.optimizer, rate)
+        losses = gradients(self, batch)
+        if not math.isfinite(losses.nats) or not math.isfinite(losses.gradient_norm):
+            raise PctrainError(
+                f"step {step}: the loss is {losses.nats / losses.targets} and its gradient's norm "
+                f"{losses.gradient_norm}; lower train.lr and run again, it goes on from the last checkpoint"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return losses
+
+    def state(self, done: int, batch: Batch, bits_per_byte: float | None) -> State:
+        """Where the run stands after ``batch``."""
+        names = self.loader.view_names if used_views(self.config) else []
+        prints = {name: self.dataset.manifest.view(name).fingerprint for name in names}
+        base = self.dataset.manifest.base.fingerprint
+        return State(done, batch.cursor, self.config, self.n_ids, base, prints, bits_per_byte)
+
+    def description(self) -> dict[str, Any]:
+        """For a line of kind ``start``."""
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        return {
+            "config": self.config.to_dict(),
+            "parameters": parameters,
+            "n_ids": self.n_ids,
+            "device": str(self.device),
+            "torch": torch.__version__,
+        }
+
+
+def gradients(job: Job, batch: Batch) -> Losses:
+    """Add the gradient of the mean loss over all targets of the batch, in pieces of ``micro_rows``; clip its norm."""
+    settings = job.config.train
+    n_views = len(job.loader.view_names)
+    targets = max(1, int((batch.targets_RT != IGNORE).sum()))
+    nats = 0.0
+    nats_W, targets_W = torch.zeros(n_views + 1), torch.zeros(n_views + 1)
+    for rows in micro_batches(batch, settings):
+        inputs_RT, targets_RT, positions_RT, samples_RT, views_RT = (tensor.to(job.device) for tensor in rows)
+        with autocast(job.device, settings.dtype):
+            logits_RTV = job.forward(inputs_RT, positions_RT, samples_RT)
+        sums = loss_sums(logits_RTV, targets_RT, views_RT, n_views)
+        (sums.nats / targets).backward()  # type: ignore[no-untyped-call]
+        nats += sums.nats.item()
+        nats_W += sums.nats_W.cpu()
+        targets_W += sums.targets_W.cpu()
+    norm = torch.nn.utils.clip_grad_norm_(job.model.parameters(), settings.clip or math.inf)
+    return Losses(nats, targets, nats_W, targets_W, norm.item())
+
+
+def micro_batches(batch: Batch, settings: TrainConfig) -> Iterator[tuple[Tensor, ...]]:
+    """The batch's arrays in pieces of ``micro_rows``: inputs, targets, positions, samples, target views."""
+    arrays = (batch.inputs_RT, batch.targets_RT, batch.positions_RT, batch.samples_RT, batch.target_views_RT)
+    rows = settings.micro_rows or len(batch.inputs_RT)
+    return zip(*(torch.split(torch.from_numpy(array), rows) for array in arrays), strict=True)
+
+
+def with_views(config: RunConfig, manifest: Manifest) -> RunConfig:
+    """The settings with the views named, so that a view added later does not change a run that goes on."""
+    views = config.data.views or {view.name: 1.0 for view in manifest.views}
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, views=views))
+
+
+def used_views(config: RunConfig) -> list[str]:
+    """The views that the model learns; none where all is shown raw."""
+    raw_only = set(Schedule(config.mixture, config.train.steps).modes) == {"raw"}
+    return [] if raw_only else list(config.data.views)
+
+
+def vocabulary_of(config: RunConfig, manifest: Manifest) -> Vocabulary:
+    """The ids that a model needs: the raw ones, and those of the views it learns."""
+    return Vocabulary({name: manifest.view(name).view_ids for name in used_views(config)})
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], signal.Signals | None]]:
+    """Inside, the first SIGINT or SIGTERM is remembered, to be asked for; the second does what it always did."""
+    received: list[signal.Signals] = []
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+    for number in previous:
+        signal.signal(number, remember)
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,173 @@
+"""What a run says about itself: ``metrics.jsonl``, the sums behind its lines, and raw bits per byte on a slice of val.
+
+A line of kind ``train`` covers the steps since the one before it, and never spans a checkpoint: a run that was killed
+and went on from one writes the same lines as a run that was not. Of kind ``val``: one measurement. Of kind ``start``:
+the settings from here on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from pcdata.dataset import Split
+from pctrain.data.batch import BatchStats
+from pctrain.errors import DataError
+from pctrain.model.decoder import Decoder
+from pctrain.model.scoring import RAW, Score, Window, Windowing, cut_document, score
+
+
+class MetricsLog:
+    """Appends lines to a JSONL file; on resume, lines after the resumed step (and a half-written one) are dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        kept = [line for line in _lines(path) if _step_of(line) <= step] if step else []
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.replace(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, kind: str, step: int, **values: Any) -> None:
+        """One line, on its way to the disk when this returns."""
+        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+
+
+def _step_of(line: str) -> float:
+    """Infinity for a line that is not whole."""
+    try:
+        return int(json.loads(line)["step"]) if line.endswith("\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What one optimizer step came to. W is the raw bytes and the views."""
+
+    nats: float
+    """Over all targets of the global batch."""
+    targets: int
+    nats_W: Tensor
+    targets_W: Tensor
+    gradient_norm: float
+    """Before it was clipped."""
+
+
+class Tally:
+    """Sums over the steps since the last line. Ratios are taken when it is read."""
+
+    def __init__(self, view_names: Sequence[str], positions_per_step: int) -> None:
+        self._names = ["raw", *view_names]
+        self._positions_per_step = positions_per_step
+        self.restart(0.0)
+
+    def restart(self, wait_seconds: float) -> None:
+        """Begin anew; ``wait_seconds`` is how long was waited for data so far in the run."""
+        self._steps = 0
+        self._nats = 0.0
+        self._targets = 0
+        self._nats_W = torch.zeros(len(self._names), dtype=torch.float64)
+        self._targets_W = torch.zeros(len(self._names), dtype=torch.float64)
+        self._stats: BatchStats | None = None
+        self._wait_before = wait_seconds
+        self._begun = perf_counter()
+
+    def add(self, losses: Losses, stats: BatchStats) -> None:
+        """One step more."""
+        self._steps += 1
+        self._nats += losses.nats
+        self._targets += losses.targets
+        self._nats_W += losses.nats_W
+        self._targets_W += losses.targets_W
+        self._stats = stats if self._stats is None else self._stats + stats
+
+    def speed(self, wait_seconds: float) -> dict[str, float]:
+        """Positions per second, and the share of the time that was spent waiting for data."""
+        seconds = perf_counter() - self._begun
+        return {
+            "symbols_per_second": self._steps * self._positions_per_step / seconds,
+            "waiting": (wait_seconds - self._wait_before) / seconds,
+        }
+
+    def line(self) -> dict[str, Any]:
+        """The sums, and the loss: nats per target."""
+        assert self._stats is not None
+        per_view = zip(self._names, self._nats_W.tolist(), self._targets_W.tolist(), strict=True)
+        return {
+            "steps": self._steps,
+            "loss": self._nats / max(1, self._targets),
+            "nats": self._nats,
+            "targets": self._targets,
+            "views": {name: _view(nats, int(targets)) for name, nats, targets in per_view},
+            "data": self._named(asdict(self._stats)),
+        }
+
+    def _named(self, sums: dict[str, Any]) -> dict[str, Any]:
+        """Those per view under the views' names."""
+        return {
+            name.replace("_V", "_by_view"): dict(zip(self._names, value, strict=True)) if name.endswith("_V") else value
+            for name, value in sums.items()
+        }
+
+
+def _view(nats: float, targets: int) -> dict[str, float | int]:
+    """Without targets there is no loss, and no key for one."""
+    return {"nats": nats, "targets": targets} | ({"loss": nats / targets} if targets else {})
+
+
+class ValSlice:
+    """Some raw bytes of val, the same whenever they are asked for: documents evenly spread over the split."""
+
+    def __init__(self, split: Split, max_bytes: int, seq_len: int, rows: int) -> None:
+        self._rows = rows
+        self._windows: list[Window] = []
+        self.raw_bytes = 0
+        wanted = max(1, round(max_bytes * split.n_documents / max(1, split.raw_bytes)))
+        for number in range(0, split.n_documents, max(1, split.n_documents // wanted)):
+            document = split.document(number)
+            raw = document.raw[: max_bytes - self.raw_bytes]
+            self._windows += cut_document(document, raw, RAW, Windowing(seq_len, seq_len))
+            self.raw_bytes += len(raw)
+        if not self.raw_bytes:
+            raise DataError(f"the val split of {split.dataset.folder} has no bytes to measure on; build it from more")
+
+    def score(self, model: Decoder, device: torch.device) -> Score:
+        """As ``pctrain eval`` scores them, without overlap."""
+        model.eval()
+        result = score(model, self._windows, RAW, self._rows, device)
+        model.train()
+        return result
+
+    def values(self, result: Score) -> dict[str, Any]:
+        """For a line of kind ``val``."""
+        return {
+            "raw_bits_per_byte": result.bits / self.raw_bytes,
+            "raw_bits_per_byte_full_softmax": result.full_bits / self.raw_bytes,
+            "raw_bits": result.bits,
+            "raw_bytes": self.raw_bytes,
+        }

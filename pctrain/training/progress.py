@@ -1,0 +1,58 @@
+"""What a person sees of a run: a bar on a terminal, else a plain line per measurement. All of it on stderr."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Steps done, loss, bits per byte, speed, waiting; the bar adds the time left."""
+
+    def __init__(self, first_step: int, steps: int, quiet: bool) -> None:
+        self._steps = steps
+        self._bar = tqdm(
+            total=steps,
+            initial=first_step,
+            unit="step",
+            disable=quiet or not sys.stderr.isatty(),
+            dynamic_ncols=True,
+            bar_format="{n}/{total} {bar} {elapsed}<{remaining}{postfix}",
+        )
+        self._text = ""
+        self._bits = ""
+
+    def step(self, loss: float, speed: dict[str, float]) -> None:
+        """One optimizer step is done."""
+        waiting = f"{100 * speed['waiting']:.0f} % waiting"
+        self._text = f"loss {loss:.3f}, {_rate(speed['symbols_per_second'])}, {waiting}"
+        self._bar.set_postfix_str(self._text + self._bits, refresh=False)
+        self._bar.update()
+
+    def measured(self, step: int, bits_per_byte: float) -> None:
+        """A measurement on val was made."""
+        self._bits = f", val {bits_per_byte:.3f} bits/byte"
+        if self._bar.disable:
+            say(f"step {step}/{self._steps}: {self._text}, val {bits_per_byte:.3f} bits/byte")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+
+def say(text: str) -> None:
+    """One line to a person, above the bar if there is one."""
+    tqdm.write(text, file=sys.stderr)
+
+
+def _rate(symbols_per_second: float) -> str:
+    if symbols_per_second < 1e6:
+        return f"{symbols_per_second / 1e3:.1f} k symbols/s"
+    return f"{symbols_per_second / 1e6:.2f} M symbols/s"

@@ -1,0 +1,128 @@
+"""The decoder looks back only, within its sample only, and its cache and its rotation change nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pctrain.config import ModelConfig
+from pctrain.model.decoder import Cache, Decoder, init_weights
+
+N_IDS = 384
+SHAPES = {
+    "grouped": ModelConfig(width=32, layers=2, heads=4, kv_heads=2, hidden=48),
+    "full": ModelConfig(width=32, layers=2, heads=4, kv_heads=4, hidden=48),
+    "single": ModelConfig(width=32, layers=1, heads=4, kv_heads=1, hidden=48, tie_embeddings=True),
+}
+
+
+def made(config: ModelConfig, seed: int = 0) -> Decoder:
+    model = Decoder(config, N_IDS)
+    init_weights(model, seed)
+    return model.eval()
+
+
+def ids(rows: int, positions: int, seed: int = 0) -> Tensor:
+    return torch.randint(0, N_IDS, (rows, positions), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(params=SHAPES)
+def model(request: pytest.FixtureRequest) -> Decoder:
+    return made(SHAPES[request.param])
+
+
+def close(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a, b, atol=2e-5)
+
+
+def test_a_position_does_not_depend_on_what_comes_after_it(model: Decoder) -> None:
+    inputs = ids(1, 12)
+    before = model(inputs)
+    for changed in range(1, 12):
+        other = inputs.clone()
+        other[0, changed] = (other[0, changed] + 1) % N_IDS
+        after = model(other)
+        assert close(before[:, :changed], after[:, :changed])
+        assert not close(before[:, changed:], after[:, changed:])
+
+
+def test_a_sample_does_not_see_its_neighbours(model: Decoder) -> None:
+    samples = torch.tensor([[1, 1, 1, 2, 2, 3, 3, 3, 0, 0]], dtype=torch.int32)
+    positions = torch.tensor([[0, 1, 2, 0, 1, 0, 1, 2, 0, 1]])
+    inputs = ids(1, 10)
+    together = model(inputs, positions, samples)
+    for begin, end in ((0, 3), (3, 5), (5, 8)):
+        assert close(together[:, begin:end], model(inputs[:, begin:end]))
+    other = inputs.clone()
+    other[0, 3:5] += 1
+    changed = model(other % N_IDS, positions, samples)
+    assert close(together[:, :3], changed[:, :3])
+    assert close(together[:, 5:], changed[:, 5:])
+    assert not close(together[:, 3:5], changed[:, 3:5])
+
+
+def test_rows_of_padding_are_finite_and_give_finite_gradients(model: Decoder) -> None:
+    samples = torch.tensor([[1, 1, 0, 0], [0, 0, 0, 0]], dtype=torch.int32)
+    logits = model(ids(2, 4), torch.tensor([[0, 1, 0, 0]] * 2), samples)
+    logits.sum().backward()
+    assert logits.isfinite().all()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("pieces", [[12], [5, 7], [1] * 12, [4, 1, 1, 6]])
+def test_the_cache_gives_what_one_pass_gives(model: Decoder, pieces: list[int]) -> None:
+    inputs = ids(2, 12)
+    cache = Cache(16)
+    parts = [model.logits(model.hidden(piece, cache=cache)) for piece in inputs.split(pieces, dim=1)]
+    assert cache.length == 12
+    assert close(torch.cat(parts, 1), model(inputs))
+
+
+def test_only_differences_of_positions_count(model: Decoder) -> None:
+    inputs = ids(1, 8)
+    assert close(model(inputs, torch.arange(8)[None]), model(inputs, torch.arange(100, 108)[None]))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others() -> None:
+    one, two, three = (list(made(SHAPES["grouped"], seed).parameters()) for seed in (7, 7, 8))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert sum(not torch.equal(a, b) for a, b in zip(one, three, strict=True)) > len(one) // 2
+
+
+def test_attention_is_the_textbook_formula_with_heads_turned_by_halves() -> None:
+    """An independent calculation of one layer's attention, head by head and position by position."""
+    model = made(SHAPES["grouped"])
+    layer, width, n_positions = model.layers[0].attention, 8, 5
+    x = torch.randn(n_positions, 32, generator=torch.Generator().manual_seed(1))
+    mask = torch.ones(n_positions, n_positions, dtype=torch.bool).tril()
+
+    def turned(vector: Tensor, position: int) -> Tensor:
+        result = vector.clone()
+        for i in range(width // 2):
+            angle = position * 10_000.0 ** (-2 * i / width)
+            a, b = vector[i], vector[i + width // 2]
+            result[i] = a * math.cos(angle) - b * math.sin(angle)
+            result[i + width // 2] = b * math.cos(angle) + a * math.sin(angle)
+        return result
+
+    heads = []
+    for head in range(4):
+        rows = slice(head * width, (head + 1) * width)
+        shared = slice(head // 2 * width, (head // 2 + 1) * width)
+        queries = [turned(layer.query.weight[rows] @ x[t], t) for t in range(n_positions)]
+        keys = [turned(layer.key.weight[shared] @ x[t], t) for t in range(n_positions)]
+        values = [layer.value.weight[shared] @ x[t] for t in range(n_positions)]
+        weights = [
+            F.softmax(torch.stack([queries[t] @ keys[s] for s in range(t + 1)]) / width**0.5, 0) for t in range(5)
+        ]
+        heads.append(torch.stack([sum(w * v for w, v in zip(weights[t], values, strict=False)) for t in range(5)]))
+    expected = torch.cat(heads, 1) @ layer.output.weight.T
+
+    from pctrain.model.decoder import rotary
+
+    rotation = rotary(torch.arange(n_positions)[None], width, 10_000.0)
+    assert close(layer(x[None], rotation, mask, None)[0], expected)

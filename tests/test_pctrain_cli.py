@@ -1,0 +1,194 @@
+"""The command line: three commands from shards to text, and one sentence for each mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pcdata.dataset import Dataset
+from pctrain.cli import main
+from tests.made_run import SETTINGS, VIEW, make_dataset
+
+SET = [word for setting in SETTINGS for word in ("--set", setting)]
+
+
+def pctrain(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return make_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "run"
+    result = pctrain("fit", dataset.folder, "-o", folder, *SET)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def refused(result: Result, *words: str) -> None:
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    sentence = result.stderr.splitlines()[-1]
+    assert sentence.startswith("error: ")
+    assert "Traceback" not in result.output
+    for word in words:
+        assert word in sentence
+
+
+def test_fit_reports_each_measurement_in_a_line_where_there_is_no_terminal(dataset: Dataset, tmp_path: Path) -> None:
+    result = pctrain("fit", dataset.folder, "-o", tmp_path / "run", *SET)
+    assert result.stdout == ""
+    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["step 4/12", "step 8/12", "step 12/12"]
+    assert "symbols/s" in result.stderr
+    assert "bits/byte" in result.stderr
+
+
+def test_a_second_fit_needs_no_settings_and_is_done(dataset: Dataset, run: Path) -> None:
+    result = pctrain("fit", dataset.folder, "-o", run)
+    assert result.exit_code == 0
+    assert "finished (12 steps)" in result.stderr
+
+
+def test_modes_and_views_are_settings(dataset: Dataset, tmp_path: Path) -> None:
+    steps = ["--set", "train.steps=2"]
+    result = pctrain("fit", dataset.folder, "-o", tmp_path, *SET, *steps, "--mode", "raw", "--view", f"{VIEW}=2")
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "config.json").read_text())["config"]
+    assert config["data"]["views"] == {VIEW: 2.0}
+    assert (config["mixture"]["mode"], config["mixture"]["warmup_fraction"]) == ("raw", 0.0)
+
+
+def test_eval_prints_a_table_or_json(run: Path) -> None:
+    table, values = pctrain("eval", run), json.loads(pctrain("eval", run, "--json").stdout)
+    assert table.exit_code == 0
+    assert f"{values['raw']['bits_per_byte']:.4f}" in table.stdout
+    assert set(values["views"]) == {VIEW}
+    assert (values["step"], values["window"], values["stride"]) == (12, 64, 64)
+    overlapping = json.loads(pctrain("eval", run, "--json", "--stride", "16", "--batch-rows", "3").stdout)
+    assert overlapping["raw"]["symbols"] == values["raw"]["symbols"] == values["raw_bytes"]
+
+
+def test_eval_of_the_slice_is_the_training_runs_own_figure(run: Path, dataset: Dataset) -> None:
+    """The slice of this run holds a part of val only, so the figures differ; on all of val they are the same."""
+    longer = run.parent / "all"
+    arguments = [*SET, "--set", "train.eval_bytes=1000000", "--set", "train.steps=4"]
+    assert pctrain("fit", dataset.folder, "-o", longer, *arguments).exit_code == 0
+    measured = [json.loads(line) for line in (longer / "metrics.jsonl").read_text().splitlines()][-1]
+    values = json.loads(pctrain("eval", longer, "--json").stdout)
+    assert measured["kind"] == "val"
+    assert measured["raw_bytes"] == values["raw_bytes"]
+    assert measured["raw_bits_per_byte"] == pytest.approx(values["raw"]["bits_per_byte"], rel=1e-6)
+
+
+def test_eval_finds_a_dataset_that_was_moved(dataset: Dataset, tmp_path: Path) -> None:
+    old, new, run = tmp_path / "old", tmp_path / "new", tmp_path / "run"
+    shutil.copytree(dataset.folder, old)
+    assert pctrain("fit", old, "-o", run, *SET, "--set", "train.steps=1").exit_code == 0
+    old.rename(new)
+    refused(pctrain("eval", run), "no longer at", "--data")
+    assert pctrain("eval", run, "--data", new).exit_code == 0
+    refused(pctrain("eval", run, "--data", make_dataset(tmp_path / "other", 9).folder), "another dataset")
+
+
+def test_generate_prints_the_prompt_and_what_follows(run: Path) -> None:
+    result = pctrain("generate", run, "--prompt", "the ü", "--max-bytes", "40", "--seed", "5")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("the ü")
+    assert result.stdout == pctrain("generate", run, "--prompt", "the ü", "--max-bytes", "40", "--seed", "5").stdout
+    first = result.stdout.removeprefix("the ü")[:1]
+    stopped = pctrain("generate", run, "--prompt", "the ü", "--max-bytes", "40", "--seed", "5", "--stop", first)
+    assert stopped.stdout == "the ü\n" or first == "\ufffd"
+
+
+def test_mistakes_get_one_sentence(dataset: Dataset, run: Path, tmp_path: Path) -> None:
+    out = ("-o", tmp_path / "new")
+    refused(pctrain("fit", tmp_path / "nowhere", *out), "nowhere does not exist")
+    (tmp_path / "empty").mkdir()
+    refused(pctrain("fit", tmp_path / "empty", *out), "is not a dataset")
+    refused(pctrain("fit", dataset.folder, *out, "--preset", "huge"), "unknown preset 'huge'", "tiny")
+    refused(pctrain("fit", dataset.folder, *out, "--set", "train.speed=3"), "unknown setting train.speed")
+    refused(pctrain("fit", dataset.folder, *out, "--config", tmp_path / "none.toml"), "cannot be read")
+    refused(pctrain("fit", dataset.folder, *out, *SET, "--view", "gzip"), "'gzip'", VIEW)
+    refused(pctrain("fit", dataset.folder, *out, *SET, "--view", f"{VIEW}=much"), "must be a number, got 'much'")
+    refused(pctrain("fit", dataset.folder, *out, *SET, "--view", VIEW, "--view", VIEW), "is given twice")
+    refused(pctrain("fit", dataset.folder, *out, *SET, "--set", 'train.device="cuda:9"'), "cuda:9")
+    refused(pctrain("fit", dataset.folder, "-o", run, "--set", "model.layers=5"), "model.layers = 2, now it is 5")
+    refused(pctrain("eval", tmp_path), "is not a run")
+    refused(pctrain("eval", run, "--split", "test"), "no test split")
+    refused(pctrain("eval", run, "--stride", "65"), "stride must be 1 … 64")
+    refused(pctrain("eval", run, "--checkpoint", "3"), "no checkpoint '3'")
+    refused(pctrain("generate", tmp_path / "nowhere"), "is not a run")
+    refused(pctrain("generate", run, "--temperature", "-1"), "--temperature must be at least 0")
+
+
+def test_a_truncated_shard_gets_one_sentence(dataset: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(dataset.folder, tmp_path / "cut")
+    shard = tmp_path / "cut" / "base" / "train-00000.arrow"
+    os.truncate(shard, shard.stat().st_size - 8)
+    refused(pctrain("fit", tmp_path / "cut", "-o", tmp_path / "run", *SET), "train-00000.arrow", "bytes")
+
+
+def test_wrong_usage_exits_with_2() -> None:
+    assert pctrain("fit").exit_code == pctrain("fit", "x", "--mode", "sideways").exit_code == 2
+
+
+HELP = """
+import sys
+from pctrain.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    assert not {"torch", "pyarrow", "numpy", "tqdm"} & set(sys.modules), "heavy imports"
+"""
+
+
+@pytest.mark.parametrize("command", [[], ["fit"], ["eval"], ["generate"]])
+def test_help_answers_at_once(command: list[str]) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    arguments = [sys.executable, "-c", HELP, *command, "--help"]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert result.stdout.startswith("Usage: ")
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.25
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from pctrain.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("command", ["fit", "eval", "generate"])
+def test_a_missing_torch_gets_one_sentence(command: str, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, command, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr == 'error: pctrain needs torch; pip install "proxy-compression[train]"\n'
+
+
+FORBIDDEN = """
+import sys
+import pctrain.inference.evaluate, pctrain.inference.generate, pctrain.training.loop
+ours = {name for name in sys.modules if name.startswith("pcdata.")}
+assert all(name.startswith("pcdata.dataset") or name == "pcdata.errors" for name in ours), ours
+assert not {"zstandard", "tokenizers", "gigatoken"} & set(sys.modules)
+"""
+
+
+def test_the_trainer_imports_only_the_reader() -> None:
+    subprocess.run([sys.executable, "-c", FORBIDDEN], check=True)

@@ -1,0 +1,104 @@
+"""Checkpoints that are damaged, half written or foreign are told from good ones, in a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pctrain.config import RunConfig
+from pctrain.data.batch import Cursor
+from pctrain.errors import CheckpointError
+from pctrain.model.decoder import Decoder, init_weights
+from pctrain.training import checkpoint
+from pctrain.training.checkpoint import State
+from pctrain.training.optim import make_optimizer
+
+CONFIG = RunConfig.from_dict({"model": {"width": 16, "layers": 1, "heads": 2, "kv_heads": 1, "hidden": 16}})
+
+
+def state(step: int, bits: float | None = None) -> State:
+    return State(step, Cursor(3, 5, ("zstd", None)), CONFIG, 320, "ab", {"zstd": "cd"}, bits)
+
+
+def trained(seed: int = 0) -> tuple[Decoder, torch.optim.Optimizer]:
+    model = Decoder(CONFIG.model, 320)
+    init_weights(model, seed)
+    optimizer = make_optimizer(model, CONFIG.train)
+    model(torch.arange(64, 80)[None]).square().mean().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    model, optimizer = trained()
+    folder = checkpoint.save(tmp_path, state(7, 2.5), model, optimizer)
+    assert checkpoint.load_state(folder) == state(7, 2.5)
+    other, its_optimizer = trained(1)
+    checkpoint.load_model(folder, other)
+    checkpoint.load_optimizer(folder, other, its_optimizer)
+    for mine, its in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, its)
+        assert optimizer.state[mine].keys() == its_optimizer.state[its].keys() == {"step", "exp_avg", "exp_avg_sq"}
+        for key, value in optimizer.state[mine].items():
+            assert torch.equal(value, its_optimizer.state[its][key])
+
+
+def test_half_written_ones_do_not_count_and_are_removed(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 4):
+        checkpoint.save(tmp_path, state(step, {2: 1.0}.get(step, 5.0)), *trained())
+    (tmp_path / "checkpoints" / "step-00000005.tmp").mkdir()
+    assert checkpoint.choose(tmp_path, "last").name == "step-00000004"
+    checkpoint.prune(tmp_path, keep_last=1)
+    assert sorted(folder.name for folder in (tmp_path / "checkpoints").iterdir()) == ["step-00000002", "step-00000004"]
+    assert checkpoint.choose(tmp_path, "best").name == checkpoint.choose(tmp_path, "2").name == "step-00000002"
+    with pytest.raises(CheckpointError, match="no checkpoint '3'; it has last, best and those of steps 2, 4"):
+        checkpoint.choose(tmp_path, "3")
+
+
+def test_no_checkpoint_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="has no checkpoint; run pctrain fit first"):
+        checkpoint.choose(tmp_path, "last")
+
+
+@pytest.mark.parametrize("name", ["state.json", "model.pt", "optimizer.pt"])
+@pytest.mark.parametrize("harm", ["missing", "empty", "cut", "garbage"])
+def test_damage_is_said_with_the_file_and_a_way_on(tmp_path: Path, name: str, harm: str) -> None:
+    model, optimizer = trained()
+    folder = checkpoint.save(tmp_path, state(1), model, optimizer)
+    path = folder / name
+    data = path.read_bytes()
+    path.unlink()
+    if harm != "missing":
+        path.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "garbage": b"\x80\x02garbage" * 50}[harm])
+    with pytest.raises(CheckpointError, match=rf"{name} cannot be read .*; remove .*step-00000001 to go back"):
+        load(folder, model, optimizer)
+
+
+def load(folder: Path, model: Decoder, optimizer: torch.optim.Optimizer) -> None:
+    checkpoint.load_state(folder)
+    checkpoint.load_model(folder, model)
+    checkpoint.load_optimizer(folder, model, optimizer)
+
+
+def test_another_version_is_refused(tmp_path: Path) -> None:
+    folder = checkpoint.save(tmp_path, state(1), *trained())
+    values = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps(values | {"version": 99}))
+    with pytest.raises(CheckpointError, match="has version 99, this pctrain reads 1"):
+        checkpoint.load_state(folder)
+    (folder / "state.json").write_text(json.dumps(values | {"speed": 3}))
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoint.load_state(folder)
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    folder = checkpoint.save(tmp_path, state(1), *trained())
+    wider = Decoder(dataclasses.replace(CONFIG.model, width=32), 320)
+    with pytest.raises(CheckpointError, match="belongs to another model"):
+        checkpoint.load_model(folder, wider)
+    with pytest.raises(CheckpointError, match="belongs to another model"):
+        checkpoint.load_optimizer(folder, wider, make_optimizer(wider, CONFIG.train))

@@ -1,0 +1,247 @@
+"""Runs: exact resume after any kind of end, refusals that name the field, and learning at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pcdata.dataset import Dataset
+from pctrain.config import RunConfig, resolve
+from pctrain.data.batch import Batch
+from pctrain.errors import CheckpointError, PctrainError
+from pctrain.training import loop
+from pctrain.training.checkpoint import checkpoints
+from pctrain.training.loop import Job, fit, micro_batches
+from tests.made_run import SETTINGS, VIEW, make_dataset
+
+
+def settings(*more: str) -> RunConfig:
+    return resolve(None, None, [*SETTINGS, *more])
+
+
+def lines(run: Path, kind: str) -> list[dict[str, Any]]:
+    parsed = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in parsed if line["kind"] == kind]
+
+
+def losses(run: Path) -> list[tuple[int, float, float]]:
+    return [(line["step"], line["nats"], line["gradient_norm"]) for line in lines(run, "train")]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = torch.load(checkpoints(run)[-1] / "model.pt", weights_only=True)
+    return tensors
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return make_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def whole(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 12 steps that nothing disturbed."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    assert fit(dataset.folder, run, settings()).step == 12
+    return run
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pctrain.config import resolve
+from pctrain.training import loop
+
+real = loop.Job.step
+def step(self, number, rate, batch):
+    if number == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, number, rate, batch)
+loop.Job.step = step
+loop.fit(Path(sys.argv[1]), Path(sys.argv[2]), resolve(None, None, sys.argv[4:]))
+"""
+
+
+def test_a_run_that_was_killed_goes_on_to_the_last_bit(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-c", KILLED, str(dataset.folder), str(run), "7", *SETTINGS]
+    ended = subprocess.run(command, capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert [folder.name for folder in checkpoints(run)] == ["step-00000004"]
+    assert losses(run)[-1][0] == 6
+    fit(dataset.folder, run, settings())
+    assert losses(run) == losses(whole)
+    assert len(losses(run)) == 6
+    assert [line["raw_bits"] for line in lines(run, "val")] == [line["raw_bits"] for line in lines(whole, "val")]
+    assert same(weights(run), weights(whole))
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "SIGINT"), (signal.SIGTERM, "SIGTERM")])
+def test_a_stop_signal_ends_after_the_step_with_a_checkpoint(
+    dataset: Dataset, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str
+) -> None:
+    run, real, handler = tmp_path / "run", Job.step, signal.getsignal(number)
+
+    def step(self: Job, index: int, rate: float, batch: Batch) -> Any:
+        if index == 4:
+            os.kill(os.getpid(), number)
+        return real(self, index, rate, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "step", step)
+        outcome = fit(dataset.folder, run, settings())
+    assert (outcome.step, outcome.signal, outcome.signal and outcome.signal.name) == (5, number, name)
+    assert signal.getsignal(number) is handler
+    assert [folder.name for folder in checkpoints(run)] == ["step-00000004", "step-00000005"]
+    assert fit(dataset.folder, run, settings()) == loop.Outcome(12)
+    assert same(weights(run), weights(whole))
+    assert sum(line["nats"] for line in lines(run, "train")) == pytest.approx(
+        sum(line["nats"] for line in lines(whole, "train")), rel=1e-12
+    )
+
+
+def test_prefetching_changes_nothing(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
+    fit(dataset.folder, tmp_path / "run", settings("data.prefetch=0"))
+    assert losses(tmp_path / "run") == losses(whole)
+
+
+def test_pieces_of_a_batch_add_up_to_its_gradient(dataset: Dataset, tmp_path: Path) -> None:
+    grads, nats = [], []
+    for micro_rows in (0, 1, 3):
+        job = Job.prepare(dataset, tmp_path, settings(f"train.micro_rows={micro_rows}"))
+        batch = job.loader.batch(0)
+        assert len(list(micro_batches(batch, job.config.train))) == {0: 1, 1: 4, 3: 2}[micro_rows]
+        nats.append(loop.gradients(job, batch).nats)
+        grads.append(torch.cat([parameter.grad.flatten() for parameter in job.model.parameters()]))
+    assert nats == pytest.approx([nats[0]] * 3, rel=1e-6)
+    assert torch.allclose(grads[0], grads[1], atol=1e-6)
+    assert torch.allclose(grads[0], grads[2], atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["raw", "compressed", "mixed", "translation"])
+def test_one_batch_is_learned_by_heart(dataset: Dataset, tmp_path: Path, mode: str) -> None:
+    mixture = [f'mixture.mode="{mode}"', "mixture.warmup_fraction=0", "mixture.share=0.5"]
+    job = Job.prepare(dataset, tmp_path, settings("data.rows=2", "model.width=64", "model.hidden=128", *mixture))
+    batch = job.loader.batch(0)
+    found = [job.step(step, 1e-2, batch) for step in range(70)]
+    first, last = (losses.nats / losses.targets for losses in (found[0], found[-1]))
+    assert first > 5
+    assert last < 0.2
+
+
+def test_the_log_adds_up(dataset: Dataset, whole: Path) -> None:
+    train, val = lines(whole, "train"), lines(whole, "val")
+    assert [line["step"] for line in train] == [2, 4, 6, 8, 10, 12]
+    assert [line["step"] for line in val] == [4, 8, 12]
+    for line in train:
+        views = line["views"].values()
+        assert set(line["views"]) == {"raw", VIEW}
+        assert sum(view["targets"] for view in views) == line["targets"]
+        assert sum(view["nats"] for view in views) == pytest.approx(line["nats"], rel=1e-5)
+        assert line["loss"] == pytest.approx(line["nats"] / line["targets"])
+    assert all(line["raw_bytes"] == 500 for line in val)
+    assert lines(whole, "start")[0]["config"] == json.loads((whole / "config.json").read_text())["config"]
+
+
+def test_the_best_checkpoint_and_the_last_few_are_kept(dataset: Dataset, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    fit(dataset.folder, run, settings("train.checkpoint_every=2", "train.keep_last=2", "train.lr=1e-3"))
+    # Now only worse ones: the rate is far too high.
+    fit(dataset.folder, run, settings("train.checkpoint_every=2", "train.steps=24", "train.lr=3", "train.keep_last=2"))
+    kept = {int(folder.name.removeprefix("step-")) for folder in checkpoints(run)}
+    states = {step: json.loads((run / f"checkpoints/step-{step:08}/state.json").read_text()) for step in kept}
+    assert kept == {12, 22, 24}
+    assert min(states, key=lambda step: states[step]["val_bits_per_byte"]) == 12
+
+
+def test_a_finished_run_says_so_and_can_be_made_longer(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    fit(dataset.folder, run, settings("train.steps=2"))
+    before = (run / "metrics.jsonl").read_bytes()
+    assert fit(dataset.folder, run, settings("train.steps=2")).step == 2
+    assert "finished (2 steps)" in capsys.readouterr().err
+    assert (run / "metrics.jsonl").read_bytes() == before
+    assert fit(dataset.folder, run, settings("train.steps=4", "train.lr=1e-4")).step == 4
+    said = capsys.readouterr().err
+    assert "going on from step 2; train.steps 2 → 4; train.lr" in said
+
+
+@pytest.mark.parametrize(
+    "field", ["data.seq_len=32", "data.rows=3", "data.window_blocks=3", "model.layers=3", "train.seed=1"]
+)
+def test_what_may_not_change_is_refused_by_name(dataset: Dataset, whole: Path, field: str) -> None:
+    name, _, value = field.partition("=")
+    with pytest.raises(CheckpointError, match=rf"{name} = .*now it is {value}, .*--restart"):
+        fit(dataset.folder, whole, settings(field))
+
+
+def test_another_dataset_is_refused(whole: Path, tmp_path: Path) -> None:
+    other = make_dataset(tmp_path / "other", seed=1)
+    with pytest.raises(CheckpointError, match="another dataset than the checkpoint's: base fingerprint"):
+        fit(other.folder, whole, settings())
+
+
+def test_restart_begins_anew_and_removes_only_what_a_run_writes(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    fit(dataset.folder, run, settings("train.steps=2", "train.seed=3"))
+    (run / "notes.txt").write_text("mine")
+    fit(dataset.folder, run, settings(), restart=True)
+    assert losses(run) == losses(whole)
+    assert (run / "notes.txt").read_text() == "mine"
+
+
+def test_a_raw_run_needs_no_more_ids_than_raw_ones_and_cannot_turn_to_views(dataset: Dataset, tmp_path: Path) -> None:
+    raw = ('mixture.mode="raw"', "mixture.warmup_fraction=0", "train.steps=2")
+    fit(dataset.folder, tmp_path, settings(*raw))
+    assert weights(tmp_path)["embed.weight"].shape[0] == 320
+    with pytest.raises(CheckpointError, match=f"has 320 ids, view {VIEW} .* needs 832"):
+        fit(dataset.folder, tmp_path, settings("train.steps=4"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Job.step
+
+    def step(self: Job, index: int, rate: float, batch: Batch) -> Any:
+        if index == 5:
+            with torch.no_grad():
+                self.model.norm.weight.fill_(np.nan)
+        return real(self, index, rate, batch)
+
+    monkeypatch.setattr(Job, "step", step)
+    with pytest.raises(PctrainError, match="step 5: the loss is nan"):
+        fit(dataset.folder, tmp_path, settings())
+    assert [folder.name for folder in checkpoints(tmp_path)] == ["step-00000004"]
+
+
+def test_two_processes_do_not_write_one_run(dataset: Dataset, tmp_path: Path) -> None:
+    from pctrain.training.run import locked
+
+    with locked(tmp_path), pytest.raises(PctrainError, match="is being written by another"):
+        fit(dataset.folder, tmp_path, settings())
+
+
+def test_a_view_added_later_does_not_change_a_run(dataset: Dataset) -> None:
+    manifest = dataset.manifest
+    pinned = loop.with_views(settings(), manifest)
+    more = dataclasses.replace(manifest.views[0], name="more", first_id=5000)
+    grown = dataclasses.replace(manifest, views=(*manifest.views, more))
+    assert loop.with_views(pinned, grown) == pinned
+    assert loop.vocabulary_of(pinned, grown).padded_size == 832

@@ -1,0 +1,64 @@
+"""Every preset is a model that can take a step: a real one, or on the meta device where that would fill the memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pcdata.dataset import Dataset
+from pctrain.config import presets, resolve
+from pctrain.model.decoder import Decoder
+from pctrain.model.loss import loss_sums
+from pctrain.training.loop import Job
+from pctrain.training.optim import make_optimizer
+from tests.made_run import make_dataset
+
+SIZES = {"tiny": 1e6, "small": 50e6, "base": 150e6, "large": 0.5e9, "xl": 1.5e9}
+"""Parameters with a vocabulary of 16k for all but tiny, which has a small one."""
+
+CUT = [
+    "data.seq_len=16",
+    "data.rows=1",
+    "train.steps=1",
+    "train.compile=false",
+    'train.device="cpu"',
+    "data.prefetch=0",
+]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return make_dataset(tmp_path_factory.mktemp("data"))
+
+
+def test_the_table_above_is_complete() -> None:
+    assert set(presets()) == set(SIZES)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_size_is_as_announced_and_a_meta_step_runs(name: str) -> None:
+    config = resolve(name, None, [])
+    with torch.device("meta"):
+        model = Decoder(config.model, 512 if name == "tiny" else 16_704)
+        optimizer = make_optimizer(model, config.train)
+        rows = torch.zeros(1, config.data.seq_len, dtype=torch.long)
+        sums = loss_sums(model(rows, rows, rows), rows, rows, 1)
+        sums.nats.backward()
+        optimizer.step()
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert 0.8 * SIZES[name] < n_parameters < 1.2 * SIZES[name]
+    assert model.layers[0].attention.head_width in (32, 64, 128)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tiny", "small", pytest.param("base", marks=pytest.mark.slow), pytest.param("large", marks=pytest.mark.slow)],
+)
+def test_a_real_step_runs(dataset: Dataset, tmp_path: Path, name: str) -> None:
+    job = Job.prepare(dataset, tmp_path, resolve(name, None, CUT))
+    before = job.model.layers[-1].feed.down.weight.detach().clone()
+    losses = job.step(0, 1e-3, job.loader.batch(0))
+    assert 4 < losses.nats / losses.targets < 9
+    assert not torch.equal(before, job.model.layers[-1].feed.down.weight)
