@@ -6,7 +6,15 @@ cd "$(dirname "$0")/.."
 bin=.venv/bin
 library=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 
-step() { printf '\n\033[1m$ %s\033[0m\n' "$*" >&2; "$@"; }
+# Print a command as one would type it, then run it.
+step() {
+  local word line=''
+  for word in "$@"; do
+    case $word in *[!A-Za-z0-9_./:=,-]*) line+=" '$word'" ;; *) line+=" $word" ;; esac
+  done
+  printf '\n$%s\n' "$line" >&2
+  "$@"
+}
 
 step "$bin/pcdata" build "$library" -o demo/shards --include '*.py' --exclude site-packages \
   --compressor zstd --compressor bpe:vocab_size=4096
