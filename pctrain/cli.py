@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -184,6 +185,9 @@ def faults() -> Iterator[None]:
         _fail('pctrain needs torch; pip install "proxy-compression[train]"')
     except (PctrainError, DatasetError) as error:
         _fail(str(error))
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+        sys.exit(_SIGNAL_EXIT + signal.SIGINT)
 
 
 def _fail(sentence: str) -> None:

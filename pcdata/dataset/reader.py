@@ -51,7 +51,9 @@ class Dataset:
     def split(self, name: str) -> Split:
         """One of ``train`` and ``val``. Raises ``DatasetError`` if the dataset has no such split, or it is empty."""
         if not self.manifest.base.splits.get(name):
-            raise DatasetError(f"{self.folder} has no {name} split; its splits: {', '.join(self.splits) or 'none'}")
+            hint = "; build it with --val-fraction above 0" if name == "val" else ""
+            found = ", ".join(self.splits) or "none"
+            raise DatasetError(f"{self.folder} has no {name} split; its splits: {found}{hint}")
         return Split(self, name)
 
     @property
