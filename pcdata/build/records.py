@@ -95,7 +95,6 @@ Scanned: TypeAlias = Piece | Reject
 
 def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
     """All documents of an entry, cut into parts, and its rejects. Memory: one part, or one JSONL line."""
-    name = printable(entry.relative)
     try:
         with open(entry_path(options, entry), "rb", buffering=0) as file:  # noqa: PTH123 (a path of bytes)
             if entry.kind == "jsonl":
@@ -103,7 +102,7 @@ def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
             else:
                 yield from _scan_file(options, entry, file)
     except OSError as error:
-        yield Reject(name, 0, "unreadable", error.strerror or str(error))
+        yield Reject(printable(entry.relative), 0, "unreadable", error.strerror or str(error))
 
 
 def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
@@ -203,7 +202,6 @@ class EntryReader:
     def __init__(self, options: BuildOptions, entry: Entry) -> None:
         self._options = options
         self._entry = entry
-        self._name = printable(entry.relative)
         self._source = options.source_names[entry.root]
         try:
             self._file = open(entry_path(options, entry), "rb", buffering=0)  # noqa: PTH123, SIM115 (closed by close)
@@ -221,7 +219,8 @@ class EntryReader:
 
     def changed(self, what: str) -> str:
         """The sentence for an input that is not what it was."""
-        return f"input changed while it was read: {self._name} ({what}); start again in an empty folder"
+        name = printable(self._entry.relative)
+        return f"input changed while it was read: {name} ({what}); start again in an empty folder"
 
     def read(self, line: int, offset: int, start: int, length: int) -> tuple[bytes, Metadata]:
         """The bytes of a piece and its document's metadata. Whether they are the same bytes is the caller's check."""

@@ -144,17 +144,18 @@ class _Document:
 
     def __init__(self, task: int, entry: int) -> None:
         self._place = (task, entry)
-        self._whole = document_hash()
+        self._whole: hashlib.blake2b | None = None
         self._parts: list[tuple[bytes, int, int, int, int]] = []
 
     def add(self, piece: Piece) -> None:
         if self._parts or not piece.last:
+            self._whole = self._whole or document_hash()
             self._whole.update(piece.raw)
         self._parts.append((doc_id_of(piece.raw), piece.line, piece.offset, piece.start, len(piece.raw)))
 
     def digests(self) -> bytes:
         """One record per piece; the document's id is its only part's, or the hash of all parts together."""
-        document = self._parts[0][0] if len(self._parts) == 1 else self._whole.digest()
+        document = self._parts[0][0] if self._whole is None else self._whole.digest()
         split = draw(document, SPLIT)
         size = sum(length for *_, length in self._parts)
         return b"".join(

@@ -7,6 +7,7 @@ codec, and written. Memory: one block, its symbols, and what the codecs hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -79,9 +80,12 @@ def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
             for view in views:
                 view.write(block)
             advance(sum(map(len, block.raw)))
+        with ThreadPoolExecutor(len(writers)) as threads:  # syncing and hashing let go of the interpreter's lock
+            base_done = threads.submit(base.finish)
+            views_done = [threads.submit(view.finish) for view in views]
         result = WrittenShard(
-            base.finish(),
-            {view.name: view.finish() for view in views},
+            base_done.result(),
+            {view.name: done.result() for view, done in zip(views, views_done, strict=True)},
             base.languages,
         )
     except BaseException:
