@@ -46,7 +46,7 @@ class Loader:
             modes = " and ".join(self.schedule.modes)
             raise ConfigError(
                 f"{split.dataset.folder} has no compressed views, but the mixture ({modes}) shows some; "
-                "add one with pcdata add-view, or set mixture.warmup_mode and mixture.mode to raw"
+                "build it with --compressor, or train on raw bytes alone with --mode raw"
             )
         cursor = cursor or Cursor()
         self.view_names: list[str] = [*weights, *_in_progress(split, weights, cursor)]

@@ -1,12 +1,14 @@
 """Checkpoints: a folder per step, there whole or not at all.
 
 ``run/checkpoints/step-00000200/`` holds ``state.json`` (everything that is not a tensor), ``model.pt`` and
-``optimizer.pt`` (tensors by parameter name, read without unpickling code). It is written under a temporary name, synced
-and renamed. No pointer says which is the last or the best: the names and the states do.
+``optimizer.pt`` (tensors by parameter name, read without unpickling code), and ``SHA256SUMS`` of the three, as
+``sha256sum -c`` reads it: torch does not check what it loads. It is written under a temporary name, synced and renamed.
+No pointer says which is the last or the best: the names and the states do.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -27,6 +29,7 @@ from pctrain.errors import CheckpointError
 _VERSION = 1
 _TEMPORARY = ".tmp"
 _STATE, _MODEL, _OPTIMIZER = "state.json", "model.pt", "optimizer.pt"
+_SUMS = "SHA256SUMS"
 
 FROZEN = ("data.seq_len", "data.rows", "data.window_blocks", "model", "train.seed")
 """Settings that decide what the weights and the cursor mean; a resume with others is refused."""
@@ -63,6 +66,8 @@ def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optim
     torch.save(model.state_dict(), temporary / _MODEL)
     torch.save(_optimizer_tensors(model, optimizer), temporary / _OPTIMIZER)
     (temporary / _STATE).write_text(state.to_json(), encoding="utf-8")
+    sums = [f"{_sum(temporary / name)}  {name}\n" for name in (_STATE, _MODEL, _OPTIMIZER)]
+    (temporary / _SUMS).write_text("".join(sums), encoding="utf-8")
     for path in (*temporary.iterdir(), temporary):
         _sync(path)
     if folder.exists():
@@ -112,7 +117,7 @@ def choose(run: Path, which: str) -> Path:
 
 def load_state(folder: Path) -> State:
     """Raises ``CheckpointError`` if the state is missing, damaged or of another version."""
-    path = folder / _STATE
+    path = _checked(folder / _STATE)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -204,10 +209,28 @@ def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
 def _load_tensors(path: Path, model: nn.Module) -> dict[str, Any]:
     device = next(model.parameters()).device
     try:
-        tensors: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        tensors: dict[str, Any] = torch.load(_checked(path), map_location=device, weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise _damaged(path, error) from error
     return tensors
+
+
+def _checked(path: Path) -> Path:
+    """The same path. Raises ``CheckpointError`` unless the file is the one that the checkpoint's sums name."""
+    try:
+        lines = (path.parent / _SUMS).read_text(encoding="utf-8").split("\n")
+        sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+        intact = sums.get(path.name) == _sum(path)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not intact:
+        raise _damaged(path, ValueError(f"its hash is not the one in {_SUMS}"))
+    return path
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:

@@ -191,7 +191,7 @@ def test_an_unknown_view_is_refused_with_those_there_are(split):
 
 def test_a_mixture_without_views_is_refused(tmp_path):
     split = make_split(tmp_path, DOCUMENTS, views=())
-    with pytest.raises(ConfigError, match=r"translation and mixed.*add one with pcdata add-view"):
+    with pytest.raises(ConfigError, match=r"translation and mixed.*train on raw bytes alone"):
         make(split, RUN)
     assert make(split, (RUN[0], MixtureConfig("raw", "raw"), 0)).batch(0).stats.raw_bytes
 

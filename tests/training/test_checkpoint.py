@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -84,14 +85,16 @@ def load(folder: Path, model: Decoder, optimizer: torch.optim.Optimizer) -> None
     checkpoint.load_optimizer(folder, model, optimizer)
 
 
-def test_another_version_is_refused(tmp_path: Path) -> None:
+def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "_VERSION", 99)
     folder = checkpoint.save(tmp_path, state(1), *trained())
-    values = json.loads((folder / "state.json").read_text())
-    (folder / "state.json").write_text(json.dumps(values | {"version": 99}))
+    monkeypatch.undo()
     with pytest.raises(CheckpointError, match="has version 99, this pctrain reads 1"):
         checkpoint.load_state(folder)
-    (folder / "state.json").write_text(json.dumps(values | {"speed": 3}))
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    text = json.dumps(json.loads((folder / "state.json").read_text()) | {"version": 1, "speed": 3})
+    (folder / "state.json").write_text(text)
+    (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  state.json\n")
+    with pytest.raises(CheckpointError, match="speed"):
         checkpoint.load_state(folder)
 
 
@@ -102,3 +105,23 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         checkpoint.load_model(folder, wider)
     with pytest.raises(CheckpointError, match="belongs to another model"):
         checkpoint.load_optimizer(folder, wider, make_optimizer(wider, CONFIG.train))
+
+
+@pytest.mark.parametrize("name", ["state.json", "model.pt", "optimizer.pt", "SHA256SUMS"])
+def test_every_flipped_byte_is_found(tmp_path: Path, name: str) -> None:
+    model, optimizer = trained()
+    folder = checkpoint.save(tmp_path, state(1), model, optimizer)
+
+    def load() -> None:
+        checkpoint.load_state(folder)
+        checkpoint.load_model(folder, model)
+        checkpoint.load_optimizer(folder, model, optimizer)
+
+    load()
+    whole = (folder / name).read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 40)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1
+        (folder / name).write_bytes(flipped)
+        with pytest.raises(CheckpointError, match="cannot be read"):
+            load()
