@@ -1,6 +1,6 @@
 """Scan: read all input once, and write down of every document only what the plan needs.
 
-First the entries are listed and cut into tasks of about 8 MB; then each task reads its entries and writes a digest
+First the entries are listed and cut into tasks of about 16 MB; then each task reads its entries and writes a digest
 per piece (content hashes, place, length, draws) and its rejects. Both are files in the build's state.
 """
 
@@ -22,7 +22,7 @@ from pcdata.build.state import PIECE, BuildState
 from pcdata.dataset.identity import FIT, SPLIT, doc_id_of, document_hash, draw
 from pcdata.errors import InputError
 
-TASK_BYTES = 8_000_000
+TASK_BYTES = 16_000_000
 TASK_ENTRIES = 4_000
 
 _INPUTS = "inputs.json"

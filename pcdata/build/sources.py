@@ -123,12 +123,17 @@ def _identity(path: bytes) -> tuple[int, int] | None:
 
 def _matcher(patterns: tuple[str, ...]) -> Callable[[bytes], bool]:
     """Globs as in fnmatch: one with a slash is matched against the whole path, one without against the name."""
-    whole = [re.compile(fnmatch.translate(pattern)) for pattern in patterns if "/" in pattern]
-    last = [re.compile(fnmatch.translate(pattern)) for pattern in patterns if "/" not in pattern]
+    whole = _any_of([pattern for pattern in patterns if "/" in pattern])
+    last = _any_of([pattern for pattern in patterns if "/" not in pattern])
 
     def matches(relative: bytes) -> bool:
-        path = os.fsdecode(relative)
-        name = path.rpartition("/")[2]
-        return any(glob.match(name) for glob in last) or any(glob.match(path) for glob in whole)
+        if last is not None and last(os.fsdecode(relative.rpartition(b"/")[2])):
+            return True
+        return whole is not None and whole(os.fsdecode(relative)) is not None
 
     return matches
+
+
+def _any_of(patterns: list[str]) -> Callable[[str], re.Match[str] | None] | None:
+    """One expression for all globs; None if there are none."""
+    return re.compile("|".join(map(fnmatch.translate, patterns))).match if patterns else None
