@@ -107,7 +107,7 @@ def build(
     Stopped at any time, the same command goes on where it was.
     """
     from pcdata.build.options import BuildOptions
-    from pcdata.codecs.base import parse_requests
+    from pcdata.codecs.requests import parse_requests
 
     options = BuildOptions(
         inputs=inputs,

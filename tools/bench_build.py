@@ -31,7 +31,8 @@ import pyarrow as pa
 from pcdata.build.build import build
 from pcdata.build.options import BuildOptions, library_versions
 from pcdata.build.sources import Entry, find_entries
-from pcdata.codecs.base import Artifact, Codec, codec_class, open_codec, parse_requests
+from pcdata.codecs.base import Artifact, Codec, codec_class, open_codec
+from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset
 from pcdata.dataset.schema import BASE_SCHEMA, BLOCK_RAW_BYTES, view_schema
 from pcdata.dataset.shard import base_batch, view_batch

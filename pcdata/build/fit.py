@@ -17,7 +17,8 @@ from pcdata.build.options import BuildOptions
 from pcdata.build.plan import SAMPLE
 from pcdata.build.reread import read_pieces
 from pcdata.build.state import BuildState
-from pcdata.codecs.base import Artifact, Codec, ViewRequest, codec_class, open_codec
+from pcdata.codecs.base import Artifact, Codec, codec_class, open_codec
+from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset.manifest import Amount, FileEntry
 from pcdata.dataset.shard import write_file
 from pcdata.errors import BuildError

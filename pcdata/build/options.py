@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pcdata
-from pcdata.codecs.base import Artifact, ViewRequest, codec_class, require_choice, require_range
+from pcdata.codecs.base import Artifact, codec_class, require_choice, require_range
+from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset.vocab import MAX_VIEWS
 from pcdata.errors import OptionError
 

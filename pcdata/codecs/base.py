@@ -7,13 +7,10 @@ dataclass; what it is fitted to (a dictionary, a vocabulary) is an *artifact*: a
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import re
-import typing
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -50,9 +47,6 @@ class Codec(ABC):
     units_independent: bool
     """Whether every unit decodes without those before it."""
 
-    symbols_are_bytes: ClassVar[bool] = False
-    """Whether symbol b is the byte value b of some byte stream, so that a view may share the raw ids (``ids=raw``)."""
-
     @abstractmethod
     def __init__(self, parameters: Any, artifact: Artifact, backends: Mapping[str, str]) -> None:
         """Raises ``CodecError`` naming the fault if the artifact cannot be used."""
@@ -67,6 +61,25 @@ class Codec(ABC):
 
         Raises ``CodecError`` if the symbols are none that ``encode`` could have made.
         """
+
+    def faults(
+        self, documents: Sequence[bytes], columns: ViewColumns, rows: Sequence[int]
+    ) -> Iterator[tuple[int, str]]:
+        """Those of ``rows`` whose symbols do not stand for their document, each with what is wrong.
+
+        ``columns`` has the right types, and units that end where documents and symbols do. The default decodes; a
+        codec that can tell sooner, because the bytes are known, may do so, if it finds whatever decoding would find.
+        """
+        for row in rows:
+            what = decode_fault(self, columns, row, documents[row], zlib.crc32(documents[row]))
+            if what is not None:
+                yield row, what
+
+    @classmethod
+    def symbols_are_bytes(cls, parameters: Any) -> bool:
+        """Whether symbol b is the byte value b of some byte stream, so that a view may share the raw ids
+        (``ids=raw``)."""
+        return False
 
     @classmethod
     def is_fitted(cls, parameters: Any) -> bool:
@@ -88,6 +101,14 @@ class Codec(ABC):
             raise OptionError(f"artifact {path} cannot be read: {error.strerror}") from error
 
     @classmethod
+    def parameters_in(cls, artifact: Artifact) -> Mapping[str, Any]:
+        """Parameters that an artifact has settled, with their values: what a person says beside it must agree.
+
+        Raises ``CodecError`` naming the fault if the artifact cannot be used.
+        """
+        return {}
+
+    @classmethod
     def choose_backends(cls, parameters: Any, artifact: Artifact, sample: Sequence[bytes]) -> dict[str, str]:
         """Decide what depends on the machine, once per artifact; recorded in the manifest and kept."""
         return {}
@@ -96,25 +117,6 @@ class Codec(ABC):
     def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
         """Versions of the libraries that the symbols depend on. A resume under others is refused."""
         return {}
-
-
-@dataclass(frozen=True)
-class ViewRequest:
-    """One ``--compressor``, understood."""
-
-    name: str
-    """Of the view; its folder's name."""
-    codec: str
-    parameters: Any
-    """An instance of the codec's ``Parameters``."""
-    ids: str
-    """``own`` or ``raw``."""
-    artifact: Path | None
-    """Handed in instead of fitting."""
-
-    @property
-    def parameter_values(self) -> dict[str, Any]:
-        return dataclasses.asdict(self.parameters)
 
 
 def codec_class(name: str) -> type[Codec]:
@@ -128,70 +130,6 @@ def codec_class(name: str) -> type[Codec]:
     return found
 
 
-def parse_request(text: str) -> ViewRequest:
-    """Understand ``codec:option=value,…``. Every codec also takes ``name``, ``ids`` and ``artifact``.
-
-    Raises ``OptionError`` for an unknown codec, option or value, with what is allowed.
-    """
-    codec, _, rest = text.partition(":")
-    cls = codec_class(codec)
-    given: dict[str, str] = {}
-    for part in rest.split(",") if rest else []:
-        key, equals, value = part.partition("=")
-        if not equals or key in given:
-            raise OptionError(f"--compressor {text}: {part!r} is not a single option=value")
-        given[key] = value
-    name = given.pop("name", codec)
-    ids = given.pop("ids", "own")
-    artifact = given.pop("artifact", None)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", name) or name == "raw":
-        raise OptionError(
-            f"--compressor {text}: {name!r} cannot name a view; use a-z, 0-9, '_', '-', '.', and not 'raw'"
-        )
-    if ids not in ("own", "raw"):
-        raise OptionError(f"--compressor {text}: ids must be own or raw, got {ids!r}")
-    if ids == "raw" and not cls.symbols_are_bytes:
-        raise OptionError(
-            f"--compressor {text}: the symbols of {codec} are no bytes and cannot share their ids; use own"
-        )
-    parameters = parse_parameters(cls, given, f"--compressor {text}")
-    return ViewRequest(name, codec, parameters, ids, None if artifact is None else Path(artifact))
-
-
-def parse_requests(texts: Sequence[str]) -> list[ViewRequest]:
-    """Understand all ``--compressor`` options of a command; two views of one name are refused."""
-    requests = [parse_request(text) for text in texts]
-    names = [request.name for request in requests]
-    for name in names:
-        if names.count(name) > 1:
-            raise OptionError(f"two views are named {name!r}; give one another name: --compressor …:name=other")
-    return requests
-
-
-def parse_parameters(cls: type[Codec], given: Mapping[str, str], where: str) -> Any:
-    """Make the codec's ``Parameters`` from option texts."""
-    hints = typing.get_type_hints(cls.Parameters)
-    values: dict[str, Any] = {}
-    for key, text in given.items():
-        if key not in hints:
-            known = ", ".join([*hints, "name", "ids", "artifact"])
-            raise OptionError(f"{where}: unknown option {key!r}; known: {known}")
-        values[key] = _parse_value(hints[key], text, f"{where}: {key}")
-    return cls.Parameters(**values)
-
-
-def _parse_value(kind: type, text: str, where: str) -> Any:
-    if kind is bool:
-        if text not in ("true", "false"):
-            raise OptionError(f"{where} must be true or false, got {text!r}")
-        return text == "true"
-    if kind is int:
-        if not re.fullmatch(r"-?[0-9]{1,18}", text):
-            raise OptionError(f"{where} must be a whole number, got {text!r}")
-        return int(text)
-    return text
-
-
 def require_range(name: str, value: int, low: int, high: int) -> None:
     """For ``__post_init__`` of parameters: raise ``OptionError`` unless low ≤ value ≤ high."""
     if not low <= value <= high:
@@ -202,6 +140,39 @@ def require_choice(name: str, value: str, allowed: Sequence[str]) -> None:
     """For ``__post_init__`` of parameters: raise ``OptionError`` unless ``value`` is one of ``allowed``."""
     if value not in allowed:
         raise OptionError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def decode_fault(codec: Codec, columns: ViewColumns, row: int, raw: bytes, number: int) -> str | None:
+    """What is wrong with one document's symbols, if anything.
+
+    They are decoded whole, and again at one alignment point (of unit ``number`` modulo units): that unit by itself
+    where units are independent, else all units up to it. So an offset that lies is found even in a view that does not
+    need it to decode the whole.
+    """
+    symbols, unit_bytes, unit_symbols = (
+        columns.symbols_of(row),
+        columns.unit_bytes_of(row),
+        columns.unit_symbols_of(row),
+    )
+    points = columns.alignment_of(row)
+    last = number % max(len(unit_bytes), 1)
+    first = last if codec.units_independent else 0
+    raw_start, symbol_start = (int(points.raw_ends[first - 1]), int(points.symbol_ends[first - 1])) if first else (0, 0)
+    try:
+        if codec.decode(symbols, unit_bytes, unit_symbols) != raw:
+            return "the symbols decode to other bytes than raw"
+        if not len(unit_bytes):
+            return None
+        some = codec.decode(
+            symbols[symbol_start : points.symbol_ends[last]],
+            unit_bytes[first : last + 1],
+            None if unit_symbols is None else unit_symbols[first : last + 1],
+        )
+    except CodecError as error:
+        return f"the symbols do not decode ({error})"
+    if some != raw[raw_start : points.raw_ends[last]]:
+        return f"unit {last} does not stand for the bytes that its alignment points say"
+    return None
 
 
 def offsets_of(lengths: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -33,7 +33,7 @@ _RUNS = re.compile("([\udc80-\udcff]+)")
 @dataclass(frozen=True)
 class BpeParameters:
     vocab_size: int = 16_384
-    """The most ids that fitting makes; a small sample gives fewer. A tokenizer.json handed in has its own number."""
+    """The most ids that fitting makes; a small sample gives fewer. Of a tokenizer.json handed in, the number it has."""
 
     def __post_init__(self) -> None:
         require_range("vocab_size", self.vocab_size, 256, bpe_format.MOST_SYMBOLS)
@@ -83,6 +83,10 @@ class BpeCodec(Codec):
         file = path / bpe_format.TOKENIZER if path.is_dir() else path
         (data,) = super().read_artifact(file).values()
         return {bpe_format.TOKENIZER: bpe_format.canonical(data)}
+
+    @classmethod
+    def parameters_in(cls, artifact: Artifact) -> Mapping[str, Any]:
+        return {"vocab_size": len(bpe_format.token_bytes(bpe_format.canonical(artifact[bpe_format.TOKENIZER])))}
 
     @classmethod
     def choose_backends(cls, parameters: BpeParameters, artifact: Artifact, sample: Sequence[bytes]) -> dict[str, str]:

@@ -44,7 +44,6 @@ class GzipCodec(Codec):
     """See the module."""
 
     Parameters: ClassVar[type[Any]] = GzipParameters
-    symbols_are_bytes = True
     units_independent = False
 
     def __init__(self, parameters: GzipParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
@@ -52,6 +51,10 @@ class GzipCodec(Codec):
             raise CodecError(f"gzip takes no artifact, and was given {sorted(artifact)}")
         self._parameters = parameters
         self.types = ViewTypes(256, parameters.size, _most_compressed_bytes(parameters.size))
+
+    @classmethod
+    def symbols_are_bytes(cls, parameters: GzipParameters) -> bool:
+        return True
 
     @classmethod
     def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:

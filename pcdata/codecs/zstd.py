@@ -80,7 +80,6 @@ class ZstdCodec(Codec):
     """See the module."""
 
     Parameters: ClassVar[type[Any]] = ZstdParameters
-    symbols_are_bytes = True
 
     def __init__(self, parameters: ZstdParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
         if set(artifact) != ({DICTIONARY} if parameters.dictionary else set()):
@@ -135,6 +134,10 @@ class ZstdCodec(Codec):
         file = path / DICTIONARY if path.is_dir() else path
         (data,) = super().read_artifact(file).values()
         return {DICTIONARY: data}
+
+    @classmethod
+    def symbols_are_bytes(cls, parameters: ZstdParameters) -> bool:
+        return True
 
     @classmethod
     def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:

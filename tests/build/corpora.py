@@ -13,7 +13,7 @@ from typing import Any
 import zstandard
 
 from pcdata.build.options import BuildOptions
-from pcdata.codecs.base import parse_requests
+from pcdata.codecs.requests import parse_requests
 
 
 class Silent:

@@ -6,7 +6,8 @@ import json
 from functools import cache
 from typing import Any
 
-from pcdata.codecs.base import Artifact, Codec, codec_class, parse_request
+from pcdata.codecs.base import Artifact, Codec, codec_class
+from pcdata.codecs.requests import parse_request
 from tests.strategies import library_files
 
 REQUESTS = (

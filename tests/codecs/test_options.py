@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pcdata.codecs.base import codec_class, parse_request, parse_requests
+from pcdata.codecs.base import codec_class
+from pcdata.codecs.requests import parse_request, parse_requests
 from pcdata.errors import CodecError, OptionError
 from tests.codecs.examples import REQUESTS, codec
 

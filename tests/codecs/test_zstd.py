@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from pcdata.codecs.base import codec_class, parse_request
+from pcdata.codecs.base import codec_class
+from pcdata.codecs.requests import parse_request
 from pcdata.codecs.zstd import DICTIONARY, ZstdCodec, ZstdParameters
 from pcdata.errors import CodecError
 from tests.codecs.examples import REQUESTS, codec, fitted

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pcdata.codecs.base import Codec, codec_class, parse_request
+from pcdata.codecs.base import Codec, codec_class
+from pcdata.codecs.requests import parse_request
 from pcdata.dataset.identity import doc_id_of
 from pcdata.dataset.manifest import (
     MANIFEST,

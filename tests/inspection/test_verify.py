@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pcdata.codecs.base import Codec
+from pcdata.codecs.base import Codec, decode_fault
 from pcdata.dataset import DatasetError, Manifest
 from pcdata.dataset.manifest import (
     MANIFEST,
@@ -30,7 +30,7 @@ from pcdata.dataset.manifest import (
 )
 from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import OptionError
-from pcdata.inspection.check_view import bit_lengths, decode_fault
+from pcdata.inspection.check_view import bit_lengths
 from pcdata.inspection.children import Checker, Task
 from pcdata.inspection.findings import Checked
 from pcdata.inspection.verify import VerifyReport, verify, work_bytes

@@ -1,0 +1,108 @@
+"""What ``--compressor`` says, understood: ``codec:option=value,…``, with ``name``, ``ids`` and ``artifact`` for all."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pcdata.codecs.base import Codec, codec_class
+from pcdata.errors import OptionError
+
+
+@dataclass(frozen=True)
+class ViewRequest:
+    """One ``--compressor``, understood."""
+
+    name: str
+    """Of the view; its folder's name."""
+    codec: str
+    parameters: Any
+    """An instance of the codec's ``Parameters``."""
+    ids: str
+    """``own`` or ``raw``."""
+    artifact: Path | None
+    """Handed in instead of fitting."""
+
+    @property
+    def parameter_values(self) -> dict[str, Any]:
+        return dataclasses.asdict(self.parameters)
+
+
+def parse_request(text: str) -> ViewRequest:
+    """Understand ``codec:option=value,…``. Every codec also takes ``name``, ``ids`` and ``artifact``.
+
+    Raises ``OptionError`` for an unknown codec, option or value, with what is allowed.
+    """
+    codec, _, rest = text.partition(":")
+    cls = codec_class(codec)
+    given: dict[str, str] = {}
+    for part in rest.split(",") if rest else []:
+        key, equals, value = part.partition("=")
+        if not equals or key in given:
+            raise OptionError(f"--compressor {text}: {part!r} is not a single option=value")
+        given[key] = value
+    name = given.pop("name", codec)
+    ids = given.pop("ids", "own")
+    artifact = given.pop("artifact", None)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", name) or name == "raw":
+        raise OptionError(
+            f"--compressor {text}: {name!r} cannot name a view; use a-z, 0-9, '_', '-', '.', and not 'raw'"
+        )
+    if ids not in ("own", "raw"):
+        raise OptionError(f"--compressor {text}: ids must be own or raw, got {ids!r}")
+    where = f"--compressor {text}"
+    parameters = parse_parameters(cls, given, where)
+    path = None if artifact is None else Path(artifact)
+    if path is not None:
+        parameters = _with_artifact(cls, parameters, given, path, where)
+    if ids == "raw" and not cls.symbols_are_bytes(parameters):
+        raise OptionError(f"{where}: the symbols of {codec} are no bytes and cannot share their ids; use own")
+    return ViewRequest(name, codec, parameters, ids, path)
+
+
+def parse_requests(texts: Sequence[str]) -> list[ViewRequest]:
+    """Understand all ``--compressor`` options of a command; two views of one name are refused."""
+    requests = [parse_request(text) for text in texts]
+    names = [request.name for request in requests]
+    for name in names:
+        if names.count(name) > 1:
+            raise OptionError(f"two views are named {name!r}; give one another name: --compressor …:name=other")
+    return requests
+
+
+def parse_parameters(cls: type[Codec], given: Mapping[str, str], where: str) -> Any:
+    """Make the codec's ``Parameters`` from option texts."""
+    hints = typing.get_type_hints(cls.Parameters)
+    values: dict[str, Any] = {}
+    for key, text in given.items():
+        if key not in hints:
+            known = ", ".join([*hints, "name", "ids", "artifact"])
+            raise OptionError(f"{where}: unknown option {key!r}; known: {known}")
+        values[key] = _parse_value(hints[key], text, f"{where}: {key}")
+    return cls.Parameters(**values)
+
+
+def _with_artifact(cls: type[Codec], parameters: Any, given: Mapping[str, str], path: Path, where: str) -> Any:
+    """The parameters, with those that the artifact has settled in place of defaults."""
+    settled = cls.parameters_in(cls.read_artifact(path))
+    for key, value in settled.items():
+        if key in given and getattr(parameters, key) != value:
+            raise OptionError(f"{where}: {key} is {given[key]}, but {path} was made with {value}; leave {key} out")
+    return dataclasses.replace(parameters, **settled)
+
+
+def _parse_value(kind: type, text: str, where: str) -> Any:
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise OptionError(f"{where} must be true or false, got {text!r}")
+        return text == "true"
+    if kind is int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise OptionError(f"{where} must be a whole number, got {text!r}")
+        return int(text)
+    return text
