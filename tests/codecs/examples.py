@@ -25,6 +25,12 @@ REQUESTS = (
     "bpe:vocab_size=700",
     "bpe:vocab_size=700 with tokenizers",
     "bpe:vocab_size=700 split as GPT-4 does",
+    "ngram",
+    "ngram:segment=16,order=3,contexts=500",
+    "ngram:window_bits=24,reset=window",
+    "ngram:window_bits=24,symbol_bits=8,segment=32",
+    "ngram:window_bits=32,order=1,contexts=1",
+    "ngram:window_bits=32,symbol_bits=4,reset=window,segment=64",
 )
 
 _GPT4 = (

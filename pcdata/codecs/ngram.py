@@ -1,0 +1,152 @@
+"""The ``ngram`` codec: 16-bit windows of equal information under counts of bytes.
+
+What *Training LLMs over Neurally Compressed Text* (Lester et al. 2024) and *Proxy Compression for Language Modeling*
+(Zheng et al. 2026) do with a neural model, done with one that is fitted in seconds (``ngram_model``). Segments and
+windows are those of ``window_codec``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdata.codecs import ngram_model
+from pcdata.codecs.base import Artifact, offsets_of, require_range
+from pcdata.codecs.byte_model import BIT
+from pcdata.codecs.ngram_contexts import MOST_ORDER
+from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold
+from pcdata.codecs.window_codec import WindowCodec, WindowOptions
+from pcdata.errors import CodecError
+
+CONTEXTS: Final = "contexts.npy"
+COUNTS: Final = "counts.npy"
+SETTINGS: Final = "settings.json"
+"""The parameters that shaped the fit, and the threshold that came out."""
+
+_THRESHOLD_BYTES: Final = 4_000_000
+"""Of the sample: a mean over half a million segments."""
+
+
+@dataclass(frozen=True)
+class NgramParameters:
+    order: int = 4
+    """The longest context, in bytes; 1 … 4."""
+    contexts: int = 16_384
+    """The most contexts that have counts; each takes 1 kB of memory while encoding."""
+    segment: int = 8
+    """Mean bytes of a segment, on the fitting sample."""
+    window_bits: int = 16
+    """16, 24 or 32."""
+    symbol_bits: int = 0
+    """Of a symbol; divides ``window_bits``. 0 for the most, up to 16."""
+    reset: str = "segment"
+    """Where the model's context starts afresh: ``segment``, or ``window`` (which makes units independent)."""
+
+    def __post_init__(self) -> None:
+        require_range("order", self.order, 1, MOST_ORDER)
+        require_range("contexts", self.contexts, 1, 65_536)
+        require_range("segment", self.segment, 2, LONGEST_SEGMENT_BYTES)
+        self.windows  # noqa: B018  (raises)
+
+    @property
+    def windows(self) -> WindowOptions:
+        return WindowOptions.of(self.window_bits, self.symbol_bits, self.reset)
+
+    @property
+    def fitted(self) -> dict[str, int]:
+        """What shapes the artifact; the rest may differ from build to build."""
+        return {"order": self.order, "contexts": self.contexts, "segment": self.segment}
+
+
+class NgramCodec(WindowCodec):
+    """See the module."""
+
+    Parameters: ClassVar[type[Any]] = NgramParameters
+
+    def __init__(self, parameters: NgramParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
+        settings = _settings(artifact)
+        if settings != {**parameters.fitted, "threshold": settings["threshold"]}:
+            raise CodecError(f"ngram: asked for {parameters.fitted}, the artifact was fitted with {settings}")
+        counts = ngram_model.parse(_array(artifact, CONTEXTS), _array(artifact, COUNTS))
+        super().__init__(ngram_model.NgramModel(counts), settings["threshold"], parameters.windows)
+
+    @classmethod
+    def is_fitted(cls, parameters: NgramParameters) -> bool:
+        return True
+
+    @classmethod
+    def fit(cls, parameters: NgramParameters, sample: Sequence[bytes]) -> Artifact:
+        """Count, then find the threshold at which segments of the sample have the wanted mean length."""
+        counts = ngram_model.count(sample, parameters.order, parameters.contexts)
+        text, starts = _beginning(sample)
+        entropies = document_entropies(ngram_model.NgramModel(counts), text, starts)
+        threshold = find_threshold(entropies, starts, parameters.segment)
+        return {
+            CONTEXTS: _npy(counts.contexts.cells),
+            COUNTS: _npy(counts.seen_E2),
+            SETTINGS: json.dumps({**parameters.fitted, "threshold": threshold}, indent=1).encode() + b"\n",
+        }
+
+    @classmethod
+    def parameters_in(cls, artifact: Artifact) -> Mapping[str, Any]:
+        return {name: value for name, value in _settings(artifact).items() if name != "threshold"}
+
+    @classmethod
+    def symbols_are_bytes(cls, parameters: NgramParameters) -> bool:
+        return parameters.windows.symbol_bits == 8
+
+    @classmethod
+    def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
+        """None: integers are the same with any library."""
+        return {}
+
+
+def _beginning(sample: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """About ``_THRESHOLD_BYTES`` of the sample as one text, and where its documents begin."""
+    documents: list[bytes] = []
+    left = _THRESHOLD_BYTES
+    for document in filter(None, sample):
+        documents.append(document[:left])
+        left -= len(documents[-1])
+        if not left:
+            break
+    return np.frombuffer(b"".join(documents), np.uint8), offsets_of([len(document) for document in documents])[:-1]
+
+
+def _settings(artifact: Artifact) -> dict[str, int]:
+    if set(artifact) != {CONTEXTS, COUNTS, SETTINGS}:
+        raise CodecError(f"ngram needs the artifact files {CONTEXTS}, {COUNTS} and {SETTINGS}, got {sorted(artifact)}")
+    try:
+        settings = json.loads(artifact[SETTINGS])
+    except ValueError as error:
+        raise CodecError(f"ngram: {SETTINGS} is not JSON: {error}") from None
+    expected = {*NgramParameters().fitted, "threshold"}
+    if not isinstance(settings, dict) or set(settings) != expected or not all(map(_is_int, settings.values())):
+        raise CodecError(f"ngram: {SETTINGS} must have whole numbers for {', '.join(sorted(expected))}")
+    if not 0 <= settings["threshold"] <= 8 * BIT:
+        raise CodecError(f"ngram: the threshold must be 0 … {8 * BIT}, got {settings['threshold']}")
+    return settings
+
+
+def _is_int(value: Any) -> bool:
+    return type(value) is int
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    file = BytesIO()
+    np.lib.format.write_array(file, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+    return file.getvalue()
+
+
+def _array(artifact: Artifact, name: str) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.lib.format.read_array(BytesIO(artifact[name]), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise CodecError(f"ngram: {name} is no array of numpy: {error}") from None
+    return array
