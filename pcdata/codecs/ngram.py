@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -24,8 +23,9 @@ from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, fi
 from pcdata.codecs.window_codec import WindowCodec, WindowOptions
 from pcdata.errors import CodecError
 
-CONTEXTS: Final = "contexts.npy"
-COUNTS: Final = "counts.npy"
+CONTEXTS: Final = "contexts.uint32"
+COUNTS: Final = "counts.uint32"
+"""``Contexts.cells`` and ``Counts.seen_E2``: the numbers alone, little-endian."""
 SETTINGS: Final = "settings.json"
 """The parameters that shaped the fit, and the threshold that came out."""
 
@@ -73,7 +73,7 @@ class NgramCodec(WindowCodec):
         settings = _settings(artifact)
         if settings != {**parameters.fitted, "threshold": settings["threshold"]}:
             raise CodecError(f"ngram: asked for {parameters.fitted}, the artifact was fitted with {settings}")
-        counts = ngram_model.parse(_array(artifact, CONTEXTS), _array(artifact, COUNTS))
+        counts = ngram_model.parse(_numbers(artifact, CONTEXTS), _numbers(artifact, COUNTS))
         super().__init__(ngram_model.NgramModel(counts), settings["threshold"], parameters.windows)
 
     @classmethod
@@ -88,8 +88,8 @@ class NgramCodec(WindowCodec):
         entropies = document_entropies(ngram_model.NgramModel(counts), text, starts)
         threshold = find_threshold(entropies, starts, parameters.segment)
         return {
-            CONTEXTS: _npy(counts.contexts.cells),
-            COUNTS: _npy(counts.seen_E2),
+            CONTEXTS: _bytes(counts.contexts.cells),
+            COUNTS: _bytes(counts.seen_E2),
             SETTINGS: json.dumps({**parameters.fitted, "threshold": threshold}, indent=1).encode() + b"\n",
         }
 
@@ -124,7 +124,7 @@ def _settings(artifact: Artifact) -> dict[str, int]:
         raise CodecError(f"ngram needs the artifact files {CONTEXTS}, {COUNTS} and {SETTINGS}, got {sorted(artifact)}")
     try:
         settings = json.loads(artifact[SETTINGS])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CodecError(f"ngram: {SETTINGS} is not JSON: {error}") from None
     expected = {*NgramParameters().fitted, "threshold"}
     if not isinstance(settings, dict) or set(settings) != expected or not all(map(_is_int, settings.values())):
@@ -138,15 +138,11 @@ def _is_int(value: Any) -> bool:
     return type(value) is int
 
 
-def _npy(array: NDArray[Any]) -> bytes:
-    file = BytesIO()
-    np.lib.format.write_array(file, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
-    return file.getvalue()
+def _bytes(numbers: NDArray[np.uint32]) -> bytes:
+    return numbers.astype("<u4").tobytes()
 
 
-def _array(artifact: Artifact, name: str) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.lib.format.read_array(BytesIO(artifact[name]), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise CodecError(f"ngram: {name} is no array of numpy: {error}") from None
-    return array
+def _numbers(artifact: Artifact, name: str) -> NDArray[np.uint32]:
+    if len(artifact[name]) % 4:
+        raise CodecError(f"ngram: {name} is cut: it has {len(artifact[name])} bytes")
+    return np.frombuffer(artifact[name], "<u4").astype(np.uint32, copy=False)

@@ -81,7 +81,7 @@ class Contexts:
             node_N *= stretch.reach_N >= length
             yield node_N
 
-    def find(self, context: bytes) -> int:
+    def find(self, context: bytes | bytearray) -> int:
         """The row of the longest context that ``context`` ends with."""
         row = 0
         for byte in reversed(context[-MOST_ORDER:]):

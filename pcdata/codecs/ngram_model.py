@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class NgramModel:
     def predict(self, text_N: NDArray[np.uint8], starts_S: NDArray[np.int64]) -> Predictions:
         return Predictions(self._table, self._contexts.longest(text_N, starts_S))
 
-    def following(self, context: bytes) -> tuple[CountTable, int]:
+    def following(self, context: bytes | bytearray) -> tuple[CountTable, int]:
         return self._table, self._contexts.find(context)
 
 
@@ -78,15 +78,16 @@ def count(sample: Sequence[bytes], order: int, most_contexts: int) -> Counts:
     return Counts(contexts, np.stack([seen, n_seen[seen]], axis=1).astype(np.uint32))
 
 
-def parse(cells: NDArray[Any], seen_E2: NDArray[Any]) -> Counts:
-    """The counts of an artifact. Raises ``CodecError`` if ``count`` cannot have made the arrays."""
-    if cells.dtype != np.uint32 or cells.ndim != 1 or seen_E2.dtype != np.uint32 or seen_E2.shape[1:] != (2,):
-        raise CodecError("ngram: the arrays of the artifact have other types or shapes")
+def parse(cells: NDArray[np.uint32], seen: NDArray[np.uint32]) -> Counts:
+    """The counts of an artifact; ``seen`` is ``Counts.seen_E2`` flat. Raises ``CodecError`` if ``count`` cannot have
+    made them."""
     contexts = Contexts(cells)
-    places, numbers = seen_E2[:, 0], seen_E2[:, 1]
+    if len(seen) % 2:
+        raise CodecError("ngram: the counts are no pairs")
+    places, numbers = seen.reshape(-1, 2).T
     if (places[1:] <= places[:-1]).any() or (places >> 8 >= len(contexts)).any() or not numbers.all():
         raise CodecError("ngram: the counts are not in order, or of no context")
-    return Counts(contexts, seen_E2)
+    return Counts(contexts, seen.reshape(-1, 2))
 
 
 def _joined(sample: Sequence[bytes]) -> Iterator[Stretch]:

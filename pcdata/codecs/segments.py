@@ -31,11 +31,11 @@ def segment_starts(
     return _starts(begins_N, documents_D)
 
 
-def begins_segment(model: ByteModel, document: bytes | bytearray, segment_bytes: int, threshold: int) -> bool:
+def begins_segment(model: ByteModel, document: bytearray, segment_bytes: int, threshold: int) -> bool:
     """Whether the byte after ``document``, all that is known yet, begins a segment; the last has ``segment_bytes``."""
     if not document or segment_bytes == LONGEST_SEGMENT_BYTES:
         return True
-    table, row = model.following(bytes(document[-REACH_BYTES:]))
+    table, row = model.following(document[-REACH_BYTES:])
     return int(table.entropies_R[row]) > threshold
 
 

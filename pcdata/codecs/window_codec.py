@@ -153,17 +153,14 @@ class WindowCodec(Codec):
         """Byte by byte, as it must be where nothing is known: what a byte's counts are, and whether a segment begins,
         depends on the bytes before it. Much slower than ``encode`` and ``faults``."""
         numbers = self._checked_numbers(symbols, unit_bytes, unit_symbols)
-        raw = bytearray()
-        segment_start = 0
+        raw, segment = bytearray(), bytearray()
         for number, n_bytes in zip(numbers.tolist(), unit_bytes.tolist(), strict=True):
-            if self.units_independent or begins_segment(self.model, raw, len(raw) - segment_start, self.threshold):
-                segment_start = len(raw)
-            window = windows.Window(number, self.options.window_bits)
-            for _ in range(n_bytes):
-                raw.append(window.next_byte(*self.model.following(bytes(raw[segment_start:]))))
-            window.finish()
-            if len(raw) - segment_start > LONGEST_SEGMENT_BYTES:
+            if self.units_independent or begins_segment(self.model, raw, len(segment), self.threshold):
+                segment = bytearray()
+            windows.decode(number, n_bytes, self.options.window_bits, self.model.following, segment)
+            if len(segment) > LONGEST_SEGMENT_BYTES:
                 raise CodecError(f"a segment is longer than {LONGEST_SEGMENT_BYTES} bytes")
+            raw += segment[len(segment) - n_bytes :]
         return bytes(raw)
 
     def _checked_numbers(

@@ -13,7 +13,7 @@ Legend: N bytes of spans laid end to end, S spans, L spans still going on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +27,9 @@ WINDOW_BITS: Final = (16, 24, 32)
 _PRECISION: Final = 47
 _WHOLE: Final = 1 << _PRECISION
 _U64 = np.uint64
+
+Following = Callable[[bytes | bytearray], tuple[CountTable, int]]
+"""``ByteModel.following``."""
 
 
 def encode(
@@ -82,30 +85,24 @@ def decodes(
     return result_S
 
 
-class Window:
-    """One window being decoded, a byte at a time."""
+def decode(number: int, n_bytes: int, window_bits: int, following: Following, context: bytearray) -> None:
+    """Append the bytes of one window to its ``context``, each found by the counts that follow those before it.
 
-    def __init__(self, number: int, window_bits: int) -> None:
-        self._number = number
-        self._shift = _PRECISION - window_bits
-        self._value = number << self._shift
-        self._low, self._width = 0, _WHOLE
-
-    def next_byte(self, table: CountTable, row: int) -> int:
-        """The next byte, which has the distribution in ``row`` of ``table``."""
+    Raises ``CodecError`` if ``encode`` would have written another number for them.
+    """
+    shift = _PRECISION - window_bits
+    low, width, value = 0, _WHOLE, number << shift
+    for _ in range(n_bytes):
+        table, row = following(context)
         # The largest target whose share of the width begins at or below the value.
-        target = (((self._value - self._low + 1) << COUNT_BITS) - 1) // self._width
+        target = (((value - low + 1) << COUNT_BITS) - 1) // width
         byte, first, last = table.find(row, target)
-        begin, end = (self._width * first) >> COUNT_BITS, (self._width * last) >> COUNT_BITS
-        self._low += begin
-        self._width = end - begin
-        return byte
-
-    def finish(self) -> None:
-        """Raises ``CodecError`` if ``encode`` would have written another number for the bytes."""
-        smallest = -(-self._low >> self._shift)
-        if smallest != self._number:
-            raise CodecError(f"window {self._number:#x} decodes to bytes that are encoded as {smallest:#x}")
+        context.append(byte)
+        begin = (width * first) >> COUNT_BITS
+        low, width = low + begin, ((width * last) >> COUNT_BITS) - begin
+    smallest = -(-low >> shift)
+    if smallest != number:
+        raise CodecError(f"window {number:#x} decodes to bytes that are encoded as {smallest:#x}")
 
 
 def in_step(lengths_S: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
