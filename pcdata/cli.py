@@ -193,15 +193,23 @@ class _BarReporter:
 
 @main.command()
 @_DATASET
+@click.option("--measure", is_flag=True, help="Also look at symbols: whether each means one thing.")
 @_JSON
-def stats(dataset: Path, as_json: bool) -> None:
+def stats(dataset: Path, measure: bool, as_json: bool) -> None:
     """What a dataset holds: documents, languages, views, ratios, units."""
     from pcdata.dataset.manifest import load_manifest
     from pcdata.inspection.stats import render
     from pcdata.inspection.stats import stats as collect
 
     collected = collect(load_manifest(dataset))
-    click.echo(json.dumps(collected, indent=1) if as_json else render(collected))
+    text = "" if as_json else render(collected)
+    if measure:
+        from pcdata.dataset import Dataset
+        from pcdata.inspection import figures
+
+        collected["measured"] = figures.figures(Dataset(dataset))
+        text = text if as_json else f"{text}\n\n{figures.render(collected['measured'])}"
+    click.echo(json.dumps(collected, indent=1) if as_json else text)
 
 
 def _parse_span(context: click.Context, option: click.Parameter, span: str | None) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,13 @@ ENTRY_POINTS = "pcdata.codecs"
 
 Artifact: TypeAlias = Mapping[str, bytes]
 """File name → content. Empty for a codec that is not fitted."""
+
+
+class Ratio(NamedTuple):
+    """Two sums, so that what was measured in parts can be added before it is divided."""
+
+    over: float
+    under: float
 
 
 class Codec(ABC):
@@ -74,6 +81,10 @@ class Codec(ABC):
             what = decode_fault(self, columns, row, documents[row], zlib.crc32(documents[row]))
             if what is not None:
                 yield row, what
+
+    def figures(self, documents: Sequence[bytes]) -> Mapping[str, Ratio]:
+        """What there is to know of the codec's work on some documents, beside lengths: for people who choose one."""
+        return {}
 
     @classmethod
     def symbols_are_bytes(cls, parameters: Any) -> bool:

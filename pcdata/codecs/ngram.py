@@ -29,8 +29,8 @@ COUNTS: Final = "counts.uint32"
 SETTINGS: Final = "settings.json"
 """The parameters that shaped the fit, and the threshold that came out."""
 
-_THRESHOLD_BYTES: Final = 4_000_000
-"""Of the sample: a mean over half a million segments."""
+_THRESHOLD_BYTES: Final = 32_000_000
+"""Of the sample, at most. A few large documents that are easy to foresee move the mean, so it takes many."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ first. The stored bytes per unit are what makes windows decodable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.codecs import windows
-from pcdata.codecs.base import Codec, check_units, offsets_of, require_choice
-from pcdata.codecs.byte_model import ByteModel
+from pcdata.codecs.base import Codec, Ratio, check_units, offsets_of, require_choice
+from pcdata.codecs.byte_model import TOTAL, ByteModel
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, begins_segment, segment_starts
 from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.views import Unsigned, ViewColumns
@@ -192,6 +192,26 @@ class WindowCodec(Codec):
             else:
                 candidates.append(_Coded(row, documents[row], unit_bytes.astype(np.int64), numbers))
         yield from self._wrong(candidates)
+
+    def figures(self, documents: Sequence[bytes]) -> Mapping[str, Ratio]:
+        """How far each step from the model to the windows falls behind the one before it, and how many windows mean
+        the same wherever they stand: those that begin a segment."""
+        text_N, offsets, segments_S = self._segments(documents)
+        starts_D = offsets[:-1][np.diff(offsets) > 0]
+        windows_of = self.encode(documents)
+        n_bytes, n_windows = len(text_N), len(windows_of.unit_bytes)
+        return {
+            "bits per byte, context from the document": Ratio(self._bits(text_N, starts_D), n_bytes),
+            "bits per byte, context from the segment": Ratio(self._bits(text_N, segments_S), n_bytes),
+            "bits per byte, windows": Ratio(n_windows * self.options.window_bits, n_bytes),
+            "bytes per segment": Ratio(n_bytes, len(segments_S)),
+            "windows that begin a segment": Ratio(len(segments_S), n_windows),
+        }
+
+    def _bits(self, text_N: NDArray[np.uint8], starts: NDArray[np.int64]) -> float:
+        """What an ideal coder would write, given what stands before each byte in its span."""
+        lows_N, highs_N = self.model.predict(text_N, starts).intervals(text_N)
+        return float(np.log2(TOTAL / (highs_N - lows_N.astype(np.float64))).sum())
 
     def _wrong(self, coded: Sequence[_Coded]) -> Iterator[tuple[int, str]]:
         text_N, offsets, contexts = self._segments([one.raw for one in coded])

@@ -1,0 +1,118 @@
+"""What the symbols of each view are like, measured on some documents of a dataset.
+
+Whether a symbol means one thing decides how much a model can learn from it alone, so it is counted: two units
+*collide* if they have the same symbols and stand for different bytes. A unit of BPE never does; one of gzip means
+something only behind all that came before it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdata.codecs.base import Ratio, open_codec
+from pcdata.dataset import Dataset, Document
+from pcdata.inspection.text import ratio, table
+
+MEASURED_BYTES: Final = 1_000_000
+"""Raw bytes that are looked at, about: a second or two for each view."""
+
+
+def figures(dataset: Dataset, most_bytes: int = MEASURED_BYTES) -> dict[str, Any]:
+    """Measure every view on documents spread evenly over val (over train if there is no val).
+
+    Raises ``DatasetError`` or ``CodecError`` for an artifact or a library that is not what the views were made with.
+    """
+    documents = list(_spread(dataset, most_bytes))
+    raws = [document.raw.tobytes() for document in documents]
+    manifest = dataset.manifest
+    return {
+        "split": documents[0].split.name if documents else None,
+        "documents": len(raws),
+        "raw_bytes": sum(map(len, raws)),
+        "views": {
+            view.name: _symbol_figures(documents, raws, view.name)
+            | {"codec": _divided(open_codec(view, dataset.folder).figures(raws))}
+            for view in manifest.views
+        },
+    }
+
+
+def _spread(dataset: Dataset, most_bytes: int) -> Iterator[Document]:
+    for name in reversed(dataset.splits):
+        split = dataset.split(name)
+        step = max(1, split.raw_bytes // most_bytes)
+        left = most_bytes
+        for number in range(0, split.n_documents, step):
+            document = split.document(number)
+            yield document
+            left -= len(document.raw)
+            if left <= 0:
+                break
+        return
+
+
+def _symbol_figures(documents: Sequence[Document], raws: Sequence[bytes], view: str) -> dict[str, Any]:
+    """Counts over the documents' symbols and units."""
+    symbols = [document.symbols(view) for document in documents]
+    used = np.unique(np.concatenate(symbols), return_counts=True)[1] if symbols else np.zeros(0, np.int64)
+    units = Counter(unit for document, raw in zip(documents, raws, strict=True) for unit in _units(document, raw, view))
+    meanings = Counter(unit_symbols for unit_symbols, _ in units)
+    return {
+        "symbols": int(used.sum()),
+        "different_symbols": len(used),
+        "bits_per_symbol": _entropy(used),
+        "units": units.total(),
+        "different_units": len(meanings),
+        "colliding_units": sum(n for (unit_symbols, _), n in units.items() if meanings[unit_symbols] > 1),
+    }
+
+
+def _units(document: Document, raw: bytes, view: str) -> Iterator[tuple[bytes, bytes]]:
+    """The symbols, as bytes, and the raw bytes of each unit."""
+    points = document.alignment(view)
+    item = document.symbols(view).itemsize
+    data = document.symbols(view).tobytes()
+    symbol_end = raw_end = 0
+    for next_symbol, next_raw in zip((points.symbol_ends * item).tolist(), points.raw_ends.tolist(), strict=True):
+        yield data[symbol_end:next_symbol], raw[raw_end:next_raw]
+        symbol_end, raw_end = next_symbol, next_raw
+
+
+def _entropy(counts: NDArray[np.int64]) -> float | None:
+    """Bits of a symbol drawn from these counts (order 0); None of no symbols."""
+    if not len(counts):
+        return None
+    shares = counts / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def _divided(ratios: Any) -> dict[str, float]:
+    """What is over nothing is left out."""
+    return {name: Ratio(*each).over / each.under for name, each in ratios.items() if each.under}
+
+
+def render(values: dict[str, Any]) -> str:
+    """For people, below the tables of ``stats``."""
+    rows = [["view", "different symbols", "bits/symbol", "different units", "colliding units"]]
+    for name, view in values["views"].items():
+        share = 100 * view["colliding_units"] / view["units"] if view["units"] else None
+        rows.append(
+            [
+                name,
+                f"{view['different_symbols']:,}",
+                ratio(view["bits_per_symbol"]),
+                f"{view['different_units']:,}",
+                f"{ratio(share, 1)} %",
+            ]
+        )
+    measured = f"measured on {values['documents']:,} documents of {values['split']}, {values['raw_bytes']:,} raw bytes"
+    lines = [measured, "", *table(rows), "  (a unit collides if its symbols stand for other bytes elsewhere)"]
+    for name, view in values["views"].items():
+        if view["codec"]:
+            lines += ["", *table([[name, ""], *([what, ratio(value, 3)] for what, value in view["codec"].items())])]
+    return "\n".join(lines)
