@@ -21,7 +21,11 @@ from tests.codecs.examples import REQUESTS, codec
         ("zstd:dictionary=5", "dictionary must be 0 or at least 1024, got 5"),
         ("zstd:dictionary=9999999", "got 9999999"),
         ("zstd:window=5", "unknown option 'window'; known: level, unit, size, dictionary, name"),
-        ("gzip:backend=zlib-ng", "backend must be one of zlib, got 'zlib-ng'"),
+        ("gzip:backend=isal", "backend must be one of zlib, zlib-ng, got 'isal'"),
+        ("token-bytes:vocab_size=65537", "vocab_size must be 256 … 65536, got 65537"),
+        ("token-bytes:code=grey", "code must be one of plain, gray, got 'grey'"),
+        ("bit:bits=2", "unknown option 'bits'; known: name, ids, artifact"),
+        ("halfbyte:ids=raw", "the symbols of halfbyte are no bytes"),
         ("gzip:level=0", "level must be 1 … 9, got 0"),
         ("gzip:size=0", "size must be 64 … 65536, got 0"),
         ("bpe:vocab_size=255", "vocab_size must be 256 … 1048576, got 255"),
@@ -47,9 +51,11 @@ def test_two_views_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize("text", [text for text in REQUESTS if " " not in text])
 def test_versions_name_the_library(text: str) -> None:
-    backends = {"engine": "tokenizers"} if text.startswith("bpe") else {}
-    versions = codec_class(parse_request(text).codec).versions(backends)
-    assert versions
+    parsed = parse_request(text)
+    cls = codec_class(parsed.codec)
+    backends = {"engine": "tokenizers"} if parsed.codec in ("bpe", "token-bytes") else None
+    versions = cls.versions(cls.choose_backends(parsed.parameters, {}, []) if backends is None else backends)
+    assert bool(versions) == (parsed.codec in ("bpe", "token-bytes", "zstd", "gzip"))
     assert all(version[0].isdigit() for version in versions.values())
 
 
