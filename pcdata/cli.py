@@ -69,6 +69,26 @@ _WORKERS = click.option("--workers", "-j", type=int, default=None, help="Process
 _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on standard output.")
 
 
+_INPUT_OPTIONS = (
+    click.option("--format", default="auto", help="auto, files (one document each) or jsonl; see the README."),
+    click.option("--include", multiple=True, metavar="GLOB", help="Take only files that match; may be repeated."),
+    click.option("--exclude", multiple=True, metavar="GLOB", help="Pass over files and folders that match."),
+    click.option("--keep-binary", is_flag=True, help="Take files that have a NUL among their first 8000 bytes."),
+    click.option("--text-key", default="text", show_default=True, help="The key of a JSONL record's text."),
+    click.option("--val-fraction", default=0.02, show_default=True, help="Share of documents drawn into val; 0: none."),
+    click.option("--max-document-bytes", default=262_144, show_default=True, help="Longer ones are cut, at line ends."),
+    click.option("--fit-bytes", default=16_000_000, show_default=True, help="Raw bytes that codecs are fitted on."),
+    click.option("--strict", is_flag=True, help="Stop at a record that cannot be read, instead of counting it."),
+)
+"""What shapes the documents, their split and the sample: the same for ``build`` and ``fit``."""
+
+
+def _input_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_INPUT_OPTIONS):
+        command = option(command)
+    return command
+
+
 @main.command()
 @_INPUTS
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
@@ -80,16 +100,8 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, 
     metavar="CODEC[:OPTION=VALUE,…]",
     help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
 )
-@click.option("--format", default="auto", help="auto, files (one document each) or jsonl; see the README.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Take only files that match; may be repeated.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Pass over files and folders that match.")
-@click.option("--keep-binary", is_flag=True, help="Take files that have a NUL among their first 8000 bytes.")
-@click.option("--text-key", default="text", show_default=True, help="The key of a JSONL record's text.")
-@click.option("--val-fraction", default=0.02, show_default=True, help="Share of documents drawn into val; 0: none.")
-@click.option("--max-document-bytes", default=262_144, show_default=True, help="Longer ones are cut, at line ends.")
+@_input_options
 @click.option("--shard-bytes", default=0, help="Raw bytes per shard; default: about 16 shards of 8 to 512 MB.")
-@click.option("--fit-bytes", default=16_000_000, show_default=True, help="Raw bytes that codecs are fitted on.")
-@click.option("--strict", is_flag=True, help="Stop at a record that cannot be read, instead of counting it.")
 @click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing.")
 @_WORKERS
 @_QUIET
@@ -128,6 +140,37 @@ def build(
     result = run(options, report)
     if not quiet:
         _print_summary(output, result, time.perf_counter() - began)
+
+
+@main.command()
+@click.argument("codec", metavar="CODEC[:OPTION=VALUE,…]")
+@_INPUTS
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the artifact.")
+@_input_options
+@_WORKERS
+@_QUIET
+def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int | None, quiet: bool, **rest: Any) -> None:
+    """Fit a codec once, for builds to reuse with --compressor CODEC:artifact=FOLDER.
+
+    The sample is the one that a build of the same inputs and options would take: never from val.
+    """
+    from pcdata.build.fit_artifact import fit_artifact
+    from pcdata.build.options import BuildOptions
+    from pcdata.codecs.requests import parse_request
+
+    request = parse_request(codec)
+    options = BuildOptions(inputs=inputs, output=output, requests=(request,), workers=workers or _cores(), **rest)
+    result = fit_artifact(options, _BarReporter(quiet))
+    if not quiet:
+        record = result.record
+        size = sum(entry.bytes for entry in record.files)
+        done = "is there already, from the same inputs and options" if result.was_there else "fitted"
+        click.echo(
+            f"{output}: {request.codec} {done}; {record.fitted_on.documents:,} documents, "
+            f"{record.fitted_on.raw_bytes / 1e6:,.1f} MB; {len(record.files)} files of {size / 1e6:.1f} MB. "
+            f"Use it with --compressor {request.codec}:artifact={output}",
+            err=True,
+        )
 
 
 def _cores() -> int:

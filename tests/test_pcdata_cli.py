@@ -35,7 +35,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 MISTAKES = [
     (("build", "nowhere", "-o", "out"), "input nowhere does not exist"),
     (("build", "empty", "-o", "out"), "no files there"),
-    (("build", "code", "-o", "out", "-c", "lzma"), "unknown compressor 'lzma'; known: bpe, gzip, zstd"),
+    (("build", "code", "-o", "out", "-c", "lzma"), "unknown compressor 'lzma'; known: bit, bpe,"),
     (("build", "code", "-o", "out", "-c", "zstd:speed=9"), "unknown option 'speed'; known: level"),
     (("build", "code", "-o", "out", "-c", "zstd:level=99"), "99"),
     (("build", "code", "-o", "out", "-c", "gzip:level=high"), "level must be a whole number, got 'high'"),
@@ -47,6 +47,11 @@ MISTAKES = [
     (("build", "code", "-o", "out", "--format", "xml"), "--format must be one of auto, files, jsonl"),
     (("build", "cut.jsonl", "-o", "out"), "cut.jsonl line 1: cut line"),
     (("build", "keyless.jsonl", "-o", "out"), "no key 'text'; its keys: 'content'"),
+    (("fit", "lzma", "code", "-o", "out"), "unknown compressor 'lzma'; known: bit, bpe,"),
+    (("fit", "gzip", "code", "-o", "out"), "gzip with these options is not fitted to anything"),
+    (("fit", "bpe", "nowhere", "-o", "out"), "input nowhere does not exist"),
+    (("fit", "bpe", "empty", "-o", "out"), "no files there"),
+    (("fit", "bpe", "code", "-o", "code"), "code is there and no artifact of pcdata fit"),
     (("stats", "nowhere"), "nowhere does not exist"),
     (("stats", "code"), "is not a dataset"),
     (("verify", "code"), "is not a dataset"),
@@ -129,3 +134,13 @@ def test_output_to_a_closed_pipe_is_no_traceback(built: Path) -> None:
     command = f"{sys.executable} -m pcdata.cli stats '{built}' | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
+
+
+def test_fit_says_what_it_made_and_how_to_use_it(tmp_path: Path) -> None:
+    write_code(tmp_path / "code")
+    asked = ("fit", "ngram:contexts=50", tmp_path / "code", "-o", tmp_path / "out", "--val-fraction", "0.25", "-j1")
+    done, again = pcdata(*asked), pcdata(*asked)
+    assert done.exit_code == again.exit_code == 0, done.output
+    assert f"Use it with --compressor ngram:artifact={tmp_path / 'out'}" in done.stderr
+    assert "is there already, from the same inputs and options" in again.stderr
+    assert done.stdout == again.stdout == ""

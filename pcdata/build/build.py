@@ -6,10 +6,8 @@ with the same command, and the result is the same to the byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from pcdata.build.commit import commit
 from pcdata.build.engines.process import ProcessEngine
@@ -17,21 +15,12 @@ from pcdata.build.faults import step
 from pcdata.build.fit import fit_views
 from pcdata.build.options import BuildOptions, handed_in_artifacts, library_versions
 from pcdata.build.plan import make_plan
+from pcdata.build.report import Reporter
 from pcdata.build.scan import inputs_digest, list_inputs, pending_scans, run_scan
 from pcdata.build.state import BuildState
 from pcdata.build.write import pending_writes, run_write
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
 from pcdata.errors import BuildError
-
-
-class Reporter(Protocol):
-    """Where a build says how far it is."""
-
-    def stage(self, name: str, total_bytes: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        """Open a progress bar; the function it gives is told of raw bytes done."""
-
-    def say(self, text: str) -> None:
-        """Print a line."""
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,14 @@ sample, encoded once.
 
 from __future__ import annotations
 
-import dataclasses
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-from pcdata.build.build import Reporter
-from pcdata.build.engines.process import ProcessEngine
 from pcdata.build.fit import fit_views, open_views
 from pcdata.build.options import BuildOptions, handed_in_artifacts
-from pcdata.build.plan import SAMPLE, Plan, make_plan
+from pcdata.build.plan import SAMPLE, Plan
+from pcdata.build.report import Reporter
 from pcdata.build.reread import read_pieces
-from pcdata.build.scan import list_inputs, pending_scans, run_scan
-from pcdata.build.state import BuildState
+from pcdata.build.trial import Trial, trial
 from pcdata.codecs.base import Codec
 from pcdata.dataset.schema import DOC_ID_BYTES
 
@@ -40,28 +35,22 @@ class DryRun:
 def dry_run(options: BuildOptions, report: Reporter) -> DryRun:
     """Scan, plan and fit in a temporary folder. Raises what ``build`` would raise up to there."""
     artifacts = handed_in_artifacts(options.requests)
-    with tempfile.TemporaryDirectory() as folder:
-        options = dataclasses.replace(options, output=Path(folder))
-        state = BuildState(options.output)
-        with state.locked(), report.stage("scan", None) as advance:
-            n_tasks = list_inputs(options, state)
-            ProcessEngine(options.workers).run(run_scan, pending_scans(options, state, n_tasks), advance)
-        plan = make_plan(options, state, n_tasks)
-        fit_views(options, state, artifacts, report.say)
-        views = open_views(state)
-        sample = _sample(options, state) if views else []
+    with trial(options, report) as planned:
+        fit_views(planned.options, planned.state, artifacts, report.say)
+        views = open_views(planned.state)
+        sample = _sample(planned) if views else []
         sample_bytes = sum(map(len, sample))
         estimates = {
-            view.name: round(_bytes_on_disk(codec, sample) * plan.raw_bytes / max(sample_bytes, 1))
+            view.name: round(_bytes_on_disk(codec, sample) * planned.plan.raw_bytes / max(sample_bytes, 1))
             for view, codec in views
         }
-    return DryRun(plan, estimates, sample_bytes)
+    return DryRun(planned.plan, estimates, sample_bytes)
 
 
-def _sample(options: BuildOptions, state: BuildState) -> list[bytes]:
+def _sample(planned: Trial) -> list[bytes]:
     sample: list[bytes] = []
     size = 0
-    for raw, _ in read_pieces(options, state, state.read_pieces(SAMPLE)):
+    for raw, _ in read_pieces(planned.options, planned.state, planned.state.read_pieces(SAMPLE)):
         sample.append(raw)
         size += len(raw)
         if size >= _ESTIMATE_BYTES:

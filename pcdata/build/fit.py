@@ -116,7 +116,7 @@ def _fit_view(
 ) -> FittedView:
     cls = codec_class(request.codec)
     artifact = handed_in or {}
-    fitted_on = None
+    fitted_on = request.fitted_on
     if handed_in is None and cls.is_fitted(request.parameters):
         fitted_on = Amount(len(sample), sum(map(len, sample)))
         say(f"fitting {request.name} on {fitted_on.raw_bytes / 1e6:.1f} MB ({fitted_on.documents} documents)")

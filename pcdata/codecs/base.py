@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from pcdata.codecs.fitted import RECORD
 from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.views import Unsigned, ViewColumns
@@ -104,10 +105,11 @@ class Codec(ABC):
 
     @classmethod
     def read_artifact(cls, path: Path) -> Artifact:
-        """Read an artifact that a person handed in. The default takes a file, or the files of a folder."""
+        """Read an artifact that a person handed in. The default takes a file, or the files of a folder that
+        ``pcdata fit`` wrote, or that lies in a dataset."""
         try:
             files = sorted(path.iterdir()) if path.is_dir() else [path]
-            return {file.name: file.read_bytes() for file in files}
+            return {file.name: file.read_bytes() for file in files if file.name != RECORD}
         except OSError as error:
             raise OptionError(f"artifact {path} cannot be read: {error.strerror}") from error
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pcdata.codecs.base import Codec, codec_class
+from pcdata.codecs.fitted import read_record
+from pcdata.dataset.manifest import Amount
 from pcdata.errors import OptionError
 
 
@@ -25,8 +27,10 @@ class ViewRequest:
     """An instance of the codec's ``Parameters``."""
     ids: str
     """``own`` or ``raw``."""
-    artifact: Path | None
+    artifact: Path | None = None
     """Handed in instead of fitting."""
+    fitted_on: Amount | None = None
+    """What an artifact handed in was fitted on, if that is known."""
 
     @property
     def parameter_values(self) -> dict[str, Any]:
@@ -57,12 +61,13 @@ def parse_request(text: str) -> ViewRequest:
         raise OptionError(f"--compressor {text}: ids must be own or raw, got {ids!r}")
     where = f"--compressor {text}"
     parameters = parse_parameters(cls, given, where)
-    path = None if artifact is None else Path(artifact)
-    if path is not None:
-        parameters = _with_artifact(cls, parameters, given, path, where)
+    path = fitted_on = None
+    if artifact is not None:
+        path = Path(artifact)
+        parameters, fitted_on = _with_artifact(cls, codec, parameters, given, path, where)
     if ids == "raw" and not cls.symbols_are_bytes(parameters):
         raise OptionError(f"{where}: the symbols of {codec} are no bytes and cannot share their ids; use own")
-    return ViewRequest(name, codec, parameters, ids, path)
+    return ViewRequest(name, codec, parameters, ids, path, fitted_on)
 
 
 def parse_requests(texts: Sequence[str]) -> list[ViewRequest]:
@@ -87,13 +92,29 @@ def parse_parameters(cls: type[Codec], given: Mapping[str, str], where: str) -> 
     return cls.Parameters(**values)
 
 
-def _with_artifact(cls: type[Codec], parameters: Any, given: Mapping[str, str], path: Path, where: str) -> Any:
-    """The parameters, with those that the artifact has settled in place of defaults."""
+def _with_artifact(
+    cls: type[Codec], codec: str, parameters: Any, given: Mapping[str, str], path: Path, where: str
+) -> tuple[Any, Amount | None]:
+    """The parameters, with those of the artifact in place of defaults, and what it was fitted on.
+
+    What a person gave may differ from the parameters that the artifact was fitted with, but not from what it settled.
+    """
+    record = read_record(path)
+    if record is not None:
+        if record.codec != codec:
+            raise OptionError(f"{where}: {path} was fitted for {record.codec}; name an artifact of {codec}")
+        unknown = sorted(set(record.parameters) - {field.name for field in dataclasses.fields(parameters)})
+        if unknown:
+            raise OptionError(
+                f"{where}: {path} has options that this {codec} does not: {', '.join(unknown)}; fit again"
+            )
+        kept = {name: value for name, value in record.parameters.items() if name not in given}
+        parameters = dataclasses.replace(parameters, **kept)
     settled = cls.parameters_in(cls.read_artifact(path))
     for key, value in settled.items():
         if key in given and getattr(parameters, key) != value:
             raise OptionError(f"{where}: {key} is {given[key]}, but {path} was made with {value}; leave {key} out")
-    return dataclasses.replace(parameters, **settled)
+    return dataclasses.replace(parameters, **settled), None if record is None else record.fitted_on
 
 
 def _parse_value(kind: type, text: str, where: str) -> Any:

@@ -1,0 +1,99 @@
+"""``pcdata fit``: a codec's artifact in a folder of its own, fitted once and handed to any number of builds.
+
+It is fitted on the very sample that ``pcdata build`` of the same inputs and options would take, so a build that is
+handed the artifact makes the view that it would have made without.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pcdata.build.fit import FittedView, fit_views, open_views
+from pcdata.build.options import BuildOptions, library_versions
+from pcdata.build.report import Reporter
+from pcdata.build.scan import inputs_digest, listed_digest
+from pcdata.build.trial import Trial, trial
+from pcdata.codecs.base import codec_class
+from pcdata.codecs.fitted import RECORD, Record, read_record
+from pcdata.codecs.requests import ViewRequest
+from pcdata.dataset.manifest import FileEntry
+from pcdata.dataset.shard import TEMPORARY, sync_folder, write_file
+from pcdata.errors import BuildError, OptionError
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a call of ``fit_artifact`` did."""
+
+    record: Record
+    was_there: bool
+    """From the same inputs and options: nothing was done."""
+
+
+def fit_artifact(options: BuildOptions, report: Reporter) -> FitResult:
+    """Fit the one codec that ``options`` request, into the folder ``options.output``.
+
+    The folder appears whole or not at all. Raises a ``PcdataError`` for everything a person can mend.
+    """
+    (request,) = options.requests
+    _refuse_unfitted(request)
+    there = _already_there(options)
+    if there is not None:
+        return FitResult(there, was_there=True)
+    with trial(options, report) as planned:
+        fit_views(planned.options, planned.state, {}, report.say)
+        ((view, _),) = open_views(planned.state)
+        record = _write(options, planned, view)
+    return FitResult(record, was_there=False)
+
+
+def _refuse_unfitted(request: ViewRequest) -> None:
+    if request.artifact is not None:
+        raise OptionError(f"{request.artifact} is an artifact already; give it to pcdata build")
+    if not codec_class(request.codec).is_fitted(request.parameters):
+        raise OptionError(
+            f"{request.codec} with these options is not fitted to anything; give it to pcdata build as it is"
+        )
+
+
+def _already_there(options: BuildOptions) -> Record | None:
+    """The record of an earlier call, if it was asked for the same."""
+    output = options.output
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return None
+    record = read_record(output)
+    if record is None:
+        raise BuildError(f"{output} is there and no artifact of pcdata fit; name a new folder with -o")
+    if record.options != _asked(options, inputs_digest(options)):
+        raise BuildError(
+            f"{output} holds an artifact of other inputs or options; remove it, or name a new folder with -o"
+        )
+    return record
+
+
+def _asked(options: BuildOptions, digest: str) -> dict[str, Any]:
+    """All that the artifact depends on."""
+    return {**options.shaping({}), "inputs_digest": digest, "versions": library_versions()}
+
+
+def _write(options: BuildOptions, planned: Trial, view: FittedView) -> Record:
+    """Copy the artifact out of the temporary build, and the record beside it."""
+    assert view.fitted_on is not None
+    temporary = options.output.with_name(f"{options.output.name}.{os.getpid()}{TEMPORARY}")
+    temporary.mkdir(parents=True)
+    try:
+        sources = [planned.options.output / entry.path for entry in view.artifact]
+        files: tuple[FileEntry, ...] = tuple(write_file(temporary, path.name, path.read_bytes()) for path in sources)
+        asked = _asked(options, listed_digest(planned.state))
+        record = Record(view.codec, view.parameters, view.fitted_on, view.versions, asked, files)
+        write_file(temporary, RECORD, record.to_bytes())
+        temporary.replace(options.output)
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
+    sync_folder(Path(options.output).absolute().parent)
+    return record

@@ -1,0 +1,40 @@
+"""As far as the plan of a build, in a temporary folder: what ``--dry-run`` and ``pcdata fit`` begin with."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcdata.build.engines.process import ProcessEngine
+from pcdata.build.options import BuildOptions
+from pcdata.build.plan import Plan, make_plan
+from pcdata.build.report import Reporter
+from pcdata.build.scan import list_inputs, pending_scans, run_scan
+from pcdata.build.state import BuildState
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A build that is planned and not written."""
+
+    options: BuildOptions
+    """With the temporary folder as output."""
+    state: BuildState
+    plan: Plan
+
+
+@contextmanager
+def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
+    """List, scan and plan for real; the folder is gone afterwards. Raises what ``build`` would raise up to there."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = dataclasses.replace(options, output=Path(folder))
+        state = BuildState(options.output)
+        with state.locked():
+            n_tasks = list_inputs(options, state)
+            with report.stage("scan", None) as advance:
+                ProcessEngine(options.workers).run(run_scan, pending_scans(options, state, n_tasks), advance)
+            yield Trial(options, state, make_plan(options, state, n_tasks))

@@ -1,0 +1,129 @@
+"""``pcdata fit``: the artifact is the one a build would have made, and a build that is handed it makes the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pcdata.build.build import build
+from pcdata.build.fit_artifact import fit_artifact
+from pcdata.codecs.fitted import RECORD
+from pcdata.codecs.requests import parse_request
+from pcdata.dataset import Dataset
+from pcdata.errors import BuildError, OptionError
+from tests.build.corpora import Silent, options, write_code
+
+CODECS = {
+    "bpe": "bpe:vocab_size=300",
+    "token-bytes": "token-bytes:vocab_size=280,code=gray",
+    "zstd": "zstd:dictionary=1024,size=128",
+    "ngram": "ngram:segment=4,contexts=90",
+}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source") / "my code"
+    write_code(folder)
+    return folder
+
+
+def view_files(dataset: Path, view: str) -> dict[str, bytes]:
+    folder = dataset / "views" / view
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_build_handed_the_artifact_makes_the_view_that_it_would_have_made(
+    source: Path, tmp_path: Path, codec: str, workers: int
+) -> None:
+    artifact = tmp_path / "my artifact"
+    record = fit_artifact(options(source, artifact, CODECS[codec], workers=workers), Silent()).record
+    build(options(source, tmp_path / "fitting", CODECS[codec]), Silent())
+    build(options(source, tmp_path / "handed", f"{codec}:artifact={artifact}"), Silent())
+    fitting, handed = (Dataset(tmp_path / name).manifest.view(codec) for name in ("fitting", "handed"))
+    assert view_files(tmp_path / "fitting", codec) == view_files(tmp_path / "handed", codec)
+    assert len(view_files(tmp_path / "handed", codec)) > 2
+    assert fitting.fitted_on == handed.fitted_on == record.fitted_on
+    assert fitting.parameters == handed.parameters
+    assert fitting.fingerprint == handed.fingerprint
+
+
+def test_the_sample_may_be_smaller_and_is_recorded(source: Path, tmp_path: Path) -> None:
+    whole, part = (
+        fit_artifact(options(source, tmp_path / str(size), "bpe:vocab_size=300", fit_bytes=size), Silent()).record
+        for size in (100_000, 5_000)
+    )
+    assert 5_000 <= part.fitted_on.raw_bytes < whole.fitted_on.raw_bytes
+    assert part.options["fit_bytes"] == 5_000
+
+
+def test_the_same_call_again_does_nothing_and_another_is_refused(source: Path, tmp_path: Path) -> None:
+    asked = options(source, tmp_path / "a", CODECS["ngram"])
+    first = fit_artifact(asked, Silent())
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()}
+    again = fit_artifact(asked, Silent())
+    assert (first.was_there, again.was_there) == (False, True)
+    assert again.record == first.record
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()} == before
+    with pytest.raises(BuildError, match="holds an artifact of other inputs or options"):
+        fit_artifact(options(source, tmp_path / "a", "ngram:segment=5,contexts=90"), Silent())
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "mine.txt").write_text("precious")
+    with pytest.raises(BuildError, match="no artifact of pcdata fit"):
+        fit_artifact(options(source, tmp_path / "b", CODECS["ngram"]), Silent())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_nothing_is_left_where_nothing_can_be_fitted(source: Path, tmp_path: Path) -> None:
+    for text in ("gzip", "zstd:dictionary=0", "bit"):
+        with pytest.raises(OptionError, match="not fitted to anything"):
+            fit_artifact(options(source, tmp_path / "a", text), Silent())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def artifact(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("artifact") / "zstd"
+    fit_artifact(options(source, folder, CODECS["zstd"]), Silent())
+    return folder
+
+
+def test_options_that_were_not_given_are_those_of_the_fit(artifact: Path) -> None:
+    assert parse_request(f"zstd:artifact={artifact}").parameters.size == 128
+    assert parse_request(f"zstd:artifact={artifact},size=256,level=9").parameters.size == 256
+    assert parse_request(f"zstd:artifact={artifact / 'dictionary'}").parameters.size == 192
+
+
+def test_an_artifact_of_another_codec_is_refused(artifact: Path) -> None:
+    with pytest.raises(OptionError, match=r"was fitted for zstd; name an artifact of bpe"):
+        parse_request(f"bpe:artifact={artifact}")
+
+
+def changed(artifact: Path, to: Path, name: str, data: bytes) -> Path:
+    to.mkdir()
+    for path in artifact.iterdir():
+        (to / path.name).write_bytes(data if path.name == name else path.read_bytes())
+    return to
+
+
+def test_damage_is_found_before_anything_is_built_with_it(artifact: Path, tmp_path: Path) -> None:
+    dictionary, record = (artifact / "dictionary").read_bytes(), (artifact / RECORD).read_bytes()
+    flipped = changed(artifact, tmp_path / "flipped", "dictionary", dictionary[:-1] + bytes([dictionary[-1] ^ 1]))
+    with pytest.raises(OptionError, match=r"dictionary is not the file that fitted.json lists"):
+        parse_request(f"zstd:artifact={flipped}")
+    values = json.loads(record)
+    for number, (data, says) in enumerate(
+        [
+            (b"{", "cannot be read"),
+            (b"[]", "cannot be read"),
+            (json.dumps({**values, "version": 9}).encode(), "of another version"),
+            (json.dumps({**values, "surprise": 1}).encode(), "cannot be read"),
+            (json.dumps({**values, "parameters": {"colour": 1}}).encode(), "options that this zstd does not: colour"),
+        ]
+    ):
+        with pytest.raises(OptionError, match=says):
+            parse_request(f"zstd:artifact={changed(artifact, tmp_path / str(number), RECORD, data)}")
