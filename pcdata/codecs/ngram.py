@@ -35,6 +35,27 @@ _THRESHOLD_BYTES: Final = 32_000_000
 
 @dataclass(frozen=True)
 class NgramParameters:
+    """``tools/study_windows.py`` on the Python 3.11 standard library, fitted on 16 MB, measured on 0.77 MB held out:
+
+    ===== ======== ======= ====== ======= ======== ================================ ===== ======= ========= ======
+    order contexts segment window reset   bytes    bits per byte: context from      first symbols colliding MB/s
+                                          a symbol document, segment; windows             used    units     encode
+    ===== ======== ======= ====== ======= ======== ================================ ===== ======= ========= ======
+    3     16,384   8       16     segment 4.79     2.04, 2.42; 3.34                 61 %  23,422  47 %      15
+    4     16,384   8       16     segment 4.92     1.97, 2.35; 3.25                 61 %  24,683  49 %      13
+    4     65,536   8       16     segment 5.03     1.85, 2.27; 3.18                 65 %  23,392  51 %      13
+    4     16,384   8       16     window  4.76     1.97, 2.35; 3.36                 59 %  11,812  33 %      6
+    4     16,384   16      16     segment 6.00     1.97, 2.15; 2.66                 36 %  33,600  61 %      13
+    4     16,384   16      24     segment 4.18     1.97, 2.15; 2.87                 50 %  4,096   4 %       9
+    4     16,384   32      32     segment 6.27     1.97, 2.06; 2.55                 36 %  46,281  1 %       15
+    ===== ======== ======= ====== ======= ======== ================================ ===== ======= ========= ======
+
+    *First*: windows that begin a segment, and mean the same wherever they stand. *Colliding*: units whose symbols stand
+    for other bytes elsewhere. Shorter segments have more of the first kind, longer ones more bytes a symbol; 8 is the
+    default because a symbol must mean something to be learnt. The coder alone runs at 30 MB/s, ``faults`` at 17,
+    ``decode``, which knows nothing beforehand, at 0.5.
+    """
+
     order: int = 4
     """The longest context, in bytes; 1 … 4."""
     contexts: int = 16_384
