@@ -18,6 +18,14 @@ VIEWS = (
     "zstd:unit=block,dictionary=0,name=blocks,ids=raw",
     "gzip:size=64",
     "bpe:vocab_size=300",
+    "gzip:backend=zlib-ng,size=64,name=ng",
+    "token-bytes:vocab_size=280,code=gray",
+    "doublebyte",
+    "halfbyte",
+    "doublebit",
+    "bit",
+    "ngram:contexts=100,segment=4",
+    "ngram:contexts=100,window_bits=24,reset=window,name=ngram24",
 )
 
 SMALL = {name: raw for name, raw in HOSTILE_CONTENTS.items() if len(raw) < 5_000}
