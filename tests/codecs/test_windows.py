@@ -250,3 +250,37 @@ def test_numbers_become_symbols_and_back(bits: int, symbol_bits: int, unit: int)
     assert np.array_equal(options.numbers(symbols), numbers)
     joined = "".join(f"{symbol:0{options.symbol_bits}b}" for symbol in symbols.tolist())
     assert joined == "".join(f"{number:0{bits}b}" for number in numbers.tolist())
+
+
+def test_what_stands_before_a_piece_of_a_long_text_is_seen() -> None:
+    text, starts = text_and_starts()
+    model = window_codec("ngram").model
+    entropies = document_entropies(model, text, starts)
+    places = [place + offset for place in range(1 << 17, len(text), 1 << 17) for offset in range(-3, 6)]
+    assert len(places) > 20
+    for place in places:
+        document = int(starts[np.searchsorted(starts, place, side="right") - 1])
+        table, row = model.following(text[max(document, place - 128) : place].tobytes())
+        assert entropies[place] == table.entropies_R[row]
+
+
+def test_a_window_over_the_end_of_a_segment_is_a_fault() -> None:
+    """Even where its number is right under the counts of both segments: a decoder would not know of the second."""
+    tested, found = window_codec("ngram"), 0
+    raw = library_files()[1][:4000]
+    text, _, starts = tested._segments([raw])
+    lows, highs = tested.model.predict(text, starts).intervals(text)
+    lengths = np.diff(starts, append=len(text))
+    for first in range(len(lengths) - 1):
+        joined = np.concatenate([lengths[:first], [lengths[first] + lengths[first + 1]], lengths[first + 2 :]])
+        ends, numbers = windows.encode(lows, highs, joined, 16)
+        if ends[starts[first + 1] - 1]:
+            continue  # the two do not share a window
+        unit_bytes = np.diff(np.flatnonzero(ends), prepend=-1).astype(np.uint8)
+        offsets = np.array([0, len(unit_bytes)])
+        columns = ViewColumns(tested.options.symbols(numbers[ends]), offsets, unit_bytes, None, offsets)
+        assert list(tested.faults([raw], columns, [0])) == [(0, "a segment begins within a window")]
+        found += not decodes_to(tested, columns, 0, raw)
+        if found > 5:
+            break
+    assert found > 5
