@@ -88,9 +88,9 @@ class ModelConfig:
 
     width: int = 256
     layers: int = 6
-    heads: int = 4
+    attention_heads: int = 4
     kv_heads: int = 2
-    """Key/value heads, shared by heads / kv_heads query heads each."""
+    """Key/value heads, shared by attention_heads / kv_heads query heads each."""
     hidden: int = 704
     """Inner width of the SwiGLU feed-forward."""
     rope_base: float = 10_000.0
@@ -98,12 +98,18 @@ class ModelConfig:
     tie_embeddings: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("width", "layers", "heads", "kv_heads", "hidden"):
+        for name in ("width", "layers", "attention_heads", "kv_heads", "hidden"):
             _at_least(f"model.{name}", getattr(self, name), 1)
-        if self.width % self.heads or (self.width // self.heads) % 2:
-            raise ConfigError(f"model.width must be an even multiple of model.heads, got {self.width} and {self.heads}")
-        if self.heads % self.kv_heads:
-            raise ConfigError(f"model.heads must be a multiple of model.kv_heads, got {self.heads} and {self.kv_heads}")
+        if self.width % self.attention_heads or (self.width // self.attention_heads) % 2:
+            raise ConfigError(
+                f"model.width must be an even multiple of model.attention_heads, "
+                f"got {self.width} and {self.attention_heads}"
+            )
+        if self.attention_heads % self.kv_heads:
+            raise ConfigError(
+                f"model.attention_heads must be a multiple of model.kv_heads, "
+                f"got {self.attention_heads} and {self.kv_heads}"
+            )
 
 
 @dataclass(frozen=True)

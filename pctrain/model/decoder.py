@@ -51,7 +51,7 @@ class Decoder(nn.Module):
             mask = causal_mask(n_positions, past + n_positions, inputs_RT.device)
         else:
             mask = sample_mask(samples_RT)
-        rotation = rotary(positions_RT, self.config.width // self.config.heads, self.config.rope_base)
+        rotation = rotary(positions_RT, self.config.width // self.config.attention_heads, self.config.rope_base)
         x_RTD = self.embed(inputs_RT)
         for layer in self.layers:
             x_RTD = layer(x_RTD, rotation, mask, cache)
@@ -86,7 +86,7 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig, index: int) -> None:
         super().__init__()
         self.index = index
-        self.head_width = config.width // config.heads
+        self.head_width = config.width // config.attention_heads
         self.query = nn.Linear(config.width, config.width, bias=False)
         self.key = nn.Linear(config.width, config.kv_heads * self.head_width, bias=False)
         self.value = nn.Linear(config.width, config.kv_heads * self.head_width, bias=False)

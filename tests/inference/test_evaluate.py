@@ -30,13 +30,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def model() -> Decoder:
-    model = Decoder(ModelConfig(width=32, layers=2, heads=2, kv_heads=1, hidden=48), 832)
+    model = Decoder(ModelConfig(width=32, layers=2, attention_heads=2, kv_heads=1, hidden=48), 832)
     init_weights(model, 0)
     return model.eval()
 
 
 def test_a_uniform_model_scores_exactly_8_bits_per_raw_byte(dataset: Dataset) -> None:
-    model = Decoder(ModelConfig(width=32, layers=1, heads=2, kv_heads=1, hidden=48), 832)
+    model = Decoder(ModelConfig(width=32, layers=1, attention_heads=2, kv_heads=1, hidden=48), 832)
     init_weights(model, 0)
     torch.nn.init.zeros_(model.head.weight)
     found = evaluate(model, dataset.split("val"), [VIEW], how=HOW).to_dict()

@@ -21,7 +21,7 @@ WINDOW = 24
 
 @pytest.fixture(scope="module")
 def model() -> Decoder:
-    model = Decoder(ModelConfig(width=32, layers=2, heads=2, kv_heads=1, hidden=48), 384)
+    model = Decoder(ModelConfig(width=32, layers=2, attention_heads=2, kv_heads=1, hidden=48), 384)
     init_weights(model, 3)
     return model.eval()
 

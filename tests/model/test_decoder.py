@@ -14,9 +14,9 @@ from pctrain.model.decoder import Cache, Decoder, init_weights
 
 N_IDS = 384
 SHAPES = {
-    "grouped": ModelConfig(width=32, layers=2, heads=4, kv_heads=2, hidden=48),
-    "full": ModelConfig(width=32, layers=2, heads=4, kv_heads=4, hidden=48),
-    "single": ModelConfig(width=32, layers=1, heads=4, kv_heads=1, hidden=48, tie_embeddings=True),
+    "grouped": ModelConfig(width=32, layers=2, attention_heads=4, kv_heads=2, hidden=48),
+    "full": ModelConfig(width=32, layers=2, attention_heads=4, kv_heads=4, hidden=48),
+    "single": ModelConfig(width=32, layers=1, attention_heads=4, kv_heads=1, hidden=48, tie_embeddings=True),
 }
 
 

@@ -53,7 +53,7 @@ def test_impossible_windows_are_refused(seq_len: int, stride: int) -> None:
 @pytest.mark.parametrize("stride", [16, 5])
 def test_the_score_is_that_of_one_document_at_a_time(stride: int) -> None:
     """Against log-probabilities taken window by window from plain forward passes, for several batch sizes."""
-    model = Decoder(ModelConfig(width=32, layers=2, heads=2, kv_heads=1, hidden=48), 384)
+    model = Decoder(ModelConfig(width=32, layers=2, attention_heads=2, kv_heads=1, hidden=48), 384)
     init_weights(model, 0)
     how = Windowing(16, stride)
     windows = [window for count in (40, 1, 17, 16, 3) for window in cut(symbols(count), RAW, count != 17, how)]
@@ -72,7 +72,7 @@ def test_the_score_is_that_of_one_document_at_a_time(stride: int) -> None:
 
 
 def test_a_model_without_opinion_scores_exactly_8_bits() -> None:
-    model = Decoder(ModelConfig(width=32, layers=1, heads=2, kv_heads=1, hidden=48), 384)
+    model = Decoder(ModelConfig(width=32, layers=1, attention_heads=2, kv_heads=1, hidden=48), 384)
     init_weights(model, 0)
     torch.nn.init.zeros_(model.head.weight)
     result = score(model, cut(symbols(1000), RAW, True, Windowing(16, 16)), RAW, 7, CPU)

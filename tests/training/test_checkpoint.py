@@ -18,7 +18,7 @@ from pctrain.training import checkpoint
 from pctrain.training.checkpoint import State
 from pctrain.training.optim import make_optimizer
 
-CONFIG = RunConfig.from_dict({"model": {"width": 16, "layers": 1, "heads": 2, "kv_heads": 1, "hidden": 16}})
+CONFIG = RunConfig.from_dict({"model": {"width": 16, "layers": 1, "attention_heads": 2, "kv_heads": 1, "hidden": 16}})
 
 
 def state(step: int, bits: float | None = None) -> State:

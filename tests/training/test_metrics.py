@@ -39,7 +39,7 @@ def test_a_new_run_begins_a_new_file(tmp_path: Path) -> None:
 def test_the_slice_holds_what_was_asked_for_or_all_there_is(tmp_path: Path, max_bytes: int) -> None:
     split = write_dataset(tmp_path, make_texts(3, 0), make_texts(20, 1)).split("val")
     val = ValSlice(split, max_bytes, seq_len=64, rows=4)
-    model = Decoder(ModelConfig(width=16, layers=1, heads=2, kv_heads=1, hidden=16), 832)
+    model = Decoder(ModelConfig(width=16, layers=1, attention_heads=2, kv_heads=1, hidden=16), 832)
     init_weights(model, 0)
     torch.nn.init.zeros_(model.head.weight)
     result = val.score(model, torch.device("cpu"))

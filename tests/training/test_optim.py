@@ -37,7 +37,7 @@ def test_a_warm_up_longer_than_the_run_never_divides_by_zero() -> None:
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_weight_decay_falls_on_matrices_only(tied: bool) -> None:
-    config = ModelConfig(width=32, layers=2, heads=2, kv_heads=1, hidden=48, tie_embeddings=tied)
+    config = ModelConfig(width=32, layers=2, attention_heads=2, kv_heads=1, hidden=48, tie_embeddings=tied)
     model = Decoder(config, 384)
     optimizer = make_optimizer(model, TrainConfig(weight_decay=0.25))
     names = {parameter: name for name, parameter in model.named_parameters()}
