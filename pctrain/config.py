@@ -96,10 +96,19 @@ class ModelConfig:
     rope_base: float = 10_000.0
     norm_eps: float = 1e-5
     tie_embeddings: bool = False
+    heads: int = 1
+    """Heads that predict the next symbol, the one after it, and so on, each over all ids."""
+    raw_heads: int = 0
+    """The same for raw bytes, over the raw ids alone: as many symbols ahead; 0, or more than ``heads``."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "layers", "attention_heads", "kv_heads", "hidden"):
+        for name in ("width", "layers", "attention_heads", "kv_heads", "hidden", "heads"):
             _at_least(f"model.{name}", getattr(self, name), 1)
+        if self.raw_heads and self.raw_heads <= self.heads:
+            raise ConfigError(
+                f"model.raw_heads must be 0 or more than model.heads={self.heads}, whose heads predict raw bytes too; "
+                f"got {self.raw_heads}"
+            )
         if self.width % self.attention_heads or (self.width // self.attention_heads) % 2:
             raise ConfigError(
                 f"model.width must be an even multiple of model.attention_heads, "
@@ -131,8 +140,12 @@ class TrainConfig:
     """On matrices only: not on embeddings and norms."""
     clip: float = 1.0
     """Largest norm of the gradient; 0 leaves it alone."""
+    softmax: str = "all"
+    """What a target is predicted among: ``all`` ids, or the marks and its ``own`` view's symbols."""
     micro_rows: int = 0
     """Rows of one forward pass; 0 means all of a rank's rows."""
+    activation_checkpointing: bool = False
+    """Keep only what enters each layer, and compute the rest again on the way back: less memory, a third more time."""
     seed: int = 0
     device: str = "auto"
     """auto, cpu, cuda, or cuda:N."""
@@ -157,6 +170,8 @@ class TrainConfig:
             raise ConfigError(f"train.lr must be above 0, got {self.lr}")
         if self.schedule not in ("cosine", "wsd"):
             raise ConfigError(f"train.schedule must be cosine or wsd, got {self.schedule!r}")
+        if self.softmax not in ("all", "own"):
+            raise ConfigError(f"train.softmax must be all or own, got {self.softmax!r}")
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise ConfigError(f"train.dtype must be auto, float32 or bfloat16, got {self.dtype!r}")
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
 
 
@@ -28,6 +30,10 @@ class Decoder(nn.Module):
         self.head = nn.Linear(config.width, n_ids, bias=False)
         if config.tie_embeddings:
             self.head.weight = self.embed.weight
+        self.ahead = nn.ModuleList(Ahead(config.width) for _ in range(1, max(config.heads, config.raw_heads)))
+        self.raw_head = nn.Linear(config.width, RAW_IDS, bias=False) if config.raw_heads else None
+        self.recompute = False
+        """Whether layers compute their insides again for backward (activation checkpointing)."""
 
     def forward(
         self, inputs_RT: Tensor, positions_RT: Tensor | None = None, samples_RT: Tensor | None = None
@@ -54,7 +60,10 @@ class Decoder(nn.Module):
         rotation = rotary(positions_RT, self.config.width // self.config.attention_heads, self.config.rope_base)
         x_RTD = self.embed(inputs_RT)
         for layer in self.layers:
-            x_RTD = layer(x_RTD, rotation, mask, cache)
+            if self.recompute and self.training:
+                x_RTD = checkpoint(layer, x_RTD, rotation, mask, cache, use_reentrant=False)
+            else:
+                x_RTD = layer(x_RTD, rotation, mask, cache)
         if cache is not None:
             cache.length += n_positions
         hidden_RTD: Tensor = self.norm(x_RTD)
@@ -64,6 +73,22 @@ class Decoder(nn.Module):
         """[…, D] → […, V]."""
         logits: Tensor = self.head(hidden)
         return logits
+
+
+class Ahead(nn.Module):
+    """Hidden states for the next symbol → hidden states for one further ahead.
+
+    A residual block that begins as nothing at all, as in Medusa (Cai et al. 2024, section 2.1.1); the output matrix
+    behind it is the first head's, as in Gloeckle et al. 2024, *Better & Faster LLMs via Multi-token Prediction*.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.turn = nn.Linear(width, width, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        further: Tensor = hidden + F.silu(self.turn(hidden))
+        return further
 
 
 class Block(nn.Module):
@@ -193,6 +218,9 @@ def init_weights(model: Decoder, seed: int) -> None:
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight"):
             parameter.fill_(1.0)
+            continue
+        if name.endswith("turn.weight"):
+            parameter.zero_()
             continue
         # An embedding is [V, D] and a matrix [out, in]: the last axis is what the deviation hangs on in both.
         deviation = parameter.shape[-1] ** -0.5

@@ -1,22 +1,26 @@
-"""Logits → loss, and logits → bits.
+"""Hidden states → loss, and logits → bits.
 
-Training wants a sum of nats over all targets, and beside it, for the log, the same per view; the logits are computed
-once for both. Scoring wants bits under two distributions: the one restricted to the ids that the symbols can have, as
-law 8 asks, and the full softmax. Only sums leave this file; whoever has all of them divides.
+The loss of a batch is the mean over its positions that have a next symbol of the mean over that position's heads whose
+target lies in the same sample. Training wants the sum of the first mean's terms, and beside it, for the log, the nats
+of the first head per view. Scoring wants bits under two distributions: the one restricted to the ids that the symbols
+can have, as law 8 asks, and the full softmax. Only sums leave this file; whoever has all of them divides.
 
-Legend: R rows, T positions, N = R·T positions in a line, W the raw bytes and the used views, V ids.
+Legend: R rows, T positions, N = R·T positions in a line, K heads, W the raw bytes and the used views, V ids, D width.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from pctrain.data.batch import IGNORE
+from pcdata.dataset.vocab import FIRST_BYTE, N_BYTES
+from pctrain.data.batch import IGNORE, NO_VIEW
+from pctrain.model.cross_entropy import linear_cross_entropy
+from pctrain.model.decoder import Decoder
 
 
 @dataclass(frozen=True)
@@ -24,21 +28,75 @@ class LossSums:
     """Sums over the targets of some rows."""
 
     nats: Tensor
-    """Scalar, float32; the one that has a gradient."""
+    """Scalar, float32; the one that has a gradient. Of each position the mean over its heads."""
     nats_W: Tensor
-    """Per view, raw bytes first."""
+    """Of the first head, per view, raw bytes first."""
     targets_W: Tensor
-    """How many targets each view has."""
+    """How many targets the first head has in each view."""
 
 
-def loss_sums(logits_RTV: Tensor, targets_RT: Tensor, target_views_RT: Tensor, n_views: int) -> LossSums:
-    """Cross entropy in float32, summed. ``target_views_RT`` is 0 … n_views, or -1 where there is no target."""
-    nats_N = F.cross_entropy(
-        logits_RTV.flatten(0, 1).float(), targets_RT.flatten(), ignore_index=IGNORE, reduction="none"
-    )
-    views_W = torch.arange(n_views + 1, device=nats_N.device)
-    belongs_NW = (target_views_RT.flatten()[:, None] == views_W).to(nats_N.dtype)
-    return LossSums(nats_N.sum(), nats_N.detach() @ belongs_NW, belongs_NW.sum(0))
+class Objective(nn.Module):
+    """A decoder and what it is trained for, in one forward pass: the logits never leave it."""
+
+    def __init__(self, decoder: Decoder, views: Sequence[tuple[int, int]], softmax: str = "all") -> None:
+        """``views`` are the first id and its exclusive end of each used view, raw bytes left out."""
+        super().__init__()
+        self.decoder = decoder
+        self._ranges_W = [(FIRST_BYTE, FIRST_BYTE + N_BYTES), *views]
+        self._own_only = softmax == "own"
+
+    def forward(
+        self, inputs_RT: Tensor, targets_RT: Tensor, positions_RT: Tensor, samples_RT: Tensor, target_views_RT: Tensor
+    ) -> LossSums:
+        """The arrays of a ``Batch``, or some of its rows."""
+        hidden_ND = self.decoder.hidden(inputs_RT, positions_RT, samples_RT).flatten(0, 1)
+        targets_KN, views_KN = self._targets(targets_RT, samples_RT, target_views_RT)
+        has_KN = targets_KN != IGNORE
+        weights_KN = has_KN / has_KN.sum(0).clamp(min=1)
+        nats, first_nats_N = self._nats(hidden_ND, self.decoder.head.weight, targets_KN[0], views_KN[0], weights_KN[0])
+        for k, ahead in enumerate(self.decoder.ahead, 1):
+            full = k < self.decoder.config.heads
+            weight_VD = self.decoder.head.weight if full else self.decoder.raw_head.weight  # type: ignore[union-attr]
+            nats = nats + self._nats(ahead(hidden_ND), weight_VD, targets_KN[k], views_KN[k], weights_KN[k])[0]
+        belongs_NW = views_KN[0][:, None] == torch.arange(len(self._ranges_W), device=nats.device)
+        belongs_NW = belongs_NW.to(first_nats_N.dtype)
+        return LossSums(nats, first_nats_N @ belongs_NW, belongs_NW.sum(0))
+
+    def _targets(self, targets_RT: Tensor, samples_RT: Tensor, views_RT: Tensor) -> tuple[Tensor, Tensor]:
+        """What each head is to predict and of which view it is; IGNORE and NO_VIEW where it has nothing to. [K, N]"""
+        config = self.decoder.config
+        all_targets, all_views = [targets_RT], [views_RT]
+        for k in range(1, 1 + len(self.decoder.ahead)):
+            targets_k, views_k = torch.full_like(targets_RT, IGNORE), torch.full_like(views_RT, NO_VIEW)
+            within = samples_RT[:, k:] == samples_RT[:, :-k]
+            if k >= config.heads:
+                within = within & (views_RT[:, k:] == 0)
+            targets_k[:, :-k] = torch.where(within, targets_RT[:, k:], IGNORE)
+            views_k[:, :-k] = torch.where(within, views_RT[:, k:], NO_VIEW)
+            all_targets.append(targets_k)
+            all_views.append(views_k)
+        return torch.stack(all_targets).flatten(1), torch.stack(all_views).flatten(1)
+
+    def _nats(
+        self, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, views_N: Tensor, weights_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The weighted sum, which has a gradient, and the nats of each position (0 without a target)."""
+        if not self._own_only:
+            total, nats_N = linear_cross_entropy(hidden_ND, weight_VD, targets_N.clamp(min=0), weights_N)
+            return total, nats_N * (weights_N > 0)
+        total, nats_N = (
+            hidden_ND.sum() * 0,
+            torch.zeros_like(weights_N, dtype=torch.promote_types(hidden_ND.dtype, torch.float32)),
+        )
+        for view, (first_id, end_id) in enumerate(self._ranges_W):
+            here = torch.nonzero((views_N == view) & (targets_N != IGNORE))[:, 0]
+            own_VD = torch.cat([weight_VD[:FIRST_BYTE], weight_VD[first_id:end_id]])
+            targets = targets_N[here]
+            own_targets = torch.where(targets < FIRST_BYTE, targets, targets - first_id + FIRST_BYTE)
+            part, nats = linear_cross_entropy(hidden_ND[here], own_VD, own_targets, weights_N[here])
+            total = total + part
+            nats_N[here] = nats
+        return total, nats_N
 
 
 def symbol_bits(logits_NV: Tensor, targets_N: Tensor, first_id: int, end_id: int) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,7 @@ from pctrain.data.prefetch import Prefetcher
 from pctrain.errors import PctrainError
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.device import autocast, choose_device
-from pctrain.model.loss import loss_sums
+from pctrain.model.loss import Objective
 from pctrain.training import checkpoint
 from pctrain.training.checkpoint import State
 from pctrain.training.metrics import Losses, MetricsLog, Tally, ValSlice
@@ -124,8 +124,8 @@ class Job:
     device: torch.device
     loader: Loader
     model: Decoder
-    forward: Callable[..., Tensor]
-    """The model, compiled if the settings say so."""
+    objective: Objective
+    """The model and its loss."""
     optimizer: torch.optim.Optimizer
 
     @classmethod
@@ -150,10 +150,15 @@ class Job:
             checkpoint.load_optimizer(folder, model, optimizer)
         else:
             init_weights(model, settings.seed)
-        forward = torch.compile(model) if settings.compile else model
+        model.recompute = settings.activation_checkpointing
+        if settings.compile:
+            for layer in model.layers:
+                layer.compile()
+        ranges = [manifest.view(name).view_ids for name in loader.view_names]
+        objective = Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], settings.softmax)
         step = last.step if last else 0
         changes = checkpoint.changes(last.config, config) if last else []
-        return cls(run, dataset, config, changes, step, n_ids, device, loader, model, forward, optimizer)
+        return cls(run, dataset, config, changes, step, n_ids, device, loader, model, objective, optimizer)
 
     def step(self, step: int, rate: float, batch: Batch) -> Losses:
         """One optimizer step. Raises ``PctrainError`` naming the step if the loss is not finite, before any harm."""
@@ -195,11 +200,9 @@ def gradients(job: Job, batch: Batch) -> Losses:
     nats = 0.0
     nats_W, targets_W = torch.zeros(n_views + 1), torch.zeros(n_views + 1)
     for rows in micro_batches(batch, settings):
-        inputs_RT, targets_RT, positions_RT, samples_RT, views_RT = (tensor.to(job.device) for tensor in rows)
         with autocast(job.device, settings.dtype):
-            logits_RTV = job.forward(inputs_RT, positions_RT, samples_RT)
-        sums = loss_sums(logits_RTV, targets_RT, views_RT, n_views)
-        (sums.nats / targets).backward()  # type: ignore[no-untyped-call]
+            sums = job.objective(*(tensor.to(job.device) for tensor in rows))
+        (sums.nats / targets).backward()
         nats += sums.nats.item()
         nats_W += sums.nats_W.cpu()
         targets_W += sums.targets_W.cpu()
@@ -208,7 +211,7 @@ def gradients(job: Job, batch: Batch) -> Losses:
 
 
 def micro_batches(batch: Batch, settings: TrainConfig) -> Iterator[tuple[Tensor, ...]]:
-    """The batch's arrays in pieces of ``micro_rows``: inputs, targets, positions, samples, target views."""
+    """The batch's arrays in pieces of ``micro_rows``, in the order in which ``Objective`` wants them."""
     arrays = (batch.inputs_RT, batch.targets_RT, batch.positions_RT, batch.samples_RT, batch.target_views_RT)
     rows = settings.micro_rows or len(batch.inputs_RT)
     return zip(*(torch.split(torch.from_numpy(array), rows) for array in arrays), strict=True)

@@ -10,7 +10,7 @@ import torch
 from pcdata.dataset import Dataset
 from pctrain.config import presets, resolve
 from pctrain.model.decoder import Decoder
-from pctrain.model.loss import loss_sums
+from pctrain.model.loss import Objective
 from pctrain.training.loop import Job
 from pctrain.training.optim import make_optimizer
 from tests.made_run import make_dataset
@@ -44,7 +44,7 @@ def test_the_size_is_as_announced_and_a_meta_step_runs(name: str) -> None:
         model = Decoder(config.model, 512 if name == "tiny" else 16_704)
         optimizer = make_optimizer(model, config.train)
         rows = torch.zeros(1, config.data.seq_len, dtype=torch.long)
-        sums = loss_sums(model(rows, rows, rows), rows, rows, 1)
+        sums = Objective(model, [])(rows, rows, rows, rows, rows)
         sums.nats.backward()
         optimizer.step()
     n_parameters = sum(parameter.numel() for parameter in model.parameters())

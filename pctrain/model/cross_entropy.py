@@ -1,0 +1,72 @@
+"""Cross entropy straight from hidden states, so that the logits of a batch are never all there at once.
+
+With 65,536 ids the logits of 8,192 positions take 2 GB in float32, and the softmax's gradient as much again. Here they
+are made for some positions at a time, and their gradient is spent on the spot: on the hidden states and the output
+matrix, which is all that backward needs. Nothing is computed twice. (Hsu et al. 2024, *Liger Kernel*, section 3.2,
+fuse the same steps on a GPU; torch has ``linear_cross_entropy`` from 2.13 on, without weights.)
+
+Legend: N positions, M of them at a time, D width, V ids.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_LOGITS_AT_ONCE: Final = 1 << 22
+"""16 MB in float32: glibc keeps so much for the next piece, and gives more back to the system each time."""
+_LEAST_POSITIONS: Final = 256
+"""Of a large vocabulary too: every piece adds to the gradient of the whole output matrix once."""
+
+
+def linear_cross_entropy(
+    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, weights_N: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(Σ weights · nats, nats [N]) of ``softmax(hidden · weightᵀ)``; the sum has a gradient, the nats have none.
+
+    Softmax and sums are float32 (of a model in float64: float64), whatever autocast says. A position of weight 0 needs
+    no target that makes sense, but one that is an id.
+    """
+    total: Tensor
+    nats_N: Tensor
+    total, nats_N = _LinearCrossEntropy.apply(hidden_ND, weight_VD, targets_N, weights_N)  # type: ignore[no-untyped-call]
+    return total, nats_N
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, weights_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        with_gradient = any(ctx.needs_input_grad[:2])
+        wide = torch.promote_types(weight_VD.dtype, torch.float32)
+        weights_N = weights_N.to(wide)
+        nats_N = torch.empty(len(hidden_ND), dtype=wide, device=hidden_ND.device)
+        grad_hidden_ND = torch.empty_like(hidden_ND) if with_gradient else None
+        grad_weight_VD = torch.zeros_like(weight_VD, dtype=wide) if with_gradient else None
+        positions = max(_LEAST_POSITIONS, _LOGITS_AT_ONCE // len(weight_VD))
+        for start in range(0, len(hidden_ND), positions):
+            here = slice(start, start + positions)
+            logits_MV = F.linear(hidden_ND[here], weight_VD).to(wide)
+            targets_M1 = targets_N[here, None]
+            logsumexp_M1 = logits_MV.logsumexp(1, keepdim=True)
+            nats_N[here] = (logsumexp_M1 - logits_MV.gather(1, targets_M1))[:, 0]
+            if grad_hidden_ND is not None and grad_weight_VD is not None:
+                # The gradient of nats by logits, softmax minus one at the target, in the logits' own memory.
+                grad_MV = logits_MV.sub_(logsumexp_M1).exp_()
+                grad_MV.scatter_add_(1, targets_M1, torch.full_like(logsumexp_M1, -1.0))
+                grad_MV *= weights_N[here, None]
+                grad_hidden_ND[here] = F.linear(grad_MV.to(weight_VD.dtype), weight_VD.t())
+                grad_weight_VD += torch.mm(grad_MV.t(), hidden_ND[here].to(grad_MV.dtype))
+        ctx.save_for_backward(grad_hidden_ND, grad_weight_VD)
+        ctx.mark_non_differentiable(nats_N)
+        ctx.weight_dtype = weight_VD.dtype
+        return (nats_N * weights_N).sum(), nats_N
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        grad_hidden_ND, grad_weight_VD = ctx.saved_tensors
+        return grad * grad_hidden_ND, (grad * grad_weight_VD).to(ctx.weight_dtype), None, None
