@@ -1,4 +1,4 @@
-"""Documents that break things, named and drawn. Shared by all tests that encode or build."""
+"""Documents that break things, drawn. Shared by all tests that encode or build."""
 
 from __future__ import annotations
 
@@ -10,36 +10,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-MEGABYTE = 1_000_000
-
-HOSTILE: dict[str, bytes] = {
-    "empty": b"",
-    "one byte": b"a",
-    "one newline": b"\n",
-    "one NUL": b"\0",
-    "one invalid byte": b"\x80",
-    "every byte": bytes(range(256)),
-    "NULs": b"\0" * 3000,
-    "trailing NUL": b"abc\0",
-    "lone CR": b"one\rtwo\r\rthree\r" * 40,
-    "CRLF": b"def f():\r\n    pass\r\n\r\n" * 60,
-    "BOM": b"\xef\xbb\xbfimport os\n",
-    "UTF-16": "import os\n".encode("utf-16"),
-    "separators": "a\u2028b\u2029c\u0085d\x1ce\vf\f".encode() * 30,
-    "emoji": "👩‍👩‍👧‍👦🏳️‍🌈👍🏽 e\u0301 \U0010ffff".encode() * 20,
-    "cut in a character": "é世👍".encode()[:-1],
-    "encoded surrogate": b"x\xed\xa0\x80y\xed\xbf\xbf",
-    "overlong": b"\xc0\xaf\xe0\x80\xaf\xf8\x88\x80\x80\x80",
-    "Latin-1": "# déjà vu, naïveté, Größe\n".encode("latin-1") * 30,
-    "special strings": b"<|endoftext|> <s> [UNK] </w> \xc4\xa0 ##x\n" * 20,
-    "blank lines": b"\n" * 5000,
-    "one long line": b"x = [" + b"1234567890, " * 3000 + b"]",
-    "no newline at end": b"a\n" * 100 + b"b",
-    "random": random.Random(1).randbytes(20_000),
-    "random, 65,535 bytes": random.Random(2).randbytes(65_535),
-    "a megabyte of one byte": b"x" * MEGABYTE,
-}
-"""By what is wrong with them."""
+from pcdata.codecs.laws import HOSTILE
 
 
 @cache

@@ -21,10 +21,11 @@ from pcdata.build.plan import PlannedShard
 from pcdata.build.records import Metadata
 from pcdata.build.reread import read_pieces
 from pcdata.build.state import BuildState
-from pcdata.codecs.base import Codec
+from pcdata.codecs.base import Codec, columns_fault
 from pcdata.dataset.manifest import BaseShard, FileEntry, ViewShard
 from pcdata.dataset.schema import BASE_SCHEMA, BLOCK_RAW_BYTES, DOC_ID_BYTES, view_schema
 from pcdata.dataset.shard import ShardWriter, base_batch, view_batch
+from pcdata.errors import CodecError
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ class _ViewWriter:
 
     def __init__(self, view: FittedView, codec: Codec, task: WriteTask) -> None:
         self.name = view.name
+        self._codec_name = view.codec
         self._codec = codec
         self.file = ShardWriter(
             task.options.output, f"views/{view.name}/{task.shard.name}.arrow", view_schema(codec.types)
@@ -175,6 +177,11 @@ class _ViewWriter:
 
     def write(self, block: _Block) -> None:
         columns = self._codec.encode(block.raw)
+        fault = columns_fault(self._codec.types, len(block.raw), columns)
+        if fault is not None:
+            raise CodecError(
+                f"view {self.name}: codec {self._codec_name} breaks its own promise: {fault}; mend the codec"
+            )
         self.file.write(view_batch(bytes(block.doc_ids), columns, self._codec.types))
         self._symbols += len(columns.symbols)
         self._histogram += unit_histogram(columns.unit_bytes)

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from pcdata.codecs.fitted import RECORD
+from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.views import Unsigned, ViewColumns
@@ -155,6 +156,32 @@ def require_choice(name: str, value: str, allowed: Sequence[str]) -> None:
         raise OptionError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
+def columns_fault(types: ViewTypes, n_documents: int, columns: ViewColumns) -> str | None:
+    """What in an encoded batch is not as ``types`` promise, if anything: integer types, maxima, offsets."""
+    if len(columns) != n_documents:
+        return f"{n_documents} documents were encoded as {len(columns)}"
+    if (columns.unit_symbols is None) != (types.max_unit_symbols == 1):
+        return f"unit_symbols must be None if, and only if, max_unit_symbols ({types.max_unit_symbols}) is 1"
+    for name, values, dtype, least, most in (
+        ("symbols", columns.symbols, types.symbol_dtype, 0, types.n_symbols - 1),
+        ("unit_bytes", columns.unit_bytes, types.unit_bytes_dtype, 1, types.max_unit_bytes),
+        ("unit_symbols", columns.unit_symbols, types.unit_symbols_dtype, 1, types.max_unit_symbols),
+    ):
+        if values is None:
+            continue
+        if values.dtype != dtype:
+            return f"{name} is of {values.dtype}, where {dtype} holds the maximum of {most}"
+        if len(values) and (values.min() < least or values.max() > most):
+            return f"{name} has values {values.min()} … {values.max()}, promised are {least} … {most}"
+    for name, offsets, end in (
+        ("symbol_offsets", columns.symbol_offsets, len(columns.symbols)),
+        ("unit_offsets", columns.unit_offsets, len(columns.unit_bytes)),
+    ):
+        if offsets.dtype != np.int64 or offsets[0] != 0 or offsets[-1] != end or (np.diff(offsets) < 0).any():
+            return f"{name} must be of int64, one more than documents, and rise from 0 to {end}"
+    return None
+
+
 def decode_fault(codec: Codec, columns: ViewColumns, row: int, raw: bytes, number: int) -> str | None:
     """What is wrong with one document's symbols, if anything.
 
@@ -162,30 +189,33 @@ def decode_fault(codec: Codec, columns: ViewColumns, row: int, raw: bytes, numbe
     where units are independent, else all units up to it. So an offset that lies is found even in a view that does not
     need it to decode the whole.
     """
-    symbols, unit_bytes, unit_symbols = (
-        columns.symbols_of(row),
-        columns.unit_bytes_of(row),
-        columns.unit_symbols_of(row),
-    )
     points = columns.alignment_of(row)
-    last = number % max(len(unit_bytes), 1)
+    n_units = len(points.raw_ends)
+    last = number % max(n_units, 1)
     first = last if codec.units_independent else 0
-    raw_start, symbol_start = (int(points.raw_ends[first - 1]), int(points.symbol_ends[first - 1])) if first else (0, 0)
     try:
-        if codec.decode(symbols, unit_bytes, unit_symbols) != raw:
+        if decode_units(codec, columns, row, points, 0, n_units) != raw:
             return "the symbols decode to other bytes than raw"
-        if not len(unit_bytes):
+        if not n_units:
             return None
-        some = codec.decode(
-            symbols[symbol_start : points.symbol_ends[last]],
-            unit_bytes[first : last + 1],
-            None if unit_symbols is None else unit_symbols[first : last + 1],
-        )
+        some = decode_units(codec, columns, row, points, first, last + 1)
     except CodecError as error:
         return f"the symbols do not decode ({error})"
-    if some != raw[raw_start : points.raw_ends[last]]:
+    if some != raw[points.raw_ends[first - 1] if first else 0 : points.raw_ends[last]]:
         return f"unit {last} does not stand for the bytes that its alignment points say"
     return None
+
+
+def decode_units(codec: Codec, columns: ViewColumns, row: int, points: Alignment, first: int, end: int) -> bytes:
+    """Units ``first`` … ``end`` - 1 of a document by themselves; ``points`` are its alignment points."""
+    symbol_start = points.symbol_ends[first - 1] if first else 0
+    symbol_end = points.symbol_ends[end - 1] if end else 0
+    unit_symbols = columns.unit_symbols_of(row)
+    return codec.decode(
+        columns.symbols_of(row)[symbol_start:symbol_end],
+        columns.unit_bytes_of(row)[first:end],
+        None if unit_symbols is None else unit_symbols[first:end],
+    )
 
 
 def offsets_of(lengths: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:

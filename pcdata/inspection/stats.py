@@ -156,7 +156,7 @@ def _languages(values: dict[str, Any]) -> list[str]:
 
 
 def _views(values: dict[str, Any]) -> list[str]:
-    rows = [["view", "symbols", "raw bytes/symbol", "ratio", "units", "raw bytes/unit", "on disk"]]
+    rows = [["view", "symbols", "raw bytes/symbol", "ratio", "units", "raw bytes/unit", "on disk", "fitted on"]]
     for name, view in values["views"].items():
         rows.append(
             [
@@ -167,6 +167,7 @@ def _views(values: dict[str, Any]) -> list[str]:
                 f"{view['units']:,}",
                 ratio(view["mean_unit_raw_bytes"], 1),
                 size(values["disk_bytes"]["views"][name]),
+                UNDEFINED if view["fitted_on"] is None else size(view["fitted_on"]["raw_bytes"]),
             ]
         )
     return [*table(rows), "  (ratio: raw bytes to the bytes of the symbols as stored)"]

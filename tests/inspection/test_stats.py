@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pcdata.dataset import Dataset, Manifest
+from pcdata.dataset.manifest import Amount
 from pcdata.inspection.stats import bucket_bounds, render, stats, unit_bytes_percentile
 from pcdata.inspection.text import display_width
 from tests.dataset.written import Row, sample_rows, write_dataset
@@ -108,6 +109,16 @@ def test_the_table_fits_and_shows_every_name(written: tuple[Path, Manifest]) -> 
     assert max(map(display_width, text.splitlines())) <= 100
     for word in ("train", "val", "python", "bpe", "zstd", "gzip", "binary", "30 documents", "896"):
         assert word in text
+
+
+def test_the_table_says_what_a_codec_was_fitted_on(written: tuple[Path, Manifest]) -> None:
+    bpe = replace(written[1].view("bpe"), fitted_on=Amount(12, 3_456_789))
+    views = (bpe, replace(written[1].view("gzip"), fitted_on=None))
+    lines = render(stats(replace(written[1], views=views))).splitlines()
+    head = next(line for line in lines if line.endswith("fitted on"))
+    rows = [line for line in lines[lines.index(head) + 1 :] if line.startswith(("  bpe ", "  gzip "))][:2]
+    assert [row.split()[-1] for row in rows] == ["MB", "–"]
+    assert rows[0].endswith("  3.5 MB")
 
 
 def test_the_table_is_safe_to_print(written: tuple[Path, Manifest]) -> None:
