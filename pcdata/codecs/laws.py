@@ -146,11 +146,16 @@ def _check_alignment(codec: Codec, columns: ViewColumns, row: int, raw: bytes, m
     chosen = sorted({round(unit) for unit in np.linspace(n_units, 1, most)})
     for end in chosen:
         so_far = decode_units(codec, columns, row, points, 0, end)
-        _require(so_far == raw[: points.raw_ends[end - 1]], f"document {row}: its first {end} units decode to others")
+        _require(
+            so_far == raw[: points.raw_ends[end - 1]], f"document {row}: its first {end} units decode to other bytes"
+        )
         if codec.units_independent:
             unit = decode_units(codec, columns, row, points, end - 1, end)
             start = points.raw_ends[end - 2] if end > 1 else 0
-            _require(unit == raw[start : points.raw_ends[end - 1]], f"document {row}: unit {end - 1} alone does not")
+            _require(
+                unit == raw[start : points.raw_ends[end - 1]],
+                f"document {row}: unit {end - 1} by itself decodes to other bytes",
+            )
     return len(chosen)
 
 

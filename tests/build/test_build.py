@@ -5,8 +5,11 @@ from __future__ import annotations
 import filecmp
 import json
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,9 +17,11 @@ from hypothesis import strategies as st
 import pcdata.build.plan
 import pcdata.build.write
 from pcdata.build.build import BuildResult, build
+from pcdata.codecs.gzip import GzipCodec
 from pcdata.dataset import Dataset
 from pcdata.dataset.identity import doc_id_of
-from pcdata.errors import BuildError, InputError, PcdataError
+from pcdata.dataset.views import ViewColumns
+from pcdata.errors import BuildError, CodecError, InputError, PcdataError
 from tests.build.corpora import Silent, options, write_code, write_hostile, write_jsonl
 
 ALL = ("zstd", "gzip", "bpe:vocab_size=300", "zstd:unit=block,name=blocks")
@@ -84,6 +89,22 @@ def test_the_reference_is_not_trivial(reference: Path) -> None:
 def test_any_number_of_workers_gives_the_same_bytes(code: Path, reference: Path, tmp_path: Path, workers: int) -> None:
     run(code, tmp_path / "shards", *ALL, workers=workers)
     assert_same_tree(reference, tmp_path / "shards")
+
+
+def test_a_codec_that_breaks_its_promise_writes_nothing(
+    code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns are narrow because of it: a symbol too large would become another one, in silence."""
+    encode = GzipCodec.encode
+
+    def broken(self: GzipCodec, documents: Sequence[bytes]) -> ViewColumns:
+        columns = encode(self, documents)
+        return replace(columns, symbols=columns.symbols.astype(np.uint16) + np.uint16(9))
+
+    monkeypatch.setattr(GzipCodec, "encode", broken)
+    with pytest.raises(CodecError, match="view mine: codec gzip breaks its own promise: symbols is of uint16"):
+        run(code, tmp_path / "shards", "gzip:name=mine")
+    assert not list((tmp_path / "shards").rglob("*.arrow*"))
 
 
 def test_the_place_of_the_folders_does_not_matter(code: Path, reference: Path, tmp_path: Path) -> None:
