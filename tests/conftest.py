@@ -13,3 +13,5 @@ settings.register_profile("dev", _SHARED, max_examples=12)
 settings.register_profile("ci", _SHARED, max_examples=25, derandomize=True, database=None)
 settings.register_profile("deep", _SHARED, max_examples=400)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+collect_ignore = ["example_codec"]  # a package of its own; test_example_codec.py installs it and runs its tests
