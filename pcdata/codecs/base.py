@@ -134,14 +134,22 @@ class Codec(ABC):
 
 
 def codec_class(name: str) -> type[Codec]:
-    """The class registered under ``name``. Raises ``OptionError`` with the list of known names."""
-    points = {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
-    if name not in points:
-        raise OptionError(
-            f"unknown compressor {name!r}; known: {', '.join(sorted(points)) or 'none (is pcdata installed?)'}"
-        )
-    found: type[Codec] = points[name].load()
-    return found
+    """The class registered under ``name``. Raises ``OptionError`` with the list of known names, or what is wrong."""
+    points = metadata.entry_points(group=ENTRY_POINTS)
+    found = {point.value: point for point in points if point.name == name}
+    if not found:
+        known = ", ".join(sorted(points.names)) or "none (is pcdata installed?)"
+        raise OptionError(f"unknown compressor {name!r}; known: {known}")
+    if len(found) > 1:
+        raise OptionError(f"compressor {name!r} is registered twice, as {' and '.join(sorted(found))}; uninstall one")
+    (value,) = found
+    try:
+        cls = found[value].load()
+    except (ImportError, AttributeError) as error:
+        raise OptionError(f"compressor {name!r} is registered as {value}, which cannot be loaded: {error}") from error
+    if not (isinstance(cls, type) and issubclass(cls, Codec)):
+        raise OptionError(f"compressor {name!r} is registered as {value}, which is no subclass of {Codec.__name__}")
+    return cls
 
 
 def require_range(name: str, value: int, low: int, high: int) -> None:

@@ -177,6 +177,18 @@ def test_a_defect_of_fitting_is_found(defect: str, said: str) -> None:
         check_fit(Plain, PlainParameters(defect), [b"x"])
 
 
+def test_parameters_that_are_no_options_are_found() -> None:
+    @dataclass(frozen=True)
+    class Share(PlainParameters):
+        share: float = 0.5
+
+    class Sharing(Plain):
+        Parameters = Share
+
+    with pytest.raises(AssertionError, match="share is of <class 'float'>, and only int, str and bool can be options"):
+        check_fit(Sharing, Share(), [])
+
+
 def test_decoding_anything_is_found() -> None:
     with pytest.raises(AssertionError, match="units of 4 GB each are not refused"):
         check_refusals(check_fit(Plain, PlainParameters("refusal"), []), b"some bytes")

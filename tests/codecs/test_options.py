@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from importlib.metadata import EntryPoint, EntryPoints
+
 import pytest
 
-from pcdata.codecs.base import codec_class
+from pcdata.codecs.base import ENTRY_POINTS, codec_class
 from pcdata.codecs.requests import parse_request, parse_requests
 from pcdata.errors import CodecError, OptionError
 from tests.codecs.examples import REQUESTS, codec
@@ -47,6 +50,26 @@ def test_two_views_of_one_name_are_refused() -> None:
     with pytest.raises(OptionError, match="two views are named 'zstd'"):
         parse_requests(["zstd", "zstd:level=9"])
     assert [request.name for request in parse_requests(["zstd", "zstd:level=9,name=z9"])] == ["zstd", "z9"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("json:loads", "'mine' is registered as json:loads, which is no subclass of Codec"),
+        ("json:Codec", "'mine' is registered as json:Codec, which cannot be loaded: module 'json' has no attribute"),
+        ("no_such_module:Codec", "cannot be loaded: No module named 'no_such_module'"),
+        (None, "'mine' is registered twice, as a:A and b:B; uninstall one"),
+    ],
+)
+def test_a_package_that_is_broken_gets_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, said: str
+) -> None:
+    values = ["b:B", "a:A"] if value is None else [value]
+    points = EntryPoints(EntryPoint("mine", value, ENTRY_POINTS) for value in values)
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points.select(group=group))
+    with pytest.raises(OptionError) as caught:
+        parse_request("mine")
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("text", [text for text in REQUESTS if " " not in text])
