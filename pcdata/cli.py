@@ -42,7 +42,8 @@ class _Group(click.Group):
             ctx.exit(_EXIT_FAULT)
         except (KeyboardInterrupt, _Stopped) as stop:
             number = signal.SIGTERM if isinstance(stop, _Stopped) else signal.SIGINT
-            click.echo("stopped; what was committed is kept, the same command goes on from there", err=True)
+            goes_on = "; what was committed is kept, the same command goes on from there"
+            click.echo(f"stopped{goes_on if ctx.invoked_subcommand == 'build' else ''}", err=True)
             ctx.exit(_EXIT_SIGNAL + number)
         except OSError as error:
             if isinstance(error, BrokenPipeError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pcdata.build.fit import FittedView, fit_views, open_views
@@ -52,6 +51,8 @@ def fit_artifact(options: BuildOptions, report: Reporter) -> FitResult:
 
 
 def _refuse_unfitted(request: ViewRequest) -> None:
+    if request.name != request.codec or request.ids != "own":
+        raise OptionError("name and ids are of a view, not of an artifact; give them to pcdata build")
     if request.artifact is not None:
         raise OptionError(f"{request.artifact} is an artifact already; give it to pcdata build")
     if not codec_class(request.codec).is_fitted(request.parameters):
@@ -83,7 +84,8 @@ def _asked(options: BuildOptions, digest: str) -> dict[str, Any]:
 def _write(options: BuildOptions, planned: Trial, view: FittedView) -> Record:
     """Copy the artifact out of the temporary build, and the record beside it."""
     assert view.fitted_on is not None
-    temporary = options.output.with_name(f"{options.output.name}.{os.getpid()}{TEMPORARY}")
+    output = options.output.resolve()
+    temporary = output.with_name(f"{output.name}.{os.getpid()}{TEMPORARY}")
     temporary.mkdir(parents=True)
     try:
         sources = [planned.options.output / entry.path for entry in view.artifact]
@@ -91,9 +93,9 @@ def _write(options: BuildOptions, planned: Trial, view: FittedView) -> Record:
         asked = _asked(options, listed_digest(planned.state))
         record = Record(view.codec, view.parameters, view.fitted_on, view.versions, asked, files)
         write_file(temporary, RECORD, record.to_bytes())
-        temporary.replace(options.output)
+        temporary.replace(output)
     except BaseException:
         shutil.rmtree(temporary)
         raise
-    sync_folder(Path(options.output).absolute().parent)
+    sync_folder(output.parent)
     return record

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from pcdata.codecs.fitted import RECORD
+from pcdata.codecs.fitted import read_record
 from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.schema import ViewTypes
@@ -108,9 +108,12 @@ class Codec(ABC):
     def read_artifact(cls, path: Path) -> Artifact:
         """Read an artifact that a person handed in. The default takes a file, or the files of a folder that
         ``pcdata fit`` wrote, or that lies in a dataset."""
+        record = read_record(path)
         try:
             files = sorted(path.iterdir()) if path.is_dir() else [path]
-            return {file.name: file.read_bytes() for file in files if file.name != RECORD}
+            if record is not None:
+                files = [path / entry.path for entry in record.files]
+            return {file.name: file.read_bytes() for file in files}
         except OSError as error:
             raise OptionError(f"artifact {path} cannot be read: {error.strerror}") from error
 

@@ -100,21 +100,25 @@ def _with_artifact(
     What a person gave may differ from the parameters that the artifact was fitted with, but not from what it settled.
     """
     record = read_record(path)
+    if record is not None and record.codec != codec:
+        raise OptionError(f"{where}: {path} was fitted for {record.codec}; name an artifact of {codec}")
+    settled = dict(cls.parameters_in(cls.read_artifact(path)))
     if record is not None:
-        if record.codec != codec:
-            raise OptionError(f"{where}: {path} was fitted for {record.codec}; name an artifact of {codec}")
-        unknown = sorted(set(record.parameters) - {field.name for field in dataclasses.fields(parameters)})
-        if unknown:
-            raise OptionError(
-                f"{where}: {path} has options that this {codec} does not: {', '.join(unknown)}; fit again"
-            )
-        kept = {name: value for name, value in record.parameters.items() if name not in given}
+        _refuse_unknown(cls, codec, record.parameters, f"{where}: {path}")
+        settled = {key: record.parameters[key] for key in settled}
+        kept = {key: value for key, value in record.parameters.items() if key not in given}
         parameters = dataclasses.replace(parameters, **kept)
-    settled = cls.parameters_in(cls.read_artifact(path))
     for key, value in settled.items():
         if key in given and getattr(parameters, key) != value:
             raise OptionError(f"{where}: {key} is {given[key]}, but {path} was made with {value}; leave {key} out")
     return dataclasses.replace(parameters, **settled), None if record is None else record.fitted_on
+
+
+def _refuse_unknown(cls: type[Codec], codec: str, parameters: Mapping[str, Any], where: str) -> None:
+    """Recorded parameters must be those that the codec has now, and of their types."""
+    hints = typing.get_type_hints(cls.Parameters)
+    if parameters.keys() != hints.keys() or any(type(value) is not hints[key] for key, value in parameters.items()):
+        raise OptionError(f"{where} has other options than this {codec} ({', '.join(hints)}); fit again")
 
 
 def _parse_value(kind: type, text: str, where: str) -> Any:

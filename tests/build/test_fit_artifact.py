@@ -16,7 +16,7 @@ from pcdata.errors import BuildError, OptionError
 from tests.build.corpora import Silent, options, write_code
 
 CODECS = {
-    "bpe": "bpe:vocab_size=300",
+    "bpe": "bpe:vocab_size=16384",  # of which so small a sample gives fewer
     "token-bytes": "token-bytes:vocab_size=280,code=gray",
     "zstd": "zstd:dictionary=1024,size=128",
     "ngram": "ngram:segment=4,contexts=90",
@@ -79,8 +79,13 @@ def test_the_same_call_again_does_nothing_and_another_is_refused(source: Path, t
 
 
 def test_nothing_is_left_where_nothing_can_be_fitted(source: Path, tmp_path: Path) -> None:
-    for text in ("gzip", "zstd:dictionary=0", "bit"):
-        with pytest.raises(OptionError, match="not fitted to anything"):
+    for text, says in {
+        "gzip": "not fitted to anything",
+        "zstd:dictionary=0": "not fitted to anything",
+        "bpe:name=other": "name and ids are of a view",
+        "zstd:ids=raw": "name and ids are of a view",
+    }.items():
+        with pytest.raises(OptionError, match=says):
             fit_artifact(options(source, tmp_path / "a", text), Silent())
     assert not list(tmp_path.iterdir())
 
@@ -96,6 +101,21 @@ def test_options_that_were_not_given_are_those_of_the_fit(artifact: Path) -> Non
     assert parse_request(f"zstd:artifact={artifact}").parameters.size == 128
     assert parse_request(f"zstd:artifact={artifact},size=256,level=9").parameters.size == 256
     assert parse_request(f"zstd:artifact={artifact / 'dictionary'}").parameters.size == 192
+
+
+def test_files_that_the_record_does_not_list_are_none_of_the_artifact(source: Path, tmp_path: Path) -> None:
+    fit_artifact(options(source, tmp_path / "a", CODECS["ngram"]), Silent())
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    assert parse_request(f"ngram:artifact={tmp_path / 'a'}").parameters.contexts == 90
+
+
+def test_the_artifact_may_go_into_the_folder_one_is_in(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    fit_artifact(options(source, Path(), CODECS["ngram"]), Silent())
+    assert (tmp_path / "here" / RECORD).exists()
 
 
 def test_an_artifact_of_another_codec_is_refused(artifact: Path) -> None:
@@ -122,7 +142,8 @@ def test_damage_is_found_before_anything_is_built_with_it(artifact: Path, tmp_pa
             (b"[]", "cannot be read"),
             (json.dumps({**values, "version": 9}).encode(), "of another version"),
             (json.dumps({**values, "surprise": 1}).encode(), "cannot be read"),
-            (json.dumps({**values, "parameters": {"colour": 1}}).encode(), "options that this zstd does not: colour"),
+            (json.dumps({**values, "parameters": {"colour": 1}}).encode(), "has other options than this zstd"),
+            (json.dumps(values).replace('"size": 128', '"size": "x"').encode(), "has other options than this zstd"),
         ]
     ):
         with pytest.raises(OptionError, match=says):
