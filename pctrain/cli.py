@@ -109,6 +109,7 @@ def evaluate(
 @click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw among the likeliest with this mass.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--stop", metavar="TEXT", help="Stop before this text.")
+@click.option("--no-drafts", "drafts", flag_value=False, default=True, help="One byte a pass, also with model.heads.")
 @click.option("--checkpoint", "which", default="last", show_default=True, help="last, best, or a step.")
 @click.option("--device", default="auto", show_default=True)
 def generate(
@@ -119,23 +120,26 @@ def generate(
     top_p: float,
     seed: int,
     stop: str | None,
+    drafts: bool,
     which: str,
     device: str,
 ) -> None:
     """Let the model in RUN go on from a text, byte by byte."""
     with faults():
-        from pctrain.inference.generate import Sampling, characters, until
-        from pctrain.inference.generate import generate as sample
+        from pctrain.inference.generate import Generation, Sampling, characters, until
         from pctrain.model.device import choose_device
         from pctrain.training.run import load_model
 
         sampling = Sampling(max_bytes, temperature, top_p, seed)
         model, state = load_model(run, which, choose_device(device))
         start = os.fsencode(prompt)
-        drawn = until(sample(model, start, sampling, state.config.data.seq_len), os.fsencode(stop or ""))
-        for text in characters(chain(start, drawn)):
+        made = Generation(model, start, sampling, state.config.data.seq_len, drafts=drafts)
+        for text in characters(chain(start, until(iter(made), os.fsencode(stop or "")))):
             click.echo(text, nl=False)
     click.echo()
+    if made.bytes_made > made.passes:
+        rate = made.bytes_made / made.passes
+        click.echo(f"{made.bytes_made:,} bytes in {made.passes:,} passes of the model: {rate:.2f} a pass", err=True)
 
 
 def _settings(run: Path | None, preset: str | None, file: Path | None, overrides: list[str]) -> RunConfig:

@@ -1,4 +1,4 @@
-"""Weights → text: raw bytes after a raw prompt, one at a time.
+"""Weights → text: raw bytes after a raw prompt, one at a time, or several where further heads guess right.
 
 The model sees what it saw in training: ``[BOS] <raw-open> bytes``; when the window is full, the latter half of the
 text goes on under a fresh open mark. Only bytes and the raw-close mark, which ends the document, can be drawn.
@@ -11,10 +11,12 @@ import hashlib
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile, zip_longest
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, RAW_CLOSE, RAW_OPEN
 from pctrain.errors import ConfigError
@@ -44,23 +46,58 @@ class Sampling:
             raise ConfigError(f"--top-p must be above 0 and at most 1, got {self.top_p}")
 
 
-def generate(model: Decoder, prompt: bytes, sampling: Sampling, window: int) -> Iterator[int]:
-    """Bytes after ``prompt``, as they are drawn, until the document ends or ``max_bytes`` are made.
+class Generation:
+    """Bytes after ``prompt``, as they are drawn, until the document ends or ``max_bytes`` are made. Iterate once.
 
-    ``window`` is how many positions the model sees: the run's seq_len.
+    ``window`` is how many positions the model sees: the run's seq_len. A model with further heads drafts: they guess
+    the bytes behind the next one, the next pass shows the guesses too, and keeps those that it would have drawn itself
+    (Stern et al. 2018, *Blockwise Parallel Decoding*). Since the dice of each byte are fixed before, a guess is drawn
+    with them too, and the text is the one without drafting at any temperature, but for rounding of the logits.
     """
-    text = bytearray(prompt)
-    context = _Context(model, window)
-    for index in range(sampling.max_bytes):
-        drawn = draw(context.logits(text), sampling, uniform(sampling.seed, index))
-        if drawn == END:
-            return
-        text.append(drawn)
-        yield drawn
+
+    def __init__(self, model: Decoder, prompt: bytes, sampling: Sampling, window: int, *, drafts: bool = True) -> None:
+        self._sampling = sampling
+        self._drafts = drafts
+        self._text = bytearray(prompt)
+        self._context = _Context(model, window)
+        self.bytes_made = 0
+        self.passes = 0
+        """Of the model."""
+
+    def __iter__(self) -> Iterator[int]:
+        guesses: list[int] = []
+        while self.bytes_made < self._sampling.max_bytes:
+            states_TD, guesses = self._context.show(self._text, guesses)
+            self.passes += 1
+            accepted = 0
+            for state_D, guess in zip_longest(states_TD, guesses):
+                drawn = self._draw(self._context.logits(state_D), 0)
+                if drawn == END:
+                    return
+                self._text.append(drawn)
+                self.bytes_made += 1
+                yield drawn
+                if drawn != guess or self.bytes_made == self._sampling.max_bytes:
+                    break
+                accepted += 1
+            self._context.forget(len(guesses) - accepted)
+            guesses = self._guess(state_D) if self._drafts else []
+
+    def _guess(self, state_D: Tensor) -> list[int]:
+        """The bytes behind the one that was drawn from ``state_D``, up to where the document seems to end."""
+        guesses = (self._draw(logits, k) for k, logits in enumerate(self._context.further(state_D)))
+        return list(takewhile(lambda guess: guess != END, guesses))
+
+    def _draw(self, logits: NDArray[np.float64], ahead: int) -> int:
+        """The byte ``ahead`` of the next one."""
+        return draw(logits, self._sampling, uniform(self._sampling.seed, self.bytes_made + ahead))
 
 
 class _Context:
-    """The window of the model: what was shown of the text so far."""
+    """The window of the model: what was shown of the text so far.
+
+    Legend: T new positions of which anything is asked, D width.
+    """
 
     def __init__(self, model: Decoder, window: int) -> None:
         self._model = model
@@ -69,11 +106,13 @@ class _Context:
         self._shown = 0
 
     @torch.no_grad()
-    def logits(self, text: bytearray) -> NDArray[np.float64]:
-        """Show what is new in ``text``; the logits of bytes and END after it."""
+    def show(self, text: bytearray, guesses: list[int]) -> tuple[Tensor, list[int]]:
+        """Show what is new in ``text`` and, as far as the window goes, the guesses behind it.
+
+        Returns the states of the last byte and of the guesses shown [T, D], and those guesses.
+        """
         if self._cache is None:
-            opening = [BOS, RAW_OPEN]
-            inputs = [*opening, *self._ids(text)]
+            inputs = [BOS, RAW_OPEN, *self._ids(text)]
             if len(inputs) > self._window:
                 inputs = self._latter(text, self._window - 1)
             self._cache = Cache(self._window)
@@ -82,16 +121,36 @@ class _Context:
             if self._cache.length + len(inputs) > self._window:
                 inputs = self._latter(text, self._window // 2)
                 self._cache = Cache(self._window)
-        self._shown = len(text)
-        device = self._model.embed.weight.device
-        hidden_1TD = self._model.hidden(torch.tensor([inputs], device=device), cache=self._cache)
-        logits_V = self._model.logits(hidden_1TD[0, -1]).double().cpu().numpy()
-        return np.append(logits_V[FIRST_BYTE : FIRST_BYTE + N_BYTES], logits_V[RAW_CLOSE])
+        guesses = guesses[: self._window - self._cache.length - len(inputs)]
+        self._shown = len(text) + len(guesses)
+        asked = torch.tensor([inputs + self._ids(guesses)], device=self._model.embed.weight.device)
+        return self._model.hidden(asked, cache=self._cache)[0, len(inputs) - 1 :], guesses
+
+    def forget(self, count: int) -> None:
+        """Take back the last guesses that were shown."""
+        assert self._cache is not None
+        self._cache.length -= count
+        self._shown -= count
+
+    @torch.no_grad()
+    def logits(self, state_D: Tensor) -> NDArray[np.float64]:
+        """Of the bytes and END, next."""
+        return self._of_bytes(self._model.logits(state_D))
+
+    @torch.no_grad()
+    def further(self, state_D: Tensor) -> list[NDArray[np.float64]]:
+        """The same of each head that looks further ahead."""
+        return [self._of_bytes(logits_V) for logits_V in self._model.further_logits(state_D)]
+
+    @staticmethod
+    def _of_bytes(logits_V: Tensor) -> NDArray[np.float64]:
+        logits = logits_V.double().cpu().numpy()
+        return np.append(logits[FIRST_BYTE : FIRST_BYTE + N_BYTES], logits[RAW_CLOSE])
 
     def _latter(self, text: bytearray, n_bytes: int) -> list[int]:
         return [RAW_OPEN, *self._ids(text[len(text) - n_bytes :])]
 
-    def _ids(self, text: bytearray) -> list[int]:
+    def _ids(self, text: bytearray | list[int]) -> list[int]:
         return [FIRST_BYTE + byte for byte in text]
 
 

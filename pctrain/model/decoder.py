@@ -74,6 +74,21 @@ class Decoder(nn.Module):
         logits: Tensor = self.head(hidden)
         return logits
 
+    def output_weight(self, ahead: int) -> Tensor:
+        """The output matrix of the head that predicts ``ahead`` symbols behind the next: [V, D], or of the raw ids
+        alone [320, D]."""
+        if ahead < self.config.heads:
+            return self.head.weight
+        assert self.raw_head is not None
+        return self.raw_head.weight
+
+    def further_logits(self, hidden: Tensor) -> list[Tensor]:
+        """What each head beyond the first makes of hidden states, of the raw ids alone: […, D] → […, 320] each."""
+        return [
+            F.linear(further(hidden), self.output_weight(ahead)[:RAW_IDS])
+            for ahead, further in enumerate(self.ahead, 1)
+        ]
+
 
 class Ahead(nn.Module):
     """Hidden states for the next symbol → hidden states for one further ahead.

@@ -55,8 +55,7 @@ class Objective(nn.Module):
         weights_KN = has_KN / has_KN.sum(0).clamp(min=1)
         nats, first_nats_N = self._nats(hidden_ND, self.decoder.head.weight, targets_KN[0], views_KN[0], weights_KN[0])
         for k, ahead in enumerate(self.decoder.ahead, 1):
-            full = k < self.decoder.config.heads
-            weight_VD = self.decoder.head.weight if full else self.decoder.raw_head.weight  # type: ignore[union-attr]
+            weight_VD = self.decoder.output_weight(k)
             nats = nats + self._nats(ahead(hidden_ND), weight_VD, targets_KN[k], views_KN[k], weights_KN[k])[0]
         belongs_NW = views_KN[0][:, None] == torch.arange(len(self._ranges_W), device=nats.device)
         belongs_NW = belongs_NW.to(first_nats_N.dtype)

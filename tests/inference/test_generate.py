@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, RAW_CLOSE, RAW_OPEN
 from pctrain.config import ModelConfig
 from pctrain.errors import ConfigError
-from pctrain.inference.generate import END, Sampling, characters, draw, generate, uniform, until
+from pctrain.inference.generate import END, Generation, Sampling, characters, draw, uniform, until
 from pctrain.model.decoder import Decoder, init_weights
+from pctrain.model.loss import Objective
 
 WINDOW = 24
 
@@ -48,13 +49,13 @@ def without_cache(model: Decoder, prompt: bytes, count: int) -> bytes:
 
 @pytest.mark.parametrize("prompt", [b"", b"def ", b"x" * 21, b"abc" * 20])
 def test_greedy_equals_whole_passes_beyond_the_window(model: Decoder, prompt: bytes) -> None:
-    made = bytes(generate(model, prompt, Sampling(max_bytes=80, temperature=0), WINDOW))
+    made = bytes(Generation(model, prompt, Sampling(max_bytes=80, temperature=0), WINDOW))
     assert made == without_cache(model, prompt, 80)
     assert len(made) == 80
 
 
 def test_a_seed_gives_the_same_text_and_another_gives_another(model: Decoder) -> None:
-    one, two, three = (bytes(generate(model, b"a", Sampling(60, 1.0, 0.9, seed), WINDOW)) for seed in (1, 1, 2))
+    one, two, three = (bytes(Generation(model, b"a", Sampling(60, 1.0, 0.9, seed), WINDOW)) for seed in (1, 1, 2))
     assert one == two != three
 
 
@@ -64,7 +65,7 @@ def test_the_close_mark_ends_it_and_other_marks_are_never_drawn(model: Decoder) 
     with torch.no_grad():
         # A constant direction of the hidden state is not there to be used, so the marks are made likely by their norm.
         ending.head.weight[:FIRST_BYTE] = model.head.weight[FIRST_BYTE : 2 * FIRST_BYTE] * 50
-    lengths = {len(bytes(generate(ending, b"a", Sampling(60, 1.0, seed=seed), WINDOW))) for seed in range(8)}
+    lengths = {len(bytes(Generation(ending, b"a", Sampling(60, 1.0, seed=seed), WINDOW))) for seed in range(8)}
     assert min(lengths) < 60
 
 
@@ -121,3 +122,52 @@ def test_impossible_sampling_is_refused(values: dict[str, float]) -> None:
 
 def test_end_is_beside_the_bytes() -> None:
     assert END == 256
+
+
+def drafting(heads: int, raw_heads: int, seed: int) -> Decoder:
+    """A model whose further heads guess right now and then: bytes follow each other in a circle of some length."""
+    config = ModelConfig(width=32, layers=1, attention_heads=2, kv_heads=1, hidden=48, heads=heads, raw_heads=raw_heads)
+    model = Decoder(config, 384)
+    init_weights(model, seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for ahead in model.ahead:
+            ahead.turn.weight.copy_(torch.randn(32, 32, generator=generator) / 8)
+        model.head.weight *= 6
+        if model.raw_head is not None:
+            model.raw_head.weight.copy_(model.head.weight[:320])
+    return model.eval()
+
+
+@pytest.mark.parametrize(("heads", "raw_heads"), [(3, 0), (1, 4), (2, 3)])
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_drafting_changes_the_passes_and_not_the_text(heads: int, raw_heads: int, temperature: float) -> None:
+    kept = 0
+    for seed in range(6):
+        model = drafting(heads, raw_heads, seed)
+        for prompt in (b"", b"ab", b"x" * 40):
+            sampling = Sampling(50, temperature, seed=seed)
+            one, several = (Generation(model, prompt, sampling, WINDOW, drafts=drafts) for drafts in (False, True))
+            assert bytes(one) == bytes(several)
+            assert one.bytes_made == several.bytes_made
+            assert several.passes <= one.passes
+            kept += one.passes - several.passes
+    assert kept > 20
+
+
+def test_drafts_of_a_model_that_has_learnt_are_kept() -> None:
+    """Trained on one sentence over and over, each head knows what comes."""
+    model, sentence = drafting(4, 0, 0).train(), b"the cat sat. "
+    ids = [BOS, RAW_OPEN, *(FIRST_BYTE + byte for byte in sentence * 4)]
+    row = torch.tensor([ids])
+    targets = torch.cat([row[:, 1:], torch.full((1, 1), -100)], 1)
+    ones, raw = torch.ones_like(row), torch.where(targets >= 0, 0, -1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    objective = Objective(model, [])
+    for _ in range(120):
+        optimizer.zero_grad()
+        (objective(row, targets, torch.arange(len(ids))[None], ones, raw).nats / len(ids)).backward()
+        optimizer.step()
+    made = Generation(model.eval(), b"the ", Sampling(40, 0), len(ids))
+    assert bytes(made) == (b"the cat sat. " * 4)[4:44]
+    assert made.bytes_made / made.passes > 2.5
