@@ -142,6 +142,19 @@ def generate(
         click.echo(f"{made.bytes_made:,} bytes in {made.passes:,} passes of the model: {rate:.2f} a pass", err=True)
 
 
+@main.command()
+@click.argument("run", type=_PATH)
+@click.option("-o", "--output", type=_PATH, required=True, help="Folder to write.")
+@click.option("--checkpoint", "which", default="last", show_default=True, help="last, best, or a step.")
+def export(run: Path, output: Path, which: str) -> None:
+    """Write the model in RUN for Hugging Face transformers: LlamaForCausalLM and tokenizer over raw bytes."""
+    with faults():
+        from pctrain.inference.export import export_run
+
+        done = export_run(run, output, which)
+    click.echo(f"{output}: {done.parameters:,} parameters, of step {done.step:,}; open it with transformers", err=True)
+
+
 def _settings(run: Path | None, preset: str | None, file: Path | None, overrides: list[str]) -> RunConfig:
     """Those of the run that goes on, if there is one and neither a preset nor a file is given; else from the preset."""
     from pctrain.training.checkpoint import checkpoints

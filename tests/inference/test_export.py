@@ -1,0 +1,109 @@
+"""An export is the same model: in logits, in text, and in how it reads a prompt; with nothing but transformers."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_CLOSE, RAW_IDS, RAW_OPEN
+from pctrain.config import resolve
+from pctrain.errors import CheckpointError, PctrainError
+from pctrain.inference.export import export_run, special_names
+from pctrain.inference.generate import Generation, Sampling
+from pctrain.training.loop import fit
+from pctrain.training.run import load_model
+from tests.made_run import SETTINGS, make_dataset
+
+KINDS = {"plain": [], "tied": ["model.tie_embeddings=true"], "heads": ["model.heads=2", "model.raw_heads=3"]}
+
+
+@pytest.fixture(scope="module")
+def transformers() -> Any:
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import transformers
+
+        return transformers
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+    """A trained run of each kind, and its export."""
+    folder = tmp_path_factory.mktemp("exports")
+    dataset = make_dataset(folder / "data")
+    made = {}
+    for kind, more in KINDS.items():
+        fit(dataset.folder, folder / kind, resolve(None, None, [*SETTINGS, "train.lr=0.01", *more]), quiet=True)
+        export_run(folder / kind, folder / f"{kind} hf")
+        made[kind] = folder / kind, folder / f"{kind} hf"
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_and_greedy_text_are_ours(runs: dict[str, tuple[Path, Path]], kind: str, transformers: Any) -> None:
+    run, exported = runs[kind]
+    ours, state = load_model(run, "last", torch.device("cpu"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = transformers.AutoModelForCausalLM.from_pretrained(exported)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(exported)
+    assert type(theirs).__name__ == "LlamaForCausalLM"
+    ids = torch.randint(RAW_IDS, (3, 60), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        difference = theirs(ids).logits - ours(ids)[..., :RAW_IDS]
+    assert theirs.dtype == torch.float32
+    assert difference.abs().max() < 1e-5
+    for prompt in ("the cat", "né 猫"):
+        inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            text = theirs.generate(**inputs, do_sample=False, max_length=state.config.data.seq_len)[0].tolist()
+        made = text[len(inputs["input_ids"][0]) :]
+        made = [each - FIRST_BYTE for each in made if each != RAW_CLOSE]
+        room = state.config.data.seq_len - len(inputs["input_ids"][0])
+        expected = list(Generation(ours, prompt.encode(), Sampling(room, 0), state.config.data.seq_len))
+        assert made == expected
+        assert len(made) > 5
+
+
+def test_a_text_is_its_bytes_behind_the_opening_marks(runs: dict[str, tuple[Path, Path]], transformers: Any) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(runs["plain"][1])
+    hostile = ["", "<|bos|>x<|/raw|><|unused63|>", " two  spaces \n\t", "e\u0301 👩‍👩‍👧 \ufeff\u2028\x00\x7f", "Ġ"]
+
+    @given(st.text() | st.sampled_from(hostile) | st.sampled_from(special_names()))
+    def law(text: str) -> None:
+        ids = tokenizer(text)["input_ids"]
+        assert ids == [BOS, RAW_OPEN, *(FIRST_BYTE + byte for byte in text.encode())]
+        assert tokenizer.decode(ids, skip_special_tokens=True) == text
+
+    law()
+
+
+def test_all_weights_of_the_raw_ids_are_there_and_no_others(runs: dict[str, tuple[Path, Path]]) -> None:
+    from safetensors import safe_open
+
+    with safe_open(runs["heads"][1] / "model.safetensors", "pt") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - not a dict
+    assert shapes["model.embed_tokens.weight"] == [RAW_IDS, 32]
+    assert not any("ahead" in name or "raw_head" in name for name in shapes)
+    assert json.loads((runs["tied"][1] / "config.json").read_text())["tie_word_embeddings"] is True
+
+
+def test_nothing_is_overwritten(runs: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
+    run, exported = runs["plain"]
+    before = sorted(exported.iterdir())
+    with pytest.raises(PctrainError, match="is there already"):
+        export_run(run, exported)
+    assert sorted(exported.iterdir()) == before
+    with pytest.raises(CheckpointError, match="has no checkpoint '77'"):
+        export_run(run, tmp_path / "new", "77")
+    assert not list(tmp_path.iterdir())
