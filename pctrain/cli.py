@@ -77,6 +77,7 @@ def fit(
 @click.option("--data", type=_PATH, help="Where the dataset lies now, if it was moved.")
 @click.option("--batch-rows", "rows", type=click.IntRange(1), help="Windows per forward pass.")
 @click.option("--stride", type=click.IntRange(1), help="Symbols by which windows move on. [default: the window]")
+@click.option("--by", type=click.Choice(["lang", "source"]), help="Also by language, or by input of the build.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No bar.")
@@ -87,6 +88,7 @@ def evaluate(
     data: Path | None,
     rows: int | None,
     stride: int | None,
+    by: str | None,
     device: str,
     as_json: bool,
     quiet: bool,
@@ -96,9 +98,10 @@ def evaluate(
         from pctrain.inference.evaluate import evaluate_run
 
         result = evaluate_run(
-            run, split=split, which=which, data=data, rows=rows, stride=stride, device=device, quiet=quiet
+            run, split=split, which=which, data=data, rows=rows, stride=stride, by=by, device=device, quiet=quiet
         )
-    click.echo(json.dumps(result.to_dict(), indent=1) if as_json else result.table())
+    if result is not None:  # under torchrun only the first process has it
+        click.echo(json.dumps(result.to_dict(), indent=1) if as_json else result.table())
 
 
 @main.command()

@@ -1,15 +1,18 @@
 """Weights → numbers: bits per raw byte of a whole split, raw and in every view, beside gzip and zstd (law 8).
 
-All figures are sums over the same documents, divided by the same count of raw bytes at the very end.
+What is measured is kept per document, so that every figure is a sum over the same documents, divided by the same count
+of raw bytes at the very end: of the split, or of the documents of one language.
+
+Legend: D documents.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +20,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pcdata.dataset import Document, Split
-from pctrain.errors import DataError
+from pctrain.errors import ConfigError, DataError
+from pctrain.inference.figures import Documents, Evaluation
 from pctrain.model.decoder import Decoder
 from pctrain.model.device import autocast, choose_device
-from pctrain.model.scoring import RAW, Alphabet, Score, Window, Windowing, cut_document, score
+from pctrain.model.scoring import RAW, Alphabet, Window, Windowing, cut_document, scores
+from pctrain.training.distributed import World, joined
 from pctrain.training.run import load_model, open_dataset
 
 _ZSTD = pa.Codec("zstd", compression_level=19)
@@ -31,68 +36,8 @@ COMPRESSORS: dict[str, Callable[[bytes], int]] = {
 }
 """What a number is placed beside, each document by itself: compressed bytes of some raw bytes."""
 
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The sums of one split."""
-
-    split: str
-    documents: int
-    raw_bytes: int
-    how: Windowing
-    step: int
-    """Of the checkpoint."""
-    raw: Score
-    views: dict[str, Score]
-    compressed_bytes: dict[str, int]
-    """By name of the compressor."""
-
-    def per_byte(self, bits: float) -> float:
-        """Bits per raw byte."""
-        return bits / self.raw_bytes
-
-    def to_dict(self) -> dict[str, Any]:
-        """For ``--json``: sums, and the ratios made of them."""
-        return {
-            "split": self.split,
-            "step": self.step,
-            "documents": self.documents,
-            "raw_bytes": self.raw_bytes,
-            "window": self.how.seq_len,
-            "stride": self.how.stride,
-            "raw": self._figures(self.raw),
-            "views": {name: self._figures(found) for name, found in self.views.items()},
-            "compressors": {
-                name: {"bytes": size, "bits_per_byte": self.per_byte(8 * size)}
-                for name, size in self.compressed_bytes.items()
-            },
-        }
-
-    def _figures(self, found: Score) -> dict[str, float | int]:
-        return {
-            "symbols": found.symbols,
-            "bits": found.bits,
-            "bits_per_byte": self.per_byte(found.bits),
-            "full_softmax_bits": found.full_bits,
-            "full_softmax_bits_per_byte": self.per_byte(found.full_bits),
-        }
-
-    def table(self) -> str:
-        """For people."""
-        lines = [
-            f"{self.split}: {self.documents:,} documents, {self.raw_bytes:,} raw bytes; weights of step {self.step}; "
-            f"window {self.how.seq_len}, stride {self.how.stride}",
-            "",
-            f"{'':24}{'bits per raw byte':>18}{'full softmax':>14}{'symbols':>14}",
-            self._line("model, raw bytes", self.raw),
-            *(self._line(f"model, view {name}", found) for name, found in self.views.items()),
-            *(f"{name:24}{self.per_byte(8 * size):18.4f}" for name, size in self.compressed_bytes.items()),
-        ]
-        return "\n".join(lines)
-
-    def _line(self, name: str, found: Score) -> str:
-        full = self.per_byte(found.full_bits)
-        return f"{name:24}{self.per_byte(found.bits):18.4f}{full:14.4f}{found.symbols:14,}"
+GROUPS: Final = ("lang", "source")
+"""The metadata by which figures can be split up."""
 
 
 def evaluate_run(
@@ -103,24 +48,31 @@ def evaluate_run(
     data: Path | None = None,
     rows: int | None = None,
     stride: int | None = None,
+    by: str | None = None,
     device: str = "auto",
     quiet: bool = False,
-) -> Evaluation:
-    """Measure a checkpoint of a run on its dataset; ``data`` says where that lies now, if it was moved."""
-    where = choose_device(device)
-    model, state = load_model(run, which, where)
-    part = open_dataset(run, state, data).split(split)
-    seq_len = state.config.data.seq_len
-    with autocast(where, state.config.train.dtype):
-        return evaluate(
-            model,
-            part,
-            list(state.views),
-            how=Windowing(seq_len, stride or seq_len),
-            rows=rows or state.config.train.micro_rows or 8,
-            step=state.step,
-            quiet=quiet,
-        )
+) -> Evaluation | None:
+    """Measure a checkpoint of a run on its dataset; ``data`` says where that lies now, if it was moved.
+
+    Under ``torchrun`` the documents are divided among the processes; only the first gets the result.
+    """
+    with joined(choose_device(device)) as world:
+        model, state = load_model(run, which, world.device)
+        part = open_dataset(run, state, data).split(split)
+        seq_len = state.config.data.seq_len
+        with autocast(world.device, state.config.train.dtype):
+            result = evaluate(
+                model,
+                part,
+                list(state.views),
+                how=Windowing(seq_len, stride or seq_len),
+                rows=rows or state.config.train.micro_rows or 8,
+                step=state.step,
+                by=by,
+                world=world,
+                quiet=quiet,
+            )
+        return result if world.is_first else None
 
 
 def evaluate(
@@ -131,52 +83,86 @@ def evaluate(
     how: Windowing,
     rows: int = 8,
     step: int = 0,
+    by: str | None = None,
+    world: World | None = None,
     quiet: bool = True,
 ) -> Evaluation:
     """Every byte and every symbol of the split once. Raises ``DataError`` if the split has no bytes."""
     if not split.raw_bytes:
         raise DataError(f"the {split.name} split of {split.dataset.folder} has no bytes: bits per byte are not defined")
-    vocabulary = split.dataset.vocabulary
-    device = next(model.parameters()).device
-    scores: dict[str, Score] = {}
-    for name in ["raw", *view_names]:
-        view = None if name == "raw" else name
-        kind = RAW if view is None else Alphabet.of(vocabulary.views[view])
-        scores[name] = score(model, _windows(split, view, kind, how, quiet), kind, rows, device)
-    raw = scores.pop("raw")
-    assert raw.symbols == split.raw_bytes
+    if by is not None and by not in GROUPS:
+        raise ConfigError(f"--by must be one of {', '.join(GROUPS)}, got {by!r}")
+    reading = _Reading(split, by, world or World(), quiet)
+    manifest, vocabulary = split.dataset.manifest, split.dataset.vocabulary
     return Evaluation(
         split=split.name,
-        documents=split.n_documents,
-        raw_bytes=split.raw_bytes,
         how=how,
         step=step,
-        raw=raw,
-        views=scores,
-        compressed_bytes=compressed_bytes(split, quiet),
+        documents=reading.documents,
+        raw=reading.score(model, None, RAW, how, rows),
+        views={name: reading.score(model, name, Alphabet.of(vocabulary.views[name]), how, rows) for name in view_names},
+        codecs={name: manifest.view(name).codec for name in view_names},
+        compressed_bytes=reading.compressed_bytes(),
     )
 
 
-def compressed_bytes(split: Split, quiet: bool) -> dict[str, int]:
-    """What each compressor makes of the split's documents, one by one."""
-    sums = dict.fromkeys(COMPRESSORS, 0)
-    for document in _documents(split, "gzip, zstd", quiet):
-        raw = document.raw.tobytes()
-        for name, compress in COMPRESSORS.items():
-            sums[name] += compress(raw) if raw else 0
-    return sums
+class _Reading:
+    """A split whose documents are divided among processes; each measures its own, and then all know all."""
 
-
-def _windows(split: Split, view: str | None, kind: Alphabet, how: Windowing, quiet: bool) -> Iterator[Window]:
-    for document in _documents(split, view or "raw", quiet):
-        symbols: NDArray[np.unsignedinteger] = document.raw if view is None else document.symbols(view)
-        yield from cut_document(document, symbols, kind, how)
-
-
-def _documents(split: Split, what: str, quiet: bool) -> Iterator[Document]:
-    """The split's documents in order, with a bar on stderr that counts their raw bytes."""
-    with tqdm(total=split.raw_bytes, desc=what, unit="B", unit_scale=True, disable=True if quiet else None) as bar:
+    def __init__(self, split: Split, by: str | None, world: World, quiet: bool) -> None:
+        self._split = split
+        self._world = world
+        self._quiet = quiet or not world.is_first
+        self._document_of: list[int] = []
+        groups: list[str] = []
         for number in range(split.n_documents):
-            document = split.document(number)
-            yield document
-            bar.update(len(document.raw))
+            part = split.document(number)
+            if part.part_start_bytes == 0 or not groups:  # later parts of a document that was cut follow its first
+                groups.append(str(getattr(part, by)) if by else "")
+            self._document_of.append(len(groups) - 1)
+        sizes_D = np.zeros(len(groups), np.int64)
+        np.add.at(sizes_D, self._document_of, [len(split.document(n).raw) for n in range(split.n_documents)])
+        self.documents = Documents(sizes_D, groups, by)
+
+    def score(self, model: Decoder, view: str | None, kind: Alphabet, how: Windowing, rows: int) -> NDArray[np.float64]:
+        """Symbols, bits and full-softmax bits of each document. [3, D]"""
+        device = next(model.parameters()).device
+        sums_3D = np.zeros((3, len(self.documents)))
+        cut_from: deque[int] = deque()  # the document of each window that was cut and is not scored yet
+
+        def windows() -> Iterator[Window]:
+            for document, part in self._own(view or "raw"):
+                symbols: NDArray[np.unsignedinteger] = part.raw if view is None else part.symbols(view)
+                for window in cut_document(part, symbols, kind, how):
+                    cut_from.append(document)
+                    yield window
+
+        for found in scores(model, windows(), kind, rows, device):
+            sums_3D[:, cut_from.popleft()] += (found.symbols, found.bits, found.full_bits)
+        summed: NDArray[np.float64] = self._world.sum(sums_3D)
+        return summed
+
+    def compressed_bytes(self) -> dict[str, NDArray[np.int64]]:
+        """What each compressor makes of each document; of a document that was cut, part by part."""
+        sums = {name: np.zeros(len(self.documents), np.int64) for name in COMPRESSORS}
+        for document, part in self._own("gzip, zstd"):
+            raw = part.raw.tobytes()
+            for name, compress in COMPRESSORS.items():
+                sums[name][document] += compress(raw) if raw else 0
+        return {name: self._world.sum(sizes_D) for name, sizes_D in sums.items()}
+
+    def _own(self, what: str) -> Iterator[tuple[int, Document]]:
+        """This process's parts of documents in order, with a bar on stderr that counts all raw bytes."""
+        split, world = self._split, self._world
+        with tqdm(
+            total=split.raw_bytes // world.size,
+            desc=what,
+            unit="B",
+            unit_scale=True,
+            disable=True if self._quiet else None,
+        ) as bar:
+            for number, document in enumerate(self._document_of):
+                if document % world.size == world.rank:
+                    part = split.document(number)
+                    yield document, part
+                    bar.update(len(part.raw))

@@ -104,16 +104,21 @@ def cut_document(
 
 
 def score(model: Decoder, windows: Iterable[Window], alphabet: Alphabet, rows: int, device: torch.device) -> Score:
-    """Score windows, ``rows`` at a time. That number changes the sums by rounding only, the counts not at all."""
-    total = Score()
+    """The sum of ``scores``."""
+    return sum(scores(model, windows, alphabet, rows, device), Score())
+
+
+def scores(
+    model: Decoder, windows: Iterable[Window], alphabet: Alphabet, rows: int, device: torch.device
+) -> Iterator[Score]:
+    """Score each window, ``rows`` at a time. That number changes the sums by rounding only, the counts not at all."""
     windows = iter(windows)
     while batch := list(islice(windows, rows)):
-        total += score_batch(model, batch, alphabet, device)
-    return total
+        yield from _score_batch(model, batch, alphabet, device)
 
 
 @torch.no_grad()
-def score_batch(model: Decoder, windows: list[Window], alphabet: Alphabet, device: torch.device) -> Score:
+def _score_batch(model: Decoder, windows: list[Window], alphabet: Alphabet, device: torch.device) -> Iterator[Score]:
     """Score some windows in one forward pass, each a row, padded on the right to the longest."""
     n_positions = max(len(window.opening) + len(window.ids) - 1 for window in windows)
     inputs_RT = np.full((len(windows), n_positions), PAD, np.int64)
@@ -122,17 +127,22 @@ def score_batch(model: Decoder, windows: list[Window], alphabet: Alphabet, devic
         first = len(window.opening) - 1
         inputs_RT[row, : first + len(window.ids)] = np.concatenate([window.opening, window.ids[:-1]])
         targets_RT[row, first + window.scored_from : first + len(window.ids)] = window.ids[window.scored_from :]
-    scored_RT = torch.from_numpy(targets_RT != PAD).to(device)
-    hidden_ND = model.hidden(torch.from_numpy(inputs_RT).to(device))[scored_RT]
-    return _score_hidden(model, hidden_ND, torch.from_numpy(targets_RT).to(device)[scored_RT], alphabet)
+    scored_RT = targets_RT != PAD
+    here_RT = torch.from_numpy(scored_RT).to(device)
+    hidden_ND = model.hidden(torch.from_numpy(inputs_RT).to(device))[here_RT]
+    bits_N, full_bits_N = _symbol_bits(model, hidden_ND, torch.from_numpy(targets_RT).to(device)[here_RT], alphabet)
+    symbols_R = scored_RT.sum(axis=1).tolist()
+    for symbols, bits, full_bits in zip(
+        symbols_R, torch.split(bits_N, symbols_R), torch.split(full_bits_N, symbols_R), strict=True
+    ):
+        yield Score(symbols, float(bits.sum()), float(full_bits.sum()))
 
 
-def _score_hidden(model: Decoder, hidden_ND: Tensor, targets_N: Tensor, alphabet: Alphabet) -> Score:
-    pieces = max(1, _LOGITS_AT_ONCE // model.head.out_features)
-    total = Score()
-    for hidden, targets in zip(torch.split(hidden_ND, pieces), torch.split(targets_N, pieces), strict=True):
-        bits, full = symbol_bits(
-            model.logits(hidden), targets, alphabet.first_id, alphabet.first_id + alphabet.n_symbols
-        )
-        total += Score(len(targets), float(bits.sum()), float(full.sum()))
-    return total
+def _symbol_bits(model: Decoder, hidden_ND: Tensor, targets_N: Tensor, alphabet: Alphabet) -> tuple[Tensor, Tensor]:
+    """As ``symbol_bits``, float64 [N] each, with the logits of a large vocabulary made in pieces."""
+    positions = max(1, _LOGITS_AT_ONCE // model.head.out_features)
+    pieces = zip(torch.split(hidden_ND, positions), torch.split(targets_N, positions), strict=True)
+    end_id = alphabet.first_id + alphabet.n_symbols
+    found = [symbol_bits(model.logits(hidden), targets, alphabet.first_id, end_id) for hidden, targets in pieces]
+    bits, full_bits = zip(*found, strict=True)
+    return torch.cat(bits).cpu(), torch.cat(full_bits).cpu()

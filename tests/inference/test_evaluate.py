@@ -5,20 +5,28 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import os
+import socket
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from pcdata.build.build import build
 from pcdata.dataset import Dataset
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_OPEN
-from pctrain.config import ModelConfig
+from pctrain.config import ModelConfig, resolve
 from pctrain.errors import DataError
-from pctrain.inference.evaluate import COMPRESSORS, evaluate
+from pctrain.inference.evaluate import COMPRESSORS, evaluate, evaluate_run
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.scoring import Windowing
-from tests.made_run import TYPES, VIEW, make_dataset, triples, write_dataset
+from pctrain.training.loop import fit
+from tests.build.corpora import Silent, options, write_code
+from tests.made_run import SETTINGS, TYPES, VIEW, make_dataset, triples, write_dataset
+from tests.strategies import library_files
 
 HOW = Windowing(32, 32)
 
@@ -117,3 +125,109 @@ def test_a_split_without_bytes_is_an_error(tmp_path: Path, model: Decoder) -> No
     empty = write_dataset(tmp_path, [b"some text"], [b""]).split("val")
     with pytest.raises(DataError, match="has no bytes: bits per byte are not defined"):
         evaluate(model, empty, [], how=HOW)
+
+
+def by_document(dataset: Dataset, model: Decoder) -> list[tuple[int, float]]:
+    """Raw bytes and bits of each document, its parts together, from plain forward passes."""
+    found: list[tuple[int, float]] = []
+    split = dataset.split("val")
+    for number in range(split.n_documents):
+        document = split.document(number)
+        begins = document.part_start_bytes == 0
+        raw = [FIRST_BYTE + byte for byte in document.raw.tolist()]
+        bits = surprise(model, [BOS] * begins + [RAW_OPEN], raw, 64, 320)
+        if begins:
+            found.append((len(raw), bits))
+        else:
+            size, before = found.pop()
+            found.append((size + len(raw), before + bits))
+    return found
+
+
+def test_the_standard_error_is_that_of_a_ratio_over_documents(dataset: Dataset, model: Decoder) -> None:
+    """Against leaving out one document at a time (the jackknife), which agrees to the first order."""
+    found = evaluate(model, dataset.split("val"), [VIEW], how=Windowing(4096, 4096)).to_dict()
+    documents = by_document(dataset, model)
+    assert found["documents"] == len(documents) == dataset.split("val").n_documents - 1  # one was cut in two
+    n, size, bits = len(documents), sum(s for s, _ in documents), sum(b for _, b in documents)
+    ratio = bits / size
+    expected = math.sqrt(sum((b - ratio * s) ** 2 for s, b in documents) * n / (n - 1)) / size
+    assert found["raw"]["bits_per_byte_standard_error"] == pytest.approx(expected, rel=1e-5)
+    without = [(bits - b) / (size - s) for s, b in documents]
+    mean = sum(without) / n
+    jackknife = math.sqrt((n - 1) / n * sum((each - mean) ** 2 for each in without))
+    assert found["raw"]["bits_per_byte_standard_error"] == pytest.approx(jackknife, rel=0.4)
+
+
+def test_one_document_has_no_standard_error(tmp_path: Path, model: Decoder) -> None:
+    alone = write_dataset(tmp_path, [b"some text"], [b"a single document"]).split("val")
+    result = evaluate(model, alone, [], how=HOW)
+    assert "bits_per_byte_standard_error" not in result.to_dict()["raw"]
+    assert " ± 0" not in result.table()
+
+
+def test_groups_add_up_to_the_whole(tmp_path: Path, model: Decoder) -> None:
+    write_code(tmp_path / "one")
+    (tmp_path / "two").mkdir()
+    for number, raw in enumerate(library_files()[:6]):
+        (tmp_path / "two" / f"{number}.py").write_bytes(raw[:400])
+        (tmp_path / "two" / f"{number}.md").write_bytes(raw[100:300])
+    inputs = [tmp_path / "one", tmp_path / "two"]
+    build(options(inputs, tmp_path / "shards", "ngram:contexts=20,symbol_bits=4", val_fraction=0.4), Silent())
+    split = Dataset(tmp_path / "shards").split("val")
+    wide = Decoder(model.config, split.dataset.vocabulary.padded_size)
+    init_weights(wide, 1)
+    for by, names in {"lang": {"Python", "Markdown"}, "source": {"one", "two"}}.items():
+        result = evaluate(wide.eval(), split, ["ngram"], how=Windowing(256, 256), by=by)
+        values = result.to_dict()
+        groups = values["by"][by]
+        assert set(groups) == names
+        for path in (("raw_bytes",), ("documents",), ("raw", "bits"), ("raw", "symbols"), ("views", "ngram", "bits")):
+            parts = [group for group in groups.values()]
+            whole: Any = values
+            for key in path:
+                whole, parts = whole[key], [part[key] for part in parts]
+            assert sum(parts) == pytest.approx(whole, rel=1e-12)
+        assert all(name in result.table() for name in names)
+        assert values["views"]["ngram"]["unit_lengths_counted"] is False
+        assert "model, view ngram *" in result.table()
+        assert "leave out how many bytes each unit has" in result.table()
+
+
+RANKS = """
+import json, sys
+from pathlib import Path
+from pctrain.inference.evaluate import evaluate_run
+result = evaluate_run(Path(sys.argv[1]), quiet=True, device="cpu")
+if result is not None:
+    print(json.dumps(result.to_dict()))
+"""
+
+
+def test_several_processes_agree(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "data")
+    fit(dataset.folder, tmp_path / "run", resolve(None, None, [*SETTINGS, "train.steps=4"]), quiet=True)
+    alone = evaluate_run(tmp_path / "run", quiet=True, device="cpu")
+    assert alone is not None
+    for size in (2, 3):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+        ranks = [
+            subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-c", RANKS, str(tmp_path / "run")],
+                env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdout=subprocess.PIPE,
+            )
+            for rank in range(size)
+        ]
+        said = [process.communicate()[0] for process in ranks]
+        assert [process.returncode for process in ranks] == [0] * size
+        assert said[1:] == [b""] * (size - 1)
+        found, expected = json.loads(said[0]), alone.to_dict()
+        assert found["raw"]["symbols"] == expected["raw"]["symbols"] == found["raw_bytes"]
+        assert found["compressors"] == expected["compressors"]
+        for part in ("raw", VIEW):
+            a, b = (values["raw"] if part == "raw" else values["views"][part] for values in (found, expected))
+            assert a == {name: pytest.approx(value, rel=1e-6) for name, value in b.items()}

@@ -129,7 +129,7 @@ def test_the_loss_is_its_definition(heads: int, raw_heads: int, softmax: str) ->
             seen[f"view {view}"] += count
 
     law()
-    assert min(seen[f"view {view}"] for view in range(3)) > 10, seen
+    assert min(seen[f"view {view}"] for view in range(3)) > 0, seen
 
 
 @pytest.mark.parametrize(("heads", "raw_heads"), HEADS)

@@ -1,0 +1,166 @@
+"""What an evaluation found, per document: the sums, the ratios, how sure they are, and how they are shown.
+
+Legend: D documents, K the documents of one group.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pctrain.model.scoring import Windowing
+
+WITHOUT_UNIT_LENGTHS: Final = frozenset({"ngram", "neural"})
+"""Codecs whose symbols do not say how many bytes each unit has, and do not decode without: bits per byte of such a view
+leave out what those lengths would cost, and are no figure of a compressor."""
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The documents of a split; the parts of one that was cut are one."""
+
+    raw_bytes_D: NDArray[np.int64]
+    groups: Sequence[str]
+    """The group of each, as ``by`` says; all the same without it."""
+    by: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.raw_bytes_D)
+
+    def members(self) -> dict[str, NDArray[np.intp]]:
+        """The numbers of each group's documents; the group with the most raw bytes first."""
+        names, group_D = np.unique(np.array(self.groups), return_inverse=True)
+        found = {str(name): np.flatnonzero(group_D == number) for number, name in enumerate(names)}
+        return dict(sorted(found.items(), key=lambda item: -int(self.raw_bytes_D[item[1]].sum())))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The sums of one split."""
+
+    split: str
+    how: Windowing
+    step: int
+    """Of the checkpoint."""
+    documents: Documents
+    raw: NDArray[np.float64]
+    """Symbols, bits and full-softmax bits of each document. [3, D]"""
+    views: dict[str, NDArray[np.float64]]
+    codecs: dict[str, str]
+    """Of each view."""
+    compressed_bytes: dict[str, NDArray[np.int64]]
+    """Of each document, by name of the compressor. [D]"""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``--json``: sums, and the ratios made of them."""
+        values = {
+            "split": self.split,
+            "step": self.step,
+            "window": self.how.seq_len,
+            "stride": self.how.stride,
+            **self._part(np.arange(len(self.documents))),
+        }
+        if self.documents.by is not None:
+            values["by"] = {self.documents.by: {name: self._part(of) for name, of in self.documents.members().items()}}
+        return values
+
+    def _part(self, of_K: NDArray[np.intp]) -> dict[str, Any]:
+        """The figures of some documents. Those that have no bytes at all have no ratios."""
+        sizes_K = self.documents.raw_bytes_D[of_K]
+        views = {name: self._figures(sums_3D[:, of_K], sizes_K) for name, sums_3D in self.views.items()}
+        for name, figures in views.items():
+            figures["unit_lengths_counted"] = self.codecs[name] not in WITHOUT_UNIT_LENGTHS
+        return {
+            "documents": len(of_K),
+            "raw_bytes": int(sizes_K.sum()),
+            "raw": self._figures(self.raw[:, of_K], sizes_K),
+            "views": views,
+            "compressors": {
+                name: {"bytes": int(bytes_D[of_K].sum())} | _ratio("bits_per_byte", 8.0 * bytes_D[of_K], sizes_K)
+                for name, bytes_D in self.compressed_bytes.items()
+            },
+        }
+
+    @staticmethod
+    def _figures(sums_3K: NDArray[np.float64], sizes_K: NDArray[np.int64]) -> dict[str, Any]:
+        symbols_K, bits_K, full_bits_K = sums_3K
+        return {
+            "symbols": int(symbols_K.sum()),
+            "bits": float(bits_K.sum()),
+            **_ratio("bits_per_byte", bits_K, sizes_K),
+            "full_softmax_bits": float(full_bits_K.sum()),
+            **_ratio("full_softmax_bits_per_byte", full_bits_K, sizes_K),
+        }
+
+    def table(self) -> str:
+        """For people."""
+        values = self.to_dict()
+        lines = [
+            f"{self.split}: {values['documents']:,} documents, {values['raw_bytes']:,} raw bytes; weights of step "
+            f"{self.step}; window {self.how.seq_len}, stride {self.how.stride}",
+            "",
+            f"{'':24}{'bits per raw byte':>20}{'full softmax':>14}{'symbols':>14}",
+            _line("model, raw bytes", values["raw"]),
+            *(_line(f"model, view {name}{_mark(found)}", found) for name, found in values["views"].items()),
+            *(_line(name, found) for name, found in values["compressors"].items()),
+            "",
+            "± is the standard error over documents",
+        ]
+        if any(_mark(found) for found in values["views"].values()):
+            lines.append("* the symbols leave out how many bytes each unit has, without which they do not decode")
+        for by, groups in values.get("by", {}).items():
+            lines += ["", *_group_table(by, groups)]
+        return "\n".join(lines)
+
+
+def _ratio(name: str, bits_K: NDArray[np.floating], sizes_K: NDArray[np.int64]) -> dict[str, float]:
+    """Bits per raw byte, and from two documents on its standard error; nothing of no bytes.
+
+    The error is that of a ratio of two sums over a sample of documents, linearised (Cochran 1977, *Sampling
+    Techniques*, section 6.4, without the correction for a finite population): documents are what was sampled, and
+    their bytes are not independent of each other.
+    """
+    raw_bytes = int(sizes_K.sum())
+    if not raw_bytes:
+        return {}
+    per_byte = float(bits_K.sum()) / raw_bytes
+    if len(sizes_K) < 2:
+        return {name: per_byte}
+    residuals_K = bits_K - per_byte * sizes_K
+    variance = float(residuals_K @ residuals_K) * len(sizes_K) / (len(sizes_K) - 1)
+    return {name: per_byte, f"{name}_standard_error": math.sqrt(variance) / raw_bytes}
+
+
+def _mark(found: dict[str, Any]) -> str:
+    return "" if found["unit_lengths_counted"] else " *"
+
+
+def _line(name: str, found: dict[str, Any]) -> str:
+    line = f"{name:24}{_with_error(found):>20}"
+    if "symbols" in found:
+        line += f"{found['full_softmax_bits_per_byte']:14.4f}{found['symbols']:14,}"
+    return line
+
+
+def _with_error(found: dict[str, Any]) -> str:
+    if "bits_per_byte" not in found:
+        return "–"
+    error = found.get("bits_per_byte_standard_error")
+    return f"{found['bits_per_byte']:.4f}" + ("" if error is None else f" ± {error:.4f}")
+
+
+def _group_table(by: str, groups: dict[str, Any]) -> list[str]:
+    """Bits per raw byte of every group, one a line."""
+    names = ["raw", *next(iter(groups.values()))["views"]]
+    width = max(len(by), *(len(name) for name in groups)) + 2
+    lines = [f"{by:{width}}{'documents':>12}{'raw bytes':>14}" + "".join(f"{name:>20}" for name in names)]
+    for name, part in groups.items():
+        found = [part["raw"], *part["views"].values()]
+        figures = "".join(f"{_with_error(each):>20}" for each in found)
+        lines.append(f"{name:{width}}{part['documents']:12,}{part['raw_bytes']:14,}{figures}")
+    return lines
