@@ -29,7 +29,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("shards", type=_PATH)
+@click.argument("shards", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", "run", type=_PATH, default="run", show_default=True, help="Folder of the run.")
 @click.option(
     "--preset", metavar="NAME", help=f"Settings to begin from: {', '.join(presets())}. [default: {DEFAULT_PRESET}]"
@@ -37,23 +37,33 @@ def main() -> None:
 @click.option(
     "--view", "views", multiple=True, metavar="NAME[=WEIGHT]", help="View to use; may be repeated. [default: all]"
 )
+@click.option("--weight", "weights", multiple=True, metavar="NAME=WEIGHT", help="Of a dataset, by its folder's name.")
+@click.option(
+    "--lang", "langs", multiple=True, metavar="NAME", help="Only documents in this language; may be repeated."
+)
+@click.option(
+    "--where", multiple=True, metavar="COLUMN=GLOB", help="Only documents like this, such as 'path=*/src/*'; likewise."
+)
 @click.option("--mode", type=click.Choice(MODES), help="One mode throughout, instead of the published schedule.")
 @click.option("--config", type=_PATH, help="TOML file of settings, over the preset.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting, such as train.lr=3e-4.")
 @click.option("--restart", is_flag=True, help="Throw away what the run's folder holds, and begin anew.")
 @click.option("--quiet", is_flag=True, help="A plain line per measurement instead of a bar.")
 def fit(
-    shards: Path,
+    shards: tuple[Path, ...],
     run: Path,
     preset: str | None,
     views: tuple[str, ...],
+    weights: tuple[str, ...],
+    langs: tuple[str, ...],
+    where: tuple[str, ...],
     mode: str | None,
     config: Path | None,
     settings: tuple[str, ...],
     restart: bool,
     quiet: bool,
 ) -> None:
-    """Train on the dataset SHARDS, or go on with the run in the output folder.
+    """Train on the dataset SHARDS, or on several at once, or go on with the run in the output folder.
 
     A run that was stopped or killed goes on from its last checkpoint when the same command is given again, with the
     run's own settings where none are given. Ctrl-C stops after the step in progress, with a checkpoint (exit code 130).
@@ -61,7 +71,8 @@ def fit(
     with faults():
         from pctrain.training.loop import fit as train
 
-        resolved = _settings(None if restart else run, preset, config, [*_short_forms(views, mode), *settings])
+        short = [*_numbers("view", views), *_numbers("weight", weights), *_where(langs, where), *_mode(mode)]
+        resolved = _settings(None if restart else run, preset, config, [*short, *settings])
         outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
     if outcome.signal is not None:
         click.echo(
@@ -169,27 +180,43 @@ def _settings(run: Path | None, preset: str | None, file: Path | None, overrides
         f"{section}.{name}={json.dumps(value)}"
         for section, values in read_settings(run).config.to_dict().items()
         for name, value in values.items()
-        # Views that are named now take the place of the run's; merged, none could ever be left out.
-        if name != "views" or not any(override.startswith("data.views") for override in overrides)
+        # A table that is given now takes the place of the run's; merged, nothing could ever be left out.
+        if not isinstance(value, dict) or not any(one.startswith(f"{section}.{name}") for one in overrides)
     ]
     return resolve(None, None, [*begun, *overrides])
 
 
-def _short_forms(views: tuple[str, ...], mode: str | None) -> list[str]:
-    """``--view`` and ``--mode`` as settings."""
-    weights: dict[str, float] = {}
-    for view in views:
-        name, equals, weight = view.partition("=")
-        if name in weights:
-            raise ConfigError(f"--view {name} is given twice")
+def _numbers(option: str, given: tuple[str, ...]) -> list[str]:
+    """``--view`` and ``--weight`` as a setting: ``NAME=NUMBER``, where views may leave the number out."""
+    numbers: dict[str, float] = {}
+    for word in given:
+        name, equals, number = word.partition("=")
+        if name in numbers:
+            raise ConfigError(f"--{option} {name} is given twice")
         try:
-            weights[name] = float(weight) if equals else 1.0
+            numbers[name] = float(number) if equals or option != "view" else 1.0
         except ValueError:
-            raise ConfigError(f"--view {view}: the weight must be a number, got {weight!r}") from None
-    settings = [f"data.views={json.dumps(weights)}"] if weights else []
-    if mode is not None:
-        settings += [f"mixture.mode={json.dumps(mode)}", "mixture.warmup_fraction=0"]
-    return settings
+            raise ConfigError(f"--{option} {word}: the weight must be a number, got {number!r}") from None
+    return [f"data.{option}s={json.dumps(numbers)}"] if numbers else []
+
+
+def _where(langs: tuple[str, ...], given: tuple[str, ...]) -> list[str]:
+    """``--lang`` and ``--where`` as a setting."""
+    globs: dict[str, list[str]] = {}
+    for word in [*(f"lang={lang}" for lang in langs), *given]:
+        column, equals, glob = word.partition("=")
+        if not equals:
+            raise ConfigError(f"--where {word}: expected column=glob, such as path=*.py")
+        globs.setdefault(column, []).append(glob)
+    return [f"data.where={json.dumps(globs)}"] if globs else []
+
+
+def _mode(mode: str | None) -> list[str]:
+    """``--mode`` as settings: the main phase alone."""
+    if mode is None:
+        return []
+    lengths = ("warmup_fraction", "warmup_steps", "decay_fraction", "decay_steps")
+    return [f"mixture.mode={json.dumps(mode)}", *(f"mixture.{name}=0" for name in lengths)]
 
 
 @contextmanager

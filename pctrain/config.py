@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,10 @@ from typing import Any
 
 from pctrain.errors import ConfigError
 
-MODES = ("raw", "compressed", "mixed", "translation")
+MODES = ("raw", "compressed", "mixed", "translation", "parallel", "splice")
+PAIR_ORDERS = ("random", "raw_first", "compressed_first")
+COLUMNS = ("path", "lang", "source")
+"""The metadata that documents can be chosen by."""
 
 
 def _at_least(name: str, value: float, low: float) -> None:
@@ -38,6 +42,12 @@ class DataConfig:
     """Documents are shuffled within a window of this many blocks (record batches) of the shuffled block order."""
     views: dict[str, float] = field(default_factory=dict)
     """Compressed views and their weights; empty means all views of the dataset, equally."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """How often a document is drawn from each of several datasets, by the names of their folders; 1 where none is
+    given. A dataset has epochs of its own: one that is small for its weight comes around sooner."""
+    where: dict[str, list[str]] = field(default_factory=dict)
+    """Which documents are read: per column (path, lang, source) the globs of which one must match; ``*`` also matches
+    ``/``, and case matters but in lang. The others are passed over: an epoch is every document once, read or not."""
     prefetch: int = 2
     """Batches made ahead of the step by one thread; 0 makes each when it is asked for."""
 
@@ -46,40 +56,64 @@ class DataConfig:
         _at_least("data.rows", self.rows, 1)
         _at_least("data.window_blocks", self.window_blocks, 1)
         _at_least("data.prefetch", self.prefetch, 0)
-        for name, weight in self.views.items():
-            if not weight > 0:
-                raise ConfigError(f"data.views.{name} must be above 0, got {weight}")
+        for setting in ("views", "weights"):
+            for name, weight in getattr(self, setting).items():
+                if not 0 < weight < math.inf:
+                    raise ConfigError(f"data.{setting}.{name} must be above 0, got {weight}")
+        for column, globs in self.where.items():
+            if column not in COLUMNS:
+                raise ConfigError(f"data.where.{column}: there is no such column; known: {', '.join(COLUMNS)}")
+            if not globs:
+                raise ConfigError(f"data.where.{column} names no glob: leave it out to read every document")
 
 
 @dataclass(frozen=True)
 class MixtureConfig:
-    """Which share of documents is shown compressed, and how, over the course of a run.
+    """Which share is shown compressed, and how, over the course of a run: up to three phases.
 
-    Two phases, as published (Zheng et al. 2026): a warm-up in ``warmup_mode`` while the share rises linearly from
-    ``initial_share`` to ``share``, then ``mode`` at ``share``.
+    The warm-up, in ``warmup_mode``, while the share rises linearly from ``initial_share`` to ``share``; then ``mode``
+    at ``share``; and, if it has a length, a final decay in ``final_mode`` while the share moves linearly to
+    ``final_share``. The defaults are as published (Zheng et al. 2026), without a decay.
+
+    To end on raw bytes while the learning rate falls: ``train.schedule=wsd``, and ``mixture.decay_fraction`` the same
+    as ``train.lr_decay_fraction``. Share and rate then leave their plateau in one step and fall side by side.
     """
 
     warmup_mode: str = "translation"
     mode: str = "mixed"
+    final_mode: str = "mixed"
     warmup_fraction: float = 0.2
-    """Share of all optimizer steps that the first phase takes; 0 leaves it out."""
+    """How much of all optimizer steps the warm-up takes; 0 leaves it out."""
+    warmup_steps: int = 0
+    """The same in steps; above 0 it takes the place of warmup_fraction."""
+    decay_fraction: float = 0.0
+    """How much of all optimizer steps the final decay takes; 0 leaves it out."""
+    decay_steps: int = 0
+    """The same in steps; above 0 it takes the place of decay_fraction."""
     initial_share: float = 0.4
     share: float = 0.9
-    """Share of documents shown compressed, in the end."""
+    final_share: float = 0.0
+    """What the share would be in the step after the last."""
+    share_by: str = "documents"
+    """What the shares count. documents, as published: of their showings, a pair being two (in the mode splice: of raw
+    bytes). symbols: documents are drawn so that the share comes out, by the mean lengths in the manifest."""
     pair_order: str = "random"
     """Which view of a pair comes first: random, raw_first or compressed_first."""
+    splice_bytes: int = 512
+    """Mean raw bytes of a stretch in the mode splice, as near as units allow."""
 
     def __post_init__(self) -> None:
-        for name in ("warmup_mode", "mode"):
-            if getattr(self, name) not in MODES:
-                raise ConfigError(f"mixture.{name} must be one of {', '.join(MODES)}, got {getattr(self, name)!r}")
-        for name in ("warmup_fraction", "initial_share", "share"):
+        allowed = {"pair_order": PAIR_ORDERS, "share_by": ("documents", "symbols")}
+        allowed |= dict.fromkeys(("warmup_mode", "mode", "final_mode"), MODES)
+        for name, known in allowed.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f"mixture.{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        for name in ("warmup_fraction", "decay_fraction", "initial_share", "share", "final_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"mixture.{name} must be 0 … 1, got {getattr(self, name)}")
-        if self.pair_order not in ("random", "raw_first", "compressed_first"):
-            raise ConfigError(
-                f"mixture.pair_order must be random, raw_first or compressed_first, got {self.pair_order!r}"
-            )
+        _at_least("mixture.warmup_steps", self.warmup_steps, 0)
+        _at_least("mixture.decay_steps", self.decay_steps, 0)
+        _at_least("mixture.splice_bytes", self.splice_bytes, 1)
 
 
 @dataclass(frozen=True)
@@ -264,10 +298,15 @@ def _typed(cls: Any, values: Any, where: str) -> Any:
 def _value(hint: Any, value: Any, key: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _typed(hint, value, key)
-    if typing.get_origin(hint) is dict:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is dict:
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{key} must be a table of name = number, got {value!r}")
-        return {name: _value(float, item, f"{key}.{name}") for name, item in value.items()}
+            raise ConfigError(f"{key} must be a table, got {value!r}")
+        return {name: _value(arguments[1], item, f"{key}.{name}") for name, item in value.items()}
+    if origin is list:
+        if not isinstance(value, list):
+            raise ConfigError(f"{key} must be a list, got {value!r}")
+        return [_value(arguments[0], item, key) for item in value]
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

@@ -1,4 +1,7 @@
-"""The endless stream of documents, by draw: where each one's symbols lie, and its dice. Nothing is copied here."""
+"""The documents of one dataset, by draw, without end: where each one's symbols lie, and its dice. Nothing is copied.
+
+Where a filter leaves documents out, they keep their draws, and are passed over.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset import Alignment, DatasetError, Split
-from pctrain.data.hashing import Purpose, uniform
+from pctrain.data.filter import Filter
+from pctrain.data.hashing import Purpose, fractions, key_of, uniform
 from pctrain.data.mixture import RAW, Dice
 from pctrain.data.order import Order, Stretch
+from pctrain.errors import DataError
 
 _STRETCH_DOCUMENTS = 4096
 """How many documents are looked up at once: enough that the cost per document vanishes, and soon done."""
@@ -20,19 +25,45 @@ _STRETCH_DOCUMENTS = 4096
 class Documents:
     """Documents by draw. Views are by number: 0 is raw, 1 + i the i-th of ``view_names``."""
 
-    def __init__(self, split: Split, view_names: Sequence[str], window_blocks: int, seed: int) -> None:
+    def __init__(
+        self, split: Split, view_names: Sequence[str], window_blocks: int, seed: int, only: Filter | None = None
+    ) -> None:
         self._split = split
+        self._filter = only or Filter({})
+        self._filtered = bool(only)
         self._view_names = view_names
         self._order = Order(split.block_documents, window_blocks, seed)
         self._seed = seed
         self._lookup: _Lookup | None = None
         self._columns: dict[tuple[int, int], NDArray[Any]] = {}
+        self._kept: dict[int, NDArray[np.bool_]] = {}
 
     def document(self, draw: int) -> Document:
-        lookup = self._lookup
-        if lookup is None or not lookup.first_draw <= draw < lookup.end_draw:
-            lookup = self._look_up(draw)
+        lookup = self._at(draw)
         return Document(lookup, draw - lookup.first_draw)
+
+    def next_kept(self, draw: int) -> int:
+        """The first draw from ``draw`` on whose document the filter keeps. Raises ``DataError`` if it keeps none."""
+        if not self._filtered:
+            return draw
+        end = draw + 2 * self._order.n_documents  # so many draws hold a whole epoch, wherever they begin
+        while draw < end:
+            lookup = self._at(draw)
+            kept = lookup.next_kept(draw)
+            if kept is not None:
+                return kept
+            draw = lookup.end_draw
+        folder, languages = self._split.dataset.folder, self._split.dataset.manifest.base.languages
+        raise DataError(
+            f"no document of the {self._split.name} split of {folder} has {self._filter}; it has the languages "
+            f"{', '.join(languages) or '(none)'}, and pcdata show prints a document's path and source"
+        )
+
+    def kept_rows(self, block: int) -> NDArray[np.bool_]:
+        """Which documents of a block the filter keeps."""
+        if block not in self._kept:
+            self._kept[block] = self._filter.rows(self._split.base(block))
+        return self._kept[block]
 
     def column(self, view: int, block: int) -> NDArray[Any]:
         """All symbols of a block in one view, flat: a read-only view of the mapped file."""
@@ -58,11 +89,18 @@ class Documents:
     def view_name(self, view: int) -> str:
         return self._view_names[view - 1]
 
+    def _at(self, draw: int) -> _Lookup:
+        lookup = self._lookup
+        if lookup is None or not lookup.first_draw <= draw < lookup.end_draw:
+            lookup = self._look_up(draw)
+        return lookup
+
     def _look_up(self, draw: int) -> _Lookup:
         stretch = self._order.stretch(draw, _STRETCH_DOCUMENTS)
-        last, self._lookup = self._lookup, _Lookup(self, self._split, stretch, self._seed)
-        if last is None or last.window != self._lookup.window:
+        if self._lookup is None or self._lookup.window != (stretch.epoch, stretch.window):
             self._columns.clear()
+            self._kept.clear()
+        self._lookup = _Lookup(self, self._split, stretch, self._seed, self._filtered)
         return self._lookup
 
 
@@ -74,6 +112,11 @@ class Document:
     def __init__(self, lookup: _Lookup, index: int) -> None:
         self._lookup = lookup
         self._index = index
+
+    @property
+    def documents(self) -> Documents:
+        """Where its columns are."""
+        return self._lookup.documents
 
     @property
     def block(self) -> int:
@@ -93,6 +136,10 @@ class Document:
     def dice(self) -> Dice:
         return self._lookup.dice[self._index]
 
+    def chances(self, purpose: Purpose, count: int) -> NDArray[np.float64]:
+        """More draws in [0, 1) of its own, as many as are asked for."""
+        return fractions(self._lookup.key(self._index, purpose), np.arange(count, dtype=np.uint64))
+
     def extent(self, view: int) -> tuple[int, int]:
         """Where its symbols begin and end (exclusive) in ``Documents.column(view, block)``."""
         starts, ends = self._lookup.extents(view)
@@ -106,9 +153,10 @@ class Document:
 class _Lookup:
     """A stretch with what is needed per document, as plain lists: picking from an array costs ten times more."""
 
-    def __init__(self, documents: Documents, split: Split, stretch: Stretch, seed: int) -> None:
-        self._documents = documents
+    def __init__(self, documents: Documents, split: Split, stretch: Stretch, seed: int, filtered: bool) -> None:
+        self.documents = documents
         self._split = split
+        self._seed = seed
         self._stretch = stretch
         self._extents: dict[int, tuple[list[int], list[int]]] = {}
         self.first_draw = stretch.first_draw
@@ -119,14 +167,27 @@ class _Lookup:
         purposes = (Purpose.KIND, Purpose.VIEW, Purpose.PAIR_ORDER)
         draws = (uniform(seed, stretch.epoch, stretch.documents, purpose).tolist() for purpose in purposes)
         self.dice = [Dice(*faces) for faces in zip(*draws, strict=True)]
-        begins, ends = np.empty((2, len(stretch)), bool)
+        begins, ends, kept = np.empty((3, len(stretch)), bool)
         for block, here in self._by_block():
             base, rows = split.base(block), stretch.rows[here]
             begins[here] = base.part_starts[rows] == 0
             lengths = (base.raw_offsets[rows + 1] - base.raw_offsets[rows]).astype(np.uint64)
             ends[here] = base.part_starts[rows] + lengths == base.document_bytes[rows]
+            if filtered:
+                kept[here] = documents.kept_rows(block)[rows]
         self.at_byte_0: list[bool] = begins.tolist()
         self.at_end: list[bool] = ends.tolist()
+        self._kept = np.flatnonzero(kept) if filtered else None
+
+    def next_kept(self, draw: int) -> int | None:
+        """The first draw from ``draw`` on whose document the filter keeps; None if that is not in this stretch."""
+        assert self._kept is not None
+        place = int(np.searchsorted(self._kept, draw - self.first_draw))
+        return self.first_draw + int(self._kept[place]) if place < len(self._kept) else None
+
+    def key(self, index: int, purpose: Purpose) -> int:
+        """Of a document's own counter-based draws."""
+        return key_of(self._seed, purpose, self._stretch.epoch, int(self._stretch.documents[index]))
 
     def extents(self, view: int) -> tuple[list[int], list[int]]:
         """Starts and ends of all documents in their blocks' columns. A view's files are mapped at the first call."""
@@ -140,12 +201,12 @@ class _Lookup:
         return self._extents[view]
 
     def alignment(self, view: int, index: int) -> Alignment:
-        return self._split.alignment(self._documents.view_name(view), self.blocks[index], self._rows[index])
+        return self._split.alignment(self.documents.view_name(view), self.blocks[index], self._rows[index])
 
     def _offsets(self, view: int, block: int) -> NDArray[np.int64]:
         if view == RAW:
             return self._split.base(block).raw_offsets
-        return self._split.view(self._documents.view_name(view), block).symbol_offsets
+        return self._split.view(self.documents.view_name(view), block).symbol_offsets
 
     def _by_block(self) -> list[tuple[int, NDArray[np.int64]]]:
         """Each block that occurs, with the indices of its documents."""

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_OPEN, ViewIds
 from pctrain.data.batch import IGNORE, NO_VIEW
-from pctrain.data.documents import Documents
 from pctrain.data.packing import Row
-from pctrain.data.showing import Sample
+from pctrain.data.pieces import Sample
 
 # R rows, T positions (seq_len), C = T + 1 symbols of a row
 
@@ -52,9 +51,8 @@ def _empty(rows: int, seq_len: int) -> Arrays:
 class Filler:
     """Turns layouts into arrays of ids."""
 
-    def __init__(self, documents: Documents, views: Sequence[ViewIds], seq_len: int) -> None:
+    def __init__(self, views: Sequence[ViewIds], seq_len: int) -> None:
         """``views`` are the ids of the used compressed views, in their order."""
-        self._documents = documents
         self._ids = [_Ids(RAW_OPEN, RAW_CLOSE, FIRST_BYTE)]
         self._ids += [_Ids(ids.open_id, ids.close_id, ids.first_id) for ids in views]
         self._seq_len = seq_len
@@ -99,12 +97,12 @@ class Filler:
         if sample.bos:
             row_C[at] = BOS
             at += 1
-        for view, block, start, end, closes, _ in sample.spans:
+        for documents, view, block, start, end, closes, _ in sample.spans:
             open_id, close_id, first_id = self._ids[view]
             begin, at = at, at + 1 + end - start
             row_C[begin] = open_id
             symbols = row_C[begin + 1 : at]
-            symbols[:] = self._documents.column(view, block)[start:end]
+            symbols[:] = documents.column(view, block)[start:end]
             symbols += first_id
             if closes:
                 row_C[at] = close_id

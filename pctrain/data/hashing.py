@@ -33,6 +33,12 @@ class Purpose(IntEnum):
     """In which compressed view."""
     PAIR_ORDER = 5
     """Which side of a pair comes first."""
+    DATASET = 6
+    """From which of several datasets the next document is drawn."""
+    SPLICE_DRAW = 7
+    """At which units of a spliced document its view is drawn anew."""
+    SPLICE_VIEW = 8
+    """Which view that is."""
 
 
 def hashes(key: int, numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -57,5 +63,9 @@ def key_of(*words: int) -> int:
 
 def uniform(seed: int, epoch: int, documents: NDArray[np.uint64], purpose: Purpose) -> NDArray[np.float64]:
     """One draw in [0, 1) per document number: the same on any rank, in any worker, after any resume."""
-    words = hashes(key_of(seed, purpose, epoch), documents)
-    return (words >> _FRACTION_SHIFT).astype(np.float64) * 2.0**-53
+    return fractions(key_of(seed, purpose, epoch), documents)
+
+
+def fractions(key: int, numbers: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """``hashes``, as numbers in [0, 1)."""
+    return (hashes(key, numbers) >> _FRACTION_SHIFT).astype(np.float64) * 2.0**-53

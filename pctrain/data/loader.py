@@ -6,15 +6,19 @@ s x R … s x R + R - 1 of one global stream; a rank takes every W-th of them, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pcdata.dataset import Split
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.batch import Batch, Cursor
+from pctrain.data.corpus import by_name, dataset_weights, mean_lengths, shared_views
 from pctrain.data.documents import Documents
 from pctrain.data.filling import Filler
-from pctrain.data.mixture import RAW, Mixture, Schedule
+from pctrain.data.filter import Filter
+from pctrain.data.hashing import Purpose, key_of
+from pctrain.data.mixture import RAW, Appearance, How, Mixture, Schedule, Splicing
 from pctrain.data.packing import Packer, stats_of
+from pctrain.data.stream import Stream
 from pctrain.errors import CheckpointError, ConfigError, DataError
 
 
@@ -23,7 +27,7 @@ class Loader:
 
     def __init__(
         self,
-        split: Split,
+        splits: Split | Sequence[Split],
         data: DataConfig,
         mixture: MixtureConfig,
         *,
@@ -35,30 +39,39 @@ class Loader:
     ) -> None:
         """Begin at ``cursor``, or with the first document of the first epoch; ``steps`` is the length of the whole run.
 
-        Raises ``ConfigError`` for a view that the dataset has not, or where views are to be shown and there are none;
-        ``DataError`` for a split without documents; ``CheckpointError`` for a cursor that this dataset cannot have.
+        ``splits`` are of one dataset or of several. Raises ``ConfigError`` for a view that a dataset has not or that is
+        another in each, and where views are to be shown and there are none; ``DataError`` for a split without
+        documents, or without any that the filter keeps; ``CheckpointError`` for a cursor that these cannot have.
         """
-        if not split.n_documents:
-            raise DataError(f"the {split.name} split of {split.dataset.folder} has no documents; build it from more")
+        given = [splits] if isinstance(splits, Split) else splits
+        of = {split.dataset: split for split in given}
+        named = {name: of[dataset] for name, dataset in by_name(split.dataset for split in given).items()}
+        for split in given:
+            if not split.n_documents:
+                raise DataError(
+                    f"the {split.name} split of {split.dataset.folder} has no documents; build it from more"
+                )
         self.schedule = Schedule(mixture, steps)
-        weights = _weights(split, data.views)
-        if not weights and self.schedule.modes != ["raw"] * len(self.schedule.modes):
-            modes = " and ".join(self.schedule.modes)
+        self.dataset_names: list[str] = [*named]
+        """In the order of the cursor and the sums of a batch."""
+        cursor = cursor or Cursor()
+        splits, weights = [*named.values()], dataset_weights(named, data.weights)
+        views = _view_weights(splits, data.views)
+        if not views and {*self.schedule.modes} != {"raw"}:
             raise ConfigError(
-                f"{split.dataset.folder} has no compressed views, but the mixture ({modes}) shows some; "
+                f"{splits[0].dataset.folder} has no compressed views, but the mixture "
+                f"({' and '.join(self.schedule.modes)}) shows some; "
                 "build it with --compressor, or train on raw bytes alone with --mode raw"
             )
-        cursor = cursor or Cursor()
-        self.view_names: list[str] = [*weights, *_in_progress(split, weights, cursor)]
+        self.view_names: list[str] = [*views, *_in_progress(splits, views, cursor)]
         """Compressed views; the i-th is number 1 + i in the batches."""
-        vocabulary = split.dataset.vocabulary
-        documents = Documents(split, self.view_names, data.window_blocks, seed)
         self._seq_len, self._rows = data.seq_len, data.rows
         self._rank, self._world_size = rank, world_size
-        self._packer = Packer(
-            documents, Mixture(mixture.pair_order, list(weights.values())), data.seq_len + 1, cursor.draw
-        )
-        self._filler = Filler(documents, [vocabulary.views[name] for name in self.view_names], data.seq_len)
+        self._mixture = Mixture(mixture, [*views.values()], mean_lengths(splits, weights, views))
+        self._stream = _stream(splits, weights, self.view_names, data, seed, cursor)
+        self._packer = Packer(self._stream, self._mixture, data.seq_len + 1)
+        vocabulary = splits[0].dataset.vocabulary
+        self._filler = Filler([vocabulary.views[name] for name in self.view_names], data.seq_len)
         self._go_on(cursor)
 
     def batch(self, step: int) -> Batch:
@@ -66,51 +79,74 @@ class Loader:
 
         Raises ``DatasetError`` where a shard is not as the manifest says.
         """
-        odds = self.schedule.at(step).odds
+        odds = self._mixture.odds(self.schedule.at(step))
         rows = [self._packer.row(odds) for _ in range(self._rows)]
         arrays = self._filler.fill(rows[self._rank :: self._world_size])
-        return Batch(*arrays, stats_of(rows, self._seq_len, 1 + len(self.view_names)), self.cursor)
+        stats = stats_of(rows, self._seq_len, 1 + len(self.view_names), len(self.dataset_names))
+        return Batch(*arrays, stats, self.cursor)
 
     @property
     def cursor(self) -> Cursor:
         """Where the stream stands: after the last batch that was made."""
-        showing = self._packer.showing
-        if showing is None:
-            return Cursor(self._packer.draw)
-        names = tuple(None if view == RAW else self.view_names[view - 1] for view in showing.appearance)
-        return Cursor(self._packer.draw, showing.offset_symbols, names)
+        showing, dataset, draws = self._packer.showing, self._stream.dataset, tuple(self._stream.draws)
+        if showing is None or dataset is None:
+            return Cursor(draws)
+        how, views, splicing = showing.appearance
+        names = tuple(None if view == RAW else self.view_names[view - 1] for view in views)
+        return Cursor(draws, showing.offset_symbols, dataset, how.value, names, splicing)
 
     def _go_on(self, cursor: Cursor) -> None:
-        if cursor.appearance is None:
+        if cursor.how is None:
             return
-        views = tuple(RAW if name is None else 1 + self.view_names.index(name) for name in cursor.appearance)
-        showing = self._packer.go_on(views, cursor.offset_symbols)
-        if showing.appearance != views or cursor.offset_symbols >= showing.size_symbols:
+        views = tuple(RAW if name is None else 1 + self.view_names.index(name) for name in cursor.views)
+        appearance = Appearance(How(cursor.how), views, cursor.splicing and Splicing(*cursor.splicing))
+        showing = self._packer.go_on(cursor.dataset, appearance, cursor.offset_symbols)
+        if showing.appearance != appearance or cursor.offset_symbols >= showing.size_symbols:
             raise CheckpointError(
-                f"the checkpoint stands at symbol {cursor.offset_symbols} of document {cursor.draw}, which has "
-                f"{showing.size_symbols}; it was made on another dataset: give the one it was trained on"
+                f"the checkpoint stands at symbol {cursor.offset_symbols} of document "
+                f"{cursor.draws[cursor.dataset]}, which has {showing.size_symbols}; it was made on another dataset: "
+                "give the one it was trained on"
             )
 
 
-def _weights(split: Split, asked: Mapping[str, float]) -> dict[str, float]:
+def _stream(
+    splits: Sequence[Split],
+    weights: Sequence[float],
+    names: Sequence[str],
+    data: DataConfig,
+    seed: int,
+    cursor: Cursor,
+) -> Stream:
+    """Each dataset shuffled with a seed of its own. Raises ``DataError`` for one of which the filter leaves nothing."""
+    draws = cursor.draws or (0,) * len(splits)
+    if len(draws) != len(splits):
+        raise CheckpointError(
+            f"the checkpoint stands in {len(draws)} datasets, {len(splits)} are given; give those it was trained on"
+        )
+    only = Filter(data.where)
+    seeds = [key_of(seed, Purpose.DATASET, number) if number else seed for number in range(len(splits))]
+    datasets = [
+        Documents(split, names, data.window_blocks, key, only) for split, key in zip(splits, seeds, strict=True)
+    ]
+    for documents, draw in zip(datasets, draws, strict=True):
+        documents.next_kept(draw)
+    return Stream(datasets, weights, draws, seed)
+
+
+def _view_weights(splits: Sequence[Split], asked: Mapping[str, float]) -> dict[str, float]:
     """The weight of each used view, in the manifest's order, however the settings are ordered."""
-    known = [view.name for view in split.dataset.manifest.views]
-    for name in asked:
-        if name not in known:
-            raise ConfigError(
-                f"data.views names {name!r}, which {split.dataset.folder} does not have; "
-                f"its views: {', '.join(known) or 'none'}"
-            )
-    return {name: asked.get(name, 1.0) for name in known if name in asked or not asked}
+    shared = shared_views([split.dataset for split in splits], asked)
+    return {name: asked.get(name, 1.0) for name in shared}
 
 
-def _in_progress(split: Split, used: Mapping[str, float], cursor: Cursor) -> list[str]:
+def _in_progress(splits: Sequence[Split], used: Mapping[str, float], cursor: Cursor) -> list[str]:
     """The view of the document in progress, if the settings have dropped it since: it is shown to its end."""
-    names = [name for name in cursor.appearance or () if name is not None and name not in used]
+    names = [name for name in cursor.views if name is not None and name not in used]
     for name in names:
-        if name not in split.dataset.vocabulary.views:
-            raise CheckpointError(
-                f"the checkpoint stands in a document shown in view {name!r}, which {split.dataset.folder} does not "
-                "have; give the dataset it was trained on"
-            )
+        for split in splits:
+            if name not in split.dataset.vocabulary.views:
+                raise CheckpointError(
+                    f"the checkpoint stands in a document shown in view {name!r}, which {split.dataset.folder} does "
+                    "not have; give the dataset it was trained on"
+                )
     return names

@@ -1,4 +1,4 @@
-"""How a document is shown: raw, compressed, or both side by side. What the schedule says, and the dice.
+"""How a document is shown: raw, compressed, or in two views at once. What the schedule says, and the dice.
 
 The schedule is a pure function of the optimizer step; the dice of a document are its own (``hashing``). A document's
 appearance is settled in the step in which the first of it is placed, and holds until its end.
@@ -8,16 +8,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import accumulate
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
+from pcdata.dataset.vocab import MAX_VIEWS
 from pctrain.config import MixtureConfig
+from pctrain.errors import ConfigError
 
 RAW: Final = 0
 """The number of the raw bytes among the views; the i-th used compressed view is 1 + i."""
 
-Appearance: TypeAlias = tuple[int, ...]
-"""The views that a document is shown in, in order: one alone, or two as a pair."""
+
+class How(StrEnum):
+    """In which arrangement a document is shown. The names are written into cursors."""
+
+    ALONE = "alone"
+    """In one view."""
+    PAIR = "pair"
+    """In two views, the same span of bytes side by side in one sample."""
+    PARALLEL = "parallel"
+    """As a pair, but the two sides are samples of their own, which cannot see each other."""
+    SPLICE = "splice"
+    """Now in one view, now in the other, no byte twice."""
+
+
+class Splicing(NamedTuple):
+    """What the stretches of a spliced document are drawn from."""
+
+    share: float
+    """Of its raw bytes, how much is shown compressed on average."""
+    mean_bytes: int
+    """Raw bytes of a stretch on average."""
+
+
+class Appearance(NamedTuple):
+    """How a document is shown, settled when it begins."""
+
+    how: How
+    views: tuple[int, ...]
+    """One, or raw and another: of a pair in order."""
+    splicing: Splicing | None = None
+    """Of a spliced document."""
+
+
+def alone(view: int) -> Appearance:
+    """In this view only."""
+    return _ALONE[view]
+
+
+_ALONE: Final = [Appearance(How.ALONE, (view,)) for view in range(1 + MAX_VIEWS)]
+"""Made once: most documents are shown so, and making one takes as long as drawing it."""
 
 
 class Dice(NamedTuple):
@@ -30,25 +71,31 @@ class Dice(NamedTuple):
 
 @dataclass(frozen=True)
 class Odds:
-    """How likely a document is shown as a pair, or compressed alone; else it is shown raw alone."""
+    """How likely a document is shown in two views, or compressed alone; else it is shown raw alone."""
 
-    pair: float
+    both: float
     compressed: float
+    how: How = How.PAIR
+    """The arrangement of two views."""
+    share: float = 0.0
+    """Of a spliced document, how much is compressed."""
 
 
-def _translation(share: float) -> Odds:
+def _pairs(share: float, how: How) -> Odds:
     """As published: of all showings (a pair is two), ``share`` are compressed, and pairs as many as that allows."""
     if share <= 0.5:
-        return Odds(share / (1 - share), 0.0)
-    pair = 1 / share - 1
-    return Odds(pair, 1 - pair)
+        return Odds(share / (1 - share), 0.0, how)
+    both = 1 / share - 1
+    return Odds(both, 1 - both, how)
 
 
 _ODDS: dict[str, Callable[[float], Odds]] = {
     "raw": lambda share: Odds(0.0, 0.0),
     "compressed": lambda share: Odds(0.0, 1.0),
     "mixed": lambda share: Odds(0.0, share),
-    "translation": _translation,
+    "translation": lambda share: _pairs(share, How.PAIR),
+    "parallel": lambda share: _pairs(share, How.PARALLEL),
+    "splice": lambda share: Odds(1.0, 0.0, How.SPLICE, share),
 }
 
 _RAW_FIRST = {"random": 0.5, "raw_first": 1.0, "compressed_first": 0.0}
@@ -61,11 +108,7 @@ class Phase:
 
     mode: str
     share: float
-    """Of showings that are compressed; a pair is two showings."""
-
-    @property
-    def odds(self) -> Odds:
-        return _ODDS[self.mode](self.share)
+    """Of what is shown, how much is compressed; what it counts is ``share_by``."""
 
 
 @dataclass(frozen=True)
@@ -76,37 +119,90 @@ class Schedule:
     steps: int
     """Optimizer steps of the whole run."""
 
+    def __post_init__(self) -> None:
+        """Raises ``ConfigError`` if warm-up and decay do not both fit into the run."""
+        config = self.config
+        warmup = config.warmup_steps or config.warmup_fraction * self.steps
+        decay = config.decay_steps or config.decay_fraction * self.steps
+        if warmup + decay > self.steps + 1e-6:  # two fractions may add up to a hair more than 1
+            raise ConfigError(
+                f"mixture: a warm-up of {warmup:g} steps and a decay of {decay:g} do not fit into the "
+                f"{self.steps} of train.steps; shorten one"
+            )
+
     @property
     def warmup_steps(self) -> int:
-        return round(self.config.warmup_fraction * self.steps)
+        return self.config.warmup_steps or round(self.config.warmup_fraction * self.steps)
+
+    @property
+    def decay_begin(self) -> int:
+        """The first step of the final decay; ``steps`` if there is none. Rounded as the learning rate's (``wsd``)."""
+        config = self.config
+        begin = (
+            self.steps - config.decay_steps if config.decay_steps else round(self.steps * (1 - config.decay_fraction))
+        )
+        return max(self.warmup_steps, begin)
 
     def at(self, step: int) -> Phase:
         config = self.config
-        if step >= self.warmup_steps:
+        if step < self.warmup_steps:
+            share = _between(config.initial_share, config.share, step / self.warmup_steps)
+            return Phase(config.warmup_mode, share)
+        decay = self.steps - self.decay_begin
+        if step < self.decay_begin or not decay:
             return Phase(config.mode, config.share)
-        risen = step / self.warmup_steps
-        return Phase(config.warmup_mode, config.initial_share + (config.share - config.initial_share) * risen)
+        done = min(1.0, (step - self.decay_begin) / decay)
+        return Phase(config.final_mode, _between(config.share, config.final_share, done))
 
     @property
     def modes(self) -> list[str]:
         """The modes that occur, in order."""
-        warmup = [self.config.warmup_mode] if self.warmup_steps else []
-        return [*warmup, self.config.mode]
+        config = self.config
+        warmup = [config.warmup_mode] if self.warmup_steps else []
+        main = [config.mode] if self.warmup_steps < self.decay_begin else []
+        final = [config.final_mode] if self.decay_begin < self.steps else []
+        return [*warmup, *main, *final]
+
+
+def _between(begin: float, end: float, done: float) -> float:
+    return begin + (end - begin) * done
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Mean symbols of a document as it is drawn: shown raw (its bytes), and compressed (by the views' weights)."""
+
+    raw: float
+    compressed: float
+
+    def by_documents(self, share: float) -> float:
+        """The share of showings that are to be compressed for ``share`` of the symbols to be.
+
+        Of showings, y compressed and 1 - y raw, the symbols are y · compressed and (1 - y) · raw on average; y follows.
+        """
+        weight = share * self.raw
+        return weight / (weight + (1 - share) * self.compressed) if weight else 0.0
 
 
 class Mixture:
-    """Turns a document's dice into its appearance."""
+    """Turns what the schedule says into odds, and a document's dice into its appearance."""
 
-    def __init__(self, pair_order: str, weights: Sequence[float]) -> None:
+    def __init__(self, config: MixtureConfig, weights: Sequence[float], lengths: Lengths) -> None:
         """``weights`` are those of the used views, above 0 in any unit; none are needed where all is shown raw."""
-        self._raw_first = _RAW_FIRST[pair_order]
+        self._raw_first = _RAW_FIRST[config.pair_order]
         self._view_below = [end / sum(weights) for end in accumulate(weights)][:-1]
+        self._splice_bytes = config.splice_bytes
+        self._lengths = lengths if config.share_by == "symbols" else None
+
+    def odds(self, phase: Phase) -> Odds:
+        share = self._lengths.by_documents(phase.share) if self._lengths else phase.share
+        return _ODDS[phase.mode](share)
 
     def appearance(self, odds: Odds, dice: Dice) -> Appearance:
         """The view is drawn whether or not it is shown, so that one draw never shifts the meaning of another."""
         view = 1 + sum(dice.view >= below for below in self._view_below)
-        if dice.kind < odds.pair:
-            return (RAW, view) if dice.order < self._raw_first else (view, RAW)
-        if dice.kind < odds.pair + odds.compressed:
-            return (view,)
-        return (RAW,)
+        if dice.kind >= odds.both:
+            return alone(view if dice.kind < odds.both + odds.compressed else RAW)
+        if odds.how is How.SPLICE:
+            return Appearance(odds.how, (RAW, view), Splicing(odds.share, self._splice_bytes))
+        return Appearance(odds.how, (RAW, view) if dice.order < self._raw_first else (view, RAW))

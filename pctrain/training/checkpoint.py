@@ -13,7 +13,7 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcdata.dataset import Manifest
+from pcdata.dataset import Dataset
 from pctrain.config import RunConfig
 from pctrain.data.batch import Cursor
+from pctrain.data.corpus import shared_views
 from pctrain.errors import CheckpointError
 
-_VERSION = 1
+_VERSION = 2
+"""1 knew one dataset."""
 _TEMPORARY = ".tmp"
 _STATE, _MODEL, _OPTIMIZER = "state.json", "model.pt", "optimizer.pt"
 _SUMS = "SHA256SUMS"
 
-FROZEN = ("data.seq_len", "data.rows", "data.window_blocks", "model", "train.seed")
+FROZEN = ("data.seq_len", "data.rows", "data.window_blocks", "data.where", "model", "train.seed")
 """Settings that decide what the weights and the cursor mean; a resume with others is refused."""
+
+
+@dataclass(frozen=True)
+class Prints:
+    """The fingerprints of one dataset."""
+
+    base: str
+    views: dict[str, str]
+    """Of the views trained on, by name."""
+
+    @classmethod
+    def of(cls, dataset: Dataset, view_names: Sequence[str]) -> Prints:
+        manifest = dataset.manifest
+        return cls(manifest.base.fingerprint, {name: manifest.view(name).fingerprint for name in view_names})
 
 
 @dataclass(frozen=True)
@@ -45,12 +61,15 @@ class State:
     config: RunConfig
     n_ids: int
     """Rows of the embedding."""
-    base: str
-    """Fingerprint of the dataset's base."""
-    views: dict[str, str]
-    """Fingerprints of the views trained on, by name."""
+    datasets: dict[str, Prints]
+    """By name, in the order of the cursor."""
     val_bits_per_byte: float | None
     """On the fixed slice of val, at this step; None if it was not measured (a run that was told to stop)."""
+
+    @property
+    def views(self) -> list[str]:
+        """The names of the views trained on; they are the same in every dataset."""
+        return [*next(iter(self.datasets.values())).views]
 
     def to_json(self) -> str:
         values = {**asdict(self), "cursor": self.cursor.to_dict(), "config": self.config.to_dict()}
@@ -127,10 +146,11 @@ def load_state(folder: Path) -> State:
         raise CheckpointError(
             f"{path} has version {version!r}, this pctrain reads {_VERSION}; continue with the pctrain that wrote it"
         )
-    cursor, config = values.pop("cursor", {}), values.pop("config", {})
+    cursor, config, datasets = (values.pop(name, {}) for name in ("cursor", "config", "datasets"))
     try:
-        return State(cursor=Cursor.from_dict(cursor), config=RunConfig.from_dict(config), **values)
-    except TypeError as error:
+        prints = {name: Prints(**dataset) for name, dataset in datasets.items()}
+        return State(cursor=Cursor.from_dict(cursor), config=RunConfig.from_dict(config), datasets=prints, **values)
+    except (TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
 
 
@@ -156,41 +176,60 @@ def load_optimizer(folder: Path, model: nn.Module, optimizer: torch.optim.Optimi
         optimizer.state[parameter] = tensors[name]
 
 
-def check_resume(state: State, config: RunConfig, manifest: Manifest, view_names: list[str]) -> None:
+def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset], view_names: list[str]) -> None:
     """Law 5: what decides the batches and the weights must be what it was. The message names the field that differs.
 
     Weights and rates, schedule and steps are free; so are the views used, as far as their ids fit the model.
     """
     then, now = _flat(state.config.to_dict()), _flat(config.to_dict())
-    for name in (name for name in now if name.startswith(FROZEN)):
-        if then.get(name) != now[name]:
+    for name in (name for name in {**now, **then} if name.startswith(FROZEN)):
+        if then.get(name) != now.get(name):
             raise CheckpointError(
-                f"this run was begun with {name} = {then.get(name)!r}, now it is {now[name]!r}, which a resume may not "
-                "change; give another folder with -o, or --restart to throw this run away"
+                f"this run was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}, which a resume may "
+                "not change; give another folder with -o, or --restart to throw this run away"
             )
-    check_dataset(state, manifest)
-    for name in view_names:
-        end_id = manifest.view(name).view_ids.end_id
-        if end_id > state.n_ids:
+    check_datasets(state, datasets)
+    for name, view in shared_views([*datasets.values()], view_names).items() if view_names else ():
+        if view.view_ids.end_id > state.n_ids:
             raise CheckpointError(
-                f"the model of this run has {state.n_ids} ids, view {name} (data.views, mixture) needs {end_id}; "
-                "begin a new run for it with -o"
+                f"the model of this run has {state.n_ids} ids, view {name} (data.views, mixture) needs "
+                f"{view.view_ids.end_id}; begin a new run for it with -o"
             )
 
 
-def check_dataset(state: State, manifest: Manifest) -> None:
-    """Raises ``CheckpointError`` if the dataset is not the one that the checkpoint was trained on."""
-    present = {view.name: view.fingerprint for view in manifest.views}
-    if manifest.base.fingerprint != state.base:
+def check_datasets(state: State, datasets: Mapping[str, Dataset]) -> None:
+    """Raises ``CheckpointError`` if these are not the datasets that the checkpoint was trained on.
+
+    Where there are several, the order of their names is that of the cursor; one alone may have been renamed.
+    """
+    if len(state.datasets) > 1 and datasets.keys() != state.datasets.keys():
         raise CheckpointError(
-            f"this is another dataset than the checkpoint's: base fingerprint {manifest.base.fingerprint}, "
-            f"trained on {state.base}; give the dataset it was trained on"
+            f"the checkpoint was trained on the datasets {', '.join(state.datasets)}, now they are "
+            f"{', '.join(datasets)}; give those, under their names"
         )
-    for name, fingerprint in state.views.items():
+    if len(state.datasets) != len(datasets):
+        raise CheckpointError(
+            f"the checkpoint was trained on one dataset, now there are {len(datasets)} ({', '.join(datasets)}); give "
+            "the dataset it was trained on"
+        )
+    for prints, dataset in zip(state.datasets.values(), datasets.values(), strict=True):
+        check_prints(prints, dataset)
+
+
+def check_prints(prints: Prints, dataset: Dataset) -> None:
+    """Raises ``CheckpointError`` if this is not the dataset with these fingerprints."""
+    manifest, where = dataset.manifest, dataset.folder
+    present = {view.name: view.fingerprint for view in manifest.views}
+    if manifest.base.fingerprint != prints.base:
+        raise CheckpointError(
+            f"{where} is another dataset than the checkpoint's: base fingerprint {manifest.base.fingerprint}, "
+            f"trained on {prints.base}; give the dataset it was trained on"
+        )
+    for name, fingerprint in prints.views.items():
         if present.get(name) != fingerprint:
             found = f"has fingerprint {present[name]}" if name in present else "is missing"
             raise CheckpointError(
-                f"view {name} of this dataset {found}, the checkpoint was trained on {fingerprint}; "
+                f"view {name} of {where} {found}, the checkpoint was trained on {fingerprint}; "
                 "give the dataset it was trained on"
             )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pcdata.dataset import Dataset, Manifest, Vocabulary
+from pcdata.dataset import Dataset, Vocabulary
 from pctrain.config import RunConfig, TrainConfig
 from pctrain.data.batch import IGNORE, Batch
+from pctrain.data.corpus import by_name, shared_views, view_names
+from pctrain.data.filter import Filter
 from pctrain.data.loader import Loader
 from pctrain.data.mixture import Schedule
 from pctrain.data.prefetch import Prefetcher
@@ -32,7 +34,7 @@ from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.loss import Objective
 from pctrain.training import checkpoint
-from pctrain.training.checkpoint import State
+from pctrain.training.checkpoint import Prints, State
 from pctrain.training.metrics import Losses, MetricsLog, Tally, ValSlice
 from pctrain.training.optim import learning_rate, make_optimizer, set_learning_rate
 from pctrain.training.progress import Progress, say
@@ -49,30 +51,35 @@ class Outcome:
     """What told it to stop, if something did."""
 
 
-def fit(dataset: Path, run: Path, config: RunConfig, *, restart: bool = False, quiet: bool = False) -> Outcome:
+def fit(
+    folders: Path | Sequence[Path], run: Path, config: RunConfig, *, restart: bool = False, quiet: bool = False
+) -> Outcome:
     """Train until ``config.train.steps`` are done, from the last checkpoint in ``run`` if there is one.
 
+    ``folders`` are those of one dataset or of several, which ``config.data.weights`` tells apart by their names.
     ``restart`` throws away what an earlier run left in the folder. SIGINT and SIGTERM end the call after the step in
     progress, with a checkpoint; a second one ends the process. Raises ``PctrainError`` and ``DatasetError``.
     """
     with locked(run):
         if restart:
             clear(run)
-        job = Job.prepare(Dataset(dataset), run, config)
+        paths = [folders] if isinstance(folders, Path) else folders
+        job = Job.prepare([Dataset(path) for path in paths], run, config)
         if job.first_step >= config.train.steps:
             say(f"{run} is finished ({job.first_step} steps); more with --set train.steps=N, anew with --restart")
             return Outcome(job.first_step)
         if job.first_step:
             say(f"{run}: going on from step {job.first_step}" + "".join(f"; {change}" for change in job.changes))
-        write_settings(run, job.config, dataset)
+        write_settings(run, job.config, job.datasets)
         return train(job, quiet)
 
 
 def train(job: Job, quiet: bool) -> Outcome:
     """The loop itself."""
     settings, data = job.config.train, job.config.data
-    val = ValSlice(job.dataset.split("val"), settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows)
-    tally = Tally(job.loader.view_names, data.rows * data.seq_len)
+    splits = [dataset.split("val") for dataset in job.datasets.values()]
+    val = ValSlice(splits, settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows, Filter(data.where))
+    tally = Tally(job.loader.view_names, job.loader.dataset_names, data.rows * data.seq_len)
     with (
         MetricsLog(job.run / METRICS, job.first_step) as log,
         Prefetcher(job.loader, range(job.first_step, settings.steps), data.prefetch) as batches,
@@ -114,7 +121,8 @@ class Job:
     """Everything that a run is made of, ready for step ``first_step``."""
 
     run: Path
-    dataset: Dataset
+    datasets: dict[str, Dataset]
+    """By name."""
     config: RunConfig
     """Resolved: the views are named."""
     changes: list[str]
@@ -129,19 +137,18 @@ class Job:
     optimizer: torch.optim.Optimizer
 
     @classmethod
-    def prepare(cls, dataset: Dataset, run: Path, config: RunConfig) -> Job:
+    def prepare(cls, datasets: Dataset | Sequence[Dataset], run: Path, config: RunConfig) -> Job:
         """A new run, or that in ``run`` as of its last checkpoint. Raises ``CheckpointError`` if it does not fit."""
-        manifest, settings = dataset.manifest, config.train
-        config = with_views(config, manifest)
+        named = by_name([datasets] if isinstance(datasets, Dataset) else datasets)
+        settings, config = config.train, with_views(config, [*named.values()])
         folder = next(reversed(checkpoint.checkpoints(run)), None)
         last = checkpoint.load_state(folder) if folder else None
         if last:
-            checkpoint.check_resume(last, config, manifest, used_views(config))
-        n_ids = last.n_ids if last else vocabulary_of(config, manifest).padded_size
+            checkpoint.check_resume(last, config, named, used_views(config))
+        n_ids = last.n_ids if last else vocabulary_of(config, [*named.values()]).padded_size
+        splits = [dataset.split("train") for dataset in named.values()]
         cursor = last.cursor if last else None
-        loader = Loader(
-            dataset.split("train"), config.data, config.mixture, steps=settings.steps, seed=settings.seed, cursor=cursor
-        )
+        loader = Loader(splits, config.data, config.mixture, steps=settings.steps, seed=settings.seed, cursor=cursor)
         device = choose_device(settings.device)
         model = Decoder(config.model, n_ids).to(device)
         optimizer = make_optimizer(model, settings)
@@ -154,11 +161,12 @@ class Job:
         if settings.compile:
             for layer in model.layers:
                 layer.compile()
-        ranges = [manifest.view(name).view_ids for name in loader.view_names]
+        vocabulary = next(iter(named.values())).vocabulary  # all have the same ids
+        ranges = [vocabulary.views[name] for name in loader.view_names]
         objective = Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], settings.softmax)
         step = last.step if last else 0
         changes = checkpoint.changes(last.config, config) if last else []
-        return cls(run, dataset, config, changes, step, n_ids, device, loader, model, objective, optimizer)
+        return cls(run, named, config, changes, step, n_ids, device, loader, model, objective, optimizer)
 
     def step(self, step: int, rate: float, batch: Batch) -> Losses:
         """One optimizer step. Raises ``PctrainError`` naming the step if the loss is not finite, before any harm."""
@@ -176,9 +184,8 @@ class Job:
     def state(self, done: int, batch: Batch, bits_per_byte: float | None) -> State:
         """Where the run stands after ``batch``."""
         names = self.loader.view_names if used_views(self.config) else []
-        prints = {name: self.dataset.manifest.view(name).fingerprint for name in names}
-        base = self.dataset.manifest.base.fingerprint
-        return State(done, batch.cursor, self.config, self.n_ids, base, prints, bits_per_byte)
+        prints = {name: Prints.of(dataset, names) for name, dataset in self.datasets.items()}
+        return State(done, batch.cursor, self.config, self.n_ids, prints, bits_per_byte)
 
     def description(self) -> dict[str, Any]:
         """For a line of kind ``start``."""
@@ -217,9 +224,9 @@ def micro_batches(batch: Batch, settings: TrainConfig) -> Iterator[tuple[Tensor,
     return zip(*(torch.split(torch.from_numpy(array), rows) for array in arrays), strict=True)
 
 
-def with_views(config: RunConfig, manifest: Manifest) -> RunConfig:
+def with_views(config: RunConfig, datasets: Sequence[Dataset]) -> RunConfig:
     """The settings with the views named, so that a view added later does not change a run that goes on."""
-    views = config.data.views or {view.name: 1.0 for view in manifest.views}
+    views = config.data.views or dict.fromkeys(view_names(datasets), 1.0)
     return dataclasses.replace(config, data=dataclasses.replace(config.data, views=views))
 
 
@@ -229,9 +236,10 @@ def used_views(config: RunConfig) -> list[str]:
     return [] if raw_only else list(config.data.views)
 
 
-def vocabulary_of(config: RunConfig, manifest: Manifest) -> Vocabulary:
-    """The ids that a model needs: the raw ones, and those of the views it learns."""
-    return Vocabulary({name: manifest.view(name).view_ids for name in used_views(config)})
+def vocabulary_of(config: RunConfig, datasets: Sequence[Dataset]) -> Vocabulary:
+    """The ids that a model needs: the raw ones, and those of the views it learns, which all datasets share."""
+    used = used_views(config)
+    return Vocabulary({name: view.view_ids for name, view in shared_views(datasets, used).items() if name in used})
 
 
 @contextmanager

@@ -16,11 +16,13 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pcdata.dataset import Split
 from pctrain.data.batch import BatchStats
+from pctrain.data.filter import Filter
 from pctrain.errors import DataError
 from pctrain.model.decoder import Decoder
 from pctrain.model.scoring import RAW, Score, Window, Windowing, cut_document, score
@@ -81,8 +83,9 @@ class Losses:
 class Tally:
     """Sums over the steps since the last line. Ratios are taken when it is read."""
 
-    def __init__(self, view_names: Sequence[str], positions_per_step: int) -> None:
+    def __init__(self, view_names: Sequence[str], dataset_names: Sequence[str], positions_per_step: int) -> None:
         self._names = ["raw", *view_names]
+        self._named = {"_V": ("_by_view", self._names), "_D": ("_by_dataset", [*dataset_names])}
         self._positions_per_step = positions_per_step
         self.restart(0.0)
 
@@ -124,15 +127,16 @@ class Tally:
             "nats": self._nats,
             "targets": self._targets,
             "views": {name: _view(nats, int(targets)) for name, nats, targets in per_view},
-            "data": self._named(asdict(self._stats)),
+            "data": dict(self._with_names(name, value) for name, value in asdict(self._stats).items()),
+            "shares": self._stats.shares(),
         }
 
-    def _named(self, sums: dict[str, Any]) -> dict[str, Any]:
-        """Those per view under the views' names."""
-        return {
-            name.replace("_V", "_by_view"): dict(zip(self._names, value, strict=True)) if name.endswith("_V") else value
-            for name, value in sums.items()
-        }
+    def _with_names(self, name: str, value: Any) -> tuple[str, Any]:
+        """Sums per view or dataset under the names of those."""
+        for letter, (suffix, names) in self._named.items():
+            if name.endswith(letter):
+                return name.removesuffix(letter) + suffix, dict(zip(names, value, strict=True))
+        return name, value
 
 
 def _view(nats: float, targets: int) -> dict[str, float | int]:
@@ -141,20 +145,33 @@ def _view(nats: float, targets: int) -> dict[str, float | int]:
 
 
 class ValSlice:
-    """Some raw bytes of val, the same whenever they are asked for: documents evenly spread over the split."""
+    """Some raw bytes of val, the same whenever they are asked for: of several datasets as many bytes of each, from
+    documents evenly spread over the split, as far as the filter keeps them."""
 
-    def __init__(self, split: Split, max_bytes: int, seq_len: int, rows: int) -> None:
+    def __init__(self, splits: Sequence[Split], max_bytes: int, seq_len: int, rows: int, only: Filter) -> None:
         self._rows = rows
         self._windows: list[Window] = []
         self.raw_bytes = 0
-        wanted = max(1, round(max_bytes * split.n_documents / max(1, split.raw_bytes)))
-        for number in range(0, split.n_documents, max(1, split.n_documents // wanted)):
+        for number, split in enumerate(splits, 1):
+            self._add(split, max_bytes * number // len(splits), Windowing(seq_len, seq_len), only)
+
+    def _add(self, split: Split, up_to_bytes: int, how: Windowing, only: Filter) -> None:
+        """Take documents of a split until the slice holds so many bytes."""
+        before = self.raw_bytes
+        kept = np.arange(split.n_documents)
+        if only:
+            kept = kept[np.concatenate([only.rows(split.base(block)) for block in range(split.n_blocks)])]
+        wanted = max(1, round((up_to_bytes - before) * split.n_documents / max(1, split.raw_bytes)))
+        for number in kept[:: max(1, len(kept) // wanted)].tolist():
             document = split.document(number)
-            raw = document.raw[: max_bytes - self.raw_bytes]
-            self._windows += cut_document(document, raw, RAW, Windowing(seq_len, seq_len))
+            raw = document.raw[: up_to_bytes - self.raw_bytes]
+            self._windows += cut_document(document, raw, RAW, how)
             self.raw_bytes += len(raw)
-        if not self.raw_bytes:
-            raise DataError(f"the val split of {split.dataset.folder} has no bytes to measure on; build it from more")
+        if self.raw_bytes == before:
+            raise DataError(
+                f"the val split of {split.dataset.folder} has no bytes to measure on"
+                f"{f' in documents that have {only}' if only else ''}; build it from more"
+            )
 
     def score(self, model: Decoder, device: torch.device) -> Score:
         """As ``pctrain eval`` scores them, without overlap."""

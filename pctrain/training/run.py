@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,19 @@ from pctrain.model.decoder import Decoder
 from pctrain.training import checkpoint
 from pctrain.training.checkpoint import State
 
-_VERSION = 1
+_VERSION = 2
+"""1 knew one dataset."""
 CONFIG, METRICS = "config.json", "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a dataset lay."""
+
+    given: str
+    """As typed, relative to the folder that pctrain fit ran in."""
+    resolved: str
+    """The same, absolute."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +40,15 @@ class Settings:
     """What ``config.json`` says."""
 
     config: RunConfig
-    dataset_given: str
-    """As typed, relative to the folder that pctrain fit ran in."""
-    dataset_resolved: str
-    """The same, absolute."""
+    datasets: dict[str, Place]
+    """By name."""
 
 
-def write_settings(run: Path, config: RunConfig, dataset: Path) -> None:
+def write_settings(run: Path, config: RunConfig, datasets: Mapping[str, Dataset]) -> None:
     """Replace ``config.json``, whole or not at all."""
-    where = {"given": str(dataset), "resolved": str(dataset.resolve())}
-    text = json.dumps({"version": _VERSION, "dataset": where, "config": config.to_dict()}, indent=1) + "\n"
+    places = {name: Place(str(one.folder), str(one.folder.resolve())) for name, one in datasets.items()}
+    values = {"datasets": {name: asdict(place) for name, place in places.items()}, "config": config.to_dict()}
+    text = json.dumps({"version": _VERSION, **values}, indent=1) + "\n"
     temporary = run / f"{CONFIG}.tmp"
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(run / CONFIG)
@@ -52,15 +62,17 @@ def read_settings(run: Path) -> Settings:
         version = values["version"]
         if version != _VERSION:
             raise CheckpointError(f"{path} has version {version!r}, this pctrain reads {_VERSION}")
-        where = values["dataset"]
-        return Settings(RunConfig.from_dict(values["config"]), str(where["given"]), str(where["resolved"]))
+        places = {
+            name: Place(str(place["given"]), str(place["resolved"])) for name, place in values["datasets"].items()
+        }
+        return Settings(RunConfig.from_dict(values["config"]), places)
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
             f"{run} is not a run (it has no {CONFIG}); give the folder that pctrain fit wrote"
         ) from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged ({error!r}); give pctrain fit --restart to begin anew") from error
 
 
@@ -97,14 +109,30 @@ def load_model(run: Path, which: str, device: torch.device) -> tuple[Decoder, St
     return model, state
 
 
+def open_datasets(run: Path, state: State) -> dict[str, Dataset]:
+    """The datasets a checkpoint was trained on, by name, where they lay. Checked by their fingerprints."""
+    places = read_settings(run).datasets
+    opened: dict[str, Dataset] = {}
+    for name, place in places.items():
+        folders = [Path(place.resolved), Path(place.given)]
+        there = next((folder for folder in folders if folder.exists()), None)
+        if there is None:
+            raise DatasetError(f"the dataset of {run} is no longer at {folders[0]}; say where it is with --data")
+        opened[name] = Dataset(there)
+    checkpoint.check_datasets(state, opened)
+    return opened
+
+
 def open_dataset(run: Path, state: State, given: Path | None) -> Dataset:
-    """The dataset a checkpoint was trained on: where it lay, or where it lies now. Checked by its fingerprints."""
-    settings = read_settings(run)
-    places = [given] if given else [Path(settings.dataset_resolved), Path(settings.dataset_given)]
-    for place in places:
-        if given is None and not place.exists():
-            continue
-        dataset = Dataset(place)
-        checkpoint.check_dataset(state, dataset.manifest)
-        return dataset
-    raise DatasetError(f"the dataset of {run} is no longer at {places[0]}; say where it is with --data")
+    """The dataset a checkpoint was trained on, or the one of several that is ``given``; where it lay, or lies now."""
+    if given is None:
+        datasets = open_datasets(run, state)
+        if len(datasets) > 1:
+            folders = ", ".join(str(dataset.folder) for dataset in datasets.values())
+            raise CheckpointError(f"{run} was trained on several datasets; name one with --data: {folders}")
+        return next(iter(datasets.values()))
+    dataset = Dataset(given)
+    bases = {prints.base: prints for prints in state.datasets.values()}
+    prints = bases.get(dataset.manifest.base.fingerprint, next(iter(bases.values())))
+    checkpoint.check_prints(prints, dataset)
+    return dataset

@@ -74,8 +74,8 @@ def test_a_resume_after_any_step_continues_to_the_symbol(split, run, stop):
 def test_resumes_inside_pairs_and_unpaired_units_are_among_those_tested(split):
     loader = make(split, (DataConfig(seq_len=30, rows=1), MixtureConfig("translation", "translation", share=0.5), 0))
     cursors = [loader.batch(step).cursor for step in range(200)]
-    assert {len(cursor.appearance or ()) for cursor in cursors} == {0, 1, 2}
-    assert {cursor.appearance for cursor in cursors} >= {(None, LETTERS), (CHUNKS, None), (None, CHUNKS)}
+    assert {len(cursor.views) for cursor in cursors} == {0, 1, 2}
+    assert {cursor.views for cursor in cursors} >= {(None, LETTERS), (CHUNKS, None), (None, CHUNKS)}
 
 
 def test_what_may_change_on_resume_changes_what_comes_after_only(split):
@@ -95,7 +95,7 @@ def test_a_document_in_a_view_that_was_dropped_since_is_shown_to_its_end(split):
     data, mixture = DataConfig(seq_len=20, rows=1, views={CHUNKS: 1}), MixtureConfig("compressed", "compressed")
     loader = Loader(split, data, mixture, steps=9, seed=0)
     batches = [loader.batch(0)]
-    while batches[-1].cursor.appearance is None:
+    while batches[-1].cursor.how is None:
         batches.append(loader.batch(0))
     other = DataConfig(seq_len=20, rows=1, views={LETTERS: 1})
     changed = Loader(split, other, mixture, steps=9, seed=0, cursor=batches[-1].cursor)
@@ -113,7 +113,7 @@ def test_one_tiny_document_fills_any_batch(tmp_path):
     split = make_split(tmp_path, [b"hi!"])
     loader = Loader(split, DataConfig(seq_len=50, rows=5), MixtureConfig("raw", "raw"), steps=2, seed=0)
     batch = loader.batch(0)
-    assert batch.stats.documents == batch.cursor.draw + (batch.cursor.appearance is not None) > 40
+    assert batch.stats.documents == batch.cursor.draw + (batch.cursor.how is not None) > 40
     assert batch.stats.padding == 0
 
 
@@ -156,7 +156,7 @@ def test_what_is_remembered_does_not_grow_with_the_epochs(tmp_path):
     most = 0
     for step in range(200):
         loader.batch(step)
-        most = max(most, len(loader._packer._documents._columns))
+        most = max(most, len(loader._stream._datasets[0]._columns))
     assert 3 <= most <= 2 * 3 * 3 < split.n_blocks
 
 
@@ -207,21 +207,35 @@ def test_a_split_without_documents_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "version 2"),
+        ({"version": 1}, "version 1"),
         ({"version": None}, "version None"),
-        ({"draw": -1}, "damaged"),
-        ({"draw": "3"}, "damaged"),
-        ({"appearance": None}, "damaged"),
-        ({"appearance": [None, None]}, "damaged"),
-        ({"appearance": "letters"}, "damaged"),
-        ({"appearance": [1]}, "damaged"),
+        ({"draws": [-1, 4]}, "damaged"),
+        ({"draws": ["3", 4]}, "damaged"),
+        ({"draws": 3}, "damaged"),
+        ({"draws": [True, 4]}, "damaged"),
+        ({"dataset": 2}, "damaged"),
+        ({"dataset": None}, "damaged"),
+        ({"how": None}, "damaged"),
+        ({"how": "alone"}, "damaged"),
+        ({"how": "upside down"}, "damaged"),
+        ({"how": "splice"}, "damaged"),
+        ({"how": "splice", "splicing": [0.5, 0]}, "damaged"),
+        ({"how": "splice", "splicing": [2.0, 9]}, "damaged"),
+        ({"splicing": [0.5, 9]}, "damaged"),
+        ({"views": None}, "damaged"),
+        ({"views": [None, None]}, "damaged"),
+        ({"views": "letters"}, "damaged"),
+        ({"views": [1]}, "damaged"),
         ({"offset_symbols": 0}, "damaged"),
         ({"offset_symbols": None}, "damaged"),
+        ({"more": 1}, "damaged"),
     ],
 )
 def test_a_damaged_cursor_is_refused(change, message):
-    good = Cursor(3, 5, (None, LETTERS)).to_dict()
-    assert Cursor.from_dict(good) == Cursor(3, 5, (None, LETTERS))
+    good = Cursor((3, 4), 5, 1, "pair", (None, LETTERS)).to_dict()
+    assert Cursor.from_dict(json.loads(json.dumps(good))) == Cursor((3, 4), 5, 1, "pair", (None, LETTERS))
+    spliced = Cursor((3,), 5, 0, "splice", (None, LETTERS), (0.1, 7))
+    assert Cursor.from_dict(json.loads(json.dumps(spliced.to_dict()))) == spliced
     with pytest.raises(CheckpointError, match=message):
         Cursor.from_dict({**good, **change})
 
@@ -229,9 +243,11 @@ def test_a_damaged_cursor_is_refused(change, message):
 @pytest.mark.parametrize(
     ("cursor", "message"),
     [
-        (Cursor(3, 10**6, (None,)), "another dataset"),
-        (Cursor(3, 10**6, (None, LETTERS)), "another dataset"),
-        (Cursor(3, 5, ("gone",)), "view 'gone'"),
+        (Cursor((3,), 10**6, 0, "alone", (None,)), "another dataset"),
+        (Cursor((3,), 10**6, 0, "pair", (None, LETTERS)), "another dataset"),
+        (Cursor((3,), 10**6, 0, "splice", (None, LETTERS), (0.5, 20)), "another dataset"),
+        (Cursor((3,), 5, 0, "alone", ("gone",)), "view 'gone'"),
+        (Cursor((3, 4)), "stands in 2 datasets, 1 are given"),
     ],
 )
 def test_a_cursor_of_another_dataset_is_refused(split, cursor, message):

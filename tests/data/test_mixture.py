@@ -5,16 +5,22 @@ import pytest
 
 from pctrain.config import MixtureConfig
 from pctrain.data.hashing import Purpose, uniform
-from pctrain.data.mixture import RAW, Dice, Mixture, Phase, Schedule
+from pctrain.data.mixture import RAW, Dice, Lengths, Mixture, Phase, Schedule
 
 DOCUMENTS = 40_000
 
 
+def make(weights=(1.0,), **settings) -> Mixture:
+    return Mixture(MixtureConfig(**settings), weights, Lengths(1.0, 1.0))
+
+
 def shown(phase: Phase, mixture: Mixture, seed: int = 3) -> Counter:
+    """How often documents are shown in which views, in order."""
     numbers = np.arange(DOCUMENTS, dtype=np.uint64)
     purposes = (Purpose.KIND, Purpose.VIEW, Purpose.PAIR_ORDER)
     draws = zip(*(uniform(seed, 0, numbers, purpose).tolist() for purpose in purposes), strict=True)
-    return Counter(mixture.appearance(phase.odds, Dice(*dice)) for dice in draws)
+    odds = mixture.odds(phase)
+    return Counter(mixture.appearance(odds, Dice(*dice)).views for dice in draws)
 
 
 def near(count: int, probability: float) -> bool:
@@ -25,7 +31,7 @@ def near(count: int, probability: float) -> bool:
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 0.5, 0.6, 0.9, 1.0])
 def test_pairs_come_as_published(share):
     """Zheng et al. 2026: a pair with x/(1 - x), else raw; above one half compressed with 2 - 1/x, else a pair."""
-    counts = shown(Phase("translation", share), Mixture("random", [1.0]))
+    counts = shown(Phase("translation", share), make())
     pairs, raw, compressed = counts[0, 1] + counts[1, 0], counts[0,], counts[1,]
     if share <= 0.5:
         assert near(pairs, share / (1 - share))
@@ -40,18 +46,18 @@ def test_pairs_come_as_published(share):
 
 @pytest.mark.parametrize(("mode", "share"), [("raw", 0.0), ("compressed", 1.0), ("mixed", 0.7), ("mixed", 1.0)])
 def test_solo_modes_show_the_share_compressed(mode, share):
-    counts = shown(Phase(mode, share), Mixture("random", [1.0]))
+    counts = shown(Phase(mode, share), make())
     assert set(counts) <= {(RAW,), (1,)}
     assert near(counts[1,], share)
 
 
 @pytest.mark.parametrize(("order", "sides"), [("raw_first", {(0, 1)}), ("compressed_first", {(1, 0)})])
 def test_pair_order_can_be_fixed(order, sides):
-    assert set(shown(Phase("translation", 0.5), Mixture(order, [1.0]))) == sides
+    assert set(shown(Phase("translation", 0.5), make(pair_order=order))) == sides
 
 
 def test_views_come_by_weight_and_independently_of_the_kind():
-    counts = shown(Phase("translation", 0.6), Mixture("random", [3.0, 1.0, 4.0]))
+    counts = shown(Phase("translation", 0.6), make([3.0, 1.0, 4.0]))
     total = Counter()
     for appearance, count in counts.items():
         total[max(appearance)] += count

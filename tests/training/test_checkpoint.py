@@ -15,14 +15,16 @@ from pctrain.data.batch import Cursor
 from pctrain.errors import CheckpointError
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.training import checkpoint
-from pctrain.training.checkpoint import State
+from pctrain.training.checkpoint import Prints, State
 from pctrain.training.optim import make_optimizer
 
 CONFIG = RunConfig.from_dict({"model": {"width": 16, "layers": 1, "attention_heads": 2, "kv_heads": 1, "hidden": 16}})
 
+CURSOR = Cursor((3, 7), 5, 1, "pair", ("zstd", None))
+
 
 def state(step: int, bits: float | None = None) -> State:
-    return State(step, Cursor(3, 5, ("zstd", None)), CONFIG, 320, "ab", {"zstd": "cd"}, bits)
+    return State(step, CURSOR, CONFIG, 320, {"code": Prints("ab", {"zstd": "cd"})}, bits)
 
 
 def trained(seed: int = 0) -> tuple[Decoder, torch.optim.Optimizer]:
@@ -89,9 +91,9 @@ def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(checkpoint, "_VERSION", 99)
     folder = checkpoint.save(tmp_path, state(1), *trained())
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="has version 99, this pctrain reads 1"):
+    with pytest.raises(CheckpointError, match="has version 99, this pctrain reads 2"):
         checkpoint.load_state(folder)
-    text = json.dumps(json.loads((folder / "state.json").read_text()) | {"version": 1, "speed": 3})
+    text = json.dumps(json.loads((folder / "state.json").read_text()) | {"version": 2, "speed": 3})
     (folder / "state.json").write_text(text)
     (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  state.json\n")
     with pytest.raises(CheckpointError, match="speed"):

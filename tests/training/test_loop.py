@@ -239,9 +239,10 @@ def test_two_processes_do_not_write_one_run(dataset: Dataset, tmp_path: Path) ->
 
 
 def test_a_view_added_later_does_not_change_a_run(dataset: Dataset) -> None:
-    manifest = dataset.manifest
-    pinned = loop.with_views(settings(), manifest)
-    more = dataclasses.replace(manifest.views[0], name="more", first_id=5000)
-    grown = dataclasses.replace(manifest, views=(*manifest.views, more))
-    assert loop.with_views(pinned, grown) == pinned
-    assert loop.vocabulary_of(pinned, grown).padded_size == 832
+    pinned = loop.with_views(settings(), [dataset])
+    grown = Dataset(dataset.folder)
+    more = dataclasses.replace(dataset.manifest.views[0], name="more", first_id=5000)
+    grown.manifest = dataclasses.replace(dataset.manifest, views=(*dataset.manifest.views, more))
+    assert loop.with_views(settings(), [grown]) != pinned
+    assert loop.with_views(pinned, [grown]) == pinned
+    assert loop.vocabulary_of(pinned, [grown]).padded_size == 832

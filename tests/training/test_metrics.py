@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pctrain.config import ModelConfig
+from pctrain.data.filter import Filter
 from pctrain.errors import DataError
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.training.metrics import MetricsLog, ValSlice
@@ -38,7 +39,7 @@ def test_a_new_run_begins_a_new_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("max_bytes", [1, 100, 700, 10**6])
 def test_the_slice_holds_what_was_asked_for_or_all_there_is(tmp_path: Path, max_bytes: int) -> None:
     split = write_dataset(tmp_path, make_texts(3, 0), make_texts(20, 1)).split("val")
-    val = ValSlice(split, max_bytes, seq_len=64, rows=4)
+    val = ValSlice([split], max_bytes, 64, 4, Filter({}))
     model = Decoder(ModelConfig(width=16, layers=1, attention_heads=2, kv_heads=1, hidden=16), 832)
     init_weights(model, 0)
     torch.nn.init.zeros_(model.head.weight)
@@ -52,4 +53,4 @@ def test_the_slice_holds_what_was_asked_for_or_all_there_is(tmp_path: Path, max_
 def test_a_val_split_of_empty_documents_cannot_be_measured(tmp_path: Path) -> None:
     split = write_dataset(tmp_path, make_texts(3, 0), [b"", b""]).split("val")
     with pytest.raises(DataError, match="has no bytes"):
-        ValSlice(split, 100, seq_len=64, rows=4)
+        ValSlice([split], 100, 64, 4, Filter({}))

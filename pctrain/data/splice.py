@@ -1,0 +1,95 @@
+"""A document that switches between its raw bytes and one view, at alignment points; no byte is shown twice.
+
+Each stretch stands under its own open mark, and a switch is that mark alone. Were a stretch closed where another
+follows, a model would learn to end raw text in the middle of a document, which is what a close mark tells a reader and
+``pctrain generate``; so only the last one is closed, where the document ends.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pctrain.data.documents import Document
+from pctrain.data.hashing import Purpose
+from pctrain.data.mixture import RAW, Appearance, Splicing
+from pctrain.data.pieces import Piece, Sample, Span, proportion, take
+
+_PURPOSES = (Purpose.SPLICE_DRAW, Purpose.SPLICE_VIEW)
+
+
+def switches(
+    unit_bytes: NDArray[np.int64], anew: NDArray[np.float64], views: NDArray[np.float64], splicing: Splicing
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The units at which stretches begin, and whether each is compressed; ``anew`` and ``views`` are dice per unit.
+
+    The view is drawn at the first unit, and anew after a unit with a probability in proportion to its bytes, once in
+    so many bytes that stretches (between draws that differ) have the mean length. A draw is compressed with probability
+    ``share``, whatever came before: so is the byte it is drawn for, and that is the share.
+    """
+    share, mean_bytes = splicing
+    bytes_between_draws = 2 * share * (1 - share) * mean_bytes  # of the draws, 2 · share · (1 - share) differ
+    drawn = np.flatnonzero(np.append(True, anew[1:] * bytes_between_draws < unit_bytes[:-1]))
+    compressed = views[drawn] < share
+    changes = np.append(True, compressed[1:] != compressed[:-1])
+    return drawn[changes], compressed[changes]
+
+
+class Splice:
+    """Its offsets count the symbols of its stretches, one after the other. It may be cut at any of them."""
+
+    def __init__(self, document: Document, appearance: Appearance, offset_symbols: int) -> None:
+        assert appearance.splicing is not None
+        self.appearance = appearance
+        self._documents, self._block = document.documents, document.block
+        self._at_byte_0, self._at_end = document.at_byte_0, document.at_end
+        view = max(appearance.views)
+        points = document.alignment(view)
+        anew, views = (document.chances(purpose, len(points.raw_ends)) for purpose in _PURPOSES)
+        units, compressed = switches(np.diff(points.raw_ends, prepend=0), anew, views, appearance.splicing)
+        raw, symbols = (
+            np.append(np.append(0, ends)[units], ends[-1]) for ends in (points.raw_ends, points.symbol_ends)
+        )
+        sizes = np.where(compressed, np.diff(symbols), np.diff(raw))
+        starts = np.where(compressed, document.extent(view)[0] + symbols[:-1], document.extent(RAW)[0] + raw[:-1])
+        self._views: list[int] = np.where(compressed, view, RAW).tolist()
+        self._starts: list[int] = starts.tolist()
+        """In the column of the stretch's view."""
+        self._raw_bytes: list[int] = np.diff(raw).tolist()
+        self._ends: list[int] = np.cumsum(sizes).tolist()
+        """As offsets, exclusive."""
+        self.size_symbols = self._ends[-1]
+        self.offset_symbols = offset_symbols
+        self._stretch = bisect_right(self._ends, offset_symbols)
+        self.done = False
+
+    def place(self, room: int) -> Piece | None:
+        bos = self._at_byte_0 and self.offset_symbols == 0
+        spans: list[Span] = []
+        left = room - bos
+        while not self.done and (span := self._place_stretch(left)) is not None:
+            spans.append(span)
+            left -= 1 + span.end - span.start + span.closes
+        if not spans:
+            return None
+        return Piece(room - left, (Sample(room - left, bos, tuple(spans)),))
+
+    def _place_stretch(self, room: int) -> Span | None:
+        """What fits of the stretch in progress; None if that is nothing but marks."""
+        number, offset, end = self._stretch, self.offset_symbols, self._ends[self._stretch]
+        ends_document = number == len(self._ends) - 1 and self._at_end
+        taken = take(end - offset, ends_document, room - 1)
+        if taken is None:
+            return None
+        begin = self._ends[number - 1] if number else 0
+        size, start, raw_bytes = end - begin, self._starts[number], self._raw_bytes[number]
+        self.offset_symbols = offset + taken
+        self._stretch += self.offset_symbols == end
+        self.done = self._stretch == len(self._ends)
+        shown, before = offset + taken - begin, offset - begin
+        stands_for = proportion(raw_bytes, shown, size) - proportion(raw_bytes, before, size)
+        closes = self.done and self._at_end
+        view = self._views[number]
+        return Span(self._documents, view, self._block, start + before, start + shown, closes, stands_for)

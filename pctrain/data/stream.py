@@ -1,0 +1,82 @@
+"""One stream of documents out of several datasets: which is next is a function of how many each has given so far.
+
+The dataset of the n-th draw (over all of them) is a counter-based hash of n against the weights; within a dataset,
+documents come in its own order, through its own epochs. So the whole state is a count per dataset. Weights may change
+between two draws: no count means anything else then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+
+from pctrain.data.documents import Document, Documents
+from pctrain.data.hashing import Purpose, uniform
+
+_CHOICES = 4096
+"""How many draws are decided at once; one by one would cost more than all the rest."""
+
+
+class Next(NamedTuple):
+    """A document that can begin."""
+
+    dataset: int
+    draw: int
+    """Of its dataset."""
+    document: Document
+
+
+class Stream:
+    """Documents of ``datasets`` by ``weights``; ``draws`` is how many each has given so far."""
+
+    def __init__(
+        self, datasets: Sequence[Documents], weights: Sequence[float], draws: Sequence[int], seed: int
+    ) -> None:
+        self._datasets = datasets
+        self._below = [end / sum(weights) for end in accumulate(weights)][:-1]
+        self._seed = seed
+        self.draws = [*draws]
+        """Documents drawn of each dataset, read or passed over; that in progress is not among them."""
+        self.dataset: int | None = None
+        """That of the document in progress; None between two."""
+        self._next: Next | None = None
+        self._chunk = -1
+        self._choices: list[int] = []
+
+    def peek(self) -> Next:
+        """The document that would begin next, the same until one does."""
+        if self._next is None:
+            dataset = self._choice(sum(self.draws))
+            documents = self._datasets[dataset]
+            draw = documents.next_kept(self.draws[dataset])
+            self._next = Next(dataset, draw, documents.document(draw))
+        return self._next
+
+    def begin(self) -> int:
+        """The document of ``peek`` is in progress; returns how many were passed over for it."""
+        dataset, draw, _ = self._next or self.peek()
+        passed_over = draw - self.draws[dataset]
+        self.dataset, self.draws[dataset] = dataset, draw
+        return passed_over
+
+    def go_on(self, dataset: int) -> Document:
+        """Take up the document at which ``draws`` stands in ``dataset``, which an earlier run has begun."""
+        self.dataset = dataset
+        return self._datasets[dataset].document(self.draws[dataset])
+
+    def end(self) -> None:
+        """The document in progress is done."""
+        assert self.dataset is not None
+        self.draws[self.dataset] += 1
+        self.dataset = self._next = None
+
+    def _choice(self, number: int) -> int:
+        chunk, place = divmod(number, _CHOICES)
+        if chunk != self._chunk:
+            numbers = np.arange(chunk * _CHOICES, (chunk + 1) * _CHOICES, dtype=np.uint64)
+            chances = uniform(self._seed, 0, numbers, Purpose.DATASET)
+            self._chunk, self._choices = chunk, np.searchsorted(self._below, chances, side="right").tolist()
+        return self._choices[place]
