@@ -169,6 +169,18 @@ def export(run: Path, output: Path, which: str) -> None:
     click.echo(f"{output}: {done.parameters:,} parameters, of step {done.step:,}; open it with transformers", err=True)
 
 
+@main.command()
+@click.argument("runs", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=_PATH, default="curves.png", show_default=True, help="PNG, PDF or SVG to write.")
+def plot(runs: tuple[Path, ...], output: Path) -> None:
+    """Raw bits per byte of RUNS against steps, symbols, raw bytes and training flops."""
+    with faults():
+        from pctrain.inference.plot import plot as draw
+
+        draw(runs, output)
+    click.echo(f"{output}: {len(runs)} run{'s' * (len(runs) > 1)}", err=True)
+
+
 def _settings(run: Path | None, preset: str | None, file: Path | None, overrides: list[str]) -> RunConfig:
     """Those of the run that goes on, if there is one and neither a preset nor a file is given; else from the preset."""
     from pctrain.training.checkpoint import checkpoints
@@ -227,9 +239,9 @@ def faults() -> Iterator[None]:
 
         yield
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if error.name not in ("torch", "safetensors", "matplotlib"):
             raise
-        _fail('pctrain needs torch; pip install "proxy-compression[train]"')
+        _fail(f'pctrain needs {error.name}; pip install "proxy-compression[train]"')
     except (PctrainError, DatasetError) as error:
         _fail(str(error))
     except KeyboardInterrupt:

@@ -1,0 +1,172 @@
+"""Runs → a figure: raw bits per byte against what they cost, with the schedule under it.
+
+Everything is read from ``metrics.jsonl``: the lines of kind ``val`` are the points, those of kind ``train`` say what
+had been shown by then, those of kind ``start`` which settings were in force.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pctrain.config import RunConfig
+from pctrain.data.mixture import Schedule
+from pctrain.errors import PctrainError
+from pctrain.model.flops import flops_per_position
+from pctrain.training.optim import learning_rate
+from pctrain.training.run import METRICS, read_settings
+
+# L lines of kind train, and 0 before the first; P points of kind val
+
+_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's, which colour-blind people tell apart."""
+
+SUFFIXES: Final = (".png", ".pdf", ".svg")
+
+_AXES: Final = {
+    "steps": "optimizer steps",
+    "symbols": "symbols shown",
+    "raw_bytes": "raw bytes shown, or stood for",
+    "flops": "training flops",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run."""
+
+    name: str
+    settings: list[tuple[int, RunConfig]]
+    """From which step on each was in force."""
+    costs: dict[str, NDArray[np.float64]]
+    """By axis, what was spent after each line of kind train. [L]"""
+    val_steps_P: NDArray[np.float64]
+    bits_per_byte_P: NDArray[np.float64]
+
+    def along(self, axis: str, steps: Any) -> NDArray[np.float64]:
+        """What had been spent after some steps, between lines in proportion."""
+        spent: NDArray[np.float64] = np.interp(steps, self.costs["steps"], self.costs[axis])
+        return spent
+
+    def schedule(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """At some hundred steps: the step, the share to be shown compressed, the learning rate over its highest."""
+        last = int(self.costs["steps"][-1])
+        steps = np.unique(np.linspace(0, max(0, last - 1), 400).astype(int))
+        shares, rates = [], []
+        for step in steps.tolist():
+            config = next(config for begin, config in reversed(self.settings) if begin <= step)
+            phase = Schedule(config.mixture, config.train.steps).at(step)
+            shares.append({"raw": 0.0, "compressed": 1.0}.get(phase.mode, phase.share))
+            rates.append(learning_rate(step, config.train) / config.train.lr)
+        return steps.astype(float), np.array(shares), np.array(rates)
+
+
+def read_curve(run: Path, name: str) -> Curve:
+    """Raises ``CheckpointError`` if ``run`` is no run, ``PctrainError`` if it has measured nothing yet."""
+    read_settings(run)
+    lines = _lines(run / METRICS)
+    starts = [line for line in lines if line["kind"] == "start"]
+    settings = [(line["step"], RunConfig.from_dict(line["config"])) for line in starts]
+    points = {line["step"]: line["raw_bits_per_byte"] for line in lines if line["kind"] == "val"}
+    trained = [line for line in lines if line["kind"] == "train"]
+    if not points or not trained:
+        raise PctrainError(f"{run / METRICS} has no measurement on val yet; let it train to train.eval_every steps")
+    model, seq_len = settings[0][1].model, settings[0][1].data.seq_len
+    flops = flops_per_position(model, starts[0]["n_ids"], seq_len)
+    spent = {
+        "steps": [line["steps"] for line in trained],
+        "symbols": [sum(line["data"]["symbols_by_view"].values()) for line in trained],
+        "raw_bytes": [line["data"]["raw_bytes"] + line["data"]["compressed_bytes"] for line in trained],
+        "flops": [line["data"]["positions"] * flops for line in trained],
+    }
+    costs = {axis: np.cumsum([0.0, *values]) for axis, values in spent.items()}
+    return Curve(name, settings, costs, np.array([*points], float), np.array([*points.values()], float))
+
+
+def plot(runs: Sequence[Path], output: Path) -> None:
+    """Write the figure: PNG, PDF or SVG, as its name says. Raises ``PctrainError``."""
+    if output.suffix.lower() not in SUFFIXES:
+        raise PctrainError(f"{output} must end in {', '.join(SUFFIXES)}")
+    curves = [read_curve(run, name) for run, name in zip(runs, _names(runs), strict=True)]
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib.figure import Figure
+
+    style: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "pctrain"}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(12, 4.6), layout="constrained")
+        _draw(figure, curves)
+        temporary = output.with_name(f".{output.name}.tmp{output.suffix}")
+        figure.savefig(temporary, dpi=200)
+    temporary.replace(output)
+
+
+def _draw(figure: Any, curves: Sequence[Curve]) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    axes = figure.subplots(2, len(_AXES), sharex="col", sharey="row", height_ratios=[3, 1])
+    for column, (axis, label) in enumerate(_AXES.items()):
+        above, below = axes[:, column]
+        for number, curve in enumerate(curves):
+            _draw_curve(above, below, curve, axis, _COLOURS[number % len(_COLOURS)])
+        below.set_xlabel(label)
+        below.xaxis.set_major_formatter(EngFormatter(sep=""))
+        below.set_ylim(-0.05, 1.05)
+        below.set_xlim(left=0)
+        above.grid(axis="y", linewidth=0.4, alpha=0.5)
+    axes[0, 0].set_ylabel("raw bits per byte, val")
+    axes[1, 0].set_ylabel("schedule")
+    axes[0, -1].legend(frameon=False, loc="upper right")
+    (share,) = axes[1, 0].plot([], [], color="0.3")
+    (rate,) = axes[1, 0].plot([], [], color="0.3", linestyle=":")
+    figure.legend(
+        [share, rate],
+        ["share to be shown compressed", "learning rate, of its highest"],
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+    )
+
+
+def _draw_curve(above: Any, below: Any, curve: Curve, axis: str, colour: str) -> None:
+    few = len(curve.val_steps_P) <= 40
+    above.plot(
+        curve.along(axis, curve.val_steps_P),
+        curve.bits_per_byte_P,
+        color=colour,
+        label=curve.name,
+        marker="o" if few else None,
+        markersize=3,
+        linewidth=1.4,
+    )
+    steps, shares, rates = curve.schedule()
+    below.plot(curve.along(axis, steps), shares, color=colour, linewidth=1.2)
+    below.plot(curve.along(axis, steps), rates, color=colour, linewidth=1, linestyle=":")
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """The folders' names, with as many folders above them as it takes to tell them apart."""
+    parts = [run.resolve().parts for run in runs]
+    for depth in range(1, max(map(len, parts))):
+        names = ["/".join(each[-depth:]) for each in parts]
+        if len({*names}) == len(names):
+            return names
+    return [str(run) for run in runs]
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """All whole lines; a run in progress may be in the middle of one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    except OSError as error:
+        raise PctrainError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PctrainError(f"{path} is damaged: {error}") from error
