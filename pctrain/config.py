@@ -174,6 +174,11 @@ class TrainConfig:
     """On matrices only: not on embeddings and norms."""
     clip: float = 1.0
     """Largest norm of the gradient; 0 leaves it alone."""
+    bad_step: str = "stop"
+    """What becomes of a step whose loss or gradient is not finite, or too large: ``stop`` the run, or ``skip`` what
+    would be learnt from it. Either names the step and its documents; too many in a row stop the run anyway."""
+    largest_norm: float = 0.0
+    """A gradient of a larger norm, before it is clipped, makes a bad step; 0: none is too large."""
     softmax: str = "all"
     """What a target is predicted among: ``all`` ids, or the marks and its ``own`` view's symbols."""
     micro_rows: int = 0
@@ -204,6 +209,9 @@ class TrainConfig:
             raise ConfigError(f"train.lr must be above 0, got {self.lr}")
         if self.schedule not in ("cosine", "wsd"):
             raise ConfigError(f"train.schedule must be cosine or wsd, got {self.schedule!r}")
+        _at_least("train.largest_norm", self.largest_norm, 0)
+        if self.bad_step not in ("stop", "skip"):
+            raise ConfigError(f"train.bad_step must be stop or skip, got {self.bad_step!r}")
         if self.softmax not in ("all", "own"):
             raise ConfigError(f"train.softmax must be all or own, got {self.softmax!r}")
         if self.dtype not in ("auto", "float32", "bfloat16"):

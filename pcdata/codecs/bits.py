@@ -32,16 +32,19 @@ class _Regrouping(Codec):
 
     Parameters: ClassVar[type[Any]] = NoParameters
     units_independent = True
+    name: ClassVar[str]
+    """As it is registered; for messages."""
 
     def __init__(self, parameters: NoParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
         if artifact:
-            raise CodecError(f"{type(self).__name__} takes no artifact, and was given {sorted(artifact)}")
+            raise CodecError(f"{self.name} takes no artifact, and was given {sorted(artifact)}")
 
 
 class DoubleByteCodec(_Regrouping):
     """A unit is a pair of bytes, the first the higher; a last byte without a partner is a unit of one, with the byte
     alone as its symbol. Only its length tells it from a pair that begins with NUL."""
 
+    name = "doublebyte"
     types = ViewTypes(1 << 16, 2, 1)
 
     def encode(self, documents: Sequence[bytes]) -> ViewColumns:
@@ -85,11 +88,11 @@ class _Pieces(_Regrouping):
         return ViewColumns(symbols, offsets * self._n_pieces, ones, ones * self._n_pieces, offsets)
 
     def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
-        unit_symbols = check_units(f"pieces of {self.bits} bits", self.types, symbols, unit_bytes, unit_symbols)
+        unit_symbols = check_units(self.name, self.types, symbols, unit_bytes, unit_symbols)
         if (unit_bytes != 1).any() or (unit_symbols != self._n_pieces).any():
-            raise CodecError(f"every unit is a byte of {self._n_pieces} symbols")
+            raise CodecError(f"{self.name}: every unit is a byte of {self._n_pieces} symbols")
         if int(symbols.max(initial=0)) >= self.types.n_symbols:
-            raise CodecError(f"symbol {int(symbols.max())} is not one of {self.types.n_symbols}")
+            raise CodecError(f"{self.name}: symbol {int(symbols.max())} is not one of {self.types.n_symbols}")
         raw_N = np.zeros(len(unit_bytes), np.uint8)
         for piece_N in symbols.reshape(-1, self._n_pieces).T:
             raw_N <<= np.uint8(self.bits)
@@ -106,16 +109,19 @@ class _Pieces(_Regrouping):
 class HalfByteCodec(_Pieces):
     """16 symbols, two a byte."""
 
+    name = "halfbyte"
     bits = 4
 
 
 class DoubleBitCodec(_Pieces):
     """4 symbols, four a byte."""
 
+    name = "doublebit"
     bits = 2
 
 
 class BitCodec(_Pieces):
     """2 symbols, eight a byte."""
 
+    name = "bit"
     bits = 1

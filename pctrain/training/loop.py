@@ -32,13 +32,17 @@ from pctrain.data.prefetch import Prefetcher
 from pctrain.errors import PctrainError
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.device import autocast, choose_device
+from pctrain.model.flops import flops_per_position
 from pctrain.model.loss import Objective
 from pctrain.training import checkpoint
 from pctrain.training.checkpoint import Prints, State
-from pctrain.training.metrics import Losses, MetricsLog, Tally, ValSlice
+from pctrain.training.metrics import Losses, MetricsLog, Tally, ValSlice, peak_memory_bytes
 from pctrain.training.optim import learning_rate, make_optimizer, set_learning_rate
 from pctrain.training.progress import Progress, say
 from pctrain.training.run import METRICS, clear, locked, write_settings
+
+_MOST_BAD_STEPS = 10
+"""In a row: then it is not the documents."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,10 @@ def train(job: Job, quiet: bool) -> Outcome:
     settings, data = job.config.train, job.config.data
     splits = [dataset.split("val") for dataset in job.datasets.values()]
     val = ValSlice(splits, settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows, Filter(data.where))
-    tally = Tally(job.loader.view_names, job.loader.dataset_names, data.rows * data.seq_len)
+    positions = data.rows * data.seq_len
+    flops = positions * flops_per_position(job.config.model, job.n_ids, data.seq_len)
+    tally = Tally(job.loader.view_names, job.loader.dataset_names, positions, flops)
+    bad_steps = 0
     with (
         MetricsLog(job.run / METRICS, job.first_step) as log,
         Prefetcher(job.loader, range(job.first_step, settings.steps), data.prefetch) as batches,
@@ -90,16 +97,25 @@ def train(job: Job, quiet: bool) -> Outcome:
         for step in range(job.first_step, settings.steps):
             batch = batches.batch(step)
             rate = learning_rate(step, settings)
-            losses = job.step(step, rate, batch)
-            tally.add(losses, batch.stats)
+            losses = job.step(rate, batch)
+            done, stop = step + 1, received()
+            fault = losses.fault(settings.largest_norm)
+            bad_steps = bad_steps + 1 if fault else 0
+            if fault is None:
+                tally.add(losses, batch.stats)
+            else:
+                tally.skip(batch.stats)
+                log.write("bad", done, what=fault, documents=documents_of(batch), gradient_norm=losses.gradient_norm)
+                refuse(step, fault, batch, settings, bad_steps)
             speed = tally.speed(batches.wait_seconds)
             progress.step(losses.nats / losses.targets, speed)
 
-            done, stop = step + 1, received()
             save_due = done == settings.steps or done % settings.checkpoint_every == 0
             bits_per_byte = None
             if done % settings.log_every == 0 or save_due or stop:
-                log.write("train", done, **tally.line(), lr=rate, gradient_norm=losses.gradient_norm, **speed)
+                peak = peak_memory_bytes(job.device)
+                line = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
+                log.write("train", done, **line, peak_memory_bytes=peak)
             if save_due or (settings.eval_every and done % settings.eval_every == 0):
                 with autocast(job.device, settings.dtype):
                     measured = val.values(val.score(job.model, job.device))
@@ -168,16 +184,12 @@ class Job:
         changes = checkpoint.changes(last.config, config) if last else []
         return cls(run, named, config, changes, step, n_ids, device, loader, model, objective, optimizer)
 
-    def step(self, step: int, rate: float, batch: Batch) -> Losses:
-        """One optimizer step. Raises ``PctrainError`` naming the step if the loss is not finite, before any harm."""
+    def step(self, rate: float, batch: Batch) -> Losses:
+        """One optimizer step, unless its losses have a fault: then the weights stay as they were."""
         set_learning_rate(self.optimizer, rate)
         losses = gradients(self, batch)
-        if not math.isfinite(losses.nats) or not math.isfinite(losses.gradient_norm):
-            raise PctrainError(
-                f"step {step}: the loss is {losses.nats / losses.targets} and its gradient's norm "
-                f"{losses.gradient_norm}; lower train.lr and run again, it goes on from the last checkpoint"
-            )
-        self.optimizer.step()
+        if losses.fault(self.config.train.largest_norm) is None:
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return losses
 
@@ -197,6 +209,22 @@ class Job:
             "device": str(self.device),
             "torch": torch.__version__,
         }
+
+
+def documents_of(batch: Batch) -> list[int]:
+    """The draws of the documents that begin in a batch: the first, and the end (exclusive). One that began before may
+    go on in it."""
+    end = batch.cursor.draw + (batch.cursor.how is not None)
+    return [end - batch.stats.documents - batch.stats.passed_over, end]
+
+
+def refuse(step: int, fault: str, batch: Batch, settings: TrainConfig, in_a_row: int) -> None:
+    """Say that a step was skipped. Raises ``PctrainError`` if the settings say to stop, or too many were."""
+    first, end = documents_of(batch)
+    where = f"step {step}: {fault} (documents {first} … {end - 1} of the stream)"
+    if settings.bad_step == "stop" or in_a_row == _MOST_BAD_STEPS:
+        raise PctrainError(f"{where}; lower train.lr and run again, it goes on from the last checkpoint")
+    say(f"{where}; nothing is learnt from it")
 
 
 def gradients(job: Job, batch: Batch) -> Losses:

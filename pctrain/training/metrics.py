@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,19 +80,30 @@ class Losses:
     gradient_norm: float
     """Before it was clipped."""
 
+    def fault(self, largest_norm: float) -> str | None:
+        """Why nothing should be learnt from this, if so."""
+        if not math.isfinite(self.nats) or not math.isfinite(self.gradient_norm):
+            return f"the loss is {self.nats / self.targets} and its gradient's norm {self.gradient_norm}"
+        if largest_norm and self.gradient_norm > largest_norm:
+            return f"the gradient's norm is {self.gradient_norm:.4g}, above train.largest_norm={largest_norm:g}"
+        return None
+
 
 class Tally:
     """Sums over the steps since the last line. Ratios are taken when it is read."""
 
-    def __init__(self, view_names: Sequence[str], dataset_names: Sequence[str], positions_per_step: int) -> None:
+    def __init__(
+        self, view_names: Sequence[str], dataset_names: Sequence[str], positions_per_step: int, flops_per_step: int
+    ) -> None:
         self._names = ["raw", *view_names]
+        self._flops_per_step = flops_per_step
         self._named = {"_V": ("_by_view", self._names), "_D": ("_by_dataset", [*dataset_names])}
         self._positions_per_step = positions_per_step
         self.restart(0.0)
 
     def restart(self, wait_seconds: float) -> None:
         """Begin anew; ``wait_seconds`` is how long was waited for data so far in the run."""
-        self._steps = 0
+        self._steps = self._skipped = 0
         self._nats = 0.0
         self._targets = 0
         self._nats_W = torch.zeros(len(self._names), dtype=torch.float64)
@@ -99,6 +111,12 @@ class Tally:
         self._stats: BatchStats | None = None
         self._wait_before = wait_seconds
         self._begun = perf_counter()
+
+    def skip(self, stats: BatchStats) -> None:
+        """One step more, of which nothing was learnt."""
+        self._steps += 1
+        self._skipped += 1
+        self._stats = stats if self._stats is None else self._stats + stats
 
     def add(self, losses: Losses, stats: BatchStats) -> None:
         """One step more."""
@@ -110,10 +128,14 @@ class Tally:
         self._stats = stats if self._stats is None else self._stats + stats
 
     def speed(self, wait_seconds: float) -> dict[str, float]:
-        """Positions per second, and the share of the time that was spent waiting for data."""
+        """Positions, raw bytes shown or stood for, and training flops per second; and the share of the time that was
+        spent waiting for data."""
+        assert self._stats is not None
         seconds = perf_counter() - self._begun
         return {
             "symbols_per_second": self._steps * self._positions_per_step / seconds,
+            "raw_bytes_per_second": (self._stats.raw_bytes + self._stats.compressed_bytes) / seconds,
+            "flops_per_second": self._steps * self._flops_per_step / seconds,
             "waiting": (wait_seconds - self._wait_before) / seconds,
         }
 
@@ -123,6 +145,7 @@ class Tally:
         per_view = zip(self._names, self._nats_W.tolist(), self._targets_W.tolist(), strict=True)
         return {
             "steps": self._steps,
+            "skipped": self._skipped,
             "loss": self._nats / max(1, self._targets),
             "nats": self._nats,
             "targets": self._targets,
@@ -142,6 +165,13 @@ class Tally:
 def _view(nats: float, targets: int) -> dict[str, float | int]:
     """Without targets there is no loss, and no key for one."""
     return {"nats": nats, "targets": targets} | ({"loss": nats / targets} if targets else {})
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most that the device's memory held of this process: of a GPU, what torch had; of a CPU, what was resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class ValSlice:

@@ -77,3 +77,12 @@ def test_maxima_hold_for_incompressible_bytes(request_text: str) -> None:
 
 def test_impossible_symbols_are_refused_and_nothing_else_happens(request_text: str) -> None:
     check_refusals(codec(request_text), library_files()[0][:3000])
+
+
+@pytest.mark.slow
+def test_ten_megabytes_on_one_line(request_text: str) -> None:
+    tested, line = codec(request_text), b" ".join(b"".join(library_files()).split())
+    raws = [(line * (10_000_000 // len(line) + 1))[:10_000_000]]
+    columns = tested.encode(raws)
+    check_columns(tested, raws, columns)
+    assert not list(tested.faults(raws, columns, [0]))

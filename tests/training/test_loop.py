@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 import os
 import signal
 import subprocess
@@ -16,7 +18,7 @@ import pytest
 import torch
 
 from pcdata.dataset import Dataset
-from pctrain.config import RunConfig, resolve
+from pctrain.config import MODES, RunConfig, resolve
 from pctrain.data.batch import Batch
 from pctrain.errors import CheckpointError, PctrainError
 from pctrain.training import loop
@@ -61,16 +63,16 @@ def whole(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 KILLED = """
-import os, signal, sys
+import itertools, os, signal, sys
 from pathlib import Path
 from pctrain.config import resolve
 from pctrain.training import loop
 
-real = loop.Job.step
-def step(self, number, rate, batch):
-    if number == int(sys.argv[3]):
+real, numbers = loop.Job.step, itertools.count()
+def step(self, rate, batch):
+    if next(numbers) == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(self, number, rate, batch)
+    return real(self, rate, batch)
 loop.Job.step = step
 loop.fit(Path(sys.argv[1]), Path(sys.argv[2]), resolve(None, None, sys.argv[4:]))
 """
@@ -94,12 +96,12 @@ def test_a_run_that_was_killed_goes_on_to_the_last_bit(dataset: Dataset, whole: 
 def test_a_stop_signal_ends_after_the_step_with_a_checkpoint(
     dataset: Dataset, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str
 ) -> None:
-    run, real, handler = tmp_path / "run", Job.step, signal.getsignal(number)
+    run, real, handler, steps = tmp_path / "run", Job.step, signal.getsignal(number), itertools.count()
 
-    def step(self: Job, index: int, rate: float, batch: Batch) -> Any:
-        if index == 4:
+    def step(self: Job, rate: float, batch: Batch) -> Any:
+        if next(steps) == 4:
             os.kill(os.getpid(), number)
-        return real(self, index, rate, batch)
+        return real(self, rate, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(Job, "step", step)
@@ -132,12 +134,12 @@ def test_pieces_of_a_batch_add_up_to_its_gradient(dataset: Dataset, tmp_path: Pa
     assert torch.allclose(grads[0], grads[2], atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", ["raw", "compressed", "mixed", "translation"])
+@pytest.mark.parametrize("mode", MODES)
 def test_one_batch_is_learned_by_heart(dataset: Dataset, tmp_path: Path, mode: str) -> None:
-    mixture = [f'mixture.mode="{mode}"', "mixture.warmup_fraction=0", "mixture.share=0.5"]
+    mixture = [f'mixture.mode="{mode}"', "mixture.warmup_fraction=0", "mixture.share=0.5", "mixture.splice_bytes=20"]
     job = Job.prepare(dataset, tmp_path, settings("data.rows=2", "model.width=64", "model.hidden=128", *mixture))
     batch = job.loader.batch(0)
-    found = [job.step(step, 1e-2, batch) for step in range(70)]
+    found = [job.step(1e-2, batch) for _ in range(70)]
     first, last = (losses.nats / losses.targets for losses in (found[0], found[-1]))
     assert first > 5
     assert last < 0.2
@@ -214,21 +216,56 @@ def test_a_raw_run_needs_no_more_ids_than_raw_ones_and_cannot_turn_to_views(data
         fit(dataset.folder, tmp_path, settings("train.steps=4"))
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
+def broken_at(monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
+    """Losses of these steps come out as not a number, and so do their gradients."""
+    real, steps = loop.gradients, itertools.count()
+
+    def gradients(job: Job, batch: Batch) -> Any:
+        found = real(job, batch)
+        if next(steps) in bad:
+            job.model.norm.weight.grad.fill_(np.nan)
+            return dataclasses.replace(found, nats=math.nan, gradient_norm=math.nan)
+        return found
+
+    monkeypatch.setattr(loop, "gradients", gradients)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_documents(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Job.step
-
-    def step(self: Job, index: int, rate: float, batch: Batch) -> Any:
-        if index == 5:
-            with torch.no_grad():
-                self.model.norm.weight.fill_(np.nan)
-        return real(self, index, rate, batch)
-
-    monkeypatch.setattr(Job, "step", step)
-    with pytest.raises(PctrainError, match="step 5: the loss is nan"):
+    broken_at(monkeypatch, {5})
+    with pytest.raises(PctrainError, match=r"step 5: the loss is nan .* \(documents \d+ … \d+ of the stream\)"):
         fit(dataset.folder, tmp_path, settings())
     assert [folder.name for folder in checkpoints(tmp_path)] == ["step-00000004"]
+    (bad,) = lines(tmp_path, "bad")
+    assert bad["step"] == 6
+    assert bad["documents"][0] < bad["documents"][1]
+
+
+def test_a_bad_step_can_be_skipped_and_leaves_no_trace_in_the_weights(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_at(monkeypatch, {5, 6})
+    assert fit(dataset.folder, tmp_path, settings("train.bad_step=skip")).step == 12
+    assert [line["step"] for line in lines(tmp_path, "bad")] == [6, 7]
+    assert [line["skipped"] for line in lines(tmp_path, "train")] == [0, 0, 1, 1, 0, 0]
+    assert all(math.isfinite(line["nats"]) for line in lines(tmp_path, "train"))
+    assert all(tensor.isfinite().all() for tensor in weights(tmp_path).values())
+    assert sum(line["data"]["documents"] for line in lines(tmp_path, "train")) > 20, "their documents were shown"
+
+
+def test_too_many_bad_steps_in_a_row_stop_the_run(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_at(monkeypatch, set(range(1, 100)))
+    with pytest.raises(PctrainError, match="step 10: the loss is nan"):
+        fit(dataset.folder, tmp_path, settings("train.bad_step=skip", "train.checkpoint_every=100"))
+
+
+def test_a_gradient_that_is_too_large_is_a_bad_step(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
+    norms = [line["gradient_norm"] for line in lines(whole, "train")]
+    with pytest.raises(PctrainError, match=r"the gradient's norm is .*, above train\.largest_norm="):
+        fit(dataset.folder, tmp_path, settings(f"train.largest_norm={max(norms) * 0.99}"))
 
 
 def test_two_processes_do_not_write_one_run(dataset: Dataset, tmp_path: Path) -> None:
