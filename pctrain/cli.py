@@ -70,14 +70,13 @@ def fit(
     """
     with faults():
         from pctrain.training.loop import fit as train
+        from pctrain.training.progress import say
 
         short = [*_numbers("view", views), *_numbers("weight", weights), *_where(langs, where), *_mode(mode)]
         resolved = _settings(None if restart else run, preset, config, [*short, *settings])
         outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
     if outcome.signal is not None:
-        click.echo(
-            f"stopped by {outcome.signal.name} after step {outcome.step}, saved; the same command goes on", err=True
-        )
+        say(f"stopped by {outcome.signal.name} after step {outcome.step}, saved; the same command goes on")
         sys.exit(_SIGNAL_EXIT + outcome.signal)
 
 

@@ -183,6 +183,8 @@ class TrainConfig:
     """What a target is predicted among: ``all`` ids, or the marks and its ``own`` view's symbols."""
     micro_rows: int = 0
     """Rows of one forward pass; 0 means all of a rank's rows."""
+    replicas: int = 1
+    """Of several processes, how many groups that each share all the weights (as on one machine); 1: all of them do."""
     activation_checkpointing: bool = False
     """Keep only what enters each layer, and compute the rest again on the way back: less memory, a third more time."""
     seed: int = 0
@@ -201,7 +203,7 @@ class TrainConfig:
     """Checkpoints kept, besides the best."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "log_every", "checkpoint_every", "keep_last", "eval_bytes"):
+        for name in ("steps", "log_every", "checkpoint_every", "keep_last", "eval_bytes", "replicas"):
             _at_least(f"train.{name}", getattr(self, name), 1)
         for name in ("lr_warmup_steps", "clip", "micro_rows", "eval_every", "weight_decay"):
             _at_least(f"train.{name}", getattr(self, name), 0)

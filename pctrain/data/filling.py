@@ -34,7 +34,7 @@ class Arrays(NamedTuple):
     target_views_RT: NDArray[np.int8]
 
 
-_NOTHING = (PAD, IGNORE, 0, 0, NO_VIEW)
+NOTHING = (PAD, IGNORE, 0, 0, NO_VIEW)
 """What each of the arrays holds where a row is empty."""
 
 
@@ -87,7 +87,7 @@ class Filler:
         arrays.target_views_RT[line] = self._views_C[1:]
         if end < seq_len:
             all_arrays: tuple[NDArray[Any], ...] = arrays
-            for array, nothing in zip(all_arrays, _NOTHING, strict=True):
+            for array, nothing in zip(all_arrays, NOTHING, strict=True):
                 array[line, end:] = nothing
         return lasts
 

@@ -26,6 +26,7 @@ from pctrain.config import RunConfig
 from pctrain.data.batch import Cursor
 from pctrain.data.corpus import shared_views
 from pctrain.errors import CheckpointError
+from pctrain.training.distributed import shared_like, whole
 
 _VERSION = 2
 """1 knew one dataset."""
@@ -76,14 +77,24 @@ class State:
         return json.dumps({"version": _VERSION, **values}, indent=1) + "\n"
 
 
-def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
-    """Write a checkpoint; when this returns it is on the disk, and older ones may go."""
+def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer, *, writes: bool = True) -> Path:
+    """Write a checkpoint; when this returns it is on the disk, and older ones may go.
+
+    Of several processes all call this, to hand over their shards, and one ``writes``.
+    """
+    weights = {name: whole(tensor) for name, tensor in model.state_dict().items()}
+    averages = {
+        name: {key: whole(tensor) for key, tensor in tensors.items()}
+        for name, tensors in _optimizer_tensors(model, optimizer).items()
+    }
     folder = run / "checkpoints" / f"step-{state.step:08d}"
+    if not writes:
+        return folder
     temporary = folder.with_name(folder.name + _TEMPORARY)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    torch.save(model.state_dict(), temporary / _MODEL)
-    torch.save(_optimizer_tensors(model, optimizer), temporary / _OPTIMIZER)
+    torch.save(weights, temporary / _MODEL)
+    torch.save(averages, temporary / _OPTIMIZER)
     (temporary / _STATE).write_text(state.to_json(), encoding="utf-8")
     sums = [f"{_sum(temporary / name)}  {name}\n" for name in (_STATE, _MODEL, _OPTIMIZER)]
     (temporary / _SUMS).write_text("".join(sums), encoding="utf-8")
@@ -173,7 +184,9 @@ def load_optimizer(folder: Path, model: nn.Module, optimizer: torch.optim.Optimi
     for parameter, name in names.items():
         if tensors[name]["exp_avg"].shape != parameter.shape:
             raise CheckpointError(f"{path} belongs to another model: {name} has another shape")
-        optimizer.state[parameter] = tensors[name]
+        optimizer.state[parameter] = {
+            key: tensor if key == "step" else shared_like(tensor, parameter) for key, tensor in tensors[name].items()
+        }
 
 
 def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset], view_names: list[str]) -> None:

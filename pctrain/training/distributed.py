@@ -1,11 +1,14 @@
-"""Several processes as one: who this one is, and adding up what each of them has.
+"""Several processes as one: who this one is, adding up what each of them has, and a model whose weights they share.
 
 ``torchrun`` starts the processes and says in the environment who is who; without it there is one. On CPUs they talk by
-gloo, on GPUs by NCCL.
+gloo, on GPUs by NCCL. Weights, gradients and AdamW's averages lie in shards, a part of each tensor with each process
+(FSDP2, ``torch.distributed.fsdp.fully_shard``); a checkpoint has them whole, and any number of processes goes on from
+it.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +19,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from pctrain.errors import ConfigError
+from pctrain.model.loss import Objective
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,19 @@ class World:
         summed: NDArray[Any] = tensor.cpu().numpy()
         return summed
 
+    def largest(self, number: int) -> int:
+        """The largest that any process has: how they agree on a signal that only some of them got."""
+        if self.size == 1:
+            return number
+        tensor = torch.tensor([number], device=self.device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return int(tensor.item())
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[World]:
@@ -56,5 +79,46 @@ def joined(device: torch.device) -> Iterator[World]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield World(dist.get_rank(), size, device)
+        gc.collect()  # what still holds on to the group when it is destroyed brings gloo's threads down
+        dist.barrier()
     finally:
         dist.destroy_process_group()
+
+
+def shard(objective: Objective, world: World, replicas: int) -> None:
+    """Share the weights among the processes, in ``replicas`` groups of which each has them all.
+
+    Each layer is gathered when it is its turn. Raises ``ConfigError`` for replicas that the processes cannot form.
+    """
+    if world.size % replicas:
+        raise ConfigError(f"train.replicas must divide the {world.size} processes, got {replicas}")
+    if world.size == 1:
+        return
+    shape = (replicas, world.size // replicas)
+    mesh = init_device_mesh(world.device.type, shape, mesh_dim_names=("replicate", "shard"))
+    for layer in objective.decoder.layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(objective, mesh=mesh)
+
+
+@contextmanager
+def gathered(objective: Objective) -> Iterator[None]:
+    """Inside, what is outside the layers (embedding, output) is whole, for a forward pass by another door."""
+    if not isinstance(objective, FSDPModule):
+        yield
+        return
+    objective.unshard()
+    yield
+    objective.reshard()
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor with all its shards; every process must ask for it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def shared_like(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """A whole tensor, in shards like the parameter's."""
+    if not isinstance(parameter, DTensor):
+        return tensor
+    return distribute_tensor(tensor, parameter.device_mesh, parameter.placements)

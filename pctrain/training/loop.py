@@ -1,7 +1,8 @@
 """The training loop: data → step → log → measure → checkpoint.
 
 Step s makes the weights after s + 1 steps from batch s; what is logged and saved says how many steps are done. On one
-CPU process, a run that was killed and went on has the losses of one that was not, to the last bit.
+CPU process, a run that was killed and went on has the losses of one that was not, to the last bit. Under ``torchrun``
+every process runs the same loop on its own rows; the first writes and speaks.
 
 Legend: R rows, T positions, W the raw bytes and the views.
 """
@@ -12,19 +13,22 @@ import dataclasses
 import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pcdata.dataset import Dataset, Vocabulary
 from pctrain.config import RunConfig, TrainConfig
 from pctrain.data.batch import IGNORE, Batch
 from pctrain.data.corpus import by_name, shared_views, view_names
+from pctrain.data.filling import NOTHING
 from pctrain.data.filter import Filter
 from pctrain.data.loader import Loader
 from pctrain.data.mixture import Schedule
@@ -36,6 +40,7 @@ from pctrain.model.flops import flops_per_position
 from pctrain.model.loss import Objective
 from pctrain.training import checkpoint
 from pctrain.training.checkpoint import Prints, State
+from pctrain.training.distributed import World, gathered, joined, shard, whole
 from pctrain.training.metrics import Losses, MetricsLog, Tally, ValSlice, peak_memory_bytes
 from pctrain.training.optim import learning_rate, make_optimizer, set_learning_rate
 from pctrain.training.progress import Progress, say
@@ -64,17 +69,19 @@ def fit(
     ``restart`` throws away what an earlier run left in the folder. SIGINT and SIGTERM end the call after the step in
     progress, with a checkpoint; a second one ends the process. Raises ``PctrainError`` and ``DatasetError``.
     """
-    with locked(run):
-        if restart:
+    with joined(choose_device(config.train.device)) as world, locked(run) if world.is_first else nullcontext():
+        if restart and world.is_first:
             clear(run)
+        world.wait()
         paths = [folders] if isinstance(folders, Path) else folders
-        job = Job.prepare([Dataset(path) for path in paths], run, config)
+        job = Job.prepare([Dataset(path) for path in paths], run, config, world)
         if job.first_step >= config.train.steps:
             say(f"{run} is finished ({job.first_step} steps); more with --set train.steps=N, anew with --restart")
             return Outcome(job.first_step)
         if job.first_step:
             say(f"{run}: going on from step {job.first_step}" + "".join(f"; {change}" for change in job.changes))
-        write_settings(run, job.config, job.datasets)
+        if world.is_first:
+            write_settings(run, job.config, job.datasets)
         return train(job, quiet)
 
 
@@ -88,7 +95,7 @@ def train(job: Job, quiet: bool) -> Outcome:
     tally = Tally(job.loader.view_names, job.loader.dataset_names, positions, flops)
     bad_steps = 0
     with (
-        MetricsLog(job.run / METRICS, job.first_step) as log,
+        MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
         Prefetcher(job.loader, range(job.first_step, settings.steps), data.prefetch) as batches,
         Progress(job.first_step, settings.steps, quiet) as progress,
         stop_signals() as received,
@@ -98,7 +105,7 @@ def train(job: Job, quiet: bool) -> Outcome:
             batch = batches.batch(step)
             rate = learning_rate(step, settings)
             losses = job.step(rate, batch)
-            done, stop = step + 1, received()
+            done, stop = step + 1, agreed(received(), job.world)
             fault = losses.fault(settings.largest_norm)
             bad_steps = bad_steps + 1 if fault else 0
             if fault is None:
@@ -117,14 +124,16 @@ def train(job: Job, quiet: bool) -> Outcome:
                 line = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
                 log.write("train", done, **line, peak_memory_bytes=peak)
             if save_due or (settings.eval_every and done % settings.eval_every == 0):
-                with autocast(job.device, settings.dtype):
+                with autocast(job.device, settings.dtype), gathered(job.objective):
                     measured = val.values(val.score(job.model, job.device))
                 bits_per_byte = measured["raw_bits_per_byte"]
                 log.write("val", done, **measured)
                 progress.measured(done, bits_per_byte)
             if save_due or stop:
-                checkpoint.save(job.run, job.state(done, batch, bits_per_byte), job.model, job.optimizer)
-                checkpoint.prune(job.run, settings.keep_last)
+                state, first = job.state(done, batch, bits_per_byte), job.world.is_first
+                checkpoint.save(job.run, state, job.model, job.optimizer, writes=first)
+                if first:
+                    checkpoint.prune(job.run, settings.keep_last)
             if done % settings.log_every == 0 or save_due:
                 tally.restart(batches.wait_seconds)
             if stop:
@@ -151,9 +160,12 @@ class Job:
     objective: Objective
     """The model and its loss."""
     optimizer: torch.optim.Optimizer
+    world: World
 
     @classmethod
-    def prepare(cls, datasets: Dataset | Sequence[Dataset], run: Path, config: RunConfig) -> Job:
+    def prepare(
+        cls, datasets: Dataset | Sequence[Dataset], run: Path, config: RunConfig, world: World | None = None
+    ) -> Job:
         """A new run, or that in ``run`` as of its last checkpoint. Raises ``CheckpointError`` if it does not fit."""
         named = by_name([datasets] if isinstance(datasets, Dataset) else datasets)
         settings, config = config.train, with_views(config, [*named.values()])
@@ -164,25 +176,30 @@ class Job:
         n_ids = last.n_ids if last else vocabulary_of(config, [*named.values()]).padded_size
         splits = [dataset.split("train") for dataset in named.values()]
         cursor = last.cursor if last else None
-        loader = Loader(splits, config.data, config.mixture, steps=settings.steps, seed=settings.seed, cursor=cursor)
-        device = choose_device(settings.device)
-        model = Decoder(config.model, n_ids).to(device)
-        optimizer = make_optimizer(model, settings)
+        world = world or World(device=choose_device(settings.device))
+        loader = Loader(
+            splits,
+            config.data,
+            config.mixture,
+            steps=settings.steps,
+            seed=settings.seed,
+            rank=world.rank,
+            world_size=world.size,
+            cursor=cursor,
+        )
+        model = Decoder(config.model, n_ids).to(world.device)
         if folder:
             checkpoint.load_model(folder, model)
-            checkpoint.load_optimizer(folder, model, optimizer)
         else:
             init_weights(model, settings.seed)
-        model.recompute = settings.activation_checkpointing
-        if settings.compile:
-            for layer in model.layers:
-                layer.compile()
-        vocabulary = next(iter(named.values())).vocabulary  # all have the same ids
-        ranges = [vocabulary.views[name] for name in loader.view_names]
-        objective = Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], settings.softmax)
+        objective = _objective(model, named, loader.view_names, settings)
+        shard(objective, world, settings.replicas)
+        optimizer = make_optimizer(model, settings)
+        if folder:
+            checkpoint.load_optimizer(folder, model, optimizer)
         step = last.step if last else 0
         changes = checkpoint.changes(last.config, config) if last else []
-        return cls(run, named, config, changes, step, n_ids, device, loader, model, objective, optimizer)
+        return cls(run, named, config, changes, step, n_ids, world.device, loader, model, objective, optimizer, world)
 
     def step(self, rate: float, batch: Batch) -> Losses:
         """One optimizer step, unless its losses have a fault: then the weights stay as they were."""
@@ -211,6 +228,17 @@ class Job:
         }
 
 
+def _objective(model: Decoder, datasets: dict[str, Dataset], names: list[str], settings: TrainConfig) -> Objective:
+    """The model as the settings want it to run, and its loss."""
+    model.recompute = settings.activation_checkpointing
+    if settings.compile:
+        for layer in model.layers:
+            layer.compile()
+    vocabulary = next(iter(datasets.values())).vocabulary  # all have the same ids
+    ranges = [vocabulary.views[name] for name in names]
+    return Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], settings.softmax)
+
+
 def documents_of(batch: Batch) -> list[int]:
     """The draws of the documents that begin in a batch: the first, and the end (exclusive). One that began before may
     go on in it."""
@@ -228,28 +256,51 @@ def refuse(step: int, fault: str, batch: Batch, settings: TrainConfig, in_a_row:
 
 
 def gradients(job: Job, batch: Batch) -> Losses:
-    """Add the gradient of the mean loss over all targets of the batch, in pieces of ``micro_rows``; clip its norm."""
-    settings = job.config.train
+    """Add the gradient of the mean loss over all targets of the global batch, in pieces of ``micro_rows``; clip its
+    norm. Of several processes each brings its rows; all have the same result."""
+    settings, world = job.config.train, job.world
     n_views = len(job.loader.view_names)
-    targets = max(1, int((batch.targets_RT != IGNORE).sum()))
+    targets = max(1, int(world.sum(np.array([(batch.targets_RT != IGNORE).sum()]))[0]))
     nats = 0.0
     nats_W, targets_W = torch.zeros(n_views + 1), torch.zeros(n_views + 1)
-    for rows in micro_batches(batch, settings):
+    for rows in micro_batches(batch, settings, -(-job.config.data.rows // world.size)):
         with autocast(job.device, settings.dtype):
             sums = job.objective(*(tensor.to(job.device) for tensor in rows))
-        (sums.nats / targets).backward()
+        # FSDP takes the mean over processes, the loss is a sum over them.
+        (sums.nats / targets * world.size).backward()
         nats += sums.nats.item()
         nats_W += sums.nats_W.cpu()
         targets_W += sums.targets_W.cpu()
-    norm = torch.nn.utils.clip_grad_norm_(job.model.parameters(), settings.clip or math.inf)
-    return Losses(nats, targets, nats_W, targets_W, norm.item())
+    norm = whole(torch.nn.utils.clip_grad_norm_(job.model.parameters(), settings.clip or math.inf))
+    summed = world.sum(np.concatenate([[nats], nats_W.double().numpy(), targets_W.double().numpy()]))
+    nats_W, targets_W = torch.from_numpy(summed[1:]).chunk(2)
+    return Losses(float(summed[0]), targets, nats_W, targets_W, norm.item())
 
 
-def micro_batches(batch: Batch, settings: TrainConfig) -> Iterator[tuple[Tensor, ...]]:
-    """The batch's arrays in pieces of ``micro_rows``, in the order in which ``Objective`` wants them."""
-    arrays = (batch.inputs_RT, batch.targets_RT, batch.positions_RT, batch.samples_RT, batch.target_views_RT)
-    rows = settings.micro_rows or len(batch.inputs_RT)
-    return zip(*(torch.split(torch.from_numpy(array), rows) for array in arrays), strict=True)
+def micro_batches(batch: Batch, settings: TrainConfig, n_rows: int) -> Iterator[tuple[Tensor, ...]]:
+    """The batch's arrays in pieces of ``micro_rows``, in the order in which ``Objective`` wants them.
+
+    Filled up with empty rows to ``n_rows``: processes that share weights must all make as many forward passes.
+    """
+    arrays: list[NDArray[Any]] = [
+        batch.inputs_RT,
+        batch.targets_RT,
+        batch.positions_RT,
+        batch.samples_RT,
+        batch.target_views_RT,
+    ]
+    missing = n_rows - len(batch.inputs_RT)
+    tensors = [
+        torch.from_numpy(np.pad(array, ((0, missing), (0, 0)), constant_values=nothing) if missing else array)
+        for array, nothing in zip(arrays, NOTHING, strict=True)
+    ]
+    return zip(*(torch.split(tensor, settings.micro_rows or n_rows) for tensor in tensors), strict=True)
+
+
+def agreed(received: signal.Signals | None, world: World) -> signal.Signals | None:
+    """The signal that any of the processes got, so that all of them stop after the same step."""
+    number = world.largest(received or 0)
+    return signal.Signals(number) if number else None
 
 
 def with_views(config: RunConfig, datasets: Sequence[Dataset]) -> RunConfig:

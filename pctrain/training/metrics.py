@@ -32,7 +32,11 @@ from pctrain.model.scoring import RAW, Score, Window, Windowing, cut_document, s
 class MetricsLog:
     """Appends lines to a JSONL file; on resume, lines after the resumed step (and a half-written one) are dropped."""
 
-    def __init__(self, path: Path, step: int) -> None:
+    def __init__(self, path: Path, step: int, *, writes: bool = True) -> None:
+        """Of several processes one ``writes``."""
+        self._writes = writes
+        if not writes:
+            return
         kept = [line for line in _lines(path) if _step_of(line) <= step] if step else []
         temporary = path.with_name(path.name + ".tmp")
         temporary.write_text("".join(kept), encoding="utf-8")
@@ -41,8 +45,9 @@ class MetricsLog:
 
     def write(self, kind: str, step: int, **values: Any) -> None:
         """One line, on its way to the disk when this returns."""
-        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
-        self._file.flush()
+        if self._writes:
+            self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+            self._file.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +55,8 @@ class MetricsLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        if self._writes:
+            self._file.close()
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,7 +1,9 @@
-"""What a person sees of a run: a bar on a terminal, else a plain line per measurement. All of it on stderr."""
+"""What a person sees of a run: a bar on a terminal, else a plain line per measurement. All of it on stderr, and of
+several processes from the first alone."""
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 from typing import Self
@@ -18,7 +20,7 @@ class Progress:
             total=steps,
             initial=first_step,
             unit="step",
-            disable=quiet or not sys.stderr.isatty(),
+            disable=quiet or not speaks() or not sys.stderr.isatty(),
             dynamic_ncols=True,
             bar_format="{n}/{total} {bar} {elapsed}<{remaining}{postfix}",
         )
@@ -49,7 +51,13 @@ class Progress:
 
 def say(text: str) -> None:
     """One line to a person, above the bar if there is one."""
-    tqdm.write(text, file=sys.stderr)
+    if speaks():
+        tqdm.write(text, file=sys.stderr)
+
+
+def speaks() -> bool:
+    """Whether this is the process that speaks, by what ``torchrun`` says."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _rate(symbols_per_second: float) -> str:

@@ -126,7 +126,7 @@ def test_pieces_of_a_batch_add_up_to_its_gradient(dataset: Dataset, tmp_path: Pa
     for micro_rows in (0, 1, 3):
         job = Job.prepare(dataset, tmp_path, settings(f"train.micro_rows={micro_rows}"))
         batch = job.loader.batch(0)
-        assert len(list(micro_batches(batch, job.config.train))) == {0: 1, 1: 4, 3: 2}[micro_rows]
+        assert len(list(micro_batches(batch, job.config.train, 4))) == {0: 1, 1: 4, 3: 2}[micro_rows]
         nats.append(loop.gradients(job, batch).nats)
         grads.append(torch.cat([parameter.grad.flatten() for parameter in job.model.parameters()]))
     assert nats == pytest.approx([nats[0]] * 3, rel=1e-6)

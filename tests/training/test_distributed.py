@@ -1,0 +1,137 @@
+"""Several processes are one run: the same losses and weights, from and to any number of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pctrain.config import resolve
+from pctrain.training.checkpoint import checkpoints
+from pctrain.training.distributed import World
+from pctrain.training.loop import fit
+from tests.made_run import SETTINGS, make_dataset
+
+HEADS = (
+    "model.heads=2",
+    "model.raw_heads=3",
+    "train.micro_rows=1",
+    "data.rows=5",
+    "train.steps=6",
+    "train.eval_every=3",
+)
+
+FIT = """
+import os, signal, sys
+from pathlib import Path
+from pctrain.config import resolve
+from pctrain.training import loop
+
+stop_at, stop_rank = int(sys.argv[3]), int(sys.argv[4])
+real = loop.gradients
+steps = iter(range(10**6))
+def gradients(job, batch):
+    if next(steps) == stop_at and job.world.rank == stop_rank:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return real(job, batch)
+loop.gradients = gradients
+outcome = loop.fit(Path(sys.argv[1]), Path(sys.argv[2]), resolve(None, None, sys.argv[5:]), quiet=True)
+print(outcome.step, outcome.signal)
+"""
+
+
+def run(size: int, data: Path, folder: Path, *settings: str, stop: tuple[int, int] = (-1, 0)) -> list[str]:
+    """What each of ``size`` processes said; ``stop`` is the step at which a rank gets SIGTERM."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", FIT, str(data), str(folder), *map(str, stop), *SETTINGS, *settings]
+    ranks = [
+        subprocess.Popen(
+            command,
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    said = [process.communicate() for process in ranks]
+    assert [process.returncode for process in ranks] == [0] * size, [error for _, error in said]
+    assert all(not error for _, error in said[1:]), "one process speaks"
+    return [text.strip() for text, _ in said]
+
+
+def lines(folder: Path, kind: str) -> list[dict[str, Any]]:
+    parsed = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in parsed if line["kind"] == kind]
+
+
+def tensors(folder: Path, name: str = "model.pt") -> dict[str, Any]:
+    loaded: dict[str, Any] = torch.load(checkpoints(folder)[-1] / name, weights_only=True)
+    return loaded
+
+
+def check_same(folder: Path, whole: Path) -> None:
+    for found, expected in zip(lines(folder, "train"), lines(whole, "train"), strict=True):
+        assert found["data"] == expected["data"]
+        assert found["targets"] == expected["targets"]
+        assert found["loss"] == pytest.approx(expected["loss"], abs=1e-6)
+        assert found["gradient_norm"] == pytest.approx(expected["gradient_norm"], rel=1e-4)
+    for found, expected in zip(lines(folder, "val"), lines(whole, "val"), strict=True):
+        assert found["raw_bits_per_byte"] == pytest.approx(expected["raw_bits_per_byte"], abs=1e-5)
+    ours, theirs = tensors(folder), tensors(whole)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-4) for name in theirs)
+    averages, expected = tensors(folder, "optimizer.pt"), tensors(whole, "optimizer.pt")
+    assert {name: value["exp_avg"].shape for name, value in averages.items()} == {
+        name: value["exp_avg"].shape for name, value in expected.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data")).folder
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One process."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    fit(data, folder, resolve(None, None, [*SETTINGS, *HEADS]), quiet=True)
+    return folder
+
+
+@pytest.mark.parametrize(("size", "more"), [(2, ()), (3, ()), (4, ("train.replicas=2",))])
+def test_any_number_of_processes_makes_the_same_run(
+    data: Path, whole: Path, tmp_path: Path, size: int, more: tuple[str, ...]
+) -> None:
+    """Five rows, which none of the numbers divides, one at a time."""
+    assert run(size, data, tmp_path / "run", *HEADS, *more) == ["6 None"] * size
+    check_same(tmp_path / "run", whole)
+
+
+def test_a_signal_to_one_stops_all_and_another_number_goes_on(data: Path, whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert run(3, data, folder, *HEADS, stop=(3, 2)) == [f"4 {int(signal.SIGTERM)}"] * 3
+    assert [path.name for path in checkpoints(folder)] == ["step-00000004"]
+    assert run(2, data, folder, *HEADS) == ["6 None"] * 2
+    found, expected = ({line["step"]: line for line in lines(each, "train")} for each in (folder, whole))
+    assert found[6]["data"] == expected[6]["data"]
+    assert found[6]["loss"] == pytest.approx(expected[6]["loss"], abs=1e-6)
+    assert len(lines(folder, "start")) == 2
+
+
+def test_one_process_is_a_world_of_its_own() -> None:
+    world = World()
+    assert (world.is_first, world.largest(7)) == (True, 7)
+    world.wait()
