@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = {
     "pcdata": ["errors", "dataset", "codecs", "build", "inspection", "cli"],
-    "pctrain": ["errors", "config", "data", "model", "training", "inference", "neural", "cli"],
+    "pctrain": ["errors", "config", "data", "model", "training", "inference", "neural", "cli", "__main__"],
 }
 """From the ground up. A floor imports itself and those before it."""
 

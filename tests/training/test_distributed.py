@@ -33,16 +33,16 @@ FIT = """
 import os, signal, sys
 from pathlib import Path
 from pctrain.config import resolve
-from pctrain.training import loop
+from pctrain.training import loop, step
 
 stop_at, stop_rank = int(sys.argv[3]), int(sys.argv[4])
-real = loop.gradients
+real = step.gradients
 steps = iter(range(10**6))
 def gradients(job, batch):
     if next(steps) == stop_at and job.world.rank == stop_rank:
         os.kill(os.getpid(), signal.SIGTERM)
     return real(job, batch)
-loop.gradients = gradients
+step.gradients = gradients
 outcome = loop.fit(Path(sys.argv[1]), Path(sys.argv[2]), resolve(None, None, sys.argv[5:]), quiet=True)
 print(outcome.step, outcome.signal)
 """

@@ -21,9 +21,11 @@ from pcdata.dataset import Dataset
 from pctrain.config import MODES, RunConfig, resolve
 from pctrain.data.batch import Batch
 from pctrain.errors import CheckpointError, PctrainError
-from pctrain.training import loop
+from pctrain.training import job, loop, step
 from pctrain.training.checkpoint import checkpoints
-from pctrain.training.loop import Job, fit, micro_batches
+from pctrain.training.job import Job
+from pctrain.training.loop import fit
+from pctrain.training.step import gradients, micro_batches, take_step
 from tests.made_run import SETTINGS, VIEW, make_dataset
 
 
@@ -68,12 +70,12 @@ from pathlib import Path
 from pctrain.config import resolve
 from pctrain.training import loop
 
-real, numbers = loop.Job.step, itertools.count()
-def step(self, rate, batch):
+real, numbers = loop.take_step, itertools.count()
+def take_step(job, rate, batch):
     if next(numbers) == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(self, rate, batch)
-loop.Job.step = step
+    return real(job, rate, batch)
+loop.take_step = take_step
 loop.fit(Path(sys.argv[1]), Path(sys.argv[2]), resolve(None, None, sys.argv[4:]))
 """
 
@@ -96,15 +98,15 @@ def test_a_run_that_was_killed_goes_on_to_the_last_bit(dataset: Dataset, whole: 
 def test_a_stop_signal_ends_after_the_step_with_a_checkpoint(
     dataset: Dataset, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str
 ) -> None:
-    run, real, handler, steps = tmp_path / "run", Job.step, signal.getsignal(number), itertools.count()
+    run, real, handler, steps = tmp_path / "run", loop.take_step, signal.getsignal(number), itertools.count()
 
-    def step(self: Job, rate: float, batch: Batch) -> Any:
+    def take_step(job: Job, rate: float, batch: Batch) -> Any:
         if next(steps) == 4:
             os.kill(os.getpid(), number)
-        return real(self, rate, batch)
+        return real(job, rate, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Job, "step", step)
+        patch.setattr(loop, "take_step", take_step)
         outcome = fit(dataset.folder, run, settings())
     assert (outcome.step, outcome.signal, outcome.signal and outcome.signal.name) == (5, number, name)
     assert signal.getsignal(number) is handler
@@ -127,7 +129,7 @@ def test_pieces_of_a_batch_add_up_to_its_gradient(dataset: Dataset, tmp_path: Pa
         job = Job.prepare(dataset, tmp_path, settings(f"train.micro_rows={micro_rows}"))
         batch = job.loader.batch(0)
         assert len(list(micro_batches(batch, job.config.train, 4))) == {0: 1, 1: 4, 3: 2}[micro_rows]
-        nats.append(loop.gradients(job, batch).nats)
+        nats.append(gradients(job, batch).nats)
         grads.append(torch.cat([parameter.grad.flatten() for parameter in job.model.parameters()]))
     assert nats == pytest.approx([nats[0]] * 3, rel=1e-6)
     assert torch.allclose(grads[0], grads[1], atol=1e-6)
@@ -139,7 +141,7 @@ def test_one_batch_is_learned_by_heart(dataset: Dataset, tmp_path: Path, mode: s
     mixture = [f'mixture.mode="{mode}"', "mixture.warmup_fraction=0", "mixture.share=0.5", "mixture.splice_bytes=20"]
     job = Job.prepare(dataset, tmp_path, settings("data.rows=2", "model.width=64", "model.hidden=128", *mixture))
     batch = job.loader.batch(0)
-    found = [job.step(1e-2, batch) for _ in range(70)]
+    found = [take_step(job, 1e-2, batch) for _ in range(70)]
     first, last = (losses.nats / losses.targets for losses in (found[0], found[-1]))
     assert first > 5
     assert last < 0.2
@@ -218,16 +220,16 @@ def test_a_raw_run_needs_no_more_ids_than_raw_ones_and_cannot_turn_to_views(data
 
 def broken_at(monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
     """Losses of these steps come out as not a number, and so do their gradients."""
-    real, steps = loop.gradients, itertools.count()
+    real, steps = gradients, itertools.count()
 
-    def gradients(job: Job, batch: Batch) -> Any:
+    def broken(job: Job, batch: Batch) -> Any:
         found = real(job, batch)
         if next(steps) in bad:
             job.model.norm.weight.grad.fill_(np.nan)
             return dataclasses.replace(found, nats=math.nan, gradient_norm=math.nan)
         return found
 
-    monkeypatch.setattr(loop, "gradients", gradients)
+    monkeypatch.setattr(step, "gradients", broken)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_documents(
@@ -276,10 +278,10 @@ def test_two_processes_do_not_write_one_run(dataset: Dataset, tmp_path: Path) ->
 
 
 def test_a_view_added_later_does_not_change_a_run(dataset: Dataset) -> None:
-    pinned = loop.with_views(settings(), [dataset])
+    pinned = job.with_views(settings(), [dataset])
     grown = Dataset(dataset.folder)
     more = dataclasses.replace(dataset.manifest.views[0], name="more", first_id=5000)
     grown.manifest = dataclasses.replace(dataset.manifest, views=(*dataset.manifest.views, more))
-    assert loop.with_views(settings(), [grown]) != pinned
-    assert loop.with_views(pinned, [grown]) == pinned
-    assert loop.vocabulary_of(pinned, [grown]).padded_size == 832
+    assert job.with_views(settings(), [grown]) != pinned
+    assert job.with_views(pinned, [grown]) == pinned
+    assert job.vocabulary_of(pinned, [grown]).padded_size == 832

@@ -11,8 +11,9 @@ from pcdata.dataset import Dataset
 from pctrain.config import presets, resolve
 from pctrain.model.decoder import Decoder
 from pctrain.model.loss import Objective
-from pctrain.training.loop import Job
+from pctrain.training.job import Job
 from pctrain.training.optim import make_optimizer
+from pctrain.training.step import take_step
 from tests.made_run import make_dataset
 
 SIZES = {"tiny": 1e6, "small": 50e6, "base": 150e6, "large": 0.5e9, "xl": 1.5e9}
@@ -59,6 +60,6 @@ def test_the_size_is_as_announced_and_a_meta_step_runs(name: str) -> None:
 def test_a_real_step_runs(dataset: Dataset, tmp_path: Path, name: str) -> None:
     job = Job.prepare(dataset, tmp_path, resolve(name, None, CUT))
     before = job.model.layers[-1].feed.down.weight.detach().clone()
-    losses = job.step(1e-3, job.loader.batch(0))
+    losses = take_step(job, 1e-3, job.loader.batch(0))
     assert 4 < losses.nats / losses.targets < 9
     assert not torch.equal(before, job.model.layers[-1].feed.down.weight)

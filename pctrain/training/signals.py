@@ -1,0 +1,36 @@
+"""Told to stop: SIGINT and SIGTERM, remembered until a step is done, and agreed upon by all processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from pctrain.training.distributed import World
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], signal.Signals | None]]:
+    """Inside, the first SIGINT or SIGTERM is remembered, to be asked for; the second does what it always did."""
+    received: list[signal.Signals] = []
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+    for number in previous:
+        signal.signal(number, remember)
+    try:
+        yield lambda: received[0] if received else None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def agreed(received: signal.Signals | None, world: World) -> signal.Signals | None:
+    """The signal that any of the processes got, so that all of them stop after the same step."""
+    number = world.largest(received or 0)
+    return signal.Signals(number) if number else None

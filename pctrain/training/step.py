@@ -1,0 +1,97 @@
+"""One optimizer step: a batch → gradients → weights, or the refusal to learn from it.
+
+Legend: R rows, T positions, W the raw bytes and the views.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pctrain.config import TrainConfig
+from pctrain.data.batch import IGNORE, Batch
+from pctrain.data.filling import NOTHING
+from pctrain.errors import PctrainError
+from pctrain.model.device import autocast
+from pctrain.training.distributed import whole
+from pctrain.training.job import Job
+from pctrain.training.metrics import Losses
+from pctrain.training.optim import set_learning_rate
+from pctrain.training.progress import say
+
+_MOST_BAD_STEPS = 10
+"""In a row: then it is not the documents."""
+
+
+def take_step(job: Job, rate: float, batch: Batch) -> Losses:
+    """One optimizer step, unless its losses have a fault: then the weights stay as they were."""
+    set_learning_rate(job.optimizer, rate)
+    losses = gradients(job, batch)
+    if losses.fault(job.config.train.largest_norm) is None:
+        job.optimizer.step()
+    job.optimizer.zero_grad(set_to_none=True)
+    return losses
+
+
+def gradients(job: Job, batch: Batch) -> Losses:
+    """Add the gradient of the mean loss over all targets of the global batch, in pieces of ``micro_rows``; clip its
+    norm. Of several processes each brings its rows; all have the same result."""
+    settings, world = job.config.train, job.world
+    n_views = len(job.loader.view_names)
+    targets = max(1, int(world.sum(np.array([(batch.targets_RT != IGNORE).sum()]))[0]))
+    nats = 0.0
+    nats_W, targets_W = torch.zeros(n_views + 1), torch.zeros(n_views + 1)
+    for rows in micro_batches(batch, settings, -(-job.config.data.rows // world.size)):
+        with autocast(job.device, settings.dtype):
+            sums = job.objective(*(tensor.to(job.device) for tensor in rows))
+        # FSDP takes the mean over processes, the loss is a sum over them.
+        (sums.nats / targets * world.size).backward()
+        nats += sums.nats.item()
+        nats_W += sums.nats_W.cpu()
+        targets_W += sums.targets_W.cpu()
+    norm = whole(torch.nn.utils.clip_grad_norm_(job.model.parameters(), settings.clip or math.inf))
+    summed = world.sum(np.concatenate([[nats], nats_W.double().numpy(), targets_W.double().numpy()]))
+    nats_W, targets_W = torch.from_numpy(summed[1:]).chunk(2)
+    return Losses(float(summed[0]), targets, nats_W, targets_W, norm.item())
+
+
+def micro_batches(batch: Batch, settings: TrainConfig, n_rows: int) -> Iterator[tuple[Tensor, ...]]:
+    """The batch's arrays in pieces of ``micro_rows``, in the order in which ``Objective`` wants them.
+
+    Filled up with empty rows to ``n_rows``: processes that share weights must all make as many forward passes.
+    """
+    arrays: list[NDArray[Any]] = [
+        batch.inputs_RT,
+        batch.targets_RT,
+        batch.positions_RT,
+        batch.samples_RT,
+        batch.target_views_RT,
+    ]
+    missing = n_rows - len(batch.inputs_RT)
+    tensors = [
+        torch.from_numpy(np.pad(array, ((0, missing), (0, 0)), constant_values=nothing) if missing else array)
+        for array, nothing in zip(arrays, NOTHING, strict=True)
+    ]
+    return zip(*(torch.split(tensor, settings.micro_rows or n_rows) for tensor in tensors), strict=True)
+
+
+def documents_of(batch: Batch) -> list[int]:
+    """The draws of the documents that begin in a batch: the first, and the end (exclusive). One that began before may
+    go on in it."""
+    end = batch.cursor.draw + (batch.cursor.how is not None)
+    return [end - batch.stats.documents - batch.stats.passed_over, end]
+
+
+def refuse(step: int, fault: str, batch: Batch, settings: TrainConfig, in_a_row: int) -> None:
+    """Say that a step was skipped. Raises ``PctrainError`` if the settings say to stop, or too many were."""
+    first, end = documents_of(batch)
+    where = f"step {step}: {fault} (documents {first} … {end - 1} of the stream)"
+    if settings.bad_step == "stop" or in_a_row == _MOST_BAD_STEPS:
+        raise PctrainError(f"{where}; lower train.lr and run again, it goes on from the last checkpoint")
+    say(f"{where}; nothing is learnt from it")
