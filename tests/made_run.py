@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.distributed.checkpoint import state_dict_loader
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
 from pcdata.dataset import Dataset, Manifest
 from pcdata.dataset.manifest import MANIFEST, REJECTS, Base, BaseShard, View, ViewShard, fingerprint
@@ -14,9 +18,13 @@ from pcdata.dataset.schema import BASE_SCHEMA, ViewTypes, view_schema
 from pcdata.dataset.shard import ShardWriter, base_batch, view_batch, write_file
 from pcdata.dataset.views import ViewColumns
 from pcdata.dataset.vocab import RAW_IDS
+from pctrain.model.scoring import Alphabet
 
 VIEW = "triples"
 TYPES = ViewTypes(n_symbols=512, max_unit_bytes=3, max_unit_symbols=1)
+
+IDS = {VIEW: Alphabet(5, RAW_IDS, TYPES.n_symbols)}
+"""As ``evaluate`` wants them."""
 
 WORDS = ["the", "cat", "sat", "on", "mats", "and", "saw", "small", "birds", "sing", "né", "über", "猫", "over"]
 
@@ -80,6 +88,16 @@ def write_dataset(root: Path, train: Sequence[bytes], val: Sequence[bytes], cont
     )
     write_file(root, MANIFEST, manifest.to_bytes())
     return Dataset(root)
+
+
+def saved_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """What lies in a checkpoint's folder of tensors, whole, by how many processes it may have been written."""
+    reader = HuggingFaceStorageReader(str(folder))
+    empty = {name: torch.zeros(each.size) for name, each in reader.read_metadata().state_dict_metadata.items()}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        state_dict_loader.load(empty, storage_reader=reader, no_dist=True)
+    return empty
 
 
 def make_dataset(root: Path, seed: int = 0) -> Dataset:

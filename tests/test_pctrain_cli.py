@@ -183,10 +183,10 @@ def test_a_missing_torch_gets_one_sentence(command: str, tmp_path: Path) -> None
 
 FORBIDDEN = """
 import sys
+sys.modules |= dict.fromkeys(["zstandard", "tokenizers", "gigatoken"])  # as if they were not installed
 import pctrain.inference.evaluate, pctrain.inference.generate, pctrain.training.loop
 ours = {name for name in sys.modules if name.startswith("pcdata.")}
 assert all(name.startswith("pcdata.dataset") or name == "pcdata.errors" for name in ours), ours
-assert not {"zstandard", "tokenizers", "gigatoken"} & set(sys.modules)
 """
 
 

@@ -61,7 +61,7 @@ class ViewIds:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All ids of a dataset."""
+    """All ids of a dataset, or those that a model learns of them."""
 
     views: Mapping[str, ViewIds]
 
@@ -69,6 +69,16 @@ class Vocabulary:
     def size(self) -> int:
         """One more than the largest id in use."""
         return max([RAW_IDS, *(ids.end_id for ids in self.views.values())])
+
+    def compact(self) -> Vocabulary:
+        """The same marks, and the symbols of one view right after those of the one before: a model has no rows for
+        views that it does not read."""
+        views: dict[str, ViewIds] = {}
+        for name, ids in self.views.items():
+            shares_raw = ids.first_id < RAW_IDS
+            first_id = ids.first_id if shares_raw else Vocabulary(views).size
+            views[name] = ViewIds(ids.slot, first_id, ids.n_symbols)
+        return Vocabulary(views)
 
     @property
     def padded_size(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pcdata.dataset import Dataset, Split
+from pcdata.dataset import Dataset, Split, Vocabulary
 from pcdata.dataset.manifest import View
 from pctrain.data.mixture import Lengths
 from pctrain.errors import ConfigError
@@ -49,7 +49,7 @@ def view_names(datasets: Sequence[Dataset]) -> list[str]:
 def shared_views(datasets: Sequence[Dataset], asked: Iterable[str]) -> dict[str, View]:
     """The views of these names (none: all views), in the manifests' order; those of the first dataset stand for all.
 
-    Each must be in every dataset, with the same ids, made by the same codec with the same artifact; other views do not
+    Each must be in every dataset, made by the same codec with the same artifact; its ids and the other views do not
     matter. Raises ``ConfigError`` naming the view and the datasets.
     """
     wanted = {*asked} or {*view_names(datasets)}
@@ -61,6 +61,12 @@ def shared_views(datasets: Sequence[Dataset], asked: Iterable[str]) -> dict[str,
         for dataset in datasets[1:]:
             _check_same(first, dataset.manifest.view(name), datasets[0], dataset)
     return {view.name: view for view in datasets[0].manifest.views if view.name in wanted}
+
+
+def vocabulary_of(datasets: Sequence[Dataset], names: Sequence[str]) -> Vocabulary:
+    """The ids that a model needs to read these views, as ``Vocabulary.compact`` numbers them."""
+    views = shared_views(datasets, names) if names else {}
+    return Vocabulary({name: view.view_ids for name, view in views.items()}).compact()
 
 
 def mean_lengths(splits: Sequence[Split], weights: Sequence[float], views: Mapping[str, float]) -> Lengths:
@@ -96,8 +102,8 @@ def _check_same(one: View, other: View, first: Dataset, second: Dataset) -> None
         if a[what] != b[what]:
             raise ConfigError(
                 f"view {one.name!r} is not the same in {first.folder} and {second.folder}: its {what} is {a[what]} and "
-                f"{b[what]}; build both with the same --compressor options in the same order, and with one artifact "
-                "(pcdata fit), or leave the view out with --view"
+                f"{b[what]}; build both with the same --compressor options and one artifact (pcdata fit), or leave the "
+                "view out with --view"
             )
 
 
@@ -107,7 +113,6 @@ def _identity(view: View) -> dict[str, Any]:
         "codec": view.codec,
         "parameters": view.parameters,
         "artifact": [file.sha256 for file in view.artifact],
-        "slot": view.slot,
-        "first id": view.first_id,
+        "ids": view.ids,
         "number of symbols": view.n_symbols,
     }

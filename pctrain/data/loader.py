@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pcdata.dataset import Split
+from pcdata.dataset import Split, Vocabulary
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.batch import Batch, Cursor
-from pctrain.data.corpus import by_name, dataset_weights, mean_lengths, shared_views
+from pctrain.data.corpus import by_name, dataset_weights, mean_lengths, shared_views, vocabulary_of
 from pctrain.data.documents import Documents
 from pctrain.data.filling import Filler
 from pctrain.data.filter import Filter
@@ -36,12 +36,14 @@ class Loader:
         rank: int = 0,
         world_size: int = 1,
         cursor: Cursor | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """Begin at ``cursor``, or with the first document of the first epoch; ``steps`` is the length of the whole run.
 
-        ``splits`` are of one dataset or of several. Raises ``ConfigError`` for a view that a dataset has not or that is
-        another in each, and where views are to be shown and there are none; ``DataError`` for a split without
-        documents, or without any that the filter keeps; ``CheckpointError`` for a cursor that these cannot have.
+        ``splits`` are of one dataset or of several; ``vocabulary`` is that of a run that goes on. Raises
+        ``ConfigError`` for a view that a dataset has not or that is another in each, and where views are to be shown
+        and there are none; ``DataError`` for a split without documents, or without any that the filter keeps;
+        ``CheckpointError`` for a cursor that these cannot have.
         """
         given = [splits] if isinstance(splits, Split) else splits
         of = {split.dataset: split for split in given}
@@ -56,22 +58,23 @@ class Loader:
         """In the order of the cursor and the sums of a batch."""
         cursor = cursor or Cursor()
         splits, weights = [*named.values()], dataset_weights(named, data.weights)
-        views = _view_weights(splits, data.views)
-        if not views and {*self.schedule.modes} != {"raw"}:
+        views = {} if self.schedule.raw_only else _view_weights(splits, data.views)
+        if not views and not self.schedule.raw_only:
             raise ConfigError(
                 f"{splits[0].dataset.folder} has no compressed views, but the mixture "
                 f"({' and '.join(self.schedule.modes)}) shows some; "
                 "build it with --compressor, or train on raw bytes alone with --mode raw"
             )
         self.view_names: list[str] = [*views, *_in_progress(splits, views, cursor)]
-        """Compressed views; the i-th is number 1 + i in the batches."""
+        """Compressed views that are shown; the i-th is number 1 + i in the batches."""
+        self.vocabulary: Vocabulary = vocabulary or vocabulary_of([*of], self.view_names)
+        """The ids in the batches."""
         self._seq_len, self._rows = data.seq_len, data.rows
         self._rank, self._world_size = rank, world_size
         self._mixture = Mixture(mixture, [*views.values()], mean_lengths(splits, weights, views))
         self._stream = _stream(splits, weights, self.view_names, data, seed, cursor)
         self._packer = Packer(self._stream, self._mixture, data.seq_len + 1)
-        vocabulary = splits[0].dataset.vocabulary
-        self._filler = Filler([vocabulary.views[name] for name in self.view_names], data.seq_len)
+        self._filler = Filler([self.vocabulary.views[name] for name in self.view_names], data.seq_len)
         self._go_on(cursor)
 
     def batch(self, step: int) -> Batch:

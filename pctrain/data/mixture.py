@@ -143,6 +143,11 @@ class Schedule:
         )
         return max(self.warmup_steps, begin)
 
+    @property
+    def raw_only(self) -> bool:
+        """Whether no phase shows anything compressed."""
+        return {*self.modes} == {"raw"}
+
     def at(self, step: int) -> Phase:
         config = self.config
         if step < self.warmup_steps:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +64,7 @@ def evaluate_run(
             result = evaluate(
                 model,
                 part,
-                list(state.views),
+                {name: Alphabet.of(state.vocabulary.views[name]) for name in state.views},
                 how=Windowing(seq_len, stride or seq_len),
                 rows=rows or state.config.train.micro_rows or 8,
                 step=state.step,
@@ -78,7 +78,7 @@ def evaluate_run(
 def evaluate(
     model: Decoder,
     split: Split,
-    view_names: list[str],
+    views: Mapping[str, Alphabet],
     *,
     how: Windowing,
     rows: int = 8,
@@ -87,21 +87,24 @@ def evaluate(
     world: World | None = None,
     quiet: bool = True,
 ) -> Evaluation:
-    """Every byte and every symbol of the split once. Raises ``DataError`` if the split has no bytes."""
+    """Every byte once, and every symbol of ``views``, under the ids that the model has for them.
+
+    Raises ``DataError`` if the split has no bytes.
+    """
     if not split.raw_bytes:
         raise DataError(f"the {split.name} split of {split.dataset.folder} has no bytes: bits per byte are not defined")
     if by is not None and by not in GROUPS:
         raise ConfigError(f"--by must be one of {', '.join(GROUPS)}, got {by!r}")
     reading = _Reading(split, by, world or World(), quiet)
-    manifest, vocabulary = split.dataset.manifest, split.dataset.vocabulary
+    manifest = split.dataset.manifest
     return Evaluation(
         split=split.name,
         how=how,
         step=step,
         documents=reading.documents,
         raw=reading.score(model, None, RAW, how, rows),
-        views={name: reading.score(model, name, Alphabet.of(vocabulary.views[name]), how, rows) for name in view_names},
-        codecs={name: manifest.view(name).codec for name in view_names},
+        views={name: reading.score(model, name, alphabet, how, rows) for name, alphabet in views.items()},
+        codecs={name: manifest.view(name).codec for name in views},
         compressed_bytes=reading.compressed_bytes(),
     )
 

@@ -32,8 +32,8 @@ from pcdata.dataset.vocab import (
 )
 from pctrain.errors import PctrainError
 from pctrain.model.decoder import Decoder
-from pctrain.training.checkpoint import State
 from pctrain.training.run import load_model
+from pctrain.training.state import State
 
 _LAYER: Final = {
     "attention_norm.weight": "input_layernorm.weight",

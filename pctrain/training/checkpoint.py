@@ -1,109 +1,64 @@
 """Checkpoints: a folder per step, there whole or not at all.
 
-``run/checkpoints/step-00000200/`` holds ``state.json`` (everything that is not a tensor), ``model.pt`` and
-``optimizer.pt`` (tensors by parameter name, read without unpickling code), and ``SHA256SUMS`` of the three, as
-``sha256sum -c`` reads it: torch does not check what it loads. It is written under a temporary name, synced and renamed.
-No pointer says which is the last or the best: the names and the states do.
+``run/checkpoints/step-00000200/`` holds ``state.json`` (everything that is not a tensor), ``model/`` and ``optimizer/``
+(tensors by parameter name, as safetensors, which no code is unpickled from), and ``SHA256SUMS`` of all files, as
+``sha256sum -c`` reads it. Every process writes the shards it has (``torch.distributed.checkpoint``), so the folder must
+be one that all of them see; any number of processes, or one, reads them back. It is written under a temporary name,
+synced and renamed. No pointer says which is the last or the best: the names and the states do.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import pickle
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
-from pcdata.dataset import Dataset
-from pctrain.config import RunConfig
-from pctrain.data.batch import Cursor
-from pctrain.data.corpus import shared_views
 from pctrain.errors import CheckpointError
-from pctrain.training.distributed import shared_like, whole
+from pctrain.training.distributed import World
+from pctrain.training.state import State
 
-_VERSION = 2
-"""1 knew one dataset."""
-_TEMPORARY = ".tmp"
-_STATE, _MODEL, _OPTIMIZER = "state.json", "model.pt", "optimizer.pt"
-_SUMS = "SHA256SUMS"
-
-FROZEN = ("data.seq_len", "data.rows", "data.window_blocks", "data.where", "model", "train.seed")
-"""Settings that decide what the weights and the cursor mean; a resume with others is refused."""
+_TEMPORARY: Final = ".tmp"
+_STATE, _MODEL, _OPTIMIZER, _SUMS = "state.json", "model", "optimizer", "SHA256SUMS"
+_ALONE: Final = World()
 
 
-@dataclass(frozen=True)
-class Prints:
-    """The fingerprints of one dataset."""
-
-    base: str
-    views: dict[str, str]
-    """Of the views trained on, by name."""
-
-    @classmethod
-    def of(cls, dataset: Dataset, view_names: Sequence[str]) -> Prints:
-        manifest = dataset.manifest
-        return cls(manifest.base.fingerprint, {name: manifest.view(name).fingerprint for name in view_names})
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a run stands, but for its tensors."""
-
-    step: int
-    """Optimizer steps done."""
-    cursor: Cursor
-    config: RunConfig
-    n_ids: int
-    """Rows of the embedding."""
-    datasets: dict[str, Prints]
-    """By name, in the order of the cursor."""
-    val_bits_per_byte: float | None
-    """On the fixed slice of val, at this step; None if it was not measured (a run that was told to stop)."""
-
-    @property
-    def views(self) -> list[str]:
-        """The names of the views trained on; they are the same in every dataset."""
-        return [*next(iter(self.datasets.values())).views]
-
-    def to_json(self) -> str:
-        values = {**asdict(self), "cursor": self.cursor.to_dict(), "config": self.config.to_dict()}
-        return json.dumps({"version": _VERSION, **values}, indent=1) + "\n"
-
-
-def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer, *, writes: bool = True) -> Path:
-    """Write a checkpoint; when this returns it is on the disk, and older ones may go.
-
-    Of several processes all call this, to hand over their shards, and one ``writes``.
-    """
-    weights = {name: whole(tensor) for name, tensor in model.state_dict().items()}
-    averages = {
-        name: {key: whole(tensor) for key, tensor in tensors.items()}
-        for name, tensors in _optimizer_tensors(model, optimizer).items()
-    }
+def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer, world: World = _ALONE) -> Path:
+    """Write a checkpoint; when this returns it is on the disk, and older ones may go. All processes call this."""
     folder = run / "checkpoints" / f"step-{state.step:08d}"
-    if not writes:
-        return folder
     temporary = folder.with_name(folder.name + _TEMPORARY)
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    torch.save(weights, temporary / _MODEL)
-    torch.save(averages, temporary / _OPTIMIZER)
-    (temporary / _STATE).write_text(state.to_json(), encoding="utf-8")
-    sums = [f"{_sum(temporary / name)}  {name}\n" for name in (_STATE, _MODEL, _OPTIMIZER)]
-    (temporary / _SUMS).write_text("".join(sums), encoding="utf-8")
-    for path in (*temporary.iterdir(), temporary):
+    if world.is_first:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for name in (_MODEL, _OPTIMIZER):
+            (temporary / name).mkdir(parents=True)
+        (temporary / _STATE).write_text(state.to_json(), encoding="utf-8")
+    world.wait()
+    _write_tensors(temporary / _MODEL, _weights(model), world)
+    _write_tensors(temporary / _OPTIMIZER, _averages(model, optimizer), world)
+    world.wait()
+    own = _files(temporary)[world.rank :: world.size]
+    for path in own:
         _sync(path)
-    if folder.exists():
-        shutil.rmtree(folder)
-    temporary.rename(folder)
-    _sync(folder.parent)
+    sums = world.gathered_from_all([f"{_sum(path)}  {path.relative_to(temporary).as_posix()}\n" for path in own])
+    if world.is_first:
+        (temporary / _SUMS).write_text("".join(sorted(sums)), encoding="utf-8")
+        for path in (temporary / _SUMS, temporary / _MODEL, temporary / _OPTIMIZER, temporary):
+            _sync(path)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+        _sync(folder.parent)
+    world.wait()
     return folder
 
 
@@ -147,137 +102,100 @@ def choose(run: Path, which: str) -> Path:
 
 def load_state(folder: Path) -> State:
     """Raises ``CheckpointError`` if the state is missing, damaged or of another version."""
-    path = _checked(folder / _STATE)
+    path = folder / _STATE
+    _check(folder, _STATE)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    version = values.pop("version", None) if isinstance(values, dict) else None
-    if version != _VERSION:
-        raise CheckpointError(
-            f"{path} has version {version!r}, this pctrain reads {_VERSION}; continue with the pctrain that wrote it"
-        )
-    cursor, config, datasets = (values.pop(name, {}) for name in ("cursor", "config", "datasets"))
-    try:
-        prints = {name: Prints(**dataset) for name, dataset in datasets.items()}
-        return State(cursor=Cursor.from_dict(cursor), config=RunConfig.from_dict(config), datasets=prints, **values)
-    except (TypeError, AttributeError) as error:
-        raise _damaged(path, error) from error
+        return State.from_json(path.read_text(encoding="utf-8"))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, path, error) from error
 
 
-def load_model(folder: Path, model: nn.Module) -> None:
-    """Fill in the weights. Raises ``CheckpointError`` if the file is damaged or of another model."""
-    tensors = _load_tensors(folder / _MODEL, model)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{folder / _MODEL} belongs to another model: {' '.join(str(error).split())}") from error
+def load_model(folder: Path, model: nn.Module, world: World = _ALONE) -> None:
+    """Fill in the weights. Raises ``CheckpointError`` if a file is damaged or of another model."""
+    _read_tensors(folder, _MODEL, _weights(model), world)
 
 
-def load_optimizer(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def load_optimizer(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, world: World = _ALONE) -> None:
     """Fill in AdamW's averages and step counts; its rates and decays stay those of the present settings."""
-    path = folder / _OPTIMIZER
-    tensors = _load_tensors(path, model)
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    if tensors.keys() != set(names.values()):
-        raise CheckpointError(f"{path} belongs to another model: its parameters have other names")
-    for parameter, name in names.items():
-        if tensors[name]["exp_avg"].shape != parameter.shape:
-            raise CheckpointError(f"{path} belongs to another model: {name} has another shape")
-        optimizer.state[parameter] = {
-            key: tensor if key == "step" else shared_like(tensor, parameter) for key, tensor in tensors[name].items()
-        }
+    for parameter in model.parameters():
+        steps = torch.zeros((), dtype=torch.float32, device=parameter.device)
+        empty = {key: torch.zeros_like(parameter, requires_grad=False) for key in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[parameter] = {"step": steps, **empty}
+    _read_tensors(folder, _OPTIMIZER, _averages(model, optimizer), world)
 
 
-def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset], view_names: list[str]) -> None:
-    """Law 5: what decides the batches and the weights must be what it was. The message names the field that differs.
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """All that a model has, sharing its memory; what has two names (tied embeddings) under the first."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
-    Weights and rates, schedule and steps are free; so are the views used, as far as their ids fit the model.
-    """
-    then, now = _flat(state.config.to_dict()), _flat(config.to_dict())
-    for name in (name for name in {**now, **then} if name.startswith(FROZEN)):
-        if then.get(name) != now.get(name):
+
+def _averages(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """AdamW's tensors by the names of their parameters, sharing its memory; a step count as a line of one number,
+    since safetensors' slices have no form for less."""
+    return {
+        f"{name}.{key}": tensor if tensor.ndim else tensor.view(1)
+        for name, parameter in model.named_parameters()
+        for key, tensor in optimizer.state[parameter].items()
+    }
+
+
+def _write_tensors(folder: Path, tensors: Mapping[str, Tensor], world: World) -> None:
+    writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
+    with _quiet():
+        state_dict_saver.save(dict(tensors), storage_writer=writer, no_dist=world.size == 1)
+
+
+def _read_tensors(folder: Path, name: str, tensors: Mapping[str, Tensor], world: World) -> None:
+    """Fill in all of ``tensors``, of which each process may have a shard."""
+    _check(folder, name, world)
+    reader = HuggingFaceStorageReader(str(folder / name))
+    found = reader.read_metadata().state_dict_metadata
+    shapes = {key: tuple(each.size) for key, each in found.items() if isinstance(each, TensorStorageMetadata)}
+    for key in {**shapes, **tensors}:
+        wanted = tuple(tensors[key].shape) if key in tensors else None
+        if shapes.get(key) != wanted:
             raise CheckpointError(
-                f"this run was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}, which a resume may "
-                "not change; give another folder with -o, or --restart to throw this run away"
+                f"{folder / name} belongs to another model: {key} is {shapes.get(key, 'missing')} there and "
+                f"{wanted or 'missing'} here"
             )
-    check_datasets(state, datasets)
-    for name, view in shared_views([*datasets.values()], view_names).items() if view_names else ():
-        if view.view_ids.end_id > state.n_ids:
-            raise CheckpointError(
-                f"the model of this run has {state.n_ids} ids, view {name} (data.views, mixture) needs "
-                f"{view.view_ids.end_id}; begin a new run for it with -o"
-            )
+    with _quiet():
+        state_dict_loader.load(dict(tensors), storage_reader=reader, no_dist=world.size == 1)
 
 
-def check_datasets(state: State, datasets: Mapping[str, Dataset]) -> None:
-    """Raises ``CheckpointError`` if these are not the datasets that the checkpoint was trained on.
-
-    Where there are several, the order of their names is that of the cursor; one alone may have been renamed.
-    """
-    if len(state.datasets) > 1 and datasets.keys() != state.datasets.keys():
-        raise CheckpointError(
-            f"the checkpoint was trained on the datasets {', '.join(state.datasets)}, now they are "
-            f"{', '.join(datasets)}; give those, under their names"
-        )
-    if len(state.datasets) != len(datasets):
-        raise CheckpointError(
-            f"the checkpoint was trained on one dataset, now there are {len(datasets)} ({', '.join(datasets)}); give "
-            "the dataset it was trained on"
-        )
-    for prints, dataset in zip(state.datasets.values(), datasets.values(), strict=True):
-        check_prints(prints, dataset)
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch wonders aloud whether a process that is alone meant to be."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield
 
 
-def check_prints(prints: Prints, dataset: Dataset) -> None:
-    """Raises ``CheckpointError`` if this is not the dataset with these fingerprints."""
-    manifest, where = dataset.manifest, dataset.folder
-    present = {view.name: view.fingerprint for view in manifest.views}
-    if manifest.base.fingerprint != prints.base:
-        raise CheckpointError(
-            f"{where} is another dataset than the checkpoint's: base fingerprint {manifest.base.fingerprint}, "
-            f"trained on {prints.base}; give the dataset it was trained on"
-        )
-    for name, fingerprint in prints.views.items():
-        if present.get(name) != fingerprint:
-            found = f"has fingerprint {present[name]}" if name in present else "is missing"
-            raise CheckpointError(
-                f"view {name} of {where} {found}, the checkpoint was trained on {fingerprint}; "
-                "give the dataset it was trained on"
-            )
+def _files(folder: Path) -> list[Path]:
+    """All files below, the same list in every process."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def changes(then: RunConfig, now: RunConfig) -> list[str]:
-    """What a resume changes, in words."""
-    old, new = _flat(then.to_dict()), _flat(now.to_dict())
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return [f"{name} {old.get(name)!r} → {new.get(name)!r}" for name in names]
-
-
-def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
-    return {name: dict(optimizer.state[parameter]) for name, parameter in model.named_parameters()}
-
-
-def _load_tensors(path: Path, model: nn.Module) -> dict[str, Any]:
-    device = next(model.parameters()).device
+def _check(folder: Path, part: str, world: World = _ALONE) -> None:
+    """Raises ``CheckpointError`` unless a file, or all below a folder, are what the checkpoint's sums name. Of several
+    processes each hashes some, and all raise."""
     try:
-        tensors: dict[str, Any] = torch.load(_checked(path), map_location=device, weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        raise _damaged(path, error) from error
-    return tensors
-
-
-def _checked(path: Path) -> Path:
-    """The same path. Raises ``CheckpointError`` unless the file is the one that the checkpoint's sums name."""
-    try:
-        lines = (path.parent / _SUMS).read_text(encoding="utf-8").split("\n")
-        sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-        intact = sums.get(path.name) == _sum(path)
+        lines = (folder / _SUMS).read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    if not intact:
-        raise _damaged(path, ValueError(f"its hash is not the one in {_SUMS}"))
-    return path
+        raise _damaged(folder, folder / _SUMS, error) from error
+    sums = {folder / name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}
+    here = folder / part
+    paths = sorted({path for path in sums if here in (path, *path.parents)} | {*_files(here)})
+    faults: list[tuple[str, str]] = [] if paths else [(str(here), f"{_SUMS} does not name it")]
+    for path in paths[world.rank :: world.size]:
+        try:
+            if sums.get(path) != _sum(path):
+                faults.append((str(path), f"its hash is not the one in {_SUMS}"))
+        except OSError as error:
+            faults.append((str(path), str(error)))
+    for name, reason in world.gathered_from_all(faults):
+        raise _damaged(folder, Path(name), reason)
 
 
 def _sum(path: Path) -> str:
@@ -285,17 +203,9 @@ def _sum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _damaged(path: Path, error: Exception) -> CheckpointError:
+def _damaged(folder: Path, path: Path, error: Exception | str) -> CheckpointError:
     reason = " ".join(str(error).split())[:120]
-    return CheckpointError(f"{path} cannot be read ({reason}); remove {path.parent} to go back to the one before")
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        key = f"{prefix}{name}"
-        flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
-    return flat
+    return CheckpointError(f"{path} cannot be read ({reason}); remove {folder} to go back to the one before")
 
 
 def _sync(path: Path) -> None:

@@ -2,8 +2,8 @@
 
 ``torchrun`` starts the processes and says in the environment who is who; without it there is one. On CPUs they talk by
 gloo, on GPUs by NCCL. Weights, gradients and AdamW's averages lie in shards, a part of each tensor with each process
-(FSDP2, ``torch.distributed.fsdp.fully_shard``); a checkpoint has them whole, and any number of processes goes on from
-it.
+(FSDP2, ``torch.distributed.fsdp.fully_shard``); any number of processes goes on from
+a checkpoint.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 
 from pctrain.errors import ConfigError
 from pctrain.model.loss import Objective
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,14 @@ class World:
         tensor = torch.tensor([number], device=self.device)
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
         return int(tensor.item())
+
+    def gathered_from_all(self, items: list[T]) -> list[T]:
+        """The items of all processes, by rank; small ones: they travel as pickles."""
+        if self.size == 1:
+            return items
+        lists: list[Any] = [None] * self.size
+        dist.all_gather_object(lists, items)
+        return [item for each in lists for item in each]
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -115,10 +125,3 @@ def gathered(objective: Objective) -> Iterator[None]:
 def whole(tensor: Tensor) -> Tensor:
     """A tensor with all its shards; every process must ask for it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def shared_like(tensor: Tensor, parameter: Tensor) -> Tensor:
-    """A whole tensor, in shards like the parameter's."""
-    if not isinstance(parameter, DTensor):
-        return tensor
-    return distribute_tensor(tensor, parameter.device_mesh, parameter.placements)

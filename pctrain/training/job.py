@@ -10,19 +10,19 @@ from typing import Any
 
 import torch
 
-from pcdata.dataset import Dataset, Vocabulary
+from pcdata.dataset import Dataset
 from pctrain.config import RunConfig, TrainConfig
 from pctrain.data.batch import Batch
-from pctrain.data.corpus import by_name, shared_views, view_names
+from pctrain.data.corpus import by_name, view_names
 from pctrain.data.loader import Loader
 from pctrain.data.mixture import Schedule
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.device import choose_device
 from pctrain.model.loss import Objective
 from pctrain.training import checkpoint
-from pctrain.training.checkpoint import Prints, State
 from pctrain.training.distributed import World, shard
 from pctrain.training.optim import make_optimizer
+from pctrain.training.state import Prints, State, changes, check_resume
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,6 @@ class Job:
     changes: list[str]
     """What differs from the settings of the last checkpoint, in words."""
     first_step: int
-    n_ids: int
     device: torch.device
     loader: Loader
     model: Decoder
@@ -56,10 +55,8 @@ class Job:
         folder = next(reversed(checkpoint.checkpoints(run)), None)
         last = checkpoint.load_state(folder) if folder else None
         if last:
-            checkpoint.check_resume(last, config, named, used_views(config))
-        n_ids = last.n_ids if last else vocabulary_of(config, [*named.values()]).padded_size
+            check_resume(last, config, named)
         splits = [dataset.split("train") for dataset in named.values()]
-        cursor = last.cursor if last else None
         world = world or World(device=choose_device(settings.device))
         loader = Loader(
             splits,
@@ -69,27 +66,26 @@ class Job:
             seed=settings.seed,
             rank=world.rank,
             world_size=world.size,
-            cursor=cursor,
+            cursor=last.cursor if last else None,
+            vocabulary=last.vocabulary if last else None,
         )
-        model = Decoder(config.model, n_ids).to(world.device)
-        if folder:
-            checkpoint.load_model(folder, model)
-        else:
+        model = Decoder(config.model, loader.vocabulary.padded_size).to(world.device)
+        if not folder:
             init_weights(model, settings.seed)
-        objective = _objective(model, named, loader.view_names, settings)
+        objective = _objective(model, loader, settings)
         shard(objective, world, settings.replicas)
         optimizer = make_optimizer(model, settings)
         if folder:
-            checkpoint.load_optimizer(folder, model, optimizer)
+            checkpoint.load_model(folder, model, world)
+            checkpoint.load_optimizer(folder, model, optimizer, world)
         step = last.step if last else 0
-        changes = checkpoint.changes(last.config, config) if last else []
-        return cls(run, named, config, changes, step, n_ids, world.device, loader, model, objective, optimizer, world)
+        changed = changes(last.config, config) if last else []
+        return cls(run, named, config, changed, step, world.device, loader, model, objective, optimizer, world)
 
     def state(self, done: int, batch: Batch, bits_per_byte: float | None) -> State:
         """Where the run stands after ``batch``."""
-        names = self.loader.view_names if used_views(self.config) else []
-        prints = {name: Prints.of(dataset, names) for name, dataset in self.datasets.items()}
-        return State(done, batch.cursor, self.config, self.n_ids, prints, bits_per_byte)
+        prints = {name: Prints.of(dataset, self.loader.view_names) for name, dataset in self.datasets.items()}
+        return State(done, batch.cursor, self.config, self.loader.vocabulary, prints, bits_per_byte)
 
     def description(self) -> dict[str, Any]:
         """For a line of kind ``start``."""
@@ -97,36 +93,25 @@ class Job:
         return {
             "config": self.config.to_dict(),
             "parameters": parameters,
-            "n_ids": self.n_ids,
+            "n_ids": self.loader.vocabulary.padded_size,
             "device": str(self.device),
             "torch": torch.__version__,
         }
 
 
-def _objective(model: Decoder, datasets: dict[str, Dataset], names: list[str], settings: TrainConfig) -> Objective:
+def _objective(model: Decoder, loader: Loader, settings: TrainConfig) -> Objective:
     """The model as the settings want it to run, and its loss."""
     model.recompute = settings.activation_checkpointing
     if settings.compile:
         for layer in model.layers:
             layer.compile()
-    vocabulary = next(iter(datasets.values())).vocabulary  # all have the same ids
-    ranges = [vocabulary.views[name] for name in names]
+    ranges = [loader.vocabulary.views[name] for name in loader.view_names]
     return Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], settings.softmax)
 
 
 def with_views(config: RunConfig, datasets: Sequence[Dataset]) -> RunConfig:
     """The settings with the views named, so that a view added later does not change a run that goes on."""
+    if Schedule(config.mixture, config.train.steps).raw_only:
+        return config
     views = config.data.views or dict.fromkeys(view_names(datasets), 1.0)
     return dataclasses.replace(config, data=dataclasses.replace(config.data, views=views))
-
-
-def used_views(config: RunConfig) -> list[str]:
-    """The views that the model learns; none where all is shown raw."""
-    raw_only = set(Schedule(config.mixture, config.train.steps).modes) == {"raw"}
-    return [] if raw_only else list(config.data.views)
-
-
-def vocabulary_of(config: RunConfig, datasets: Sequence[Dataset]) -> Vocabulary:
-    """The ids that a model needs: the raw ones, and those of the views it learns, which all datasets share."""
-    used = used_views(config)
-    return Vocabulary({name: view.view_ids for name, view in shared_views(datasets, used).items() if name in used})

@@ -71,7 +71,7 @@ def train(job: Job, quiet: bool) -> Outcome:
     splits = [dataset.split("val") for dataset in job.datasets.values()]
     val = ValSlice(splits, settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows, Filter(data.where))
     positions = data.rows * data.seq_len
-    flops = positions * flops_per_position(job.config.model, job.n_ids, data.seq_len)
+    flops = positions * flops_per_position(job.config.model, job.loader.vocabulary.padded_size, data.seq_len)
     tally = Tally(job.loader.view_names, job.loader.dataset_names, positions, flops)
     bad_steps = 0
     with (
@@ -110,9 +110,9 @@ def train(job: Job, quiet: bool) -> Outcome:
                 log.write("val", done, **measured)
                 progress.measured(done, bits_per_byte)
             if save_due or stop:
-                state, first = job.state(done, batch, bits_per_byte), job.world.is_first
-                checkpoint.save(job.run, state, job.model, job.optimizer, writes=first)
-                if first:
+                state = job.state(done, batch, bits_per_byte)
+                checkpoint.save(job.run, state, job.model, job.optimizer, job.world)
+                if job.world.is_first:
                     checkpoint.prune(job.run, settings.keep_last)
             if done % settings.log_every == 0 or save_due:
                 tally.restart(batches.wait_seconds)

@@ -18,7 +18,7 @@ from pctrain.config import RunConfig
 from pctrain.errors import CheckpointError, PctrainError
 from pctrain.model.decoder import Decoder
 from pctrain.training import checkpoint
-from pctrain.training.checkpoint import State
+from pctrain.training.state import State, check_datasets, check_prints
 
 _VERSION = 2
 """1 knew one dataset."""
@@ -104,7 +104,7 @@ def load_model(run: Path, which: str, device: torch.device) -> tuple[Decoder, St
     read_settings(run)
     folder = checkpoint.choose(run, which)
     state = checkpoint.load_state(folder)
-    model = Decoder(state.config.model, state.n_ids).to(device).eval()
+    model = Decoder(state.config.model, state.vocabulary.padded_size).to(device).eval()
     checkpoint.load_model(folder, model)
     return model, state
 
@@ -119,7 +119,7 @@ def open_datasets(run: Path, state: State) -> dict[str, Dataset]:
         if there is None:
             raise DatasetError(f"the dataset of {run} is no longer at {folders[0]}; say where it is with --data")
         opened[name] = Dataset(there)
-    checkpoint.check_datasets(state, opened)
+    check_datasets(state, opened)
     return opened
 
 
@@ -134,5 +134,5 @@ def open_dataset(run: Path, state: State, given: Path | None) -> Dataset:
     dataset = Dataset(given)
     bases = {prints.base: prints for prints in state.datasets.values()}
     prints = bases.get(dataset.manifest.base.fingerprint, next(iter(bases.values())))
-    checkpoint.check_prints(prints, dataset)
+    check_prints(prints, dataset)
     return dataset

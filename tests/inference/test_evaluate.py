@@ -22,10 +22,10 @@ from pctrain.config import ModelConfig, resolve
 from pctrain.errors import DataError
 from pctrain.inference.evaluate import COMPRESSORS, evaluate, evaluate_run
 from pctrain.model.decoder import Decoder, init_weights
-from pctrain.model.scoring import Windowing
+from pctrain.model.scoring import Alphabet, Windowing
 from pctrain.training.loop import fit
 from tests.build.corpora import Silent, options, write_code
-from tests.made_run import SETTINGS, TYPES, VIEW, make_dataset, triples, write_dataset
+from tests.made_run import IDS, SETTINGS, TYPES, VIEW, make_dataset, triples, write_dataset
 from tests.strategies import library_files
 
 HOW = Windowing(32, 32)
@@ -47,7 +47,7 @@ def test_a_uniform_model_scores_exactly_8_bits_per_raw_byte(dataset: Dataset) ->
     model = Decoder(ModelConfig(width=32, layers=1, attention_heads=2, kv_heads=1, hidden=48), 832)
     init_weights(model, 0)
     torch.nn.init.zeros_(model.head.weight)
-    found = evaluate(model, dataset.split("val"), [VIEW], how=HOW).to_dict()
+    found = evaluate(model, dataset.split("val"), IDS, how=HOW).to_dict()
     assert found["raw"]["bits_per_byte"] == 8.0
     assert found["raw"]["full_softmax_bits_per_byte"] == pytest.approx(math.log2(832))
     symbols = found["views"][VIEW]["symbols"]
@@ -59,7 +59,7 @@ def test_a_uniform_model_scores_exactly_8_bits_per_raw_byte(dataset: Dataset) ->
 @pytest.mark.parametrize("stride", [32, 7])
 def test_the_number_of_rows_does_not_matter(dataset: Dataset, model: Decoder, stride: int) -> None:
     results = [
-        evaluate(model, dataset.split("val"), [VIEW], how=Windowing(32, stride), rows=rows).to_dict()
+        evaluate(model, dataset.split("val"), IDS, how=Windowing(32, stride), rows=rows).to_dict()
         for rows in (1, 3, 64)
     ]
     for result in results:
@@ -83,7 +83,7 @@ def test_the_sums_are_those_of_the_documents_read_as_in_training(dataset: Datase
         symbols = [ids.first_id + symbol for symbol in triples(document.raw.tobytes()).tolist()]
         view_bits += surprise(model, [BOS] * begins[-1] + [ids.open_id], symbols, ids.first_id, ids.end_id)
     assert set(begins) == {False, True}
-    found = evaluate(model, split, [VIEW], how=Windowing(4096, 4096)).to_dict()
+    found = evaluate(model, split, IDS, how=Windowing(4096, 4096)).to_dict()
     assert found["raw"]["bits"] == pytest.approx(bits, rel=1e-6)
     assert found["views"][VIEW]["bits"] == pytest.approx(view_bits, rel=1e-6)
 
@@ -97,7 +97,7 @@ def surprise(model: Decoder, opening: list[int], ids: list[int], first_id: int, 
 def test_compressors_are_those_of_the_command_line(dataset: Dataset, model: Decoder) -> None:
     split = dataset.split("val")
     documents = [split.document(number).raw.tobytes() for number in range(split.n_documents)]
-    found = evaluate(model, split, [], how=HOW).to_dict()["compressors"]
+    found = evaluate(model, split, {}, how=HOW).to_dict()["compressors"]
     for name, tool in (("gzip -9", ["gzip", "-9", "-n", "-c"]), ("zstd -19", ["zstd", "-19", "-c", "--no-check"])):
         try:
             size = sum(
@@ -113,7 +113,7 @@ def test_compressors_are_those_of_the_command_line(dataset: Dataset, model: Deco
 
 
 def test_json_and_table_show_the_same_figures(dataset: Dataset, model: Decoder) -> None:
-    result = evaluate(model, dataset.split("val"), [VIEW], how=HOW)
+    result = evaluate(model, dataset.split("val"), IDS, how=HOW)
     values, table = json.loads(json.dumps(result.to_dict())), result.table()
     for figure in (values["raw"]["bits_per_byte"], values["views"][VIEW]["bits_per_byte"]):
         assert f"{figure:.4f}" in table
@@ -124,7 +124,7 @@ def test_json_and_table_show_the_same_figures(dataset: Dataset, model: Decoder) 
 def test_a_split_without_bytes_is_an_error(tmp_path: Path, model: Decoder) -> None:
     empty = write_dataset(tmp_path, [b"some text"], [b""]).split("val")
     with pytest.raises(DataError, match="has no bytes: bits per byte are not defined"):
-        evaluate(model, empty, [], how=HOW)
+        evaluate(model, empty, {}, how=HOW)
 
 
 def by_document(dataset: Dataset, model: Decoder) -> list[tuple[int, float]]:
@@ -146,7 +146,7 @@ def by_document(dataset: Dataset, model: Decoder) -> list[tuple[int, float]]:
 
 def test_the_standard_error_is_that_of_a_ratio_over_documents(dataset: Dataset, model: Decoder) -> None:
     """Against leaving out one document at a time (the jackknife), which agrees to the first order."""
-    found = evaluate(model, dataset.split("val"), [VIEW], how=Windowing(4096, 4096)).to_dict()
+    found = evaluate(model, dataset.split("val"), IDS, how=Windowing(4096, 4096)).to_dict()
     documents = by_document(dataset, model)
     assert found["documents"] == len(documents) == dataset.split("val").n_documents - 1  # one was cut in two
     n, size, bits = len(documents), sum(s for s, _ in documents), sum(b for _, b in documents)
@@ -161,7 +161,7 @@ def test_the_standard_error_is_that_of_a_ratio_over_documents(dataset: Dataset, 
 
 def test_one_document_has_no_standard_error(tmp_path: Path, model: Decoder) -> None:
     alone = write_dataset(tmp_path, [b"some text"], [b"a single document"]).split("val")
-    result = evaluate(model, alone, [], how=HOW)
+    result = evaluate(model, alone, {}, how=HOW)
     assert "bits_per_byte_standard_error" not in result.to_dict()["raw"]
     assert " ± 0" not in result.table()
 
@@ -178,7 +178,13 @@ def test_groups_add_up_to_the_whole(tmp_path: Path, model: Decoder) -> None:
     wide = Decoder(model.config, split.dataset.vocabulary.padded_size)
     init_weights(wide, 1)
     for by, names in {"lang": {"Python", "Markdown"}, "source": {"one", "two"}}.items():
-        result = evaluate(wide.eval(), split, ["ngram"], how=Windowing(256, 256), by=by)
+        result = evaluate(
+            wide.eval(),
+            split,
+            {"ngram": Alphabet.of(split.dataset.vocabulary.views["ngram"])},
+            how=Windowing(256, 256),
+            by=by,
+        )
         values = result.to_dict()
         groups = values["by"][by]
         assert set(groups) == names

@@ -10,21 +10,27 @@ from pathlib import Path
 import pytest
 import torch
 
+from pcdata.dataset import ViewIds, Vocabulary
 from pctrain.config import RunConfig
 from pctrain.data.batch import Cursor
 from pctrain.errors import CheckpointError
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.training import checkpoint
-from pctrain.training.checkpoint import Prints, State
+from pctrain.training import state as state_module
 from pctrain.training.optim import make_optimizer
+from pctrain.training.state import Prints, State
 
 CONFIG = RunConfig.from_dict({"model": {"width": 16, "layers": 1, "attention_heads": 2, "kv_heads": 1, "hidden": 16}})
+
+MODEL, OPTIMIZER = (f"{part}/shard-00001-model-00001-of-00001.safetensors" for part in ("model", "optimizer"))
+
+IDS = Vocabulary({"zstd": ViewIds(3, 320, 256)})
 
 CURSOR = Cursor((3, 7), 5, 1, "pair", ("zstd", None))
 
 
 def state(step: int, bits: float | None = None) -> State:
-    return State(step, CURSOR, CONFIG, 320, {"code": Prints("ab", {"zstd": "cd"})}, bits)
+    return State(step, CURSOR, CONFIG, IDS, {"code": Prints("ab", {"zstd": "cd"})}, bits)
 
 
 def trained(seed: int = 0) -> tuple[Decoder, torch.optim.Optimizer]:
@@ -67,7 +73,7 @@ def test_no_checkpoint_is_said(tmp_path: Path) -> None:
         checkpoint.choose(tmp_path, "last")
 
 
-@pytest.mark.parametrize("name", ["state.json", "model.pt", "optimizer.pt"])
+@pytest.mark.parametrize("name", ["state.json", MODEL, OPTIMIZER])
 @pytest.mark.parametrize("harm", ["missing", "empty", "cut", "garbage"])
 def test_damage_is_said_with_the_file_and_a_way_on(tmp_path: Path, name: str, harm: str) -> None:
     model, optimizer = trained()
@@ -88,12 +94,12 @@ def load(folder: Path, model: Decoder, optimizer: torch.optim.Optimizer) -> None
 
 
 def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "_VERSION", 99)
+    monkeypatch.setattr(state_module, "_VERSION", 99)
     folder = checkpoint.save(tmp_path, state(1), *trained())
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="has version 99, this pctrain reads 2"):
+    with pytest.raises(CheckpointError, match=r"state\.json: it has version 99, this pctrain reads 3"):
         checkpoint.load_state(folder)
-    text = json.dumps(json.loads((folder / "state.json").read_text()) | {"version": 2, "speed": 3})
+    text = json.dumps(json.loads((folder / "state.json").read_text()) | {"version": 3, "speed": 3})
     (folder / "state.json").write_text(text)
     (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  state.json\n")
     with pytest.raises(CheckpointError, match="speed"):
@@ -109,7 +115,7 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         checkpoint.load_optimizer(folder, wider, make_optimizer(wider, CONFIG.train))
 
 
-@pytest.mark.parametrize("name", ["state.json", "model.pt", "optimizer.pt", "SHA256SUMS"])
+@pytest.mark.parametrize("name", ["state.json", MODEL, OPTIMIZER, "SHA256SUMS"])
 def test_every_flipped_byte_is_found(tmp_path: Path, name: str) -> None:
     model, optimizer = trained()
     folder = checkpoint.save(tmp_path, state(1), model, optimizer)

@@ -26,7 +26,7 @@ from pctrain.training.checkpoint import checkpoints
 from pctrain.training.job import Job
 from pctrain.training.loop import fit
 from pctrain.training.step import gradients, micro_batches, take_step
-from tests.made_run import SETTINGS, VIEW, make_dataset
+from tests.made_run import SETTINGS, VIEW, make_dataset, saved_tensors
 
 
 def settings(*more: str) -> RunConfig:
@@ -43,8 +43,7 @@ def losses(run: Path) -> list[tuple[int, float, float]]:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    tensors: dict[str, torch.Tensor] = torch.load(checkpoints(run)[-1] / "model.pt", weights_only=True)
-    return tensors
+    return saved_tensors(checkpoints(run)[-1] / "model")
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -214,7 +213,7 @@ def test_a_raw_run_needs_no_more_ids_than_raw_ones_and_cannot_turn_to_views(data
     raw = ('mixture.mode="raw"', "mixture.warmup_fraction=0", "train.steps=2")
     fit(dataset.folder, tmp_path, settings(*raw))
     assert weights(tmp_path)["embed.weight"].shape[0] == 320
-    with pytest.raises(CheckpointError, match=f"has 320 ids, view {VIEW} .* needs 832"):
+    with pytest.raises(CheckpointError, match=f"has no ids for view {VIEW} .*, only for raw bytes; begin a new run"):
         fit(dataset.folder, tmp_path, settings("train.steps=4"))
 
 
@@ -284,4 +283,14 @@ def test_a_view_added_later_does_not_change_a_run(dataset: Dataset) -> None:
     grown.manifest = dataclasses.replace(dataset.manifest, views=(*dataset.manifest.views, more))
     assert job.with_views(settings(), [grown]) != pinned
     assert job.with_views(pinned, [grown]) == pinned
-    assert job.vocabulary_of(pinned, [grown]).padded_size == 832
+
+
+def test_a_model_has_no_rows_for_views_that_it_does_not_read(dataset: Dataset, tmp_path: Path) -> None:
+    def rows(*more: str) -> int:
+        return job.Job.prepare(dataset, tmp_path, settings(*more)).model.embed.num_embeddings
+
+    far = dataclasses.replace(dataset.manifest.views[0], first_id=70_000)
+    dataset = Dataset(dataset.folder)
+    dataset.manifest = dataclasses.replace(dataset.manifest, views=(far,))
+    assert rows() == 832
+    assert rows("mixture.mode=raw", "mixture.warmup_mode=raw", "mixture.final_mode=raw") == 320

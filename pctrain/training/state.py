@@ -1,0 +1,151 @@
+"""Where a run stands, but for its tensors; and whether it may go on from there under other settings (law 5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pcdata.dataset import Dataset, ViewIds, Vocabulary
+from pctrain.config import RunConfig
+from pctrain.data.batch import Cursor
+from pctrain.data.corpus import shared_views
+from pctrain.data.mixture import Schedule
+from pctrain.errors import CheckpointError
+
+_VERSION = 3
+"""1 knew one dataset; 2 had the ids of the dataset, and whole tensors."""
+
+FROZEN = ("data.seq_len", "data.rows", "data.window_blocks", "data.where", "model", "train.seed")
+"""Settings that decide what the weights and the cursor mean; a resume with others is refused."""
+
+
+@dataclass(frozen=True)
+class Prints:
+    """The fingerprints of one dataset."""
+
+    base: str
+    views: dict[str, str]
+    """Of the views trained on, by name."""
+
+    @classmethod
+    def of(cls, dataset: Dataset, view_names: Sequence[str]) -> Prints:
+        manifest = dataset.manifest
+        return cls(manifest.base.fingerprint, {name: manifest.view(name).fingerprint for name in view_names})
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands, but for its tensors."""
+
+    step: int
+    """Optimizer steps done."""
+    cursor: Cursor
+    config: RunConfig
+    vocabulary: Vocabulary
+    """The ids of all views that the run ever used; as the model knows them, not the dataset."""
+    datasets: dict[str, Prints]
+    """By name, in the order of the cursor."""
+    val_bits_per_byte: float | None
+    """On the fixed slice of val, at this step; None if it was not measured (a run that was told to stop)."""
+
+    @property
+    def views(self) -> list[str]:
+        """The names of the views trained on; they are the same in every dataset."""
+        return [*next(iter(self.datasets.values())).views]
+
+    def to_json(self) -> str:
+        values = {**asdict(self), "cursor": self.cursor.to_dict(), "config": self.config.to_dict()}
+        return json.dumps({"version": _VERSION, **values}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> State:
+        """Raises ``CheckpointError`` for another version, ``ValueError`` or ``TypeError`` for what is no state."""
+        values = json.loads(text)
+        version = values.pop("version", None) if isinstance(values, dict) else None
+        if version != _VERSION:
+            raise CheckpointError(
+                f"it has version {version!r}, this pctrain reads {_VERSION}; continue with the pctrain that wrote it, "
+                "or begin anew with --restart"
+            )
+        cursor, config = Cursor.from_dict(values.pop("cursor")), RunConfig.from_dict(values.pop("config"))
+        datasets = {name: Prints(**prints) for name, prints in values.pop("datasets").items()}
+        vocabulary = Vocabulary({name: ViewIds(**ids) for name, ids in values.pop("vocabulary")["views"].items()})
+        return cls(cursor=cursor, config=config, datasets=datasets, vocabulary=vocabulary, **values)
+
+
+def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset]) -> None:
+    """What decides the batches and the weights must be what it was. The message names the field that differs.
+
+    Weights and rates, schedule and steps are free; so are the views used, as far as the model has ids for them.
+    """
+    then, now = _flat(state.config.to_dict()), _flat(config.to_dict())
+    for name in (name for name in {**now, **then} if name.startswith(FROZEN)):
+        if then.get(name) != now.get(name):
+            raise CheckpointError(
+                f"this run was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}, which a resume may "
+                "not change; give another folder with -o, or --restart to throw this run away"
+            )
+    check_datasets(state, datasets)
+    if Schedule(config.mixture, config.train.steps).raw_only:
+        return
+    for name, view in shared_views([*datasets.values()], config.data.views).items():
+        known = state.vocabulary.views.get(name)
+        if known is None or (known.slot, known.n_symbols) != (view.slot, view.n_symbols):
+            raise CheckpointError(
+                f"the model of this run has no ids for view {name} (data.views, mixture), only for "
+                f"{', '.join(state.vocabulary.views) or 'raw bytes'}; begin a new run for it with -o"
+            )
+
+
+def check_datasets(state: State, datasets: Mapping[str, Dataset]) -> None:
+    """Raises ``CheckpointError`` if these are not the datasets that the checkpoint was trained on.
+
+    Where there are several, the order of their names is that of the cursor; one alone may have been renamed.
+    """
+    if len(state.datasets) > 1 and datasets.keys() != state.datasets.keys():
+        raise CheckpointError(
+            f"the checkpoint was trained on the datasets {', '.join(state.datasets)}, now they are "
+            f"{', '.join(datasets)}; give those, under their names"
+        )
+    if len(state.datasets) != len(datasets):
+        raise CheckpointError(
+            f"the checkpoint was trained on one dataset, now there are {len(datasets)} ({', '.join(datasets)}); give "
+            "the dataset it was trained on"
+        )
+    for prints, dataset in zip(state.datasets.values(), datasets.values(), strict=True):
+        check_prints(prints, dataset)
+
+
+def check_prints(prints: Prints, dataset: Dataset) -> None:
+    """Raises ``CheckpointError`` if this is not the dataset with these fingerprints."""
+    manifest, where = dataset.manifest, dataset.folder
+    present = {view.name: view.fingerprint for view in manifest.views}
+    if manifest.base.fingerprint != prints.base:
+        raise CheckpointError(
+            f"{where} is another dataset than the checkpoint's: base fingerprint {manifest.base.fingerprint}, "
+            f"trained on {prints.base}; give the dataset it was trained on"
+        )
+    for name, fingerprint in prints.views.items():
+        if present.get(name) != fingerprint:
+            found = f"has fingerprint {present[name]}" if name in present else "is missing"
+            raise CheckpointError(
+                f"view {name} of {where} {found}, the checkpoint was trained on {fingerprint}; "
+                "give the dataset it was trained on"
+            )
+
+
+def changes(then: RunConfig, now: RunConfig) -> list[str]:
+    """What a resume changes, in words."""
+    old, new = _flat(then.to_dict()), _flat(now.to_dict())
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [f"{name} {old.get(name)!r} → {new.get(name)!r}" for name in names]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return flat
