@@ -193,6 +193,10 @@ class TrainConfig:
     dtype: str = "auto"
     """float32 or bfloat16 (autocast); auto is bfloat16 on a GPU, float32 on a CPU."""
     compile: bool = False
+    attention: str = "auto"
+    """sdpa (a mask of bools), flex (on a GPU alone), or auto: flex where it can."""
+    peak_flops: float = 0.0
+    """Floating-point operations that a device can do in a second, for the utilisation in the log; 0 measures it."""
     log_every: int = 10
     eval_every: int = 100
     """Steps between measurements of raw bits per byte on the fixed slice of val; 0 means only at the end."""
@@ -216,6 +220,9 @@ class TrainConfig:
             raise ConfigError(f"train.bad_step must be stop or skip, got {self.bad_step!r}")
         if self.softmax not in ("all", "own"):
             raise ConfigError(f"train.softmax must be all or own, got {self.softmax!r}")
+        if self.attention not in ("auto", "sdpa", "flex"):
+            raise ConfigError(f"train.attention must be auto, sdpa or flex, got {self.attention!r}")
+        _at_least("train.peak_flops", self.peak_flops, 0)
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise ConfigError(f"train.dtype must be auto, float32 or bfloat16, got {self.dtype!r}")
 

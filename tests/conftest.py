@@ -1,9 +1,12 @@
-"""How hard the property tests look: HYPOTHESIS_PROFILE is ``dev`` (default), ``ci`` or ``deep``."""
+"""How hard the property tests look: HYPOTHESIS_PROFILE is ``dev`` (default), ``ci`` or ``deep``. And which tests skip
+themselves here."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 # Speed is no law here and the machine is shared: no deadline, and slow generation is not a fault.
@@ -15,3 +18,11 @@ settings.register_profile("deep", _SHARED, max_examples=400)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 collect_ignore = ["example_codec"]  # a package of its own; test_example_codec.py installs it and runs its tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
+from pctrain.model.attention import Visible, attend, causal, within_samples
 
 
 class Decoder(nn.Module):
@@ -34,6 +35,8 @@ class Decoder(nn.Module):
         self.raw_head = nn.Linear(config.width, RAW_IDS, bias=False) if config.raw_heads else None
         self.recompute = False
         """Whether layers compute their insides again for backward (activation checkpointing)."""
+        self.flex = False
+        """Whether flex attention does the looking where a row has several samples."""
 
     def forward(
         self, inputs_RT: Tensor, positions_RT: Tensor | None = None, samples_RT: Tensor | None = None
@@ -54,16 +57,16 @@ class Decoder(nn.Module):
         if positions_RT is None:
             positions_RT = torch.arange(past, past + n_positions, device=inputs_RT.device)[None]
         if samples_RT is None:
-            mask = causal_mask(n_positions, past + n_positions, inputs_RT.device)
+            visible: Visible = causal(n_positions, past + n_positions, inputs_RT.device)
         else:
-            mask = sample_mask(samples_RT)
+            visible = within_samples(samples_RT, flex=self.flex)
         rotation = rotary(positions_RT, self.config.width // self.config.attention_heads, self.config.rope_base)
         x_RTD = self.embed(inputs_RT)
         for layer in self.layers:
             if self.recompute and self.training:
-                x_RTD = checkpoint(layer, x_RTD, rotation, mask, cache, use_reentrant=False)
+                x_RTD = checkpoint(layer, x_RTD, rotation, visible, cache, use_reentrant=False)
             else:
-                x_RTD = layer(x_RTD, rotation, mask, cache)
+                x_RTD = layer(x_RTD, rotation, visible, cache)
         if cache is not None:
             cache.length += n_positions
         hidden_RTD: Tensor = self.norm(x_RTD)
@@ -116,8 +119,8 @@ class Block(nn.Module):
         self.feed_norm = RMSNorm(config.width, config.norm_eps)
         self.feed = FeedForward(config)
 
-    def forward(self, x_RTD: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, cache: Cache | None) -> Tensor:
-        x_RTD = x_RTD + self.attention(self.attention_norm(x_RTD), rotation, mask, cache)
+    def forward(self, x_RTD: Tensor, rotation: tuple[Tensor, Tensor], visible: Visible, cache: Cache | None) -> Tensor:
+        x_RTD = x_RTD + self.attention(self.attention_norm(x_RTD), rotation, visible, cache)
         fed_RTD: Tensor = x_RTD + self.feed(self.feed_norm(x_RTD))
         return fed_RTD
 
@@ -132,13 +135,13 @@ class Attention(nn.Module):
         self.value = nn.Linear(config.width, config.kv_heads * self.head_width, bias=False)
         self.output = nn.Linear(config.width, config.width, bias=False)
 
-    def forward(self, x_RTD: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, cache: Cache | None) -> Tensor:
+    def forward(self, x_RTD: Tensor, rotation: tuple[Tensor, Tensor], visible: Visible, cache: Cache | None) -> Tensor:
         query_RNTH = rotate(self._heads(self.query(x_RTD)), rotation)
         key_RGTH = rotate(self._heads(self.key(x_RTD)), rotation)
         value_RGTH = self._heads(self.value(x_RTD))
         if cache is not None:
             key_RGTH, value_RGTH = cache.extend(self.index, key_RGTH, value_RGTH)
-        y_RNTH = F.scaled_dot_product_attention(query_RNTH, key_RGTH, value_RGTH, attn_mask=mask, enable_gqa=True)
+        y_RNTH = attend(query_RNTH, key_RGTH, value_RGTH, visible)
         y_RTD: Tensor = self.output(y_RNTH.transpose(1, 2).flatten(2))
         return y_RTD
 
@@ -191,20 +194,6 @@ class Cache:
         keys[:, :, self.length : end] = key_RGTH
         values[:, :, self.length : end] = value_RGTH
         return keys[:, :, :end], values[:, :, :end]
-
-
-def sample_mask(samples_RT: Tensor) -> Tensor:
-    """[R, 1, T, T], true where a position may look: at its own sample, and not ahead.
-
-    Padding (sample 0) looks at padding, so every row of the softmax has something to look at and none is NaN.
-    """
-    same_RTT = samples_RT[:, :, None] == samples_RT[:, None, :]
-    return (same_RTT & causal_mask(samples_RT.shape[1], samples_RT.shape[1], samples_RT.device))[:, None]
-
-
-def causal_mask(n_positions: int, n_visible: int, device: torch.device) -> Tensor:
-    """[T, S], true where the last T of S positions may look."""
-    return torch.ones(n_positions, n_visible, dtype=torch.bool, device=device).tril(n_visible - n_positions)
 
 
 def rotary(positions_RT: Tensor, head_width: int, base: float) -> tuple[Tensor, Tensor]:

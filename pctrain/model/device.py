@@ -24,8 +24,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def precision(device: torch.device, dtype: str) -> torch.dtype:
+    """Of matrix products; ``auto`` is bfloat16 on a GPU and float32 on a CPU."""
+    half = dtype == "bfloat16" or (dtype == "auto" and device.type == "cuda")
+    return torch.bfloat16 if half else torch.float32
+
+
 def autocast(device: torch.device, dtype: str) -> AbstractContextManager[object]:
-    """Matrix products in bfloat16 if ``dtype`` says so; weights, norms, softmax and loss stay in float32."""
-    if dtype == "bfloat16" or (dtype == "auto" and device.type == "cuda"):
+    """Matrix products in ``precision``; weights, norms, softmax and loss stay in float32."""
+    if precision(device, dtype) == torch.bfloat16:
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

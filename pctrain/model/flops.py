@@ -1,9 +1,15 @@
-"""What a position costs in training: the number that runs are compared at."""
+"""What a position costs in training, the number that runs are compared at; and what a device could do."""
 
 from __future__ import annotations
 
+import math
+from time import perf_counter
+
+import torch
+
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
+from pctrain.model.device import precision
 
 
 def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
@@ -20,3 +26,21 @@ def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
     outputs = model.heads * n_ids * model.width + raw_outputs * RAW_IDS * model.width
     weights = model.layers * layer + ahead * model.width**2 + outputs
     return 6 * weights + 12 * model.layers * model.width * seq_len
+
+
+def matmul_flops_per_second(device: torch.device, dtype: str) -> float:
+    """What a device does in a product of square matrices, the fastest of some: the ceiling that utilisation is of."""
+    width, times = (8192, 20) if device.type == "cuda" else (1024, 5)
+    a, b = (torch.ones(width, width, device=device, dtype=precision(device, dtype)) for _ in range(2))
+    fastest = math.inf
+    for _ in range(times):
+        begun = _now(device)
+        torch.mm(a, b)
+        fastest = min(fastest, _now(device) - begun)
+    return 2 * width**3 / fastest
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return perf_counter()

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 
 from pcdata.dataset import Dataset
-from pctrain.config import RunConfig, TrainConfig
+from pctrain.config import ModelConfig, RunConfig, TrainConfig
 from pctrain.data.batch import Batch
 from pctrain.data.corpus import by_name, view_names
 from pctrain.data.loader import Loader
 from pctrain.data.mixture import Schedule
+from pctrain.errors import ConfigError
+from pctrain.model.attention import flex_fits
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.device import choose_device
 from pctrain.model.loss import Objective
@@ -72,7 +74,7 @@ class Job:
         model = Decoder(config.model, loader.vocabulary.padded_size).to(world.device)
         if not folder:
             init_weights(model, settings.seed)
-        objective = _objective(model, loader, settings)
+        objective = _objective(model, loader, settings, world.device)
         shard(objective, world, settings.replicas)
         optimizer = make_optimizer(model, settings)
         if folder:
@@ -99,14 +101,26 @@ class Job:
         }
 
 
-def _objective(model: Decoder, loader: Loader, settings: TrainConfig) -> Objective:
+def _objective(model: Decoder, loader: Loader, settings: TrainConfig, device: torch.device) -> Objective:
     """The model as the settings want it to run, and its loss."""
     model.recompute = settings.activation_checkpointing
+    model.flex = _wants_flex(settings.attention, device, model.config)
     if settings.compile:
         for layer in model.layers:
             layer.compile()
     ranges = [loader.vocabulary.views[name] for name in loader.view_names]
     return Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], settings.softmax)
+
+
+def _wants_flex(attention: str, device: torch.device, model: ModelConfig) -> bool:
+    head_width = model.width // model.attention_heads
+    fits = flex_fits(device, head_width)
+    if attention == "flex" and not fits:
+        raise ConfigError(
+            f"train.attention=flex needs a GPU and heads that are 16, 32, 64 … wide, these are {head_width} on "
+            f"{device}; leave it at auto"
+        )
+    return fits and attention != "sdpa"
 
 
 def with_views(config: RunConfig, datasets: Sequence[Dataset]) -> RunConfig:

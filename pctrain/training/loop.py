@@ -18,7 +18,7 @@ from pctrain.config import RunConfig
 from pctrain.data.filter import Filter
 from pctrain.data.prefetch import Prefetcher
 from pctrain.model.device import autocast, choose_device
-from pctrain.model.flops import flops_per_position
+from pctrain.model.flops import flops_per_position, matmul_flops_per_second
 from pctrain.training import checkpoint
 from pctrain.training.distributed import gathered, joined
 from pctrain.training.job import Job
@@ -72,7 +72,8 @@ def train(job: Job, quiet: bool) -> Outcome:
     val = ValSlice(splits, settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows, Filter(data.where))
     positions = data.rows * data.seq_len
     flops = positions * flops_per_position(job.config.model, job.loader.vocabulary.padded_size, data.seq_len)
-    tally = Tally(job.loader.view_names, job.loader.dataset_names, positions, flops)
+    peak = settings.peak_flops or matmul_flops_per_second(job.device, settings.dtype)
+    tally = Tally(job.loader.view_names, job.loader.dataset_names, positions, flops, peak * job.world.size)
     bad_steps = 0
     with (
         MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
@@ -100,9 +101,8 @@ def train(job: Job, quiet: bool) -> Outcome:
             save_due = done == settings.steps or done % settings.checkpoint_every == 0
             bits_per_byte = None
             if done % settings.log_every == 0 or save_due or stop:
-                peak = peak_memory_bytes(job.device)
                 line = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
-                log.write("train", done, **line, peak_memory_bytes=peak)
+                log.write("train", done, **line, peak_memory_bytes=peak_memory_bytes(job.device))
             if save_due or (settings.eval_every and done % settings.eval_every == 0):
                 with autocast(job.device, settings.dtype), gathered(job.objective):
                     measured = val.values(val.score(job.model, job.device))

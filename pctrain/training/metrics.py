@@ -99,10 +99,17 @@ class Tally:
     """Sums over the steps since the last line. Ratios are taken when it is read."""
 
     def __init__(
-        self, view_names: Sequence[str], dataset_names: Sequence[str], positions_per_step: int, flops_per_step: int
+        self,
+        view_names: Sequence[str],
+        dataset_names: Sequence[str],
+        positions_per_step: int,
+        flops_per_step: int,
+        peak_flops: float,
     ) -> None:
+        """``peak_flops`` are those that all devices together could do in a second."""
         self._names = ["raw", *view_names]
         self._flops_per_step = flops_per_step
+        self._peak_flops = peak_flops
         self._named = {"_V": ("_by_view", self._names), "_D": ("_by_dataset", [*dataset_names])}
         self._positions_per_step = positions_per_step
         self.restart(0.0)
@@ -134,14 +141,15 @@ class Tally:
         self._stats = stats if self._stats is None else self._stats + stats
 
     def speed(self, wait_seconds: float) -> dict[str, float]:
-        """Positions, raw bytes shown or stood for, and training flops per second; and the share of the time that was
-        spent waiting for data."""
+        """Positions, raw bytes shown or stood for, and training flops per second; the latter as a share of what the
+        devices could do; and the share of the time that was spent waiting for data."""
         assert self._stats is not None
         seconds = perf_counter() - self._begun
         return {
             "symbols_per_second": self._steps * self._positions_per_step / seconds,
             "raw_bytes_per_second": (self._stats.raw_bytes + self._stats.compressed_bytes) / seconds,
             "flops_per_second": self._steps * self._flops_per_step / seconds,
+            "utilisation": self._steps * self._flops_per_step / seconds / self._peak_flops,
             "waiting": (wait_seconds - self._wait_before) / seconds,
         }
 

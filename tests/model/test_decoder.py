@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -63,6 +65,46 @@ def test_a_sample_does_not_see_its_neighbours(model: Decoder) -> None:
     assert close(together[:, :3], changed[:, :3])
     assert close(together[:, 5:], changed[:, 5:])
     assert not close(together[:, 3:5], changed[:, 3:5])
+
+
+def packed(rows: int, positions: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Sample numbers, as in a batch: rising from 1, and padding at the end of some rows; and the places within them."""
+    rng = np.random.default_rng(seed)
+    samples, places = np.zeros((rows, positions), np.int32), np.zeros((rows, positions), np.int64)
+    for row in range(rows):
+        ends = np.unique(rng.integers(1, positions + 1, 4))
+        for number, (begin, end) in enumerate(pairwise([0, *ends]), 1):
+            samples[row, begin:end], places[row, begin:end] = number, np.arange(end - begin)
+    return torch.from_numpy(samples), torch.from_numpy(places)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@torch.no_grad()
+def test_flex_attention_is_attention_under_the_mask(model: Decoder) -> None:
+    for seed in range(8):
+        samples, places = packed(3, 40 + 30 * seed, seed)
+        inputs = ids(*samples.shape, seed)
+        model.flex = False
+        masked = model(inputs, places, samples)
+        model.flex = True
+        assert close(model(inputs, places, samples), masked)
+        assert not close(model(inputs, places, torch.ones_like(samples)), masked), "the samples matter"
+
+
+@pytest.mark.gpu
+def test_flex_attention_has_the_gradients_of_attention_under_the_mask() -> None:
+    model = made(ModelConfig(width=64, layers=2, attention_heads=4, kv_heads=2, hidden=96)).cuda()
+    samples, places = (each.cuda() for each in packed(3, 300, 1))
+    gradients = []
+    for flex in (False, True):
+        model.flex = flex
+        model.zero_grad()
+        model(ids(3, 300).cuda(), places, samples).logsumexp(-1).sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for masked, flexed in zip(*gradients, strict=True):
+        assert masked is not None
+        assert flexed is not None
+        assert torch.allclose(masked, flexed, rtol=1e-2, atol=1e-2 * float(masked.abs().max()))
 
 
 def test_rows_of_padding_are_finite_and_give_finite_gradients(model: Decoder) -> None:

@@ -1,0 +1,43 @@
+"""On a GPU: every way in which a run can be set up there learns, resumes, and is measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pctrain.config import resolve
+from pctrain.inference.evaluate import evaluate_run
+from pctrain.training.loop import fit
+from tests.made_run import SETTINGS, make_dataset
+
+pytestmark = pytest.mark.gpu
+
+WAYS = {
+    "bfloat16": (),
+    "float32": ("train.dtype=float32",),
+    "mask": ("train.attention=sdpa",),
+    "compiled": ("train.compile=true",),
+    "recomputed": ("train.activation_checkpointing=true",),
+    "heads": ("model.heads=2", "model.raw_heads=4", "train.softmax=own"),
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_learns_goes_on_and_is_measured(way: str, tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "data")
+    shape = ("model.width=64", "model.attention_heads=4", 'train.device="cuda"', *WAYS[way])
+    for steps in (8, 16):
+        config = resolve(None, None, [*SETTINGS, *shape, f"train.steps={steps}", "train.lr=1e-2"])
+        assert fit(dataset.folder, tmp_path / "run", config, quiet=True).step == steps
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if line["kind"] == "train"]
+    assert losses[-1] < losses[0] - 0.5
+    assert all(0 < line["utilisation"] < 1 for line in lines if line["kind"] == "train")
+    found = evaluate_run(tmp_path / "run", device="cuda", quiet=True)
+    assert found is not None
+    assert found.to_dict()["raw"]["bits_per_byte"] < 8
+    assert torch.cuda.max_memory_allocated() > 0
