@@ -71,12 +71,26 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, 
 
 
 _INPUT_OPTIONS = (
-    click.option("--format", default="auto", help="auto, files (one document each) or jsonl; see the README."),
+    click.option("--format", default="auto", help="auto, files, jsonl, parquet, arrow or tar; see the README."),
     click.option("--include", multiple=True, metavar="GLOB", help="Take only files that match; may be repeated."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Pass over files and folders that match."),
     click.option("--keep-binary", is_flag=True, help="Take files that have a NUL among their first 8000 bytes."),
-    click.option("--text-key", default="text", show_default=True, help="The key of a JSONL record's text."),
+    click.option("--text-key", default="", help="The key of a record's text; default: text, content or code."),
+    click.option(
+        "--keep", multiple=True, metavar="COLUMN[:TYPE]", help="Carry a record's field through to the dataset."
+    ),
+    click.option("--min-bytes", default=0, help="Leave out documents with fewer bytes."),
+    click.option("--max-bytes", default=0, help="Leave out documents with more bytes."),
+    click.option("--max-line-bytes", default=0, help="Leave out documents with a longer line."),
+    click.option("--lang", "langs", multiple=True, help="Take only documents in this language; may be repeated."),
+    click.option("--dedup", default="exact", show_default=True, help="exact: the first of equal documents; or off."),
+    click.option("--sample", default=1.0, help="Share of the documents to take, drawn by content."),
+    click.option("--limit", default=0, help="How many documents to take, the first ones."),
     click.option("--val-fraction", default=0.02, show_default=True, help="Share of documents drawn into val; 0: none."),
+    click.option(
+        "--val-by", default="document", show_default=True, help="Draw each document, source, or path-prefix[:N]."
+    ),
+    click.option("--val-list", type=click.Path(path_type=Path), help="A file of the paths that are val, one a line."),
     click.option("--max-document-bytes", default=262_144, show_default=True, help="Longer ones are cut, at line ends."),
     click.option("--fit-bytes", default=16_000_000, show_default=True, help="Raw bytes that codecs are fitted on."),
     click.option("--strict", is_flag=True, help="Stop at a record that cannot be read, instead of counting it."),

@@ -46,7 +46,7 @@ MISTAKES = [
     (("build", "code", "-o", "out", "--val-fraction", "1.5"), "--val-fraction must be"),
     (("build", "code", "-o", "out", "--format", "xml"), "--format must be one of auto, files, jsonl"),
     (("build", "cut.jsonl", "-o", "out"), "cut.jsonl line 1: cut line"),
-    (("build", "keyless.jsonl", "-o", "out"), "no key 'text'; its keys: 'content'"),
+    (("build", "keyless.jsonl", "-o", "out"), "no key 'text' or 'content' or 'code'; its keys: 'body'"),
     (("fit", "lzma", "code", "-o", "out"), "unknown compressor 'lzma'; known: bit, bpe,"),
     (("fit", "gzip", "code", "-o", "out"), "gzip with these options is not fitted to anything"),
     (("fit", "bpe", "nowhere", "-o", "out"), "input nowhere does not exist"),
@@ -67,7 +67,7 @@ def test_a_mistake_gets_one_sentence(
     write_code(Path("code"), files=8)
     Path("empty").mkdir()
     write_jsonl(Path("cut.jsonl"), [b'{"text": "cut in ha'])
-    write_jsonl(Path("keyless.jsonl"), [{"content": "x"}])
+    write_jsonl(Path("keyless.jsonl"), [{"body": "x"}])
     done = pcdata(*arguments)
     assert done.exit_code == 1
     assert done.stdout == ""

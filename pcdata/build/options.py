@@ -15,6 +15,7 @@ from typing import Any
 import pcdata
 from pcdata.codecs.base import Artifact, codec_class, require_choice, require_range
 from pcdata.codecs.requests import ViewRequest
+from pcdata.dataset.schema import KeptColumn
 from pcdata.dataset.vocab import MAX_VIEWS
 from pcdata.errors import OptionError
 
@@ -30,12 +31,35 @@ class BuildOptions:
     output: Path
     requests: tuple[ViewRequest, ...] = ()
     format: str = "auto"
-    """auto: folders are trees of files, a file is what its name says; files; or jsonl."""
+    """auto: folders are trees of files, or what ``datasets`` saved, and a file is what its name says; files (a document
+    each); or jsonl, parquet, arrow, tar: files of records, folders of such files."""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     keep_binary: bool = False
-    text_key: str = "text"
+    text_key: str = ""
+    """Under which key a record has its text; empty: the first of ``TEXT_KEYS`` that it has."""
+    keep: tuple[str, ...] = ()
+    """Columns to carry through from records to the base files: NAME, or NAME:TYPE."""
+    min_bytes: int = 0
+    """Documents with fewer bytes are not taken."""
+    max_bytes: int = 0
+    """Documents with more are not; 0: none is too long."""
+    max_line_bytes: int = 0
+    """Nor documents with a longer line; 0: no line is too long."""
+    langs: tuple[str, ...] = ()
+    """Languages to take, whatever their case; empty: all."""
+    sample: float = 1.0
+    """Which share of the documents to take, drawn by content."""
+    limit: int = 0
+    """How many documents to take, the first in input order; 0: all."""
+    dedup: str = "exact"
+    """exact: of documents with the same bytes the first is taken; off: all are."""
     val_fraction: float = 0.02
+    val_by: str = "document"
+    """What is drawn into val: each document; or together all of one source, or of one path-prefix (the first folder of
+    the path; path-prefix:N, the first N)."""
+    val_list: Path | None = None
+    """A file of paths, one a line: those documents are val, and no others."""
     max_document_bytes: int = 262_144
     """Longer documents are cut into parts, at line ends where there are any."""
     shard_bytes: int = 0
@@ -47,7 +71,19 @@ class BuildOptions:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        require_choice("--format", self.format, ("auto", "files", "jsonl"))
+        require_choice("--format", self.format, ("auto", "files", "jsonl", "parquet", "arrow", "tar"))
+        require_choice("--dedup", self.dedup, ("exact", "off"))
+        require_choice("--val-by", self.val_by.partition(":")[0], ("document", "source", "path-prefix"))
+        for option in ("min_bytes", "max_bytes", "max_line_bytes", "limit"):
+            require_range(f"--{option.replace('_', '-')}", getattr(self, option), 0, 1 << 62)
+        if not 0 < self.sample <= 1:
+            raise OptionError(f"--sample must be above 0 and at most 1, got {self.sample}")
+        if self.val_list is not None and not self.val_list.is_file():
+            raise OptionError(f"--val-list {self.val_list} is no file; name one with a path on each line")
+        if not 1 <= self.prefix_folders <= 100:
+            raise OptionError(f"--val-by path-prefix:N needs a number from 1 on, got {self.val_by!r}")
+        if len({column.name for column in self.kept_columns}) < len(self.keep):
+            raise OptionError(f"--keep names a column twice: {', '.join(self.keep)}")
         if not 0 <= self.val_fraction < 1:
             raise OptionError(f"--val-fraction must be at least 0 and below 1, got {self.val_fraction}")
         require_range("--max-document-bytes", self.max_document_bytes, 16, MAX_DOCUMENT_BYTES)
@@ -63,6 +99,20 @@ class BuildOptions:
                 raise OptionError(f"input {path} does not exist")
             if path.resolve() in [other.resolve() for other in self.inputs[:number]]:
                 raise OptionError(f"input {path} is given twice")
+
+    @cached_property
+    def kept_columns(self) -> list[KeptColumn]:
+        """What ``keep`` says. Raises ``OptionError``."""
+        try:
+            return [KeptColumn.parse(text) for text in self.keep]
+        except ValueError as error:
+            raise OptionError(f"--keep: {error}") from None
+
+    @property
+    def prefix_folders(self) -> int:
+        """How many folders of a path are its prefix; 0 if ``val_by`` says no number."""
+        kind, colon, number = self.val_by.partition(":")
+        return 1 if not colon else int(number) if kind == "path-prefix" and number.isdecimal() else 0
 
     @cached_property
     def root_folders(self) -> list[bytes]:
@@ -86,7 +136,17 @@ class BuildOptions:
             "exclude": list(self.exclude),
             "keep_binary": self.keep_binary,
             "text_key": self.text_key,
+            "keep": [str(column) for column in self.kept_columns],
+            "min_bytes": self.min_bytes,
+            "max_bytes": self.max_bytes,
+            "max_line_bytes": self.max_line_bytes,
+            "langs": list(self.langs),
+            "sample": self.sample,
+            "limit": self.limit,
+            "dedup": self.dedup,
             "val_fraction": self.val_fraction,
+            "val_by": self.val_by,
+            "val_list": None if self.val_list is None else hashlib.sha256(self.val_list.read_bytes()).hexdigest(),
             "max_document_bytes": self.max_document_bytes,
             "shard_bytes": self.shard_bytes,
             "fit_bytes": self.fit_bytes,

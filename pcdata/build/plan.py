@@ -2,8 +2,8 @@
 
 Exact duplicates are dropped (the first stays), documents are drawn into splits, and each split is cut into shards by
 raw bytes. The result is one list of pieces per shard, the fitting sample, and rejects.jsonl: all of them independent of
-the number of workers. Memory: one partition of the hashes, the pieces of one shard per split, and one bit-sized
-flag per document in a mapped file.
+the number of workers. Memory: one partition of the hashes, the pieces of one scan task and of one shard per split, and
+one byte per document in a mapped file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from pcdata.build.faults import step
 from pcdata.build.options import BuildOptions, printable
 from pcdata.build.records import Reject, RejectLine
 from pcdata.build.scan import TaskInputs
+from pcdata.build.scanned import ScannedTasks
+from pcdata.build.splits import val_below
 from pcdata.build.state import PIECE, BuildState, Pieces
 from pcdata.dataset.manifest import REJECTS, SPLITS
 from pcdata.dataset.schema import BLOCK_RAW_BYTES
@@ -72,7 +75,11 @@ class Plan:
 SAMPLE = "plan/sample.pieces"
 REJECTS_PART = f"plan/{REJECTS}"
 _PLAN = "plan/plan.json"
-_DUPLICATES = f"plan/duplicates.npy{TEMPORARY}"
+_FATES = f"plan/fates.npy{TEMPORARY}"
+
+Fates: TypeAlias = NDArray[np.uint8]
+STAYS, DUPLICATE, BEYOND_LIMIT = range(3)
+_FATES_AT_ONCE = 1 << 20
 
 
 def make_plan(options: BuildOptions, state: BuildState, n_tasks: int) -> Plan:
@@ -81,46 +88,61 @@ def make_plan(options: BuildOptions, state: BuildState, n_tasks: int) -> Plan:
     Raises ``InputError`` if there is nothing to build, or a split that was asked for would be empty.
     """
     if not state.has(_PLAN):
-        duplicates = _find_duplicates(state, n_tasks)
-        rejects = _write_rejects(state, n_tasks, duplicates)
-        shards = _cut_shards(options, state, n_tasks, duplicates)
+        scanned = ScannedTasks(state, n_tasks)
+        fates = _settle(options, state, scanned)
+        rejects = _write_rejects(options, state, scanned, fates)
+        shards = _cut_shards(options, state, scanned, fates)
         _refuse_empty(options, state, shards, rejects)
-        (state.folder / _DUPLICATES).unlink()
+        (state.folder / _FATES).unlink()
         state.write_json(_PLAN, {"shards": [asdict(shard) for shard in shards], "rejects": rejects})
         step("plan.written")
     saved = state.read_json(_PLAN)
     return Plan(tuple(PlannedShard(**shard) for shard in saved["shards"]), saved["rejects"])
 
 
-def _pieces_by_task(state: BuildState, n_tasks: int) -> Iterator[tuple[int, Pieces]]:
-    for task in range(n_tasks):
-        yield task, state.read_pieces(f"scan/{task:05}.digests")
-
-
-def _find_duplicates(state: BuildState, n_tasks: int) -> NDArray[np.bool_]:
-    """One flag per document, in input order: True where an earlier document has the same bytes."""
-    total = sum(int((pieces["start"] == 0).sum()) for _, pieces in _pieces_by_task(state, n_tasks))
+def _settle(options: BuildOptions, state: BuildState, scanned: ScannedTasks) -> Fates:
+    """What becomes of each document, in input order."""
+    total = sum(int((pieces["start"] == 0).sum()) for _, pieces in scanned)
     (state.folder / "plan").mkdir(exist_ok=True)
-    flags = np.lib.format.open_memmap(state.folder / _DUPLICATES, mode="w+", dtype=np.bool_, shape=(total,))
-    n_partitions = max(1, -(-total // PARTITION_DOCUMENTS))
-    partitions = _partition(state, n_tasks, n_partitions)
+    fates = np.lib.format.open_memmap(state.folder / _FATES, mode="w+", dtype=np.uint8, shape=(total,))
+    if options.dedup == "exact":
+        _mark_duplicates(state, scanned, fates)
+    if options.limit:
+        _mark_from(fates, options.limit)
+    return fates
+
+
+def _mark_from(fates: Fates, limit: int) -> None:
+    """All that would stay from the document with this number among those on."""
+    seen = 0
+    for begin in range(0, len(fates), _FATES_AT_ONCE):
+        some = fates[begin : begin + _FATES_AT_ONCE]
+        stays = some == STAYS
+        numbers = seen + np.cumsum(stays) - 1
+        some[stays & (numbers >= limit)] = BEYOND_LIMIT
+        seen += int(stays.sum())
+
+
+def _mark_duplicates(state: BuildState, scanned: ScannedTasks, fates: Fates) -> None:
+    """Those of which an earlier document has the same bytes."""
+    n_partitions = max(1, -(-len(fates) // PARTITION_DOCUMENTS))
+    partitions = _partition(state, scanned, n_partitions)
     for path in partitions:
         keys = np.fromfile(path, np.uint64).reshape(-1, 3)
         order = np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))
         keys = keys[order]
         same = (keys[1:, :2] == keys[:-1, :2]).all(axis=1)
-        flags[keys[1:, 2][same]] = True
+        fates[keys[1:, 2][same]] = DUPLICATE
         path.unlink()
-    return flags
 
 
-def _partition(state: BuildState, n_tasks: int, n_partitions: int) -> list[Path]:
+def _partition(state: BuildState, scanned: ScannedTasks, n_partitions: int) -> list[Path]:
     """Spread (hash, hash, document number) over files by hash, so that equal hashes meet in one file."""
     paths = [state.folder / f"plan/hashes-{part:05}{TEMPORARY}" for part in range(n_partitions)]
     for path in paths:
         path.write_bytes(b"")
     first = 0
-    for _, pieces in _pieces_by_task(state, n_tasks):
+    for _, pieces in scanned:
         documents = pieces["document"][pieces["start"] == 0]
         numbers = np.arange(first, first + len(documents), dtype=np.uint64)
         keys = np.column_stack([documents, numbers])
@@ -132,27 +154,26 @@ def _partition(state: BuildState, n_tasks: int, n_partitions: int) -> list[Path]
     return paths
 
 
-def _kept_by_task(
-    state: BuildState, n_tasks: int, duplicates: NDArray[np.bool_]
-) -> Iterator[tuple[int, Pieces, NDArray[np.bool_]]]:
-    """Pieces of each task with a flag per piece: whether its document stays."""
+def _with_fates(scanned: ScannedTasks, fates: Fates) -> Iterator[tuple[int, Pieces, Fates]]:
+    """Pieces of each task with what becomes of each."""
     first = 0
-    for task, pieces in _pieces_by_task(state, n_tasks):
+    for task, pieces in scanned:
         begins = pieces["start"] == 0
         document_of = first + np.cumsum(begins) - 1
-        yield task, pieces, ~duplicates[document_of]
+        yield task, pieces, fates[document_of]
         first += int(begins.sum())
 
 
-def _write_rejects(state: BuildState, n_tasks: int, duplicates: NDArray[np.bool_]) -> dict[str, int]:
-    """Write rejects.jsonl in input order: what scan refused, and the duplicates. Returns counts by reason."""
+def _write_rejects(options: BuildOptions, state: BuildState, scanned: ScannedTasks, fates: Fates) -> dict[str, int]:
+    """Write rejects.jsonl in input order: what scan refused, and what does not stay. Returns counts by reason."""
     counts: Counter[str] = Counter()
     path = state.folder / f"{REJECTS_PART}{TEMPORARY}"
     with path.open("w", encoding="utf-8") as file:
-        for task, pieces, kept in _kept_by_task(state, n_tasks, duplicates):
-            lines = state.read(f"scan/{task:05}.rejects").decode("ascii").splitlines()
-            rejects = [RejectLine.from_text(line) for line in lines]
-            rejects += _duplicates(state, task, pieces[~kept & (pieces["start"] == 0)])
+        for task, pieces, fates_of_task in _with_fates(scanned, fates):
+            rejects = scanned.rejects(task)
+            gone = (fates_of_task != STAYS) & (pieces["start"] == 0)
+            if gone.any():
+                rejects += _gone(options, scanned.inputs(task), pieces[gone], fates_of_task[gone])
             rejects.sort()
             for reject in rejects:
                 counts[reject.reason] += 1
@@ -161,30 +182,25 @@ def _write_rejects(state: BuildState, n_tasks: int, duplicates: NDArray[np.bool_
     return dict(sorted(counts.items()))
 
 
-def _duplicates(state: BuildState, task: int, pieces: Pieces) -> list[RejectLine]:
-    if not len(pieces):
-        return []
-    inputs = TaskInputs(state, task)
-    found = []
-    for entry, line, document in zip(
-        pieces["entry"].tolist(), pieces["line"].tolist(), pieces["document"], strict=True
-    ):
-        detail = f"same bytes as an earlier document, {document.tobytes().hex()}"
-        found.append(RejectLine.of(entry, Reject(printable(inputs[entry].relative), line, "duplicate", detail)))
-    return found
+def _gone(options: BuildOptions, inputs: TaskInputs, pieces: Pieces, fates: Fates) -> Iterator[RejectLine]:
+    columns = pieces["entry"].tolist(), pieces["line"].tolist(), pieces["document"], fates.tolist()
+    for entry, line, document, fate in zip(*columns, strict=True):
+        if fate == DUPLICATE:
+            why = "duplicate", f"same bytes as an earlier document, {document.tobytes().hex()}"
+        else:
+            why = "beyond the limit", f"--limit {options.limit}"
+        yield RejectLine.of(entry, Reject(printable(inputs[entry].relative), line, *why))
 
 
-def _cut_shards(
-    options: BuildOptions, state: BuildState, n_tasks: int, duplicates: NDArray[np.bool_]
-) -> list[PlannedShard]:
+def _cut_shards(options: BuildOptions, state: BuildState, scanned: ScannedTasks, fates: Fates) -> list[PlannedShard]:
     """Write the piece list of every shard, and the fitting sample; returns the shards, train before val."""
-    kept_bytes = sum(int(pieces["length"][kept].sum()) for _, pieces, kept in _kept_by_task(state, n_tasks, duplicates))
+    kept_bytes = sum(int(pieces["length"][of == STAYS].sum()) for _, pieces, of in _with_fates(scanned, fates))
     shard_bytes = options.shard_bytes or min(max(kept_bytes // SHARDS_WANTED, MIN_SHARD_BYTES), MAX_SHARD_BYTES)
-    below = np.uint64(int(options.val_fraction * 2**64))
+    below = np.uint64(val_below(options))
     cutters = {split: _ShardCutter(state, split, shard_bytes) for split in SPLITS}
     sample = _FitSample(options.fit_bytes)
-    for _, pieces, kept in _kept_by_task(state, n_tasks, duplicates):
-        in_val = pieces["split_draw"] < below
+    for _, pieces, of in _with_fates(scanned, fates):
+        kept, in_val = of == STAYS, pieces["split_draw"] < below
         cutters["train"].add(pieces[kept & ~in_val])
         cutters["val"].add(pieces[kept & in_val])
         sample.add(pieces[kept & ~in_val])
@@ -269,6 +285,8 @@ def _refuse_empty(
             f"{names}: no documents; {sum(rejects.values())} inputs were refused, the first: "
             f"{place}: {first['reason']} ({first['detail']})"
         )
+    if counts["val"] == 0 and options.val_list is not None:
+        raise InputError(f"the val split is empty: no document has a path that {options.val_list} lists")
     if counts["val"] == 0 and options.val_fraction > 0:
         raise InputError(
             f"the val split is empty: none of {counts['train']} documents was drawn with --val-fraction "

@@ -1,19 +1,26 @@
 """Reading the input: an entry's documents, one after another, and one of them again by its place.
 
-A tree's file is one document. A JSONL file has one per line; its *place* is the byte offset of the line in the
-uncompressed stream. Scan reads everything once in order; write reads what was kept a second time, in the same order.
+A tree's file is one document; a file of records (JSONL, Parquet, Arrow, tar) has many, each with its *place*. Scan
+reads everything once in order; write reads what was kept a second time, in the same order.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from typing import IO, Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
+from pcdata.build.inputs.base import Changed, Fault, Record, RecordFile
+from pcdata.build.inputs.jsonl import JsonlFile
+from pcdata.build.inputs.tables import ParquetChunks, TableFile, arrow_chunks
+from pcdata.build.inputs.tar import TarMembers
 from pcdata.build.languages import UNKNOWN, language_of
 from pcdata.build.options import BuildOptions, printable
 from pcdata.build.sources import Entry, entry_path
@@ -22,6 +29,9 @@ from pcdata.errors import InputError
 PATH_KEYS = ("path", "file_path", "filepath", "filename", "max_stars_repo_path")
 LANG_KEYS = ("lang", "language", "programming_language")
 SOURCE_KEYS = ("source", "repo", "repo_name", "repository_name", "max_stars_repo_name")
+"""Under which names The Stack, StarCoder data, stack-edu and others say what ``Metadata`` wants to know."""
+
+_UNREADABLE: Final = (OSError, EOFError, pa.ArrowException, tarfile.TarError)
 
 _BINARY_PROBE = 8_000
 """A NUL among this many first bytes makes a file binary: git's rule."""
@@ -36,20 +46,23 @@ class Metadata(NamedTuple):
     path: bytes
     lang: str
     source: str
+    kept: tuple[Any, ...]
+    """A value for each column that is carried through (``--keep``); None where the input has none."""
 
 
 class Piece(NamedTuple):
     """One document, or one part of a long one, as the scan meets it."""
 
     line: int
-    """1-based in a JSONL file, 0 for a whole file."""
+    """Its record's position in its file, from 1 (of a range of JSONL: in that); 0 for a whole file."""
     offset: int
-    """Of the line, in the uncompressed stream; 0 for a whole file."""
+    """Of the record, as its ``RecordFile`` counts; 0 for a whole file."""
     start: int
     """Where in the document the part begins."""
     raw: bytes
     last: bool
     """Whether the document ends with this part."""
+    metadata: Metadata
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ class Reject:
 
     file: str
     position: int
-    """The line in a JSONL file, 0 for a whole file."""
+    """As ``Piece.line``."""
     reason: str
     detail: str
 
@@ -85,22 +98,35 @@ class RejectLine(NamedTuple):
         entry, position, reason, line = text.split("\t")
         return cls(int(entry), int(position), reason, line)
 
+    def after(self, lines: int) -> RejectLine:
+        """The same, in a file that has so many lines before the range that the position was counted in."""
+        if not lines:
+            return self
+        position = self.position + lines
+        return self._replace(position=position, json=json.dumps({**json.loads(self.json), "position": position}))
+
     def to_text(self) -> str:
         """One line; JSON and reasons hold no tabs."""
         return f"{self.entry}\t{self.position}\t{self.reason}\t{self.json}\n"
 
 
-Scanned: TypeAlias = Piece | Reject
+class Lines(NamedTuple):
+    """How many lines a range of JSONL had: what the lines of the next one are counted from."""
+
+    lines: int
+
+
+Scanned: TypeAlias = Piece | Reject | Lines
 
 
 def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
-    """All documents of an entry, cut into parts, and its rejects. Memory: one part, or one JSONL line."""
+    """All documents of an entry, cut into parts, and its rejects. Memory: one part, or one record."""
     try:
         with open(entry_path(options, entry), "rb", buffering=0) as file:  # noqa: PTH123 (a path of bytes)
-            if entry.kind == "jsonl":
-                yield from _scan_jsonl(options, entry, file)
-            else:
+            if entry.kind == "file":
                 yield from _scan_file(options, entry, file)
+            else:
+                yield from _scan_records(options, entry, file)
     except OSError as error:
         yield Reject(printable(entry.relative), 0, "unreadable", error.strerror or str(error))
 
@@ -108,42 +134,67 @@ def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
 def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
     limit = options.max_document_bytes
     raw = _read_up_to(file, limit + 1, expected=entry.size)
-    if not options.keep_binary and b"\0" in raw[:_BINARY_PROBE]:
-        yield Reject(printable(entry.relative), 0, "binary", "it has a NUL byte; --keep-binary takes it")
+    if not options.keep_binary and _is_binary(raw):
+        yield Reject(printable(entry.relative), 0, *_BINARY)
         return
+    metadata = _file_metadata(options, entry)
     start = 0
     while len(raw) > limit:
         end = cut(raw, limit)
-        yield Piece(0, 0, start, raw[:end], last=False)
+        yield Piece(0, 0, start, raw[:end], False, metadata)
         start += end
         raw = raw[end:] + _read_up_to(file, end)
-    yield Piece(0, 0, start, raw, last=True)
+    yield Piece(0, 0, start, raw, True, metadata)
 
 
-def _scan_jsonl(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
+def _scan_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
     name = printable(entry.relative)
-    offset = number = 0
+    position = 0
     try:
-        with _stream(entry, file) as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    record = parse_record(options.text_key, line, number)
-                    if isinstance(record, Fault):
-                        yield Reject(name, number, record.reason, record.detail)
-                    else:
-                        yield from _parts(record.raw, number, offset, options.max_document_bytes)
-                offset += len(line)
-    except (OSError, EOFError, pa.ArrowException) as error:
-        yield Reject(name, number + 1, "unreadable", f"the rest of the file cannot be read: {error}")
+        with closing(_open_records(options, entry, file)) as records:
+            for position, offset, found in records.scan():
+                understood = _understood(options, entry, found, position)
+                if isinstance(understood, Fault):
+                    yield Reject(name, position, understood.reason, understood.detail)
+                else:
+                    yield from _parts(*understood, position, offset, options.max_document_bytes)
+            if isinstance(records, JsonlFile) and entry.is_range:
+                yield Lines(records.lines)
+    except _UNREADABLE as error:
+        detail = f"the rest of the file cannot be read: {' '.join(str(error).split())}"
+        yield Reject(name, position + 1, "unreadable", detail)
 
 
-def _parts(raw: bytes, line: int, offset: int, limit: int) -> Iterator[Piece]:
+def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> RecordFile:
+    if entry.kind == "jsonl":
+        return JsonlFile(file, entry.compression, options.text_key, entry.begin, entry.end)
+    if entry.kind == "tar":
+        return TarMembers(file, entry.compression)
+    path = os.fsdecode(entry_path(options, entry))
+    chunks = ParquetChunks(path) if entry.kind == "parquet" else arrow_chunks(pa.memory_map(path))
+    wanted = {*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, *(column.name for column in options.kept_columns)}
+    return TableFile(chunks, options.text_key, wanted, entry.begin, entry.end)
+
+
+def _understood(
+    options: BuildOptions, entry: Entry, found: Record | Fault, position: int
+) -> tuple[bytes, Metadata] | Fault:
+    """A record's bytes and metadata, or why it is not taken."""
+    if isinstance(found, Fault):
+        return found
+    if entry.kind == "tar" and not options.keep_binary and _is_binary(found.raw):
+        return Fault(*_BINARY)
+    metadata = _record_metadata(options, entry, found.fields, position)
+    return metadata if isinstance(metadata, Fault) else (found.raw, metadata)
+
+
+def _parts(raw: bytes, metadata: Metadata, line: int, offset: int, limit: int) -> Iterator[Piece]:
     start = 0
     while len(raw) - start > limit:
         end = start + cut(raw[start : start + limit + 1], limit)
-        yield Piece(line, offset, start, raw[start:end], last=False)
+        yield Piece(line, offset, start, raw[start:end], False, metadata)
         start = end
-    yield Piece(line, offset, start, raw[start:], last=True)
+    yield Piece(line, offset, start, raw[start:], True, metadata)
 
 
 def cut(raw: bytes, limit: int) -> int:
@@ -158,42 +209,24 @@ def cut(raw: bytes, limit: int) -> int:
     return limit
 
 
-@dataclass(frozen=True)
-class Record:
-    """A JSONL line, understood."""
-
-    raw: bytes
-    fields: dict[str, Any]
+def _file_metadata(options: BuildOptions, entry: Entry) -> Metadata:
+    nothing = (None,) * len(options.kept_columns)
+    return Metadata(entry.relative, language_of(entry.relative), options.source_names[entry.root], nothing)
 
 
-@dataclass(frozen=True)
-class Fault:
-    """A JSONL line that is no document."""
-
-    reason: str
-    detail: str
-
-
-def parse_record(text_key: str, line: bytes, number: int) -> Record | Fault:
-    """Understand one line; ``number`` is 1-based (a byte order mark is allowed in front of line 1)."""
-    try:
-        fields = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-    except UnicodeDecodeError as error:
-        return Fault("not UTF-8", f"byte {error.start} of the line")
-    except (ValueError, RecursionError) as error:
-        return Fault("cut line" if not line.endswith(b"\n") else "bad JSON", str(error))
-    if not isinstance(fields, dict):
-        return Fault("no object", f"the line holds a JSON {type(fields).__name__}")
-    if text_key not in fields:
-        keys = ", ".join(repr(key) for key in list(fields)[:8]) or "none"
-        return Fault("no text key", f"no key {text_key!r}; its keys: {keys}; --text-key names another")
-    text = fields[text_key]
-    if not isinstance(text, str):
-        return Fault("text is not a string", f"{text_key!r} holds a JSON {type(text).__name__}")
-    try:
-        return Record(text.encode("utf-8"), fields)
-    except UnicodeEncodeError as error:
-        return Fault("lone surrogate", f"character {error.start} of {text_key!r}")
+def _record_metadata(options: BuildOptions, entry: Entry, fields: Mapping[str, Any], position: int) -> Metadata | Fault:
+    """What a record says of itself; what it does not say is its file, its position and an unknown language."""
+    path = _first_text(fields, PATH_KEYS)
+    path_bytes = path.encode("utf-8", "backslashreplace") if isinstance(path, str) else path
+    lang = _first_text(fields, LANG_KEYS) or (language_of(path_bytes) if path_bytes else UNKNOWN)
+    source = _first_text(fields, SOURCE_KEYS) or options.source_names[entry.root]
+    kept = []
+    for column in options.kept_columns:
+        try:
+            kept.append(column.converted(fields.get(column.name)))
+        except (ValueError, TypeError, OverflowError) as error:
+            return Fault("kept column", f"{column.name!r} is no {column.type}: {error}")
+    return Metadata(path_bytes or entry.relative + b":%d" % position, _clean(lang), _clean(source), tuple(kept))
 
 
 class EntryReader:
@@ -202,19 +235,16 @@ class EntryReader:
     def __init__(self, options: BuildOptions, entry: Entry) -> None:
         self._options = options
         self._entry = entry
-        self._source = options.source_names[entry.root]
+        self._records: RecordFile | None = None
         try:
             self._file = open(entry_path(options, entry), "rb", buffering=0)  # noqa: PTH123, SIM115 (closed by close)
         except OSError as error:
             raise InputError(self.changed(error.strerror or str(error))) from error
-        self._stream: IO[bytes] | None = None
-        self._offset = 0  # of the stream
-        self._line = -1
-        self._record: Record | None = None
+        self._offset = 0  # of a whole file
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
+        if self._records is not None:
+            self._records.close()
         self._file.close()
 
     def changed(self, what: str) -> str:
@@ -225,59 +255,42 @@ class EntryReader:
     def read(self, line: int, offset: int, start: int, length: int) -> tuple[bytes, Metadata]:
         """The bytes of a piece and its document's metadata. Whether they are the same bytes is the caller's check."""
         try:
-            if self._entry.kind == "jsonl":
-                record = self._record_at(line, offset)
-                return record.raw[start : start + length], self._metadata(record.fields, line)
-            if start != self._offset:
-                self._file.seek(start)
-            raw = _read_up_to(self._file, length)
-            self._offset = start + len(raw)
-            return raw, Metadata(self._entry.relative, language_of(self._entry.relative), self._source)
-        except (OSError, EOFError, pa.ArrowException) as error:
+            if self._entry.kind == "file":
+                return self._read_file(start, length)
+            if self._records is None:
+                self._records = _open_records(self._options, self._entry, self._file)
+            understood = _understood(self._options, self._entry, self._records.at(offset), line)
+        except Changed as error:
             raise InputError(self.changed(str(error))) from error
+        except _UNREADABLE as error:
+            raise InputError(self.changed(" ".join(str(error).split()))) from error
+        if isinstance(understood, Fault):
+            raise InputError(self.changed(f"record {line}: {understood.reason}"))
+        raw, metadata = understood
+        return raw[start : start + length], metadata
 
-    def _record_at(self, line: int, offset: int) -> Record:
-        if self._record is not None and self._line == line:
-            return self._record
-        if self._stream is None:
-            self._stream = _stream(self._entry, self._file)
-        if offset != self._offset:
-            self._skip_to(offset)
-        text = self._stream.readline()
-        self._offset = offset + len(text)
-        record = parse_record(self._options.text_key, text, line)
-        if isinstance(record, Fault):
-            raise InputError(self.changed(f"line {line}: {record.reason}"))
-        self._line, self._record = line, record
-        return record
-
-    def _skip_to(self, offset: int) -> None:
-        assert self._stream is not None
-        if self._stream.seekable():
-            self._stream.seek(offset)
-            return
-        while self._offset < offset:
-            skipped = len(self._stream.read(min(1 << 20, offset - self._offset)))
-            if not skipped:
-                raise InputError(self.changed(f"it ends before byte {offset}"))
-            self._offset += skipped
-
-    def _metadata(self, fields: dict[str, Any], line: int) -> Metadata:
-        """What a record says of itself; what it does not say is its file, its line and an unknown language."""
-        path = _first_text(fields, PATH_KEYS)
-        path_bytes = path.encode("utf-8", "backslashreplace") if path else self._entry.relative + b":%d" % line
-        lang = _first_text(fields, LANG_KEYS) or (language_of(path_bytes) if path else UNKNOWN)
-        source = _first_text(fields, SOURCE_KEYS) or self._source
-        return Metadata(path_bytes, _clean(lang), _clean(source))
+    def _read_file(self, start: int, length: int) -> tuple[bytes, Metadata]:
+        if start != self._offset:
+            self._file.seek(start)
+        raw = _read_up_to(self._file, length)
+        self._offset = start + len(raw)
+        return raw, _file_metadata(self._options, self._entry)
 
 
-def _first_text(fields: dict[str, Any], keys: tuple[str, ...]) -> str | None:
-    return next((fields[key] for key in keys if isinstance(fields.get(key), str)), None)
+_BINARY: Final = ("binary", "it has a NUL byte; --keep-binary takes it")
 
 
-def _clean(text: str) -> str:
+def _is_binary(raw: bytes) -> bool:
+    return b"\0" in raw[:_BINARY_PROBE]
+
+
+def _first_text(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    return next((fields[key] for key in keys if isinstance(fields.get(key), str | bytes)), None)
+
+
+def _clean(text: str | bytes) -> str:
     """Without lone surrogates, which no column of text can hold."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else printable(text)
 
 
 def _read_up_to(file: io.FileIO, length: int, expected: int | None = None) -> bytes:
@@ -293,12 +306,3 @@ def _read_up_to(file: io.FileIO, length: int, expected: int | None = None) -> by
             break
         data += more
     return data
-
-
-def _stream(entry: Entry, file: io.FileIO) -> IO[bytes]:
-    """A buffered stream of the uncompressed content. Cut compressed files raise ``OSError`` where they end."""
-    name = entry.relative.lower()
-    codec = "gzip" if name.endswith(b".gz") else "zstd" if name.endswith(b".zst") else None
-    if codec is None:
-        return io.BufferedReader(file, 1 << 20)
-    return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(file, "r"), codec), 1 << 20)

@@ -12,14 +12,16 @@ import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from pcdata.build.faults import step
+from pcdata.build.filters import Filters, Measured
 from pcdata.build.options import BuildOptions, printable
-from pcdata.build.records import Piece, Reject, RejectLine, scan_entry
-from pcdata.build.sources import Entry, Kind, Skipped, find_entries
+from pcdata.build.records import Lines, Metadata, Piece, Reject, RejectLine, scan_entry
+from pcdata.build.sources import Entry, Skipped, find_entries
+from pcdata.build.splits import split_draw
 from pcdata.build.state import PIECE, BuildState
-from pcdata.dataset.identity import FIT, SPLIT, doc_id_of, document_hash, draw
+from pcdata.dataset.identity import FIT, doc_id_of, document_hash, draw
 from pcdata.errors import InputError
 
 TASK_BYTES = 16_000_000
@@ -27,8 +29,9 @@ TASK_ENTRIES = 4_000
 
 _INPUTS = "inputs.json"
 
-_Row: TypeAlias = tuple[int, str, int | str, str]
-"""An entry (root, name, size, kind) or what was skipped (root, name, reason, detail), as it is written down."""
+_Row: TypeAlias = list[Any]
+"""An entry (root, name, size, kind; of a range also begin, end) or what was skipped (root, name, reason, detail), as it
+is written down."""
 
 _PACK = struct.Struct("<16s16sIIQQQQQQQ").pack
 assert struct.calcsize("<16s16sIIQQQQQQQ") == PIECE.itemsize
@@ -78,10 +81,12 @@ def _tasks(options: BuildOptions) -> Iterator[list[_Row]]:
     for entry in find_entries(options):
         name = os.fsdecode(entry.relative)
         if isinstance(entry, Entry):
-            rows.append((entry.root, name, entry.size, entry.kind))
+            rows.append(
+                [entry.root, name, entry.size, entry.kind, *([entry.begin, entry.end] if entry.is_range else [])]
+            )
             size += entry.size
         else:
-            rows.append((entry.root, name, entry.reason, entry.detail))
+            rows.append([entry.root, name, entry.reason, entry.detail])
         if size >= TASK_BYTES or len(rows) >= TASK_ENTRIES:
             yield rows
             rows, size = [], 0
@@ -90,7 +95,7 @@ def _tasks(options: BuildOptions) -> Iterator[list[_Row]]:
 
 
 def _hashed(row: _Row) -> bytes:
-    return repr(row).encode("ascii", "backslashreplace")
+    return repr(tuple(row)).encode("ascii", "backslashreplace")
 
 
 class TaskInputs(Sequence[Entry | Skipped]):
@@ -103,10 +108,9 @@ class TaskInputs(Sequence[Entry | Skipped]):
         return len(self._rows)
 
     def __getitem__(self, number: Any) -> Any:
-        root, name, third, fourth = self._rows[number]
-        if isinstance(third, int):
-            return Entry(root, os.fsencode(name), third, cast(Kind, fourth))
-        return Skipped(root, os.fsencode(name), third, fourth)
+        root, name, *rest = self._rows[number]
+        kind = Entry if isinstance(rest[0], int) else Skipped
+        return kind(root, os.fsencode(name), *rest)
 
 
 def pending_scans(options: BuildOptions, state: BuildState, n_tasks: int) -> list[ScanTask]:
@@ -116,48 +120,74 @@ def pending_scans(options: BuildOptions, state: BuildState, n_tasks: int) -> lis
 
 def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
     """Read one task's entries, write its digests and rejects; ``advance`` is told the raw bytes read."""
-    state = BuildState(task.options.output)
-    digests = bytearray()
-    rejects: list[RejectLine] = []
-    for number, entry in enumerate(TaskInputs(state, task.number)):
-        if isinstance(entry, Skipped):
-            rejects.append(RejectLine.of(number, Reject(printable(entry.relative), 0, entry.reason, entry.detail)))
-            continue
-        document = _Document(task.number, number)
-        for found in scan_entry(task.options, entry):
-            if isinstance(found, Reject):
-                _refuse_if_strict(task.options, found)
-                rejects.append(RejectLine.of(number, found))
-            else:
-                advance(len(found.raw))
-                document.add(found)
-                if found.last:
-                    digests += document.digests()
-                    document = _Document(task.number, number)
-    state.write(f"scan/{task.number:05}.rejects", "".join(line.to_text() for line in rejects).encode())
-    state.write(f"scan/{task.number:05}.digests", bytes(digests))  # last: this file says that the task is done
+    options, state = task.options, BuildState(task.options.output)
+    filters = Filters(options)
+    name = f"scan/{task.number:05}"
+    lines: dict[int, int] = {}
+    with state.writing(f"{name}.digests") as digests, state.writing(f"{name}.rejects") as rejects:
+        for number, entry in enumerate(TaskInputs(state, task.number)):
+            if isinstance(entry, Skipped):
+                reject = Reject(printable(entry.relative), 0, entry.reason, entry.detail)
+                rejects.write(RejectLine.of(number, reject).to_text().encode())
+                continue
+            document = _Document(filters, task.number, number, entry)
+            for found in scan_entry(options, entry):
+                if isinstance(found, Lines):
+                    lines[number] = found.lines
+                elif isinstance(found, Reject):
+                    _refuse_if_strict(options, found)
+                    rejects.write(RejectLine.of(number, found).to_text().encode())
+                else:
+                    advance(len(found.raw))
+                    document.add(found)
+                    if found.last:
+                        if (refused := document.refused()) is not None:
+                            rejects.write(RejectLine.of(number, refused).to_text().encode())
+                        else:
+                            digests.write(document.digests())
+                        document = _Document(filters, task.number, number, entry)
+        if lines:
+            state.write_json(f"{name}.lines", lines)
+        # The digests appear last: their file says that the task is done.
     step("scan.written")
 
 
 class _Document:
     """The pieces of the document that is being read: hashes and places, not bytes."""
 
-    def __init__(self, task: int, entry: int) -> None:
-        self._place = (task, entry)
+    def __init__(self, filters: Filters, task: int, number: int, entry: Entry) -> None:
+        self._filters = filters
+        self._place = (task, number)
+        self._entry = entry
+        self._measured = Measured(filters.lines)
         self._whole: hashlib.blake2b | None = None
         self._parts: list[tuple[bytes, int, int, int, int]] = []
+        self._metadata: Metadata | None = None
 
     def add(self, piece: Piece) -> None:
         if self._parts or not piece.last:
             self._whole = self._whole or document_hash()
             self._whole.update(piece.raw)
+        self._metadata = piece.metadata
+        self._measured.add(piece)
         self._parts.append((doc_id_of(piece.raw), piece.line, piece.offset, piece.start, len(piece.raw)))
 
+    @property
+    def _id(self) -> bytes:
+        """The document's id is its only part's, or the hash of all parts together."""
+        return self._parts[0][0] if self._whole is None else self._whole.digest()
+
+    def refused(self) -> Reject | None:
+        """Why a filter does not take it."""
+        assert self._metadata is not None
+        refusal = self._filters.refusal(self._id, self._metadata, self._measured)
+        return None if refusal is None else Reject(printable(self._entry.relative), self._parts[0][1], *refusal)
+
     def digests(self) -> bytes:
-        """One record per piece; the document's id is its only part's, or the hash of all parts together."""
-        document = self._parts[0][0] if self._whole is None else self._whole.digest()
-        split = draw(document, SPLIT)
-        size = sum(length for *_, length in self._parts)
+        """One record per piece."""
+        assert self._metadata is not None
+        document, size = self._id, self._measured.size
+        split = split_draw(self._filters.options, document, self._metadata)
         return b"".join(
             _PACK(document, part, *self._place, *where, size, split, draw(part, FIT)) for part, *where in self._parts
         )

@@ -1,37 +1,68 @@
 """Finding the input: which files there are, in an order that does not depend on the file system.
 
-Folders are walked depth first, names sorted as bytes. Nothing is opened here. What is passed over (by a glob, a
-symlink, a fifo, an unreadable folder) becomes a ``Skipped``, so that it is counted.
+Folders are walked depth first, names sorted as bytes. What is passed over (by a glob, a symlink, a fifo, an unreadable
+folder) becomes a ``Skipped``, so that it is counted. Large files of records are split into ranges for several tasks;
+but for the footers that say how, nothing is opened here.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+import pyarrow as pa
+
+from pcdata.build.inputs.tables import ArrowChunks, ParquetChunks, arrow_chunks
 from pcdata.build.options import BuildOptions
 
 NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
 """Folders that version control systems and Python keep for themselves: passed over and counted."""
 
-_JSONL = re.compile(rb"\.(jsonl|ndjson)(\.gz|\.zst)?$", re.IGNORECASE)
+Kind: TypeAlias = Literal["file", "jsonl", "parquet", "arrow", "tar"]
 
-Kind: TypeAlias = Literal["file", "jsonl"]
+_NAMES: Final[dict[Kind, re.Pattern[bytes]]] = {
+    "jsonl": re.compile(rb"\.(jsonl|ndjson)(\.gz|\.zst)?$", re.IGNORECASE),
+    "parquet": re.compile(rb"\.(parquet|pq)$", re.IGNORECASE),
+    "arrow": re.compile(rb"\.(arrow|feather|ipc)$", re.IGNORECASE),
+    "tar": re.compile(rb"\.(tar(\.gz|\.zst)?|tgz)$", re.IGNORECASE),
+}
+
+RANGE_BYTES = 16_000_000
+"""About how much of a large file of records one task reads."""
 
 
 class Entry(NamedTuple):
-    """One input file."""
+    """One input file, or a range of one."""
 
     root: int
     """Which of the inputs it was found under."""
     relative: bytes
     """Its path below that input; the file's own name if the input is the file."""
     size: int
-    """Bytes, when it was found."""
+    """Bytes, when it was found; of a range about its part of them."""
     kind: Kind
+    begin: int = 0
+    """A range's first byte (of JSONL), row group or record batch."""
+    end: int | None = None
+    """Where the range ends, exclusive; None: at the end of the file."""
+
+    @property
+    def is_range(self) -> bool:
+        """Whether it is less than the whole file."""
+        return bool(self.begin) or self.end is not None
+
+    @property
+    def compression(self) -> str | None:
+        """gzip, zstd or None: of a stream that cannot be entered in the middle."""
+        lower = self.relative.lower()
+        if self.kind not in ("jsonl", "tar"):
+            return None
+        return "gzip" if lower.endswith((b".gz", b".tgz")) else "zstd" if lower.endswith(b".zst") else None
 
 
 class Skipped(NamedTuple):
@@ -45,13 +76,8 @@ class Skipped(NamedTuple):
 
 def find_entries(options: BuildOptions) -> Iterator[Entry | Skipped]:
     """All input files and all that was passed over, in input order."""
-    for root, path in enumerate(options.inputs):
-        if path.is_dir():
-            yield from _walk(root, os.fsencode(path), options)
-        else:
-            name = os.fsencode(path.name)
-            records = options.format == "jsonl" or (options.format == "auto" and _JSONL.search(name) is not None)
-            yield Entry(root, name, path.stat().st_size, "jsonl" if records else "file")
+    for found in _find_files(options):
+        yield from [found] if isinstance(found, Skipped) else _ranges(options, found)
 
 
 def entry_path(options: BuildOptions, entry: Entry) -> bytes:
@@ -59,9 +85,79 @@ def entry_path(options: BuildOptions, entry: Entry) -> bytes:
     return os.path.join(options.root_folders[entry.root], entry.relative)  # noqa: PTH118
 
 
+def _find_files(options: BuildOptions) -> Iterator[Entry | Skipped]:
+    for root, path in enumerate(options.inputs):
+        if not path.is_dir():
+            name = os.fsencode(path.name)
+            yield Entry(root, name, path.stat().st_size, _kind_of(name, options.format))
+            continue
+        saved = _saved_to_disk(path) if options.format in ("auto", "arrow") else None
+        if saved is None:
+            yield from _walk(root, os.fsencode(path), options)
+        else:
+            yield from (Entry(root, name, (path / os.fsdecode(name)).stat().st_size, "arrow") for name in saved)
+
+
+def _kind_of(name: bytes, asked: str) -> Kind:
+    """What a file that was named is read as."""
+    if asked == "auto":
+        return next((kind for kind, pattern in _NAMES.items() if pattern.search(name)), "file")
+    kinds: dict[str, Kind] = {"files": "file", "jsonl": "jsonl", "parquet": "parquet", "arrow": "arrow", "tar": "tar"}
+    return kinds[asked]
+
+
+def _saved_to_disk(folder: Path) -> list[bytes] | None:
+    """The files of a folder that ``datasets`` wrote with ``save_to_disk``, in its order; None if it is none."""
+    whole, splits = folder / "state.json", folder / "dataset_dict.json"
+    try:
+        if splits.is_file():
+            names = json.loads(splits.read_bytes())["splits"]
+            return [os.fsencode(name) + b"/" + file for name in names for file in _saved_to_disk(folder / name) or []]
+        if not whole.is_file():
+            return None
+        return [os.fsencode(file["filename"]) for file in json.loads(whole.read_bytes())["_data_files"]]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
+    """A file, or the ranges that it is read in if it is large and can be entered in the middle."""
+    if entry.kind in ("file", "tar") or entry.compression or entry.size < 2 * RANGE_BYTES:
+        yield entry
+        return
+    if entry.kind == "jsonl":
+        for begin in range(0, entry.size, RANGE_BYTES):
+            end = begin + RANGE_BYTES if begin + RANGE_BYTES < entry.size else None
+            yield entry._replace(begin=begin, end=end, size=min(RANGE_BYTES, entry.size - begin))
+        return
+    try:
+        sizes = _chunk_sizes(entry_path(options, entry), entry)
+    except (OSError, pa.ArrowException) as error:
+        yield Skipped(entry.root, entry.relative, "unreadable", " ".join(str(error).split()))
+        return
+    begin, held = 0, 0
+    for number, size in enumerate(sizes, start=1):
+        held += size
+        if number == len(sizes) or held >= RANGE_BYTES:
+            yield entry._replace(begin=begin, end=number if number < len(sizes) else None, size=held)
+            begin, held = number, 0
+
+
+def _chunk_sizes(path: bytes, entry: Entry) -> list[int]:
+    """About how many bytes each row group or record batch has; one number for a stream, which is read in one go."""
+    name = os.fsdecode(path)
+    if entry.kind == "parquet":
+        return ParquetChunks(name).sizes
+    with pa.memory_map(name) as file:
+        chunks: Any = arrow_chunks(file)
+        count = len(chunks.rows) if isinstance(chunks, ArrowChunks) else 1
+    return [entry.size // max(1, count)] * count
+
+
 def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skipped]:
     is_included, is_excluded = _matcher(options.include), _matcher(options.exclude)
-    kind: Kind = "jsonl" if options.format == "jsonl" else "file"
+    kind = _kind_of(b"", options.format)
+    is_of_kind = _NAMES[kind].search if kind in ("parquet", "arrow", "tar") else None
     output = _identity(os.fsencode(options.output))
     pending, fault = _listed(top, b"")  # what is left to visit, the next one last
     if fault is not None:
@@ -88,6 +184,8 @@ def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skip
             yield Skipped(root, relative, "excluded", "--exclude")
         elif options.include and not is_included(relative):
             yield Skipped(root, relative, "excluded", "no --include matches")
+        elif is_of_kind is not None and not is_of_kind(relative):
+            yield Skipped(root, relative, "excluded", f"not named like --format {options.format}")
         else:
             yield _entry(root, relative, found, kind)
 

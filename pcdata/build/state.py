@@ -5,7 +5,7 @@
     .build/lock            the process that owns the folder (flock; freed by the kernel when it ends)
     .build/options.json    what the build was asked to do, and library versions
     .build/inputs/         00000.json …   entries of each scan task
-    .build/scan/           00000.digests … and 00000.rejects …
+    .build/scan/           00000.digests … and 00000.rejects …; 00000.lines … where tasks share a file
     .build/plan/           train-00000.pieces …, sample.pieces, plan.json
     .build/views.json      codecs after fitting: artifact files and hashes, backends
     .build/done/           train-00000.json …   one per shard whose files are complete
@@ -22,7 +22,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -80,11 +80,17 @@ class BuildState:
 
     def write(self, name: str, data: bytes) -> None:
         """Make a file appear whole. Its folder is not synced: a step that a power cut forgets is done again."""
+        with self.writing(name) as file:
+            file.write(data)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[IO[bytes]]:
+        """The same for a file that is written bit by bit: it appears when the block ends well."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -23,7 +23,7 @@ from pcdata.build.reread import read_pieces
 from pcdata.build.state import BuildState
 from pcdata.codecs.base import Codec, columns_fault
 from pcdata.dataset.manifest import BaseShard, FileEntry, ViewShard
-from pcdata.dataset.schema import BASE_SCHEMA, BLOCK_RAW_BYTES, DOC_ID_BYTES, view_schema
+from pcdata.dataset.schema import BLOCK_RAW_BYTES, DOC_ID_BYTES, base_schema, view_schema
 from pcdata.dataset.shard import ShardWriter, base_batch, view_batch
 from pcdata.errors import CodecError
 
@@ -132,7 +132,8 @@ class _BaseWriter:
     """The base file of a shard."""
 
     def __init__(self, task: WriteTask) -> None:
-        self.file = ShardWriter(task.options.output, f"base/{task.shard.name}.arrow", BASE_SCHEMA)
+        self._kept = task.options.kept_columns
+        self.file = ShardWriter(task.options.output, f"base/{task.shard.name}.arrow", base_schema(self._kept))
         self.languages: dict[str, tuple[int, int]] = {}
         self._block_documents: list[int] = []
         self._raw_bytes = 0
@@ -148,6 +149,7 @@ class _BaseWriter:
                 block.starts,
                 block.document_bytes,
                 block.raw,
+                {column: [one.kept[place] for one in metadata] for place, column in enumerate(self._kept)},
             )
         )
         self._block_documents.append(len(block.raw))

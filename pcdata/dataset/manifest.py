@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pcdata.dataset.schema import FORMAT_VERSION, ViewTypes
+from pcdata.dataset.schema import FORMAT_VERSION, KeptColumn, ViewTypes
 from pcdata.dataset.vocab import ViewIds, Vocabulary
 from pcdata.errors import DatasetError
 
@@ -133,6 +133,11 @@ class Manifest:
     """How many inputs were not taken, by reason; rejects.jsonl has them one by one."""
     rejects_file: FileEntry
     versions: dict[str, str]
+
+    @property
+    def kept_columns(self) -> list[KeptColumn]:
+        """The columns of the base files that were carried through from the input (``options.keep``)."""
+        return [KeptColumn.parse(text) for text in self.options.get("keep", [])]
 
     @property
     def vocabulary(self) -> Vocabulary:

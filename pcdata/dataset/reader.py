@@ -208,6 +208,14 @@ class Document:
         """The length of the whole input document, of which this may be a part."""
         return int(self.split.base(self.block).document_bytes[self.row])
 
+    def kept(self, column: str) -> Any:
+        """A value that was carried through from the input (``--keep``); None where it has none. Raises
+        ``DatasetError`` if the dataset has no such column."""
+        names = self.split.base(self.block).batch.schema.names
+        if column not in names:
+            raise DatasetError(f"{self.split.dataset.folder} has no column {column!r}; it has: {', '.join(names)}")
+        return self.split.base(self.block).value(column, self.row)
+
     def symbols(self, view: str) -> NDArray[np.unsignedinteger]:
         """Read-only view of the mapped file."""
         return self.split.view(view, self.block).symbols_of(self.row)

@@ -5,7 +5,10 @@ A type is a function of the view's maxima, never of the data, so that all shards
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +43,57 @@ BASE_SCHEMA = pa.schema(
         (RAW, pa.large_binary()),
     ]
 )
+
+
+KEPT_TYPES = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+"""What a column that is carried through from the input may hold."""
+
+
+@dataclass(frozen=True)
+class KeptColumn:
+    """A column of metadata that is carried through from the input to the base files. Values may be missing."""
+
+    name: str
+    type: str
+    """A key of ``KEPT_TYPES``."""
+
+    @classmethod
+    def parse(cls, text: str) -> KeptColumn:
+        """``NAME`` (a string) or ``NAME:TYPE``. Raises ``ValueError`` in words."""
+        name, colon, type_ = text.rpartition(":")
+        name, type_ = (name, type_) if colon else (text, "string")
+        if type_ not in KEPT_TYPES:
+            raise ValueError(f"{type_!r} is no type; known: {', '.join(KEPT_TYPES)}")
+        if not name or name in BASE_SCHEMA.names:
+            raise ValueError(f"{name!r} cannot be the name; the base files have {', '.join(BASE_SCHEMA.names)} anyway")
+        return cls(name, type_)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.type}"
+
+    def converted(self, value: Any) -> Any:
+        """A value of the input as one of the column; what is no string becomes JSON in a column of strings. Raises
+        ``ValueError``, ``TypeError`` or ``OverflowError`` for what cannot be one."""
+        if value is None:
+            return None
+        if self.type == "string":
+            if isinstance(value, bytes):
+                return value.decode("utf-8", "backslashreplace")
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            return text.encode("utf-8", "backslashreplace").decode()
+        if isinstance(value, bool) != (self.type == "bool") or not isinstance(value, int | float):
+            raise TypeError(repr(value))
+        if self.type == "int64":
+            if value != int(value) or not -(2**63) <= value < 2**63:
+                raise ValueError(repr(value))
+            return int(value)
+        return value if self.type == "bool" else float(value)
+
+
+def base_schema(kept: Sequence[KeptColumn]) -> pa.Schema:
+    """The schema of a base file: kept columns come before ``raw``."""
+    fields = list(BASE_SCHEMA)
+    return pa.schema([*fields[:-1], *((column.name, KEPT_TYPES[column.type]) for column in kept), fields[-1]])
 
 
 @dataclass(frozen=True)

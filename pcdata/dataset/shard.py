@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -57,8 +58,10 @@ def base_batch(
     starts: Sequence[int],
     document_bytes: Sequence[int],
     raw: Sequence[bytes],
+    kept: Mapping[schema.KeptColumn, Sequence[Any]] | None = None,
 ) -> pa.RecordBatch:
     """One batch of the base file; ``doc_ids`` are 16 bytes a document, end to end. Copies ``raw`` once."""
+    kept = kept or {}
     offsets = np.zeros(len(raw) + 1, np.int64)
     np.cumsum([len(document) for document in raw], out=offsets[1:])
     ids = pa.Array.from_buffers(pa.binary(schema.DOC_ID_BYTES), len(raw), [None, pa.py_buffer(doc_ids)])
@@ -72,9 +75,10 @@ def base_batch(
         pa.array(sources, pa.string()),
         pa.array(np.asarray(starts, np.uint64)),
         pa.array(np.asarray(document_bytes, np.uint64)),
+        *(pa.array(values, schema.KEPT_TYPES[column.type]) for column, values in kept.items()),
         raw_column,
     ]
-    return pa.record_batch(columns, schema=schema.BASE_SCHEMA)
+    return pa.record_batch(columns, schema=schema.base_schema([*kept]))
 
 
 def view_batch(doc_ids: bytes, columns: ViewColumns, types: schema.ViewTypes) -> pa.RecordBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,9 @@ from pcdata.errors import DatasetError
 from pcdata.inspection.findings import REBUILD, Fault, Finding
 
 
-def base_blocks(folder: Path, shard: BaseShard) -> Iterator[BaseColumns]:
+def base_blocks(folder: Path, shard: BaseShard, kept: Sequence[schema.KeptColumn]) -> Iterator[BaseColumns]:
     """The blocks of a base file. Raises ``Fault`` at the first that is not as the format says."""
-    for block, batch in enumerate(_batches(folder, shard.file, schema.BASE_SCHEMA, shard.block_documents)):
+    for block, batch in enumerate(_batches(folder, shard.file, schema.base_schema(kept), shard.block_documents)):
         try:
             yield base_columns(batch, "")
         except DatasetError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pcdata.dataset import schema
@@ -13,12 +13,14 @@ from pcdata.inspection.blocks import base_blocks
 from pcdata.inspection.findings import REBUILD, Checked, Edge, Fault, Finding
 
 
-def check_base(folder: Path, shard: BaseShard, advance: Callable[[int], None]) -> Checked:
+def check_base(
+    folder: Path, shard: BaseShard, kept: Sequence[schema.KeptColumn], advance: Callable[[int], None]
+) -> Checked:
     """Look at every row; ``advance`` is told the raw bytes looked at."""
     checked = Checked()
     raw_bytes = 0
     try:
-        for block, columns in enumerate(base_blocks(folder, shard)):
+        for block, columns in enumerate(base_blocks(folder, shard, kept)):
             checked.add(_block_findings(shard.file.path, block, columns, checked))
             raw_bytes += int(columns.raw_offsets[-1])
             advance(int(columns.raw_offsets[-1]))

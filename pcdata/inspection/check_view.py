@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pcdata.codecs.base import Codec, open_codec
 from pcdata.dataset.identity import SAMPLE, draw
 from pcdata.dataset.manifest import BaseShard, View, ViewShard
+from pcdata.dataset.schema import KeptColumn
 from pcdata.dataset.views import BaseColumns, ViewColumns
 from pcdata.errors import CodecError, DatasetError, OptionError
 from pcdata.inspection.blocks import base_blocks, view_blocks
@@ -25,10 +26,11 @@ BIT_LENGTHS = 33
 class ViewChecker:
     """Looks at the files of one view, with its codec open from one file to the next."""
 
-    def __init__(self, folder: Path, view: View, sample: float | None) -> None:
+    def __init__(self, folder: Path, view: View, kept: Sequence[KeptColumn], sample: float | None) -> None:
         """Documents are decoded, all of them or the share ``sample``, chosen by their ids."""
         self._folder = folder
         self._view = view
+        self._kept = kept
         self._sample = sample
         self._codec: Codec | None = None
 
@@ -54,7 +56,7 @@ class ViewChecker:
     ) -> None:
         path, symbols, histogram = shard.file.path, 0, np.zeros(BIT_LENGTHS, np.int64)
         views = view_blocks(self._folder, shard.file, self._view.types, base.block_documents)
-        both = zip(base_blocks(self._folder, base), views, strict=True)
+        both = zip(base_blocks(self._folder, base, self._kept), views, strict=True)
         for block, (raw, (doc_ids, columns)) in enumerate(both):
             checked.add(
                 Finding(path, what, REBUILD, block, row)

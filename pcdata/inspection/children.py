@@ -126,11 +126,12 @@ class Checker:
     def __init__(self, folder: Path, sample: float | None) -> None:
         self._folder = folder
         self._manifest = load_manifest(folder)
-        self._views = {view.name: ViewChecker(folder, view, sample) for view in self._manifest.views}
+        self._kept = self._manifest.kept_columns
+        self._views = {view.name: ViewChecker(folder, view, self._kept, sample) for view in self._manifest.views}
 
     def check(self, task: Task, advance: Callable[[int], None]) -> Checked:
         base = self._manifest.base.splits[task.split][task.shard]
         if task.view is None:
-            return check_base(self._folder, base, advance)
+            return check_base(self._folder, base, self._kept, advance)
         shard = self._manifest.view(task.view).splits[task.split][task.shard]
         return self._views[task.view].check(shard, base, advance)

@@ -247,12 +247,13 @@ def test_nothing_to_build(tmp_path: Path, files: dict[str, bytes], arguments: di
 
 
 def test_jsonl_without_the_text_key_names_the_keys_there_are(tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "data.jsonl", [{"content": "x", "path": "a"}])
+    write_jsonl(tmp_path / "data.jsonl", [{"body": "x", "path": "a"}])
     with pytest.raises(
-        InputError, match=r"data\.jsonl line 1: no text key \(no key 'text'; its keys: 'content', 'path'"
+        InputError,
+        match=r"data\.jsonl line 1: no text key \(no key 'text' or 'content' or 'code'; its keys: 'body', 'path'",
     ):
         run(tmp_path / "data.jsonl", tmp_path / "shards")
-    run(tmp_path / "data.jsonl", tmp_path / "other", text_key="content", val_fraction=0.0)
+    run(tmp_path / "data.jsonl", tmp_path / "other", text_key="body", val_fraction=0.0)
 
 
 def test_two_inputs_keep_their_names(tmp_path: Path) -> None:

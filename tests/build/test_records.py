@@ -19,7 +19,7 @@ from tests.build.corpora import Silent, options, write_jsonl
 FAULTY = [
     {"text": "first\n", "path": "src/a.py", "language": "Python"},
     b'{"text": "\\ud800"}\n',
-    {"content": "no text key"},
+    {"body": "no text key"},
     {"text": 7},
     b"[1, 2]\n",
     b"not json\n",

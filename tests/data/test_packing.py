@@ -198,7 +198,7 @@ def test_stats_add_up_to_what_is_seen(split, run):
     batches = whole_epochs(split, run, epochs=2)
     shown = list(read_documents(batches))
     total = sum((batch.stats for batch in batches[1:]), batches[0].stats)
-    names = [RAW, *Loader(split, run[0], run[1], steps=1, seed=0).view_names]
+    names = [RAW, *Loader(split, run[0], run[1], steps=100, seed=0).view_names]
     samples = [sample for document in shown for sample in document.samples]
     assert total.positions == run[0].rows * run[0].seq_len * len(batches)
     assert total.documents == len(shown)

@@ -1,0 +1,56 @@
+"""What scan wrote down, task by task, as plan reads it: with lines counted from the beginning of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import cast
+
+from pcdata.build.records import RejectLine
+from pcdata.build.scan import TaskInputs
+from pcdata.build.sources import Entry
+from pcdata.build.state import BuildState, Pieces
+
+
+class ScannedTasks:
+    """Digests and rejects of all scan tasks, in input order."""
+
+    def __init__(self, state: BuildState, n_tasks: int) -> None:
+        self._state = state
+        self._n_tasks = n_tasks
+
+    def __iter__(self) -> Iterator[tuple[int, Pieces]]:
+        """Each task's pieces."""
+        for task in range(self._n_tasks):
+            pieces = self._state.read_pieces(f"scan/{task:05}.digests")
+            shifts = self._lines_before.get(task)
+            if shifts:
+                pieces = pieces.copy()
+                for entry, lines in shifts.items():
+                    pieces["line"][pieces["entry"] == entry] += lines
+            yield task, pieces
+
+    def rejects(self, task: int) -> list[RejectLine]:
+        lines = self._state.read(f"scan/{task:05}.rejects").decode("ascii").splitlines()
+        shifts = self._lines_before.get(task, {})
+        rejects = [RejectLine.from_text(line) for line in lines]
+        return [reject.after(shifts.get(reject.entry, 0)) for reject in rejects]
+
+    def inputs(self, task: int) -> TaskInputs:
+        return TaskInputs(self._state, task)
+
+    @cached_property
+    def _lines_before(self) -> dict[int, dict[int, int]]:
+        """By task and entry, the lines that the file has before a range of it."""
+        before: dict[int, dict[int, int]] = {}
+        so_far = 0
+        for task in range(self._n_tasks):
+            if not self._state.has(f"scan/{task:05}.lines"):
+                continue
+            inputs = self.inputs(task)
+            for entry, lines in self._state.read_json(f"scan/{task:05}.lines").items():
+                if not cast(Entry, inputs[int(entry)]).begin:
+                    so_far = 0
+                before.setdefault(task, {})[int(entry)] = so_far
+                so_far += lines
+        return before
