@@ -100,7 +100,6 @@ def _pieces_by_task(state: BuildState, n_tasks: int) -> Iterator[tuple[int, Piec
 def _find_duplicates(state: BuildState, n_tasks: int) -> NDArray[np.bool_]:
     """One flag per document, in input order: True where an earlier document has the same bytes."""
     total = sum(int((pieces["start"] == 0).sum()) for _, pieces in _pieces_by_task(state, n_tasks))
-    (state.folder / "plan").mkdir(exist_ok=True)
     flags = np.lib.format.open_memmap(state.folder / _DUPLICATES, mode="w+", dtype=np.bool_, shape=(total,))
     n_partitions = max(1, -(-total // PARTITION_DOCUMENTS))
     partitions = _partition(state, n_tasks, n_partitions)
