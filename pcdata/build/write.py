@@ -57,7 +57,9 @@ class WrittenShard:
 
 def pending_writes(options: BuildOptions, state: BuildState, shards: tuple[PlannedShard, ...]) -> list[WriteTask]:
     """The shards that are not done."""
-    return [WriteTask(options, shard) for shard in shards if not state.has(_done(shard))]
+    done = set(state.names("done/*.json"))
+    tasks = options.anchored()
+    return [WriteTask(tasks, shard) for shard in shards if _done(shard) not in done]
 
 
 def written(state: BuildState, shard: PlannedShard) -> WrittenShard:
