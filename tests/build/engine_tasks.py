@@ -66,6 +66,19 @@ def refuse(job: Job, advance: Callable[[int], None]) -> None:
         raise InputError(f"{job.folder} line 1: broken; repair it")
 
 
+def refuse_beside_another(job: Job, advance: Callable[[int], None]) -> None:
+    """Task 0 has a fault when task 1 has begun, which would go on and on; what interrupts it is noted."""
+    note(job, advance)
+    if job.number == 0:
+        wait_for(Job(job.folder, 1).tries)
+        raise InputError(f"{job.folder} line 1: broken; repair it")
+    try:
+        wait_for(lambda: False)
+    except BaseException as error:
+        (job.folder / "interrupted").write_text(type(error).__name__)
+        raise
+
+
 def fill_disk(job: Job, advance: Callable[[int], None]) -> None:
     """Task 0 finds the disk full."""
     if job.number == 0:

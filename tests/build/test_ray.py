@@ -143,6 +143,14 @@ def test_faults_of_tasks_arrive_as_themselves(cluster: Any, tmp_path: Path) -> N
     assert (type(full.value), full.value.filename) == (OSError, "shards/base")
 
 
+def test_a_fault_interrupts_what_runs_beside_it(cluster: Any, tmp_path: Path) -> None:
+    asked = BuildOptions((tmp_path,), tmp_path, engine="ray", ray_address=cluster.address, workers=0)
+    with closing(engine_ray.RayEngine(asked)) as engine:
+        with pytest.raises(InputError):
+            engine.run(engine_tasks.refuse_beside_another, [Job(tmp_path, 0), Job(tmp_path, 1)], lambda done: None)
+        assert (tmp_path / "interrupted").read_text() == "KeyboardInterrupt"  # before the cluster is left
+
+
 def test_both_engines_say_the_same_sentence(cluster: Any, tmp_path: Path) -> None:
     records = tmp_path / "records.jsonl"
     write_jsonl(records, [{"text": "x = 1\n"}, b"{broken\n"])

@@ -11,6 +11,8 @@ import pytest
 from pcdata.build.build import build
 from pcdata.build.scan import ScanTask, run_scan
 from pcdata.build.write import WriteTask, run_write
+from pcdata.dataset.schema import BASE_SCHEMA
+from pcdata.dataset.shard import ShardWriter
 from tests.build.corpora import Silent, options, write_code
 from tests.build.test_build import assert_same_tree
 
@@ -48,6 +50,19 @@ def test_a_try_within_a_try(code: Path, reference: Path, tmp_path: Path, monkeyp
     result = build(options(code, tmp_path / "shards", "zstd"), Silent())
     assert len(seconds) == result.scanned + result.written > 3
     assert_same_tree(reference, tmp_path / "shards")
+
+
+def test_a_try_that_was_killed(code: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it left under its temporary name is not in the dataset."""
+    output = tmp_path / "shards"
+
+    def write_after_a_kill(task: WriteTask, advance: Advance) -> None:
+        ShardWriter(output, f"base/{task.shard.name}.arrow", BASE_SCHEMA)  # never finished
+        run_write(task, advance)
+
+    monkeypatch.setattr("pcdata.build.build.run_write", write_after_a_kill)
+    build(options(code, output, "zstd"), Silent())
+    assert_same_tree(reference, output)
 
 
 def test_a_try_that_outlives_its_build(
