@@ -30,6 +30,9 @@ from pcdata.errors import InputError
 PARTITION_DOCUMENTS = 2_000_000
 """Documents whose hashes are compared at a time: about 100 MB of memory."""
 
+SPREAD_DOCUMENTS = 500_000
+"""Documents whose hashes are held before they are spread over partitions: opening a file for a few is what costs."""
+
 SHARDS_WANTED = 16
 MIN_SHARD_BYTES = BLOCK_RAW_BYTES
 MAX_SHARD_BYTES = 512_000_000
@@ -119,16 +122,27 @@ def _partition(state: BuildState, n_tasks: int, n_partitions: int) -> list[Path]
     for path in paths:
         path.write_bytes(b"")
     first = 0
-    for _, pieces in _pieces_by_task(state, n_tasks):
+    held: list[NDArray[np.uint64]] = []
+    for task, pieces in _pieces_by_task(state, n_tasks):
         documents = pieces["document"][pieces["start"] == 0]
         numbers = np.arange(first, first + len(documents), dtype=np.uint64)
-        keys = np.column_stack([documents, numbers])
-        partition_of = documents[:, 0] % np.uint64(n_partitions)
-        for part in np.unique(partition_of):
-            with paths[int(part)].open("ab") as file:
-                file.write(keys[partition_of == part].tobytes())
+        held.append(np.column_stack([documents, numbers]))
         first += len(documents)
+        if sum(map(len, held)) >= SPREAD_DOCUMENTS or task == n_tasks - 1:
+            _spread(np.concatenate(held), paths)
+            held = []
     return paths
+
+
+def _spread(keys: NDArray[np.uint64], paths: list[Path]) -> None:
+    """Append each row to the file that its hash belongs to."""
+    partition_of = keys[:, 0] % np.uint64(len(paths))
+    order = np.argsort(partition_of, kind="stable")
+    ends = np.cumsum(np.bincount(partition_of.astype(np.int64), minlength=len(paths)))
+    for path, rows in zip(paths, np.split(order, ends[:-1]), strict=True):
+        if len(rows):
+            with path.open("ab") as file:
+                file.write(keys[rows].tobytes())
 
 
 def _kept_by_task(
