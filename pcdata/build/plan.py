@@ -105,15 +105,18 @@ def _find_duplicates(state: BuildState, n_tasks: int) -> NDArray[np.bool_]:
     total = sum(int((pieces["start"] == 0).sum()) for _, pieces in _pieces_by_task(state, n_tasks))
     flags = np.lib.format.open_memmap(state.folder / _DUPLICATES, mode="w+", dtype=np.bool_, shape=(total,))
     n_partitions = max(1, -(-total // PARTITION_DOCUMENTS))
-    partitions = _partition(state, n_tasks, n_partitions)
-    for path in partitions:
-        keys = np.fromfile(path, np.uint64).reshape(-1, 3)
-        order = np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))
-        keys = keys[order]
-        same = (keys[1:, :2] == keys[:-1, :2]).all(axis=1)
-        flags[keys[1:, 2][same]] = True
+    for path in _partition(state, n_tasks, n_partitions):
+        _flag_duplicates(path, flags)
         path.unlink()
     return flags
+
+
+def _flag_duplicates(partition: Path, flags: NDArray[np.bool_]) -> None:
+    """A function of its own, so that no array of one partition is still there with those of the next."""
+    keys = np.fromfile(partition, np.uint64).reshape(-1, 3)
+    keys = keys[np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))]
+    same = (keys[1:, :2] == keys[:-1, :2]).all(axis=1)
+    flags[keys[1:, 2][same]] = True
 
 
 def _partition(state: BuildState, n_tasks: int, n_partitions: int) -> list[Path]:
