@@ -66,7 +66,7 @@ def main() -> None:
 _INPUTS = click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 _DATASET = click.argument("dataset", type=click.Path(path_type=Path))
 _QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary; errors only.")
-_WORKERS = click.option("--workers", "-j", type=int, default=None, help="Processes; default: all cores.")
+_WORKERS = click.option("--workers", "-j", type=int, default=0, help="Tasks at once; default: one per core.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on standard output.")
 
 
@@ -117,14 +117,26 @@ def _input_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @_input_options
 @click.option("--shard-bytes", default=0, help="Raw bytes per shard; default: about 16 shards of 8 to 512 MB.")
-@click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing. Never by Ray.")
+@click.option(
+    "--engine",
+    default="process",
+    show_default=True,
+    help="Who runs the tasks: process, on this machine; or ray, on many, which see input and output under the same "
+    "paths on a shared file system. The result is the same.",
+)
+@click.option(
+    "--ray-address",
+    default="",
+    metavar="HOST:PORT|auto",
+    help="A Ray cluster that is there; without it, Ray is started on this machine and stopped afterwards.",
+)
 @_WORKERS
 @_QUIET
 def build(
     inputs: tuple[Path, ...],
     output: Path,
     compressors: tuple[str, ...],
-    workers: int | None,
     dry_run: bool,
     quiet: bool,
     **rest: Any,
@@ -140,7 +152,6 @@ def build(
         inputs=inputs,
         output=output,
         requests=tuple(parse_requests(compressors)),
-        workers=workers or _cores(),
         **rest,
     )
     report = _BarReporter(quiet)
@@ -164,7 +175,7 @@ def build(
 @_input_options
 @_WORKERS
 @_QUIET
-def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int | None, quiet: bool, **rest: Any) -> None:
+def fit(codec: str, inputs: tuple[Path, ...], output: Path, quiet: bool, **rest: Any) -> None:
     """Fit a codec once, for builds to reuse with --compressor CODEC:artifact=FOLDER.
 
     The sample is the one that a build of the same inputs and options would take: never from val.
@@ -174,7 +185,7 @@ def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int | None,
     from pcdata.codecs.requests import parse_request
 
     request = parse_request(codec)
-    options = BuildOptions(inputs=inputs, output=output, requests=(request,), workers=workers or _cores(), **rest)
+    options = BuildOptions(inputs=inputs, output=output, requests=(request,), **rest)
     result = fit_artifact(options, _BarReporter(quiet))
     if not quiet:
         record = result.record
@@ -186,10 +197,6 @@ def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int | None,
             f"Use it with --compressor {request.codec}:artifact={output}",
             err=True,
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _print_dry_run(result: DryRun) -> None:
@@ -303,15 +310,16 @@ def show(dataset: Path, selector: str, views: tuple[str, ...], span: tuple[int, 
 @_JSON
 @_WORKERS
 @_QUIET
-def verify(dataset: Path, quick: bool, sample: float | None, as_json: bool, workers: int | None, quiet: bool) -> None:
+def verify(dataset: Path, quick: bool, sample: float | None, as_json: bool, workers: int, quiet: bool) -> None:
     """Hash every file, then decode every view and compare it with the raw bytes."""
+    from pcdata.build.engines.base import cores
     from pcdata.dataset.manifest import load_manifest
     from pcdata.inspection.verify import verify as check
     from pcdata.inspection.verify import work_bytes
 
     total = work_bytes(load_manifest(dataset), quick=quick)
     with _BarReporter(quiet).stage("verify", total) as advance:
-        report = check(dataset, quick=quick, sample=sample, workers=workers or _cores(), progress=advance)
+        report = check(dataset, quick=quick, sample=sample, workers=workers or cores(), progress=advance)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1))
     elif not (quiet and report.ok):

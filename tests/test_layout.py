@@ -72,7 +72,7 @@ def test_help_imports_nothing_heavy(package: str) -> None:
         f"from {package}.cli import main\n"
         "try:\n    main(['--help'])\n"
         "except SystemExit as stop:\n    assert stop.code == 0\n"
-        "heavy = set('pyarrow torch numpy tokenizers zstandard gigatoken tqdm'.split())\n"
+        "heavy = set('pyarrow torch numpy tokenizers zstandard gigatoken tqdm ray'.split())\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

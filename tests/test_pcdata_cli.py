@@ -45,6 +45,8 @@ MISTAKES = [
     (("build", "code", "-o", "out", "-c", "bpe:artifact=missing.json"), "missing.json"),
     (("build", "code", "-o", "out", "--val-fraction", "1.5"), "--val-fraction must be"),
     (("build", "code", "-o", "out", "--format", "xml"), "--format must be one of auto, files, jsonl"),
+    (("build", "code", "-o", "out", "--engine", "spark"), "--engine must be one of process, ray"),
+    (("build", "code", "-o", "out", "--ray-address", "auto"), "--ray-address auto needs --engine ray"),
     (("build", "cut.jsonl", "-o", "out"), "cut.jsonl line 1: cut line"),
     (("build", "keyless.jsonl", "-o", "out"), "no key 'text' or 'content' or 'code'; its keys: 'body'"),
     (("fit", "lzma", "code", "-o", "out"), "unknown compressor 'lzma'; known: bit, bpe,"),
@@ -74,6 +76,18 @@ def test_a_mistake_gets_one_sentence(
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
     assert message in done.stderr
+
+
+def test_without_ray_the_sentence_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "pcdata.build.engines.ray", raising=False)
+    write_code(tmp_path / "code", files=8)
+    done = pcdata("build", tmp_path / "code", "-o", tmp_path / "out", "--engine", "ray")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "error: --engine ray needs Ray, which is not installed; pip install 'proxy-compression[ray]'\n"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_usage_errors_exit_with_2() -> None:

@@ -6,11 +6,12 @@ with the same command, and the result is the same to the byte.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from pcdata.build.commit import commit
-from pcdata.build.engines.process import ProcessEngine
+from pcdata.build.engines.base import open_engine
 from pcdata.build.faults import step
 from pcdata.build.fit import fit_views
 from pcdata.build.options import BuildOptions, handed_in_artifacts, library_versions
@@ -45,8 +46,8 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
     artifacts = handed_in_artifacts(options.requests)
     shaping = options.shaping(artifacts)
     state = BuildState(options.output)
-    engine = ProcessEngine(options.workers)
-    with state.locked():
+    engine = open_engine(options)
+    with state.locked(), closing(engine):
         if (options.output / MANIFEST).exists():
             return _already_complete(options, state, shaping)
         _claim(options, state, shaping)
@@ -59,6 +60,7 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
         writes = pending_writes(options, state, plan.shards)
         with report.stage("write", sum(task.shard.raw_bytes for task in writes)) as advance:
             engine.run(run_write, writes, advance)
+        state.remove_rubbish()  # of workers that were lost and replaced
         manifest = commit(options, state, shaping, plan)  # last: no manifest, no dataset
         state.remove()
         step("commit.cleaned")

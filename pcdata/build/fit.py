@@ -49,8 +49,7 @@ def fit_views(
         views = [_fit_view(options, request, sample, artifacts.get(request.name), say) for request in options.requests]
         state.write_json(_VIEWS, [asdict(view) for view in views])
         step("fit.written")
-    for view in _parse_views(state.read(_VIEWS)):
-        _refuse_other_versions(view)
+    open_views(state)  # refuses other versions
 
 
 class _Sample(Sequence[bytes]):
@@ -83,13 +82,17 @@ def _refuse_other_versions(view: FittedView) -> None:
 
 @lru_cache(maxsize=1)
 def _opened(output: Path, views_json: bytes) -> list[tuple[FittedView, Codec]]:
-    return [(view, open_codec(view, output)) for view in _parse_views(views_json)]
+    views = _parse_views(views_json)
+    for view in views:
+        _refuse_other_versions(view)
+    return [(view, open_codec(view, output)) for view in views]
 
 
 def open_views(state: BuildState) -> list[tuple[FittedView, Codec]]:
     """The fitted views and their codecs, opened once per process.
 
-    Raises ``DatasetError`` if an artifact on disk is not the one that was committed.
+    Raises ``BuildError`` where other versions of a codec's libraries are installed, and ``DatasetError`` if an artifact
+    on disk is not the one that was committed.
     """
     return _opened(state.output, state.read(_VIEWS))
 

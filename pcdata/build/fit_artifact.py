@@ -6,7 +6,6 @@ handed the artifact makes the view that it would have made without.
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ from pcdata.codecs.base import codec_class
 from pcdata.codecs.fitted import RECORD, Record, read_record
 from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset.manifest import FileEntry
-from pcdata.dataset.shard import TEMPORARY, sync_folder, write_file
+from pcdata.dataset.shard import sync_folder, temporary_name, write_file
 from pcdata.errors import BuildError, OptionError
 
 
@@ -85,7 +84,7 @@ def _write(options: BuildOptions, planned: Trial, view: FittedView) -> Record:
     """Copy the artifact out of the temporary build, and the record beside it."""
     assert view.fitted_on is not None
     output = options.output.resolve()
-    temporary = output.with_name(f"{output.name}.{os.getpid()}{TEMPORARY}")
+    temporary = temporary_name(output)
     temporary.mkdir(parents=True)
     try:
         sources = [planned.options.output / entry.path for entry in view.artifact]

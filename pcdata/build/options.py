@@ -6,13 +6,14 @@ import hashlib
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pcdata
+from pcdata.build.engines.base import ENGINES
 from pcdata.codecs.base import Artifact, codec_class, require_choice, require_range
 from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset.schema import KeptColumn
@@ -69,6 +70,11 @@ class BuildOptions:
     strict: bool = False
     """Whether a record that cannot be read is an error instead of a reject."""
     workers: int = 1
+    """Tasks at once; 0 is one per core of the machine, or of the cluster."""
+    engine: str = "process"
+    """Who runs the tasks: process or ray. It does not shape the result."""
+    ray_address: str = ""
+    """HOST:PORT of a Ray cluster, or auto; without it Ray runs on this machine."""
 
     def __post_init__(self) -> None:
         require_choice("--format", self.format, ("auto", "files", "jsonl", "parquet", "arrow", "tar"))
@@ -89,7 +95,10 @@ class BuildOptions:
         require_range("--max-document-bytes", self.max_document_bytes, 16, MAX_DOCUMENT_BYTES)
         require_range("--shard-bytes", self.shard_bytes, 0, 1 << 40)
         require_range("--fit-bytes", self.fit_bytes, 1_000, 1 << 32)
-        require_range("--workers", self.workers, 1, 1024)
+        require_range("--workers", self.workers, 0, 100_000)
+        require_choice("--engine", self.engine, tuple(ENGINES))
+        if self.ray_address and self.engine != "ray":
+            raise OptionError(f"--ray-address {self.ray_address} needs --engine ray, got --engine {self.engine}")
         if len(self.requests) > MAX_VIEWS:
             raise OptionError(f"a dataset holds at most {MAX_VIEWS} views, got {len(self.requests)}")
         if not self.inputs:
@@ -99,6 +108,10 @@ class BuildOptions:
                 raise OptionError(f"input {path} does not exist")
             if path.resolve() in [other.resolve() for other in self.inputs[:number]]:
                 raise OptionError(f"input {path} is given twice")
+
+    def anchored(self) -> BuildOptions:
+        """The same with absolute paths, for tasks: a worker may have another working folder."""
+        return replace(self, inputs=tuple(path.absolute() for path in self.inputs), output=self.output.absolute())
 
     @cached_property
     def kept_columns(self) -> list[KeptColumn]:

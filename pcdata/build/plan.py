@@ -33,6 +33,9 @@ from pcdata.errors import InputError
 PARTITION_DOCUMENTS = 2_000_000
 """Documents whose hashes are compared at a time: about 100 MB of memory."""
 
+SPREAD_DOCUMENTS = 500_000
+"""Documents whose hashes are held before they are spread over partitions: opening a file for a few is what costs."""
+
 SHARDS_WANTED = 16
 MIN_SHARD_BYTES = BLOCK_RAW_BYTES
 MAX_SHARD_BYTES = 512_000_000
@@ -103,37 +106,32 @@ def make_plan(options: BuildOptions, state: BuildState, n_tasks: int) -> Plan:
 def _settle(options: BuildOptions, state: BuildState, scanned: ScannedTasks) -> Fates:
     """What becomes of each document, in input order."""
     total = sum(int((pieces["start"] == 0).sum()) for _, pieces in scanned)
-    (state.folder / "plan").mkdir(exist_ok=True)
     fates = np.lib.format.open_memmap(state.folder / _FATES, mode="w+", dtype=np.uint8, shape=(total,))
     if options.dedup == "exact":
-        _mark_duplicates(state, scanned, fates)
+        for path in _partition(state, scanned, max(1, -(-total // PARTITION_DOCUMENTS))):
+            _mark_duplicates(path, fates)
+            path.unlink()
     if options.limit:
-        _mark_from(fates, options.limit)
+        _mark_from(options.limit, fates)
     return fates
 
 
-def _mark_from(fates: Fates, limit: int) -> None:
-    """All that would stay from the document with this number among those on."""
+def _mark_from(limit: int, fates: Fates) -> None:
+    """Of the documents that would stay, all from this number on."""
     seen = 0
     for begin in range(0, len(fates), _FATES_AT_ONCE):
         some = fates[begin : begin + _FATES_AT_ONCE]
         stays = some == STAYS
-        numbers = seen + np.cumsum(stays) - 1
-        some[stays & (numbers >= limit)] = BEYOND_LIMIT
+        some[stays & (seen + np.cumsum(stays) > limit)] = BEYOND_LIMIT
         seen += int(stays.sum())
 
 
-def _mark_duplicates(state: BuildState, scanned: ScannedTasks, fates: Fates) -> None:
-    """Those of which an earlier document has the same bytes."""
-    n_partitions = max(1, -(-len(fates) // PARTITION_DOCUMENTS))
-    partitions = _partition(state, scanned, n_partitions)
-    for path in partitions:
-        keys = np.fromfile(path, np.uint64).reshape(-1, 3)
-        order = np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))
-        keys = keys[order]
-        same = (keys[1:, :2] == keys[:-1, :2]).all(axis=1)
-        fates[keys[1:, 2][same]] = DUPLICATE
-        path.unlink()
+def _mark_duplicates(partition: Path, fates: Fates) -> None:
+    """A function of its own, so that no array of one partition is still there with those of the next."""
+    keys = np.fromfile(partition, np.uint64).reshape(-1, 3)
+    keys = keys[np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))]
+    same = (keys[1:, :2] == keys[:-1, :2]).all(axis=1)
+    fates[keys[1:, 2][same]] = DUPLICATE
 
 
 def _partition(state: BuildState, scanned: ScannedTasks, n_partitions: int) -> list[Path]:
@@ -142,16 +140,30 @@ def _partition(state: BuildState, scanned: ScannedTasks, n_partitions: int) -> l
     for path in paths:
         path.write_bytes(b"")
     first = 0
+    held: list[NDArray[np.uint64]] = []
     for _, pieces in scanned:
         documents = pieces["document"][pieces["start"] == 0]
         numbers = np.arange(first, first + len(documents), dtype=np.uint64)
-        keys = np.column_stack([documents, numbers])
-        partition_of = documents[:, 0] % np.uint64(n_partitions)
-        for part in np.unique(partition_of):
-            with paths[int(part)].open("ab") as file:
-                file.write(keys[partition_of == part].tobytes())
+        held.append(np.column_stack([documents, numbers]))
         first += len(documents)
+        if sum(map(len, held)) >= SPREAD_DOCUMENTS:
+            _spread(held, paths)
+            held = []
+    if held:
+        _spread(held, paths)
     return paths
+
+
+def _spread(held: list[NDArray[np.uint64]], paths: list[Path]) -> None:
+    """Append each row to the file that its hash belongs to."""
+    keys = np.concatenate(held)
+    partition_of = keys[:, 0] % np.uint64(len(paths))
+    order = np.argsort(partition_of, kind="stable")
+    ends = np.cumsum(np.bincount(partition_of.astype(np.int64), minlength=len(paths)))
+    for path, rows in zip(paths, np.split(order, ends[:-1]), strict=True):
+        if len(rows):
+            with path.open("ab") as file:
+                file.write(keys[rows].tobytes())
 
 
 def _with_fates(scanned: ScannedTasks, fates: Fates) -> Iterator[tuple[int, Pieces, Fates]]:

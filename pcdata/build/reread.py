@@ -15,13 +15,14 @@ from pcdata.build.state import BuildState, Pieces
 from pcdata.dataset.identity import doc_id_of
 from pcdata.errors import InputError
 
+_ROWS = 4096
+"""Pieces taken apart at a time: a Python number is eight times the size of one in an array."""
+
 
 def read_pieces(options: BuildOptions, state: BuildState, pieces: Pieces) -> Iterator[tuple[bytes, Metadata]]:
     """Bytes and metadata of each piece, in order. Raises ``InputError`` if one is not what scan saw."""
     ids = pieces["part"].tobytes()
-    columns = [pieces[name].tolist() for name in ("task", "entry", "line", "offset", "start", "length")]
-    rows = zip(range(len(pieces)), *columns, strict=True)
-    for task, rows_of_task in groupby(rows, key=itemgetter(1)):
+    for task, rows_of_task in groupby(_rows(pieces), key=itemgetter(1)):
         entries = TaskInputs(state, task)
         for number, rows_of_entry in groupby(rows_of_task, key=itemgetter(2)):
             entry = entries[number]
@@ -32,3 +33,11 @@ def read_pieces(options: BuildOptions, state: BuildState, pieces: Pieces) -> Ite
                     if doc_id_of(raw) != ids[16 * row : 16 * row + 16]:
                         raise InputError(reader.changed("its content has another hash"))
                     yield raw, metadata
+
+
+def _rows(pieces: Pieces) -> Iterator[tuple[int, ...]]:
+    """Row number, task, entry, line, offset, start and length of each piece."""
+    for first in range(0, len(pieces), _ROWS):
+        some = pieces[first : first + _ROWS]
+        columns = [some[name].tolist() for name in ("task", "entry", "line", "offset", "start", "length")]
+        yield from zip(range(first, first + len(some)), *columns, strict=True)

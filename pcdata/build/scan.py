@@ -115,7 +115,9 @@ class TaskInputs(Sequence[Entry | Skipped]):
 
 def pending_scans(options: BuildOptions, state: BuildState, n_tasks: int) -> list[ScanTask]:
     """The scan tasks that are not done."""
-    return [ScanTask(options, n) for n in range(n_tasks) if not state.has(f"scan/{n:05}.digests")]
+    done = set(state.names("scan/*.digests"))
+    tasks = options.anchored()
+    return [ScanTask(tasks, n) for n in range(n_tasks) if f"scan/{n:05}.digests" not in done]
 
 
 def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:

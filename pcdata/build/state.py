@@ -11,6 +11,9 @@
     .build/done/           train-00000.json …   one per shard whose files are complete
 
 Each file appears whole, by rename, when its step is done; a step whose file is there is not done again.
+
+The output may lie on a file system that several machines share. What other machines make is looked for by listing its
+folder, never by name before it is there: an NFS client may believe for half a minute in a "no such file" that it saw.
 """
 
 from __future__ import annotations
@@ -26,10 +29,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from pcdata.dataset.shard import TEMPORARY
+from pcdata.dataset.shard import TEMPORARY, temporary_name
 from pcdata.errors import BuildError
 
 STATE = ".build"
+
+_LOCK = "lock"
+_FOLDERS = ("inputs", "scan", "plan", "done")
 
 PIECE = np.dtype(
     [
@@ -57,29 +63,41 @@ class BuildState:
     def __init__(self, output: Path) -> None:
         self.output = output
         self.folder = output / STATE
+        self._removed = False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Own the output folder. Raises ``BuildError`` naming the owner if somebody else does."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "lock"
-        with path.open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                owner = lock.read().strip() or "another process"
-                raise BuildError(f"{self.output} is being built by {owner}; wait for it or stop it") from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-            lock.flush()
-            yield
+        path = self.folder / _LOCK
+        try:
+            with path.open("a+") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    lock.seek(0)
+                    owner = lock.read().strip() or "another process"
+                    raise BuildError(f"{self.output} is being built by {owner}; wait for it or stop it") from None
+                lock.truncate(0)
+                lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+                lock.flush()
+                for name in _FOLDERS:
+                    (self.folder / name).mkdir(exist_ok=True)
+                yield
+        finally:
+            if self._removed:
+                path.unlink()
+                self.folder.rmdir()
 
     def has(self, name: str) -> bool:
         return (self.folder / name).exists()
 
     def write(self, name: str, data: bytes) -> None:
-        """Make a file appear whole. Its folder is not synced: a step that a power cut forgets is done again."""
+        """Make a file appear whole. Its folder is not synced: a step that a power cut forgets is done again.
+
+        Its folder is not made either: a worker that was given up for lost must not bring back the state of a build
+        that ended without it.
+        """
         with self.writing(name) as file:
             file.write(data)
 
@@ -87,8 +105,7 @@ class BuildState:
     def writing(self, name: str) -> Iterator[IO[bytes]]:
         """The same for a file that is written bit by bit: it appears when the block ends well."""
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+        temporary = temporary_name(path)
         with temporary.open("wb") as file:
             yield file
             file.flush()
@@ -117,5 +134,10 @@ class BuildState:
             path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove the state of a finished build."""
-        shutil.rmtree(self.folder)
+        """Remove the state of a finished build. The lock goes when it is let go of: NFS keeps an open file's folder."""
+        for name in _FOLDERS:
+            shutil.rmtree(self.folder / name)
+        for path in self.folder.iterdir():
+            if path.name != _LOCK:
+                path.unlink()
+        self._removed = True

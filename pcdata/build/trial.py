@@ -29,12 +29,15 @@ class Trial:
 
 @contextmanager
 def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
-    """List, scan and plan for real; the folder is gone afterwards. Raises what ``build`` would raise up to there."""
+    """List, scan and plan for real; the folder is gone afterwards. Raises what ``build`` would raise up to there.
+
+    Always by processes: the folder is one of this machine.
+    """
     with tempfile.TemporaryDirectory() as folder:
         options = dataclasses.replace(options, output=Path(folder))
         state = BuildState(options.output)
         with state.locked():
             n_tasks = list_inputs(options, state)
             with report.stage("scan", None) as advance:
-                ProcessEngine(options.workers).run(run_scan, pending_scans(options, state, n_tasks), advance)
+                ProcessEngine(options).run(run_scan, pending_scans(options, state, n_tasks), advance)
             yield Trial(options, state, make_plan(options, state, n_tasks))

@@ -57,7 +57,9 @@ class WrittenShard:
 
 def pending_writes(options: BuildOptions, state: BuildState, shards: tuple[PlannedShard, ...]) -> list[WriteTask]:
     """The shards that are not done."""
-    return [WriteTask(options, shard) for shard in shards if not state.has(_done(shard))]
+    done = set(state.names("done/*.json"))
+    tasks = options.anchored()
+    return [WriteTask(tasks, shard) for shard in shards if _done(shard) not in done]
 
 
 def written(state: BuildState, shard: PlannedShard) -> WrittenShard:
@@ -113,13 +115,13 @@ def _blocks(task: WriteTask, state: BuildState) -> Iterator[_Block]:
     pieces = state.read_pieces(task.shard.pieces)
     ids = pieces["part"].tobytes()
     block = _Block()
-    starts, document_bytes = pieces["start"].tolist(), pieces["document_bytes"].tolist()
+    starts, document_bytes = pieces["start"], pieces["document_bytes"]
     for row, (raw, metadata) in enumerate(read_pieces(task.options, state, pieces)):
         block.doc_ids += ids[row * DOC_ID_BYTES : (row + 1) * DOC_ID_BYTES]
         block.raw.append(raw)
         block.metadata.append(metadata)
-        block.starts.append(starts[row])
-        block.document_bytes.append(document_bytes[row])
+        block.starts.append(int(starts[row]))
+        block.document_bytes.append(int(document_bytes[row]))
         block.raw_bytes += len(raw)
         if block.raw_bytes >= BLOCK_RAW_BYTES:
             yield block

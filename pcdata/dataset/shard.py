@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ from pcdata.dataset.views import ViewColumns
 TEMPORARY = ".tmp"
 
 
+def temporary_name(path: Path) -> Path:
+    """A name beside ``path`` that nobody else writes to: no other process or machine, no other try at the same task.
+
+    Process numbers would not do: two machines that share the file system may have the same.
+    """
+    return path.with_name(f"{path.name}.{secrets.token_hex(8)}{TEMPORARY}")
+
+
 class ShardWriter:
     """Writes record batches of one schema into ``root/relative``; ``finish`` makes the file appear."""
 
@@ -31,7 +40,7 @@ class ShardWriter:
         self._relative = relative
         path = root / relative
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+        self._temporary = temporary_name(path)
         self._sink = pa.OSFile(str(self._temporary), "wb")
         self._writer = pa.ipc.new_file(self._sink, shape)
 
@@ -117,7 +126,7 @@ def write_file(root: Path, relative: str, data: bytes) -> FileEntry:
     """Write a small file whole, with the same promise as ``ShardWriter``."""
     path = root / relative
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = temporary_name(path)
     temporary.write_bytes(data)
     return commit_file(temporary, root, relative)
 

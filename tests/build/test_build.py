@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pcdata.build.plan
+import pcdata.build.scan
 import pcdata.build.write
 from pcdata.build.build import BuildResult, build
 from pcdata.codecs.gzip import GzipCodec
@@ -157,6 +158,24 @@ def test_every_record_is_there_once_or_rejected(
     assert [reject["position"] for reject in rejects] == sorted(
         set(range(1, len(raws) + 1)) - set(first_lines.values())
     )
+
+
+@pytest.mark.parametrize(("partition", "spread"), [(5, 1), (5, 7), (7, 1_000), (1_000, 7)])
+def test_duplicates_are_found_whatever_is_held_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, partition: int, spread: int
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(60):
+        (tmp_path / "in" / f"{number:02}.txt").write_text(f"content {number * number % 37}\n")
+    monkeypatch.setattr(pcdata.build.scan, "TASK_ENTRIES", 4)
+    monkeypatch.setattr(pcdata.build.plan, "PARTITION_DOCUMENTS", partition)
+    monkeypatch.setattr(pcdata.build.plan, "SPREAD_DOCUMENTS", spread)
+    result = run(tmp_path / "in", tmp_path / "shards", val_fraction=0.0)
+    assert result.scanned == 15
+    first_of = {number * number % 37: number for number in reversed(range(60))}
+    kept = {path for path, _ in documents_of(tmp_path / "shards")}
+    assert kept == {b"%02d.txt" % number for number in first_of.values()}
+    assert len(rejects_of(tmp_path / "shards")) == 60 - len(first_of) > 20
 
 
 def test_parts_of_a_document_stay_in_one_split(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Who runs the tasks of a build: processes on this machine, or (later) many machines."""
+"""Who runs the tasks of a build: processes on this machine, or Ray on many."""

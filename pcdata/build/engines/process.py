@@ -1,7 +1,6 @@
 """Tasks on this machine: in this process for one worker, in spawned ones for more.
 
-An engine only schedules: the same tasks write the same files, whoever runs them. Workers ignore Ctrl-C (the parent
-stops them) and end by themselves when the parent is gone, also after ``kill -9``.
+Workers ignore Ctrl-C (the parent stops them) and end by themselves when the parent is gone, also after ``kill -9``.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import Synchronized
-from typing import Any, TypeVar
+from typing import Any
 
+from pcdata.build.engines.base import Advance, Task, TaskFunction, cores
+from pcdata.build.options import BuildOptions
 from pcdata.errors import BuildError
-
-Task = TypeVar("Task")
 
 _POLL_SECONDS = 0.2
 
@@ -27,27 +26,22 @@ _progress: Synchronized[int] | None = None
 
 
 class ProcessEngine:
-    """Runs tasks on ``workers`` processes."""
+    """Runs tasks on ``options.workers`` processes."""
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+    def __init__(self, options: BuildOptions) -> None:
+        self._workers = options.workers or cores()
 
-    def run(
-        self,
-        function: Callable[[Task, Callable[[int], None]], None],
-        tasks: Sequence[Task],
-        advance: Callable[[int], None],
-    ) -> None:
-        """Call ``function(task, advance)`` for every task, in any order; returns when all are done.
-
-        The first exception stops the others and is raised here. Raises ``BuildError`` if a worker dies.
-        """
+    def run(self, function: TaskFunction[Task], tasks: Sequence[Task], advance: Advance) -> None:
+        """As ``Engine`` says. Raises ``BuildError`` if a worker dies."""
         if self._workers == 1 or len(tasks) <= 1:
             for task in tasks:
                 function(task, advance)
             return
         for done in self._spread(function, tasks):
             advance(done)
+
+    def close(self) -> None:
+        """Nothing: every ``run`` ends its processes itself."""
 
     def _spread(self, function: Callable[..., None], tasks: Sequence[Any]) -> Iterator[int]:
         context = multiprocessing.get_context("spawn")

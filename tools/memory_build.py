@@ -1,0 +1,244 @@
+"""Does the memory of ``pcdata build`` grow with the corpus, and what does a document cost the planning?
+
+Code is made up (the same from the same seed), written as JSONL files into a temporary folder, and built; meanwhile
+RssAnon, the memory that no file backs, is summed over all processes of the build, every 20 ms from /proc. Then digests
+of documents are made up, and planned: this is the one stage in which a single process sees every document.
+
+    python tools/memory_build.py [--sizes 0.2 1 4] [--documents 1e6 4e6] [--compressor zstd …] [--workers N]
+
+Takes disk of about three times the largest size (in GB), in the folder for temporary files. Prints a table each and one
+JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pcdata.build.options import BuildOptions, library_versions
+from pcdata.build.plan import make_plan
+from pcdata.build.state import PIECE, BuildState
+from pcdata.dataset.manifest import MANIFEST, load_manifest
+
+SAMPLE_SECONDS = 0.02
+FILE_BYTES = 50_000_000
+MEAN_DOCUMENT_BYTES = 6_000
+TASK_DOCUMENTS = 4_800
+"""Of 3.3 kB each: a scan task of 16 MB, in a corpus of 3.3 TB and 10⁹ documents."""
+DUPLICATES = 0.1
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Anonymous memory and time of some processes."""
+
+    seconds: float
+    all_mb: float
+    """Of the process and all below it, at the moment when they held most."""
+    parent_mb: float
+    """Of the process alone, at its own worst moment."""
+
+
+def watch(process: int, lives: Callable[[], bool]) -> Peaks:
+    """Sample until the process has ended."""
+    began = time.perf_counter()
+    most = parent = 0
+    while lives():
+        sizes = [anonymous_bytes(one) for one in tree(process)]
+        most, parent = max(most, sum(sizes)), max(parent, sizes[0])
+        time.sleep(SAMPLE_SECONDS)
+    return Peaks(time.perf_counter() - began, most / 1e6, parent / 1e6)
+
+
+def tree(process: int) -> list[int]:
+    """A process and all below it, itself first."""
+    found = [process]
+    for one in found:  # grows on the way
+        with contextlib.suppress(OSError):  # it has ended
+            for children in Path(f"/proc/{one}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
+    return found
+
+
+def anonymous_bytes(process: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def functions(random_: random.Random) -> list[bytes]:
+    """Code of some 300 bytes each, written as JSON writes it."""
+    words = ["".join(random_.choices("abcdefghijklmnopqrstuvwxyz", k=random_.randint(2, 9))) for _ in range(2_000)]
+
+    def function() -> str:
+        name, *names = random_.choices(words, k=4)
+        lines = [f"def {name}({', '.join(names)}):"]
+        for _ in range(random_.randint(4, 14)):
+            left, right, other = random_.choices(words, k=3)
+            lines.append(f"    {left} = {right}.{other}({random_.choice(names)}, {random_.randint(0, 999)})")
+        return "\n".join([*lines, f"    return {lines[-1].split()[0]}", "", ""])
+
+    return [json.dumps(function())[1:-1].encode() for _ in range(20_000)]
+
+
+def write_corpus(folder: Path, size: int) -> None:
+    """About ``size`` raw bytes of documents, no two the same."""
+    random_ = random.Random(size)
+    known = functions(random_)
+    mean = sum(map(len, known)) / len(known)
+    longest = round(2 * MEAN_DOCUMENT_BYTES / mean) - 1
+    written = 0
+    while written < size:
+        with (folder / f"part-{written // FILE_BYTES:05}.jsonl").open("wb") as file:
+            end = min(written + FILE_BYTES, size)
+            while written < end:
+                text = b"".join(random_.choices(known, k=random_.randint(1, longest)))
+                file.write(b'{"text": "# %d\\n%b"}\n' % (written, text))
+                written += len(text)
+
+
+def measure_build(size: int, compressors: list[str], workers: int, scratch: Path) -> dict[str, float]:
+    """Make up a corpus and build it."""
+    corpus, output = scratch / "corpus", scratch / "shards"
+    corpus.mkdir()
+    write_corpus(corpus, size)
+    views = [part for compressor in compressors for part in ("--compressor", compressor)]
+    arguments = ["build", str(corpus), "-o", str(output), "--format", "jsonl", *views, "--quiet", f"-j{workers}"]
+    process = subprocess.Popen([sys.executable, "-m", "pcdata.cli", *arguments])
+    peaks = watch(process.pid, lambda: process.poll() is None)
+    if process.returncode:
+        sys.exit(f"the build ended with {process.returncode}")
+    shards = [shard for of_split in load_manifest(output).base.splits.values() for shard in of_split]
+    return {
+        "raw_gb": sum(shard.raw_bytes for shard in shards) / 1e9,
+        "documents": sum(shard.documents for shard in shards),
+        "shards": len(shards),
+        "blocks": sum(len(shard.block_documents) for shard in shards),
+        "manifest_kb": (output / MANIFEST).stat().st_size / 1e3,
+        **asdict(peaks),
+    }
+
+
+def write_digests(state: BuildState, documents: int) -> int:
+    """What scan would leave of so many documents, a tenth of them copies of a few; returns the number of tasks."""
+    drawn = np.random.Generator(np.random.PCG64(documents))
+    popular = drawn.integers(0, 1 << 63, (TASK_DOCUMENTS, 2), np.uint64)
+    n_tasks = -(-documents // TASK_DOCUMENTS)
+    for task in range(n_tasks):
+        pieces = np.zeros(min(TASK_DOCUMENTS, documents - task * TASK_DOCUMENTS), PIECE)
+        ids = drawn.integers(0, 1 << 63, (len(pieces), 2), np.uint64)
+        again = drawn.random(len(pieces)) < DUPLICATES
+        ids[again] = popular[: len(pieces)][again]
+        pieces["document"] = pieces["part"] = ids
+        pieces["task"] = task
+        pieces["line"] = np.arange(1, len(pieces) + 1)
+        pieces["offset"] = pieces["line"] * 3_400
+        pieces["length"] = pieces["document_bytes"] = drawn.integers(300, 6_300, len(pieces))
+        pieces["split_draw"], pieces["fit_draw"] = drawn.integers(0, 1 << 63, (2, len(pieces)), np.uint64) * np.uint64(
+            2
+        )
+        state.write_json(f"inputs/{task:05}.json", [(0, f"part-{task:05}.jsonl", 16_000_000, "jsonl")])
+        state.write(f"scan/{task:05}.rejects", b"")
+        state.write(f"scan/{task:05}.digests", pieces.tobytes())
+    return n_tasks
+
+
+def plan_made_up(scratch: Path, n_tasks: int) -> None:
+    """In a process of its own."""
+    make_plan(BuildOptions((scratch,), scratch), BuildState(scratch), n_tasks)
+
+
+def measure_plan(documents: int, scratch: Path) -> dict[str, float]:
+    """Make up digests and plan them."""
+    state = BuildState(scratch)
+    with state.locked():
+        n_tasks = write_digests(state, documents)
+        process = multiprocessing.get_context("spawn").Process(target=plan_made_up, args=(scratch, n_tasks))
+        process.start()
+        assert process.pid is not None
+        peaks = watch(process.pid, process.is_alive)
+    if process.exitcode:
+        sys.exit(f"the planning ended with {process.exitcode}")
+    sizes = {name: sum(path.stat().st_size for path in state.folder.glob(f"{name}/*")) for name in ("scan", "plan")}
+    return {
+        "documents": documents,
+        "tasks": n_tasks,
+        "digest_bytes_per_document": sizes["scan"] / documents,
+        "plan_bytes_per_document": sizes["plan"] / documents,
+        "microseconds_per_document": 1e6 * peaks.seconds / documents,
+        **asdict(peaks),
+    }
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="memory-build-") as folder:
+        yield Path(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--sizes", nargs="*", type=float, default=[0.2, 1, 4], help="GB of raw bytes")
+    parser.add_argument("--documents", nargs="*", type=float, default=[1e6, 4e6], help="digests to plan")
+    parser.add_argument("--compressor", action="append")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    arguments = parser.parse_args()
+    compressors = arguments.compressor or ["zstd"]
+    builds, plans = [], []
+    print(f"build with {', '.join(compressors)}, {arguments.workers} workers; peak of anonymous memory, MB")
+    print(f"{'GB raw':>7} {'documents':>11} {'shards':>7} {'seconds':>8} {'all processes':>14} {'parent':>7}")
+    for size in arguments.sizes:
+        with scratch_folder() as scratch:
+            row = measure_build(int(size * 1e9), compressors, arguments.workers, scratch)
+        builds.append(row)
+        print(
+            f"{row['raw_gb']:>7.2f} {row['documents']:>11,} {row['shards']:>7} {row['seconds']:>8.1f} "
+            f"{row['all_mb']:>14.0f} {row['parent_mb']:>7.0f}",
+            flush=True,
+        )
+    print("\nplan; peak of anonymous memory, MB")
+    print(f"{'documents':>11} {'tasks':>7} {'seconds':>8} {'µs each':>8} {'MB':>6} {'digests, B':>11} {'plan, B':>8}")
+    for documents in map(int, arguments.documents):
+        with scratch_folder() as scratch:
+            row = measure_plan(documents, scratch)
+        plans.append(row)
+        print(
+            f"{documents:>11,} {row['tasks']:>7,} {row['seconds']:>8.1f} {row['microseconds_per_document']:>8.2f} "
+            f"{row['all_mb']:>6.0f} {row['digest_bytes_per_document']:>11.1f} {row['plan_bytes_per_document']:>8.1f}",
+            flush=True,
+        )
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
+    print(
+        json.dumps(
+            {
+                "measure": "memory of a build",
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+                "commit": commit.strip(),
+                "versions": library_versions(),
+                "workers": arguments.workers,
+                "compressors": compressors,
+                "builds": builds,
+                "plans": plans,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
