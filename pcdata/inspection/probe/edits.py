@@ -26,7 +26,7 @@ Edit: TypeAlias = Callable[[bytes, int], bytes]
 LONGEST_LINE: Final = 120
 """Characters of a line that is inserted: a longer one (a minified file is a single one) would be no small edit."""
 
-_NAME: Final = re.compile(r"[^\W\d]\w+")
+_NAME: Final = re.compile(r"\b[^\W\d]\w+")
 _NEW_NAMES: Final = (
     *("value", "item", "result", "count", "index", "source", "target", "buffer", "handle", "entry", "record"),
     *("other", "state", "width", "factor", "offset"),

@@ -21,17 +21,17 @@ def test_golden_edits() -> None:
     assert {name: edited(PROGRAM, name, 0) for name in EDITS} == {
         "delete 10 %": b"def rewidt):\n    total =width * width\n    return total\n\nprint(are(3\n",
         "delete 1 %": b"def area(width):\n    tota = width * width\n    return total\n\nprint(area(3))\n",
-        "insert a line": b"def area(width):\ndef area(width):\n    total = width * width\n    return total\n\nprint(area(3))\n",
+        "insert a line": b"def area(width):\n" + PROGRAM,
         "rename": b"def area(index):\n    total = index * index\n    return total\n\nprint(area(3))\n",
-        "re-indent": b"    def area(width):\n        total = width * width\n        return total\n\n    print(area(3))\n",
+        "re-indent": b"    def area(width):\n        total = width * width\n        return total\n\n"
+        b"    print(area(3))\n",
     }
 
 
 def test_an_edit_is_a_function_of_seed_and_document() -> None:
     names = [name for name in EDITS if name != "re-indent"]  # which draws nothing
-    for raw in library_files()[:3]:
-        assert all(edited(raw, name, 0) == edited(bytes(raw), name, 0) for name in EDITS)
-        assert all(edited(raw, name, 0) != edited(raw, name, 1) for name in names)
+    for name in names:
+        assert any(edited(raw, name, 0) != edited(raw, name, 1) for raw in library_files()[:5])
     first, second = library_files()[:2]
     assert key_for(0, INSERT, first) != key_for(0, INSERT, second)
     assert len({key_for(0, name, first) for name in EDITS}) == len(EDITS)
@@ -68,19 +68,20 @@ def test_an_inserted_line_is_one_of_the_lines_in_the_first_half(raw: bytes, key:
 
 @given(st.sampled_from(library_files()), st.integers(0, 99))
 def test_renaming_changes_one_word_everywhere_and_is_undone_by_the_reverse(raw: bytes, seed: int) -> None:
-    after = edited(raw, "rename", seed)
-    before_words, after_words = (re.findall(rb"[A-Za-z_0-9]+", text) for text in (raw, after))
+    before, after = (text.decode("utf-8", "surrogateescape") for text in (raw, edited(raw, "rename", seed)))
+    before_words, after_words = (re.findall(r"\w+", text) for text in (before, after))
     changed = {(old, new) for old, new in zip(before_words, after_words, strict=True) if old != new}
     assert len(changed) == 1, "one word, and to one other"
     ((old, new),) = changed
     assert before_words.count(old) >= 2
     assert old not in after_words
     assert new not in before_words
-    assert re.sub(rb"\b%s\b" % new, old, after) == raw
+    assert re.sub(rf"\b{new}\b", old, after) == before
 
 
 def test_what_cannot_be_renamed_stays() -> None:
-    assert rename(b"return return 1 1 a a\n", 5) == b"return return 1 1 a a\n"
+    for raw in (b"return return 1 1 a a\n", b"0xff + 0xff\n", b"once\n", b""):
+        assert rename(raw, 5) == raw
     taken = b" ".join(b"value item result count index source target buffer handle entry record".split())
     taken += b" other state width factor offset value0 zz zz "
     assert {rename(taken, key) for key in range(9)} == {taken.replace(b"zz", b"value1")}
