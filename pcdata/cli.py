@@ -76,6 +76,7 @@ _COMPRESSORS = click.option(
 _QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary; errors only.")
 _WORKERS = click.option("--workers", "-j", type=int, default=None, help="Processes; default: all cores.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on standard output.")
+_PLOT = click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw a figure: .png, .pdf or .svg.")
 
 
 _INPUT_OPTIONS = (
@@ -239,13 +240,18 @@ class _BarReporter:
 @main.command()
 @_DATASET
 @click.option("--measure", is_flag=True, help="Also look at symbols: whether each means one thing.")
+@_PLOT
 @_JSON
-def stats(dataset: Path, measure: bool, as_json: bool) -> None:
+def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool) -> None:
     """What a dataset holds: documents, languages, views, ratios, units."""
     from pcdata.dataset.manifest import load_manifest
     from pcdata.inspection.stats import render
     from pcdata.inspection.stats import stats as collect
 
+    if plot is not None:
+        from pcdata.inspection.plotting import check_plot
+
+        check_plot(plot)
     collected = collect(load_manifest(dataset))
     text = "" if as_json else render(collected)
     if measure:
@@ -255,6 +261,12 @@ def stats(dataset: Path, measure: bool, as_json: bool) -> None:
         collected["measured"] = figures.figures(Dataset(dataset))
         text = text if as_json else f"{text}\n\n{figures.render(collected['measured'])}"
     click.echo(json.dumps(collected, indent=1) if as_json else text)
+    if plot is not None:
+        from pcdata.dataset import Dataset
+        from pcdata.inspection.distributions import plot as draw
+
+        draw(Dataset(dataset), plot)
+        click.echo(f"{plot}: drawn", err=True)
 
 
 def _parse_span(context: click.Context, option: click.Parameter, span: str | None) -> tuple[int, int] | None:
@@ -280,7 +292,7 @@ def _parse_span(context: click.Context, option: click.Parameter, span: str | Non
     help="Probe documents of at least A and at most B bytes.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the choice of documents, and of every edit.")
-@click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw the figures: .png, .pdf or .svg.")
+@_PLOT
 @_JSON
 @_WORKERS
 @_QUIET
