@@ -65,9 +65,18 @@ def main() -> None:
 
 _INPUTS = click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 _DATASET = click.argument("dataset", type=click.Path(path_type=Path))
+_COMPRESSORS = click.option(
+    "--compressor",
+    "-c",
+    "compressors",
+    multiple=True,
+    metavar="CODEC[:OPTION=VALUE,…]",
+    help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
+)
 _QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary; errors only.")
 _WORKERS = click.option("--workers", "-j", type=int, default=0, help="Tasks at once; default: one per core.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on standard output.")
+_PLOT = click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw a figure: .png, .pdf or .svg.")
 
 
 _INPUT_OPTIONS = (
@@ -107,14 +116,7 @@ def _input_options(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @_INPUTS
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
-@click.option(
-    "--compressor",
-    "-c",
-    "compressors",
-    multiple=True,
-    metavar="CODEC[:OPTION=VALUE,…]",
-    help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
-)
+@_COMPRESSORS
 @_input_options
 @click.option("--shard-bytes", default=0, help="Raw bytes per shard; default: about 16 shards of 8 to 512 MB.")
 @click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing. Never by Ray.")
@@ -259,13 +261,18 @@ class _BarReporter:
 @main.command()
 @_DATASET
 @click.option("--measure", is_flag=True, help="Also look at symbols: whether each means one thing.")
+@_PLOT
 @_JSON
-def stats(dataset: Path, measure: bool, as_json: bool) -> None:
+def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool) -> None:
     """What a dataset holds: documents, languages, views, ratios, units."""
     from pcdata.dataset.manifest import load_manifest
     from pcdata.inspection.stats import render
     from pcdata.inspection.stats import stats as collect
 
+    if plot is not None:
+        from pcdata.inspection.plotting import check_plot
+
+        check_plot(plot)
     collected = collect(load_manifest(dataset))
     text = "" if as_json else render(collected)
     if measure:
@@ -275,6 +282,12 @@ def stats(dataset: Path, measure: bool, as_json: bool) -> None:
         collected["measured"] = figures.figures(Dataset(dataset))
         text = text if as_json else f"{text}\n\n{figures.render(collected['measured'])}"
     click.echo(json.dumps(collected, indent=1) if as_json else text)
+    if plot is not None:
+        from pcdata.dataset import Dataset
+        from pcdata.inspection.distributions import plot as draw
+
+        draw(Dataset(dataset), plot)
+        click.echo(f"{plot}: drawn", err=True)
 
 
 def _parse_span(context: click.Context, option: click.Parameter, span: str | None) -> tuple[int, int] | None:
@@ -284,6 +297,62 @@ def _parse_span(context: click.Context, option: click.Parameter, span: str | Non
     if not colon or not (first + end).isdecimal():
         raise click.BadParameter(f"expected A:B, two numbers, got {span!r}")
     return int(first or 0), int(end or sys.maxsize)
+
+
+@main.command(context_settings={"default_map": {"val_fraction": 0.2}})
+@_INPUTS
+@_COMPRESSORS
+@_input_options
+@click.option("--documents", default=200, show_default=True, help="The most documents that are probed.")
+@click.option(
+    "--document-bytes",
+    metavar="A:B",
+    callback=_parse_span,
+    default="2000:64000",
+    show_default=True,
+    help="Probe documents of at least A and at most B bytes.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the choice of documents, and of every edit.")
+@_PLOT
+@_JSON
+@_WORKERS
+@_QUIET
+def probe(
+    inputs: tuple[Path, ...],
+    compressors: tuple[str, ...],
+    documents: int,
+    document_bytes: tuple[int, int],
+    seed: int,
+    plot: Path | None,
+    as_json: bool,
+    workers: int | None,
+    quiet: bool,
+    **rest: Any,
+) -> None:
+    """Which compressor is a good proxy: how short, stable, local and unambiguous its symbols are.
+
+    Compressors are fitted on a part of the input; documents of the other part are edited and compared. Writes nothing.
+    """
+    from pcdata.build.options import BuildOptions
+    from pcdata.codecs.requests import parse_requests
+    from pcdata.inspection.plotting import check_plot
+    from pcdata.inspection.probe.probe import probe as measure
+    from pcdata.inspection.probe.render import render
+    from pcdata.inspection.probe.sample import ProbeOptions
+
+    if plot is not None:
+        check_plot(plot)
+    requests = tuple(parse_requests(compressors))
+    # The output is nowhere: a trial puts a temporary folder in its place.
+    options = BuildOptions(inputs=inputs, output=Path(), requests=requests, workers=workers or _cores(), **rest)
+    found = measure(ProbeOptions(options, documents, document_bytes, seed), _BarReporter(quiet))
+    click.echo(json.dumps(found.to_dict(), indent=1) if as_json else render(found))
+    if plot is not None:
+        from pcdata.inspection.probe.plot import plot as draw
+
+        draw(found, plot)
+        if not quiet:
+            click.echo(f"{plot}: drawn", err=True)
 
 
 @main.command()

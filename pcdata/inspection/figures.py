@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pcdata.codecs.base import Ratio, open_codec
 from pcdata.dataset import Dataset, Document
 from pcdata.inspection.text import ratio, table
+from pcdata.inspection.units import colliding, entropy, split_units
 
 MEASURED_BYTES: Final = 1_000_000
 """Raw bytes that are looked at, about: a second or two for each view."""
@@ -60,35 +60,19 @@ def _symbol_figures(documents: Sequence[Document], raws: Sequence[bytes], view: 
     """Counts over the documents' symbols and units."""
     symbols = [document.symbols(view) for document in documents]
     used = np.unique(np.concatenate(symbols), return_counts=True)[1] if symbols else np.zeros(0, np.int64)
-    units = Counter(unit for document, raw in zip(documents, raws, strict=True) for unit in _units(document, raw, view))
-    meanings = Counter(unit_symbols for unit_symbols, _ in units)
+    units = Counter(
+        unit
+        for document, raw in zip(documents, raws, strict=True)
+        for unit in split_units(document.symbols(view), document.alignment(view), raw)
+    )
     return {
         "symbols": int(used.sum()),
         "different_symbols": len(used),
-        "bits_per_symbol": _entropy(used),
+        "bits_per_symbol": entropy(used),
         "units": units.total(),
-        "different_units": len(meanings),
-        "colliding_units": sum(n for (unit_symbols, _), n in units.items() if meanings[unit_symbols] > 1),
+        "different_units": len({unit_symbols for unit_symbols, _ in units}),
+        "colliding_units": colliding(units),
     }
-
-
-def _units(document: Document, raw: bytes, view: str) -> Iterator[tuple[bytes, bytes]]:
-    """The symbols, as bytes, and the raw bytes of each unit."""
-    points = document.alignment(view)
-    item = document.symbols(view).itemsize
-    data = document.symbols(view).tobytes()
-    symbol_end = raw_end = 0
-    for next_symbol, next_raw in zip((points.symbol_ends * item).tolist(), points.raw_ends.tolist(), strict=True):
-        yield data[symbol_end:next_symbol], raw[raw_end:next_raw]
-        symbol_end, raw_end = next_symbol, next_raw
-
-
-def _entropy(counts: NDArray[np.int64]) -> float | None:
-    """Bits of a symbol drawn from these counts (order 0); None of no symbols."""
-    if not len(counts):
-        return None
-    shares = counts / counts.sum()
-    return float(-(shares * np.log2(shares)).sum())
 
 
 def _divided(ratios: Any) -> dict[str, float]:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset import Alignment, DatasetError, Split
+from pcdata.dataset.splitmix import fractions, key_of
 from pctrain.data.filter import Filter
-from pctrain.data.hashing import Purpose, fractions, key_of, uniform
+from pctrain.data.hashing import Purpose, uniform
 from pctrain.data.mixture import RAW, Dice
 from pctrain.data.order import Order, Stretch
 from pctrain.errors import DataError

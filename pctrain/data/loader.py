@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pcdata.dataset import Split, Vocabulary
+from pcdata.dataset.splitmix import key_of
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.batch import Batch, Cursor
 from pctrain.data.corpus import by_name, dataset_weights, mean_lengths, shared_views, vocabulary_of
 from pctrain.data.documents import Documents
 from pctrain.data.filling import Filler
 from pctrain.data.filter import Filter
-from pctrain.data.hashing import Purpose, key_of
+from pctrain.data.hashing import Purpose
 from pctrain.data.mixture import RAW, Appearance, How, Mixture, Schedule, Splicing
 from pctrain.data.packing import Packer, stats_of
 from pctrain.data.stream import Stream

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pctrain.data.hashing import Purpose, hashes, key_of
+from pcdata.dataset.splitmix import hashes, key_of
+from pctrain.data.hashing import Purpose
 
 _ROUNDS = 6
 _LEAST_HALF_BITS = 2

@@ -60,7 +60,7 @@ def whole_epochs(split, run, epochs: int) -> list[Batch]:
     loader = Loader(split, data, mixture, steps=100, seed=seed)
     batches = [loader.batch(0)]
     while batches[-1].cursor.draw < epochs * len(DOCUMENTS):
-        batches.append(loader.batch(len(batches)))
+        batches.append(loader.batch(min(99, len(batches))))
     return batches
 
 

@@ -1,0 +1,54 @@
+"""Figures as files: the style that all of them share, and writing one whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from pcdata.errors import OptionError
+
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's, which colour-blind people tell apart."""
+
+RAW_COLOUR: Final = "0.55"
+"""Of the raw bytes, which everything is compared with: grey."""
+
+SUFFIXES: Final = (".png", ".pdf", ".svg")
+
+_STYLE: Final[Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "svg.hashsalt": "pcdata",
+}
+
+
+def check_plot(output: Path) -> None:
+    """Before hours of work: raise ``OptionError`` if ``save_figure`` could not write there."""
+    if output.suffix.lower() not in SUFFIXES:
+        raise OptionError(f"--plot {output} must end in {', '.join(SUFFIXES)}")
+    if not output.absolute().parent.is_dir():
+        raise OptionError(f"--plot {output}: there is no folder {output.parent}; make it first")
+    if find_spec("matplotlib") is None:
+        raise OptionError('--plot needs matplotlib; pip install "proxy-compression[plot]"')
+
+
+def save_figure(output: Path, inches: tuple[float, float], draw: Callable[[Any], None]) -> None:
+    """Write what ``draw`` puts into a ``matplotlib.figure.Figure``: PNG, PDF or SVG, as the name says."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.use("agg")
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=inches, layout="constrained")
+        draw(figure)
+        temporary = output.with_name(f".{output.name}.tmp{output.suffix}")
+        try:
+            figure.savefig(temporary, dpi=160)
+            temporary.replace(output)
+        finally:
+            temporary.unlink(missing_ok=True)

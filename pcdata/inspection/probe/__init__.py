@@ -1,0 +1,1 @@
+"""What decides whether a compressor is a good proxy, measured before anything is trained through it."""

@@ -1,0 +1,50 @@
+"""Counting symbols and units, whatever made them: a dataset's views, or a compressor that is only tried.
+
+Two units *collide* if they have the same symbols and stand for different bytes; a run of bytes is *ambiguous* if it is
+a unit of several spellings. Both are counted in units as they occur, so a share weighs what a model would read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdata.dataset.alignment import Alignment
+from pcdata.dataset.views import Unsigned
+
+Unit: TypeAlias = tuple[bytes, bytes]
+"""The symbols of a unit, as bytes, and its raw bytes."""
+
+
+def split_units(symbols: Unsigned, points: Alignment, raw: bytes) -> Iterator[Unit]:
+    """The units of one document."""
+    item = symbols.itemsize
+    data = symbols.tobytes()
+    symbol_end = raw_end = 0
+    for next_symbol, next_raw in zip((points.symbol_ends * item).tolist(), points.raw_ends.tolist(), strict=True):
+        yield data[symbol_end:next_symbol], raw[raw_end:next_raw]
+        symbol_end, raw_end = next_symbol, next_raw
+
+
+def colliding(units: Counter[Unit]) -> int:
+    """Units whose symbols stand for other bytes elsewhere."""
+    meanings = Counter(symbols for symbols, _ in units)
+    return sum(count for (symbols, _), count in units.items() if meanings[symbols] > 1)
+
+
+def ambiguous(units: Counter[Unit]) -> int:
+    """Units whose bytes are spelt in other symbols elsewhere."""
+    spellings = Counter(raw for _, raw in units)
+    return sum(count for (_, raw), count in units.items() if spellings[raw] > 1)
+
+
+def entropy(counts: NDArray[np.int64]) -> float | None:
+    """Bits of a symbol drawn from these counts (order 0: its neighbours unknown); None of no symbols."""
+    if not len(counts):
+        return None
+    shares = counts / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
