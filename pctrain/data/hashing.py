@@ -39,6 +39,8 @@ class Purpose(IntEnum):
     """At which units of a spliced document its view is drawn anew."""
     SPLICE_VIEW = 8
     """Which view that is."""
+    FRESH = 9
+    """Whether a document shown raw is cut into short pieces, and how long each is."""
 
 
 def hashes(key: int, numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
