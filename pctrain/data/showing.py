@@ -90,8 +90,10 @@ class Pieces(Solo):
         self._document, self._fresh = document, fresh
 
     def place(self, room: int) -> Piece | None:
-        marks = 1 + (self._at_byte_0 and self.offset_symbols == 0) + self._at_end  # the last byte keeps its close mark
-        return super().place(min(room, marks + self._fresh.piece_bytes(self._document, self.offset_symbols)))
+        most = self._fresh.piece_bytes(self._document, self.offset_symbols)
+        closes = self._at_end and self.size_symbols - self.offset_symbols <= most
+        bos = self._at_byte_0 and self.offset_symbols == 0
+        return super().place(min(room, bos + 1 + most + closes))
 
 
 class Pair:

@@ -91,9 +91,8 @@ def unpack(artifact: Artifact) -> tuple[NeuralModel, Numbers]:
     found = canary(model)
     if found != numbers.canary:
         raise CodecError(
-            f"neural: on this machine the model's counts on the canary text have the hash {found}, where it was fitted "
-            f"they had {numbers.canary}: what is encoded here could not be decoded there; use the artifact's own files, "
-            "or fit it again"
+            f"neural: here the model's counts on the canary text have the hash {found}, where it was fitted they had "
+            f"{numbers.canary}, so what one encodes the other cannot decode; restore the artifact's files, or fit again"
         )
     return model, numbers
 
@@ -109,13 +108,13 @@ def _numbers(data: bytes) -> Numbers:
     if values.pop("counts", None) != _COUNTS:
         raise CodecError(f"neural: {NUMBERS} is of another version than {_COUNTS}; use the pctrain that fitted it")
     n_thresholds = LONGEST_SEGMENT_BYTES - LEAST_SEGMENT_BYTES + 1
-    thresholds, mark = values.get("thresholds"), values.get("canary")
-    right = isinstance(thresholds, list) and isinstance(mark, str) and len(values) == 2
-    if not right or len(thresholds) != n_thresholds or not all(_is_threshold(each) for each in thresholds):
-        raise CodecError(
-            f"neural: {NUMBERS} must have a canary, and {n_thresholds} thresholds, whole numbers 0 … {8 * BIT}"
-        )
-    return Numbers(tuple(thresholds), mark)
+    match values:
+        case {"thresholds": list(thresholds), "canary": str(mark)} if len(values) == 2:
+            if len(thresholds) == n_thresholds and all(map(_is_threshold, thresholds)):
+                return Numbers(tuple(thresholds), mark)
+    raise CodecError(
+        f"neural: {NUMBERS} must have a canary, and {n_thresholds} thresholds, whole numbers 0 … {8 * BIT}"
+    )
 
 
 def _is_threshold(value: Any) -> bool:

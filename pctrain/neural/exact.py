@@ -48,9 +48,10 @@ Past = list[tuple[Tensor, Tensor]]
 def check_shape(config: ModelConfig) -> None:
     """Raises ``ConfigError`` unless a model of this shape can be a codec's."""
     if not config.reach or config.layers * (config.reach - 1) >= REACH_BYTES:
+        most = 1 + (REACH_BYTES - 1) // config.layers
         raise ConfigError(
-            f"model.reach must be 1 … {1 + (REACH_BYTES - 1) // config.layers} in a codec of {config.layers} layers, so "
-            f"that together they see at most {REACH_BYTES} bytes; got {config.reach}"
+            f"model.reach must be 1 … {most} in a codec of {config.layers} layers, so that together they see at most "
+            f"{REACH_BYTES} bytes; got {config.reach}"
         )
     if config.heads > 1 or config.raw_heads:
         raise ConfigError("a codec's model has no further heads: leave model.heads at 1, model.raw_heads at 0")
@@ -75,7 +76,7 @@ class Exact:
     """A ``Decoder``'s weights, rounded, and its forward pass over raw bytes."""
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
-        """``weights`` are a ``Decoder``'s by name. Raises ``ConfigError`` if they are none that this can be exact with."""
+        """``weights`` are a ``Decoder``'s by name. Raises ``ConfigError`` if it cannot be exact with them."""
         check_shape(config)
         weights = {name: weight.detach() for name, weight in weights.items()}
         self.config = config
@@ -131,10 +132,12 @@ class Exact:
         (heads, groups, width), before = self._heads, self.config.reach - 1
         blocks, _, _, block, _ = hidden_BCK.shape
         inward = _whole(F.linear(x_TD, layer.inward)).view(len(x_TD), -1, width)
-        query, key, value = inward.split([heads, groups, groups], dim=1)
+        query, key, value = torch.split(inward, [heads, groups, groups], dim=1)
         keys, values = torch.cat([keys, key]), torch.cat([values, value])
         key_BGHK, value_BGHK = (each.unfold(0, before + block, block) for each in (keys, values))
-        query_BGLH = query.view(blocks, block, groups, -1, width).permute(0, 2, 3, 1, 4).reshape(blocks, groups, -1, width)
+        query_BGLH = (
+            query.view(blocks, block, groups, -1, width).permute(0, 2, 3, 1, 4).reshape(blocks, groups, -1, width)
+        )
         scores = (query_BGLH @ key_BGHK).mul_(UNIT * UNIT / _STEP).round_()
         scores_BGJCK = scores.view(blocks, groups, -1, block, before + block)
         near_NCK = layer.near[:, _distances(block, before).clamp(0, before)]
@@ -217,4 +220,3 @@ def exponential(step: int) -> float:
 
 def silu_gap(step: int) -> float:
     return step * _STEP / (1 + math.exp(step * _STEP)) / UNIT
-

@@ -67,18 +67,14 @@ class NeuralModel:
         return table, 0
 
     def _advance(self, wanted: bytes) -> CountTable:
-        for index, state in enumerate(self._states):
-            new = state.bytes_to(wanted)
-            if new is not None:
-                break
-        else:
-            index, state, new = _STATES - 1, _State(b"", 0, self._exact.no_past()), wanted
+        known = ((state, new) for state in self._states if (new := state.bytes_to(wanted)) is not None)
+        state, new = next(known, (_State(b"", 0, self._exact.no_past()), wanted))
         fed = [*([] if state.positions else [RAW_OPEN]), *(FIRST_BYTE + byte for byte in new)]
         with _one_thread(), torch.inference_mode():
             begins = torch.full((len(fed),), -state.positions)
             odds, past = self._exact.odds(torch.tensor(fed), begins, state.past)
-        del self._states[index:][:1]
-        self._states.insert(0, _State(wanted, state.positions + len(fed), past))
+        others = [other for other in self._states if other is not state]
+        self._states = [_State(wanted, state.positions + len(fed), past), *others[: _STATES - 1]]
         cumulative_RC = np.zeros((1, 257), np.uint32)
         np.cumsum(counts(odds[-1:]), axis=1, out=cumulative_RC[:, 1:])
         return CountTable(cumulative_RC)
