@@ -1,4 +1,4 @@
-"""A neural view is built like any other: the same bytes by any number of workers and after kills, verified, trained on."""
+"""A neural view is built like any other: the same bytes by any workers and after kills, verified, trained on."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def built(code: Path, view: str, tmp_path: Path) -> Path:
 
 
 def test_two_workers_and_a_kill_change_nothing(code: Path, view: str, built: Path, tmp_path: Path) -> None:
-    assert len(Dataset(built).manifest.base.splits["train"]) > 2
+    assert len(Dataset(built).manifest.base.splits["train"]) >= 2
     output = tmp_path / "two"
     shape = ["--val-fraction", "0.25", "--shard-bytes", "8000", "--fit-bytes", "100000", "--quiet"]
     command = [sys.executable, "-m", "pcdata.cli", "build", str(code), "-o", str(output), "--compressor", view, *shape]

@@ -119,7 +119,7 @@ def test_an_artifact_that_cannot_be_is_refused(coder: Path, name: str, data: byt
 
 
 def test_files_that_are_missing_are_named(coder: Path) -> None:
-    with pytest.raises(CodecError, match="neural needs the artifact files model.safetensors, config.json and neural"):
+    with pytest.raises(CodecError, match=r"neural needs the artifact files model\.safetensors, config\.json and"):
         NeuralCodec(NeuralParameters(), {SHAPE: b"{}"}, {})
 
 
