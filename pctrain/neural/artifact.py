@@ -34,7 +34,7 @@ NUMBERS: Final = "neural.json"
 """``Numbers``."""
 
 LEAST_SEGMENT_BYTES: Final = 2
-_COUNTS: Final = "grid-1"
+_COUNTS: Final = "whole-1"
 """How weights become counts: ``exact`` and ``model.counts`` as they are now. Another rule gets another name."""
 
 _CANARY_TEXT: Final = "def f(x):\n\treturn 'naïve' + x[::-1]  # 0123\n".encode() + bytes(range(0, 256, 3)) + b"\0" * 40

@@ -1,4 +1,4 @@
-"""The same odds in any company: batch, length, piece, thread; and the decoder's own, to a thousandth of a bit."""
+"""The same odds in any company: batch, length, piece, thread; and nearly the decoder's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from pcdata.dataset.vocab import FIRST_BYTE, N_BYTES, RAW_OPEN
 from pctrain.config import ModelConfig
 from pctrain.errors import ConfigError
-from pctrain.neural.exact import Exact, check_shape, exponential, silu_gap
+from pctrain.neural.exact import Exact, _matrix, check_shape, exponential, silu_gap
 from tests.neural.opened import SHAPES, made
 
 MODELS = {name: made(config) for name, config in SHAPES.items()}
@@ -37,7 +37,7 @@ def test_probabilities_are_those_of_the_decoder(name: str) -> None:
     expected = decoder(inputs[None])[0, :, FIRST_BYTE : FIRST_BYTE + N_BYTES].double().softmax(1)
     found = odds.add(1e-9) / odds.sum(1, keepdim=True)
     lost_bits = (expected * (expected / found).log2()).sum(1)
-    assert lost_bits.max() < 1e-3
+    assert 0 < lost_bits.mean() < 0.02
     assert (expected - 1 / N_BYTES).abs().max() > 0.02
 
 
@@ -109,9 +109,22 @@ def test_a_shape_that_cannot_be_exact_is_refused(changes: dict[str, int], says: 
         check_shape(ModelConfig(**{"layers": 2, **changes}))
 
 
-def test_weights_whose_sums_would_be_rounded_are_refused() -> None:
+def test_weights_that_are_no_numbers_are_refused() -> None:
     decoder, _ = made(SHAPES["grouped"])
     weights = dict(decoder.named_parameters())
     name = "layers.1.feed.down.weight"
-    with pytest.raises(ConfigError, match=r"layers.1.feed.down: weights add up to .* in a row"):
-        Exact(SHAPES["grouped"], {**weights, name: weights[name] * 1e6})
+    with pytest.raises(ConfigError, match=r"layers.1.feed.down: there are weights that are not finite"):
+        Exact(SHAPES["grouped"], {**weights, name: weights[name] * torch.inf})
+
+
+def test_products_are_those_of_whole_numbers_at_their_largest() -> None:
+    """Against integers: all weights and inputs at their bounds, where sums of 16 bits would overflow."""
+    draw = torch.Generator().manual_seed(1)
+    inputs = torch.randint(0, 2, (5, 600), generator=draw) * 2 - 1
+    weights = torch.randint(0, 2, (7, 600), generator=draw) * 2 - 1
+    weights[0], inputs[0] = 1, 1
+    matrix = _matrix("all", weights * 63.0)
+    found = matrix.times(inputs.double() * 16_319)
+    expected = (inputs * 16_319) @ (weights * 63).T
+    assert torch.equal(found, (expected.double() * 2.0**3).round())
+    assert int(expected.max()) == 600 * 16_319 * 63
