@@ -32,6 +32,7 @@ from pctrain.neural.exact import Exact, check_shape
 from pctrain.neural.model import NeuralModel
 from pctrain.training.loop import Outcome
 from pctrain.training.loop import fit as train
+from pctrain.training.progress import speaks
 from pctrain.training.run import load_model
 
 RUN: Final = "run"
@@ -52,7 +53,7 @@ def fit(
     check(config)
     (output / RECORD).unlink(missing_ok=True)
     outcome = train(folders, output / RUN, config, restart=restart, quiet=quiet)
-    if outcome.signal is None:
+    if outcome.signal is None and speaks():  # of several processes the first
         write(folders, output, quiet=quiet)
     return outcome
 
