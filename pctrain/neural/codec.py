@@ -20,7 +20,28 @@ from pctrain.neural.artifact import LEAST_SEGMENT_BYTES, threshold_of, unpack
 
 @dataclass(frozen=True)
 class NeuralParameters:
-    """FIGURES"""
+    """Preset ``neural-1m`` (1.1 M parameters) after 1,400 steps, in which it read 5.7 MB of the Python 3.11 standard
+    library, cut at 2 kB; ``ngram`` fitted on 16 MB of the same. On 96 kB of the val split:
+
+    ====================== ======= ======= ======== ================================ =====
+    codec                  segment mean    bytes    bits per byte: context from      first
+                                   segment a symbol document, segment; windows
+    ====================== ======= ======= ======== ================================ =====
+    neural                 8       8.9     5.02     1.80, 2.33; 3.18                 57 %
+    ngram                  8       8.0     4.99     1.90, 2.30; 3.20                 63 %
+    ngram, 65,536 contexts 8       8.1     5.22     1.74, 2.17; 3.07                 65 %
+    neural                 16      18.9    6.42     1.80, 2.04; 2.49                 34 %
+    ngram                  16      16.6    6.14     1.90, 2.09; 2.61                 37 %
+    ====================== ======= ======= ======== ================================ =====
+
+    *First*: windows that begin a segment. So a model that has read a third as much foresees a document better than
+    ``ngram`` as it comes, within short segments no better, and neither as well as ``ngram`` with four times the
+    contexts. On 102 kB of whole files (``tools/study_windows.py``) at segment 8: 7,734 different symbols, 19 % of units
+    collide; ``ngram``: 5,315, 21 %.
+
+    Encoding runs at 7.3, 2.9 and 0.6 kB a second of processor time with 1, 5 and 40 M parameters
+    (``tools/bench_neural.py``, on a busy machine), of which the model's passes take 93, 98 and 99 %.
+    """
 
     segment: int = 8
     """Mean bytes of a segment, on the fitting sample. The artifact has the thresholds of all of them."""

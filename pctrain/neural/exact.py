@@ -189,8 +189,9 @@ class Exact:
 
 def _normed(x_TD: Tensor, eps: float) -> Tensor:
     """Without the weights of the norm."""
-    squares_T1 = x_TD.square().sum(-1, keepdim=True).div_(x_TD.shape[-1]).add_(eps / UNIT**2)
-    return x_TD.mul(squares_T1.sqrt_().reciprocal_().div_(_INPUT)).round_()
+    # By 1 / D, not divided by D: a GPU takes that for the same thing, and rounds differently.
+    squares_T1 = x_TD.square().sum(-1, keepdim=True).mul_(1 / x_TD.shape[-1]).add_(eps / UNIT**2)
+    return x_TD.mul(squares_T1.sqrt_().reciprocal_().mul_(1 / _INPUT)).round_()
 
 
 def _bounded(x: Tensor) -> Tensor:

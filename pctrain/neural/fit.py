@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from pcdata.codecs.base import offsets_of
-from pcdata.codecs.byte_model import ByteModel
+from pcdata.codecs.byte_model import REACH_BYTES, ByteModel
 from pcdata.codecs.fitted import RECORD, Record
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold
 from pcdata.dataset import Dataset
@@ -39,8 +39,6 @@ RUN: Final = "run"
 _STRETCH_BYTES: Final = 2048
 """Of a document, at most: more documents say more about how long segments are than longer ones do."""
 _SAMPLE_BYTES: Final = 1 << 19
-_AT_ONCE: Final = 16
-"""Stretches between two movements of the bar."""
 
 
 def fit(
@@ -85,33 +83,33 @@ def write(folders: Sequence[Path], output: Path, *, quiet: bool) -> None:
 def sample(datasets: Sequence[Dataset]) -> list[bytes]:
     """Stretches of the train splits' documents, those with the smallest hashes first; which of a document, its hash
     says too."""
-    hashed = []
-    for dataset in datasets:
-        split = dataset.split("train")
-        for block in range(len(split.block_documents)):
+    found: list[tuple[bytes, bytes]] = []
+    for split in (dataset.split("train") for dataset in datasets):
+        for block in range(split.n_blocks):
             base = split.base(block)
-            for row in range(split.block_documents[block]):
+            for row in range(len(base.raw_offsets) - 1):
                 raw = base.raw_of(row)
-                digest = hashlib.blake2b(raw.tobytes(), digest_size=16, person=b"neural-threshld").digest()
-                room = max(0, len(raw) - _STRETCH_BYTES)
-                first = int.from_bytes(digest[8:]) % (room + 1)
-                hashed.append((digest, raw[first : first + _STRETCH_BYTES]))
-    hashed.sort(key=lambda pair: pair[0])
-    ends = np.cumsum([len(raw) for _, raw in hashed])
-    return [raw.tobytes() for _, raw in hashed[: int(np.searchsorted(ends, _SAMPLE_BYTES)) + 1] if len(raw)]
+                digest = hashlib.blake2b(raw.tobytes(), digest_size=16, person=b"neural-threshold").digest()
+                first = int.from_bytes(digest[8:]) % (max(0, len(raw) - _STRETCH_BYTES) + 1)
+                found.append((digest, raw[first : first + _STRETCH_BYTES].tobytes()))
+    stretches = [stretch for _, stretch in sorted(found) if len(stretch) > REACH_BYTES]
+    ends = np.cumsum([len(stretch) for stretch in stretches])
+    return stretches[: int(np.searchsorted(ends, _SAMPLE_BYTES)) + 1]
 
 
 def thresholds(model: ByteModel, stretches: Sequence[bytes], *, quiet: bool) -> tuple[int, ...]:
-    """Those at which segments of the sample have each mean length."""
-    text = np.frombuffer(b"".join(stretches), np.uint8)
-    offsets = offsets_of([len(stretch) for stretch in stretches])
-    pieces = []
-    with tqdm(total=len(text), unit="B", unit_scale=True, desc="thresholds", disable=quiet or None) as bar:
-        for first in range(0, len(stretches), _AT_ONCE):
-            begins = offsets[first : first + _AT_ONCE + 1]
-            here = text[begins[0] : begins[-1]]
-            pieces.append(document_entropies(model, here, begins[:-1] - begins[0]))
-            bar.update(len(here))
+    """Those at which segments of the sample have each mean length.
+
+    The first bytes of a stretch are left out: most bytes have as much before them as the model may see.
+    """
+    pieces = [np.zeros(0, np.uint32)]
+    n_bytes = sum(map(len, stretches))
+    with tqdm(total=n_bytes, unit="B", unit_scale=True, desc="thresholds", disable=quiet or None) as bar:
+        for stretch in stretches:
+            entropies = document_entropies(model, np.frombuffer(stretch, np.uint8), np.zeros(1, np.int64))
+            pieces.append(entropies[REACH_BYTES:])
+            bar.update(len(stretch))
+    starts = offsets_of([len(piece) for piece in pieces[1:]])[:-1]
     entropies = np.concatenate(pieces)
     means = range(LEAST_SEGMENT_BYTES, LONGEST_SEGMENT_BYTES + 1)
-    return tuple(find_threshold(entropies, offsets[:-1], mean) for mean in means)
+    return tuple(find_threshold(entropies, starts, mean) for mean in means)
