@@ -10,14 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pctrain.config import MODES, RunConfig, presets, resolve
 from pctrain.errors import ConfigError, PctrainError
 
+if TYPE_CHECKING:
+    from pctrain.training.loop import Outcome
+
 _PATH = click.Path(path_type=Path)
 DEFAULT_PRESET = "tiny"
+NEURAL_PRESET = "neural-1m"
 _SIGNAL_EXIT = 128
 """A command that a signal ended exits with this plus the signal's number: 130 for SIGINT, 143 for SIGTERM."""
 
@@ -70,14 +75,11 @@ def fit(
     """
     with faults():
         from pctrain.training.loop import fit as train
-        from pctrain.training.progress import say
 
         short = [*_numbers("view", views), *_numbers("weight", weights), *_where(langs, where), *_mode(mode)]
         resolved = _settings(None if restart else run, preset, config, [*short, *settings])
         outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
-    if outcome.signal is not None:
-        say(f"stopped by {outcome.signal.name} after step {outcome.step}, saved; the same command goes on")
-        sys.exit(_SIGNAL_EXIT + outcome.signal)
+    _exit_if_stopped(outcome)
 
 
 @main.command("eval")
@@ -180,13 +182,60 @@ def plot(runs: tuple[Path, ...], output: Path) -> None:
     click.echo(f"{output}: {len(runs)} run{'s' * (len(runs) > 1)}", err=True)
 
 
-def _settings(run: Path | None, preset: str | None, file: Path | None, overrides: list[str]) -> RunConfig:
+@main.group()
+def neural() -> None:
+    """The byte model behind pcdata's codec "neural"."""
+
+
+@neural.command("fit")
+@click.argument("shards", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=_PATH, required=True, help="Folder of the artifact, and of the run that makes it.")
+@click.option("--preset", metavar="NAME", help=f"Settings to begin from. [default: {NEURAL_PRESET}]")
+@click.option("--config", type=_PATH, help="TOML file of settings, over the preset.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting, such as train.steps=3000.")
+@click.option("--restart", is_flag=True, help="Throw away what the folder's run holds, and begin anew.")
+@click.option("--quiet", is_flag=True, help="A plain line per measurement instead of a bar.")
+def neural_fit(
+    shards: tuple[Path, ...],
+    output: Path,
+    preset: str | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    restart: bool,
+    quiet: bool,
+) -> None:
+    """Train a byte model on the raw bytes of SHARDS, for --compressor neural:artifact=OUTPUT.
+
+    Goes on where it was stopped, like pctrain fit. Documents cut short make better batches: build SHARDS with
+    --max-document-bytes 2048.
+    """
+    with faults():
+        from pctrain.neural.fit import RUN
+        from pctrain.neural.fit import fit as fit_neural
+
+        resolved = _settings(None if restart else output / RUN, preset, config, [*settings], NEURAL_PRESET)
+        outcome = fit_neural(shards, output, resolved, restart=restart, quiet=quiet)
+    _exit_if_stopped(outcome)
+    click.echo(f"{output}: use it with pcdata build --compressor neural:artifact={output}", err=True)
+
+
+def _exit_if_stopped(outcome: Outcome) -> None:
+    if outcome.signal is not None:
+        from pctrain.training.progress import say
+
+        say(f"stopped by {outcome.signal.name} after step {outcome.step}, saved; the same command goes on")
+        sys.exit(_SIGNAL_EXIT + outcome.signal)
+
+
+def _settings(
+    run: Path | None, preset: str | None, file: Path | None, overrides: list[str], default: str = DEFAULT_PRESET
+) -> RunConfig:
     """Those of the run that goes on, if there is one and neither a preset nor a file is given; else from the preset."""
     from pctrain.training.checkpoint import checkpoints
     from pctrain.training.run import read_settings
 
     if run is None or preset is not None or file is not None or not checkpoints(run):
-        return resolve(preset or DEFAULT_PRESET, file, overrides)
+        return resolve(preset or default, file, overrides)
     begun = [
         f"{section}.{name}={json.dumps(value)}"
         for section, values in read_settings(run).config.to_dict().items()

@@ -48,6 +48,10 @@ class DataConfig:
     where: dict[str, list[str]] = field(default_factory=dict)
     """Which documents are read: per column (path, lang, source) the globs of which one must match; ``*`` also matches
     ``/``, and case matters but in lang. The others are passed over: an epoch is every document once, read or not."""
+    fresh_share: float = 0.0
+    """How many of the documents shown raw alone are cut into short pieces, each a sample of its own."""
+    fresh_bytes: int = 32
+    """The longest such piece; its length is drawn, each from 1 on as likely as another."""
     prefetch: int = 2
     """Batches made ahead of the step by one thread; 0 makes each when it is asked for."""
 
@@ -56,6 +60,9 @@ class DataConfig:
         _at_least("data.rows", self.rows, 1)
         _at_least("data.window_blocks", self.window_blocks, 1)
         _at_least("data.prefetch", self.prefetch, 0)
+        _at_least("data.fresh_bytes", self.fresh_bytes, 1)
+        if not 0 <= self.fresh_share <= 1:
+            raise ConfigError(f"data.fresh_share must be 0 … 1, got {self.fresh_share}")
         for setting in ("views", "weights"):
             for name, weight in getattr(self, setting).items():
                 if not 0 < weight < math.inf:
@@ -127,6 +134,10 @@ class ModelConfig:
     """Key/value heads, shared by attention_heads / kv_heads query heads each."""
     hidden: int = 704
     """Inner width of the SwiGLU feed-forward."""
+    reach: int = 0
+    """Positions that a layer looks at, its own among them; 0: all before it. With a reach there is no rotation: how far
+    away something is counts by a learnt bias per head, so that what a position makes of its surroundings does not
+    depend on where in the row it stands."""
     rope_base: float = 10_000.0
     norm_eps: float = 1e-5
     tie_embeddings: bool = False
@@ -138,6 +149,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("width", "layers", "attention_heads", "kv_heads", "hidden", "heads"):
             _at_least(f"model.{name}", getattr(self, name), 1)
+        _at_least("model.reach", self.reach, 0)
         if self.raw_heads and self.raw_heads <= self.heads:
             raise ConfigError(
                 f"model.raw_heads must be 0 or more than model.heads={self.heads}, whose heads predict raw bytes too; "

@@ -1,13 +1,17 @@
-"""What equal-information windows under byte counts reach: the measurement behind ``pcdata.codecs.ngram``'s docstring.
+"""What equal-information windows reach: the measurement behind the docstrings of the codecs ``ngram`` and ``neural``.
 
 The ``.py`` files of a folder (this Python's standard library unless another is given); one in thirty, by hash, is held
-out, the model is fitted on 16 MB of the others. For each choice of options, on the files held out:
+out, the model is fitted on 16 MB of the others. With ``--shards``, the documents of a dataset: fitted on its train
+split, measured on its val split. ``--compressor`` names what to measure (such as
+``neural:artifact=coder/,segment=16``) instead of some choices of ``ngram``; ``--most-bytes`` measures on no more.
+For each, on the files held out:
 
 * bytes per symbol, and per segment;
 * bits per byte: of the model with the document as context, with the segment, and of the windows;
 * windows that begin a segment (their meaning depends on nothing before), different symbols, and units that collide
   (the same symbols for other bytes elsewhere);
-* MB/s of raw bytes on one core (best of three): encode, its coder alone, and ``faults``, which checks known documents.
+* MB/s of raw bytes on one core (best of three, or one if that takes long): encode, its coder alone, and ``faults``,
+  which checks known documents.
 
 Then documents are decoded one byte after another, as a reader without the raw bytes must, and compared.
 Prints a table, then one line of JSON.
@@ -29,25 +33,29 @@ from zlib import crc32
 import numpy as np
 
 from pcdata.codecs import windows
-from pcdata.codecs.ngram import NgramCodec, NgramParameters
+from pcdata.codecs.base import codec_class
+from pcdata.codecs.requests import parse_request
+from pcdata.codecs.window_codec import WindowCodec
+from pcdata.dataset import Dataset
 from pcdata.dataset.views import ViewColumns
 
 CHOICES = (
-    NgramParameters(order=3),
-    NgramParameters(),
-    NgramParameters(contexts=65_536),
-    NgramParameters(reset="window"),
-    NgramParameters(segment=16),
-    NgramParameters(segment=16, window_bits=24),
-    NgramParameters(segment=32, window_bits=32),
+    "ngram:order=3",
+    "ngram",
+    "ngram:contexts=65536",
+    "ngram:reset=window",
+    "ngram:segment=16",
+    "ngram:segment=16,window_bits=24",
+    "ngram:segment=32,window_bits=32",
 )
 FIT_BYTES = 16_000_000
 DECODED_DOCUMENTS = 200
+LONG_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class Result:
-    parameters: NgramParameters
+    request: str
     bytes_per_symbol: float
     figures: dict[str, float]
     different_symbols: int
@@ -58,25 +66,48 @@ class Result:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path(sysconfig.get_path("stdlib")))
-    sample, held_out = read(parser.parse_args().folder)
-    print(f"fitted on {sum(map(len, sample)):,} bytes, measured on {sum(map(len, held_out)):,}")
+    parser.add_argument("--shards", type=Path, help="a dataset, instead of the folder")
+    parser.add_argument("--compressor", action="append", dest="requests", help="what to measure; may be repeated")
+    parser.add_argument("--most-bytes", type=int, default=10**9, help="of what is held out")
+    parser.add_argument("--decode", type=int, default=DECODED_DOCUMENTS, help="documents to decode byte by byte")
+    given = parser.parse_args()
+    sample, held_out = read_shards(given.shards) if given.shards else read(given.folder)
+    held_out = held_out[: int(np.searchsorted(np.cumsum([len(one) for one in held_out]), given.most_bytes)) + 1]
+    print(f"fitted on {sum(map(len, sample)):,} bytes (or beforehand), measured on {sum(map(len, held_out)):,}")
     print(
-        f"{'order':>5} {'contexts':>8} {'segment':>7} {'window':>6} {'reset':>7} | {'B/symbol':>8} {'B/segment':>9} | "
-        f"{'document':>8} {'segment':>7} {'windows':>7} | {'first':>5} {'symbols':>7} {'collide':>7} | "
-        f"{'encode':>6} {'coder':>5} {'check':>5}"
+        f"{'':40} | {'B/symbol':>8} {'B/segment':>9} | {'document':>8} {'segment':>7} {'windows':>7} | "
+        f"{'first':>5} {'symbols':>7} {'collide':>7} | {'encode':>6} {'coder':>5} {'check':>5}"
     )
     results = []
-    for parameters in CHOICES:
-        codec = fitted(parameters, sample)
-        results.append(measure(parameters, codec, held_out))
+    for request in given.requests or CHOICES:
+        codec = opened(request, sample)
+        results.append(measure(request, codec, held_out))
         print_row(results[-1])
-    decoded = decode_one_by_one(fitted(NgramParameters(), sample), held_out + sample)
+    decoded = decode_one_by_one(opened((given.requests or ["ngram"])[0], sample), held_out + sample, given.decode)
     made_with = {"machine": platform.machine(), "python": platform.python_version(), "numpy": np.__version__}
     print(json.dumps({**made_with, "decoded": decoded, "results": [asdict(one) for one in results]}))
 
 
-def fitted(parameters: NgramParameters, sample: list[bytes]) -> NgramCodec:
-    return NgramCodec(parameters, NgramCodec.fit(parameters, sample), {})
+def opened(request: str, sample: list[bytes]) -> WindowCodec:
+    """With the artifact that the request names, or fitted on the sample."""
+    parsed = parse_request(request)
+    cls = codec_class(parsed.codec)
+    artifact = cls.read_artifact(parsed.artifact) if parsed.artifact else cls.fit(parsed.parameters, sample)
+    codec = cls(parsed.parameters, artifact, {})
+    assert isinstance(codec, WindowCodec), f"{request} has no windows"
+    return codec
+
+
+def read_shards(folder: Path) -> tuple[list[bytes], list[bytes]]:
+    """The sample, and what is held out: documents of the splits train and val by their hashes."""
+    dataset = Dataset(folder)
+    splits = [dataset.split(name) for name in ("train", "val")]
+    sample, held_out = (
+        sorted({split.document(index).raw.tobytes() for index in range(split.n_documents)} - {b""}, key=crc32)
+        for split in splits
+    )
+    ends = np.cumsum([len(document) for document in sample])
+    return sample[: int(np.searchsorted(ends, FIT_BYTES)) + 1], held_out
 
 
 def read(folder: Path) -> tuple[list[bytes], list[bytes]]:
@@ -89,7 +120,7 @@ def read(folder: Path) -> tuple[list[bytes], list[bytes]]:
     return sample[: int(np.searchsorted(ends, FIT_BYTES)) + 1], held_out
 
 
-def measure(parameters: NgramParameters, codec: NgramCodec, documents: list[bytes]) -> Result:
+def measure(request: str, codec: WindowCodec, documents: list[bytes]) -> Result:
     columns = codec.encode(documents)
     n_bytes = sum(map(len, documents))
     figures = {name: ratio.over / ratio.under for name, ratio in codec.figures(documents).items()}
@@ -99,7 +130,7 @@ def measure(parameters: NgramParameters, codec: NgramCodec, documents: list[byte
         "check": rate(n_bytes, lambda: list(codec.faults(documents, columns, range(len(documents))))),
     }
     return Result(
-        parameters,
+        request,
         n_bytes / len(columns.symbols),
         figures,
         len(np.unique(columns.symbols)),
@@ -108,7 +139,7 @@ def measure(parameters: NgramParameters, codec: NgramCodec, documents: list[byte
     )
 
 
-def coder_alone(codec: NgramCodec, documents: list[bytes]) -> Callable[[], object]:
+def coder_alone(codec: WindowCodec, documents: list[bytes]) -> Callable[[], object]:
     """The arithmetic coder on intervals that are there already."""
     text, _, starts = codec._segments(documents)
     lows, highs = codec.model.predict(text, starts).intervals(text)
@@ -117,12 +148,14 @@ def coder_alone(codec: NgramCodec, documents: list[bytes]) -> Callable[[], objec
 
 
 def rate(n_bytes: int, work: Callable[[], object]) -> float:
-    """MB/s, the best of three."""
+    """MB/s, the best of three; of one, if it takes long."""
     best = float("inf")
     for _ in range(3):
         begun = time.perf_counter()
         work()
         best = min(best, time.perf_counter() - begun)
+        if best > LONG_SECONDS:
+            break
     return n_bytes / 1e6 / best
 
 
@@ -137,13 +170,15 @@ def colliding(documents: list[bytes], columns: ViewColumns) -> float:
     return sum(n for (unit, _), n in units.items() if meanings[unit] > 1) / len(runs)
 
 
-def decode_one_by_one(codec: NgramCodec, documents: list[bytes]) -> dict[str, float]:
+def decode_one_by_one(codec: WindowCodec, documents: list[bytes], most: int) -> dict[str, float]:
     """Raises ``AssertionError`` where a document is not what comes back."""
-    documents = documents[:DECODED_DOCUMENTS]
+    documents = documents[:most]
     columns = codec.encode(documents)
     begun = time.perf_counter()
     for row, document in enumerate(documents):
-        assert codec.decode(columns.symbols_of(row), columns.unit_bytes_of(row), None) == document, row
+        assert (
+            codec.decode(columns.symbols_of(row), columns.unit_bytes_of(row), columns.unit_symbols_of(row)) == document
+        ), row
     n_bytes = sum(map(len, documents))
     speed = n_bytes / 1e6 / (time.perf_counter() - begun)
     print(f"{len(documents)} documents ({n_bytes:,} bytes) decoded byte by byte, all the same: {speed:.2f} MB/s")
@@ -151,13 +186,13 @@ def decode_one_by_one(codec: NgramCodec, documents: list[bytes]) -> dict[str, fl
 
 
 def print_row(result: Result) -> None:
-    of, speed = result.parameters, result.mb_per_s
+    speed = result.mb_per_s
     document, segment, window, per_segment, first = result.figures.values()
     print(
-        f"{of.order:5} {of.contexts:8,} {of.segment:7} {of.window_bits:6} {of.reset:>7} | "
+        f"{result.request[-40:]:40} | "
         f"{result.bytes_per_symbol:8.2f} {per_segment:9.2f} | {document:8.2f} {segment:7.2f} {window:7.2f} | "
         f"{first:5.0%} {result.different_symbols:7,} {result.colliding:7.0%} | "
-        f"{speed['encode']:6.1f} {speed['coder']:5.1f} {speed['check']:5.1f}",
+        f"{speed['encode']:6.3g} {speed['coder']:5.3g} {speed['check']:5.3g}",
         flush=True,
     )
 

@@ -141,6 +141,10 @@ class Document:
         """More draws in [0, 1) of its own, as many as are asked for."""
         return fractions(self._lookup.key(self._index, purpose), np.arange(count, dtype=np.uint64))
 
+    def chance(self, purpose: Purpose, number: int) -> float:
+        """One such draw."""
+        return float(fractions(self._lookup.key(self._index, purpose), np.array([number], np.uint64))[0])
+
     def extent(self, view: int) -> tuple[int, int]:
         """Where its symbols begin and end (exclusive) in ``Documents.column(view, block)``."""
         starts, ends = self._lookup.extents(view)

@@ -29,6 +29,8 @@ class Purpose(IntEnum):
     """At which units of a spliced document its view is drawn anew."""
     SPLICE_VIEW = 8
     """Which view that is."""
+    FRESH = 9
+    """Whether a document shown raw is cut into short pieces, and how long each is."""
 
 
 def uniform(seed: int, epoch: int, documents: NDArray[np.uint64], purpose: Purpose) -> NDArray[np.float64]:

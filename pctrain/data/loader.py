@@ -19,6 +19,7 @@ from pctrain.data.filter import Filter
 from pctrain.data.hashing import Purpose
 from pctrain.data.mixture import RAW, Appearance, How, Mixture, Schedule, Splicing
 from pctrain.data.packing import Packer, stats_of
+from pctrain.data.showing import Fresh
 from pctrain.data.stream import Stream
 from pctrain.errors import CheckpointError, ConfigError, DataError
 
@@ -74,7 +75,7 @@ class Loader:
         self._rank, self._world_size = rank, world_size
         self._mixture = Mixture(mixture, [*views.values()], mean_lengths(splits, weights, views))
         self._stream = _stream(splits, weights, self.view_names, data, seed, cursor)
-        self._packer = Packer(self._stream, self._mixture, data.seq_len + 1)
+        self._packer = Packer(self._stream, self._mixture, data.seq_len + 1, Fresh(data.fresh_share, data.fresh_bytes))
         self._filler = Filler([self.vocabulary.views[name] for name in self.view_names], data.seq_len)
         self._go_on(cursor)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pctrain.data.batch import BatchStats
 from pctrain.data.mixture import RAW, Appearance, How, Mixture, Odds
 from pctrain.data.pieces import Piece, Sample, Showing, Span
-from pctrain.data.showing import show
+from pctrain.data.showing import WHOLE, Fresh, show
 from pctrain.data.stream import Stream
 
 _LEAST_SAMPLE = 2
@@ -47,8 +47,9 @@ class Row:
 class Packer:
     """Cuts the stream of documents into rows, in order."""
 
-    def __init__(self, stream: Stream, mixture: Mixture, row_symbols: int) -> None:
+    def __init__(self, stream: Stream, mixture: Mixture, row_symbols: int, fresh: Fresh = WHOLE) -> None:
         self._stream = stream
+        self._fresh = fresh
         self._mixture = mixture
         self._row_symbols = row_symbols
         self.showing: Showing | None = None
@@ -57,7 +58,7 @@ class Packer:
     def go_on(self, dataset: int, appearance: Appearance, offset_symbols: int) -> Showing:
         """Take up the document in progress where an earlier run left it."""
         document = self._stream.go_on(dataset)
-        self.showing = show(document, appearance, offset_symbols, self._row_symbols)
+        self.showing = show(document, appearance, offset_symbols, self._row_symbols, self._fresh)
         return self.showing
 
     def row(self, odds: Odds) -> Row:
@@ -73,7 +74,8 @@ class Packer:
         showing = self.showing
         if showing is None:
             document = self._stream.peek().document
-            showing = show(document, self._mixture.appearance(odds, document.dice), 0, self._row_symbols)
+            appearance = self._mixture.appearance(odds, document.dice)
+            showing = show(document, appearance, 0, self._row_symbols, self._fresh)
         piece = showing.place(room)
         if piece is None:  # a document that has not begun is drawn again in the next row, perhaps with other odds
             return None

@@ -5,21 +5,44 @@ No symbol is shown twice. Spliced documents are in ``splice``.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from pctrain.data.documents import Document
+from pctrain.data.hashing import Purpose
 from pctrain.data.mixture import RAW, Appearance, How, alone
 from pctrain.data.pieces import Piece, Sample, Showing, Span, proportion, take
 from pctrain.data.splice import Splice
 
 
-def show(document: Document, appearance: Appearance, offset_symbols: int, row_symbols: int) -> Showing:
+class Fresh(NamedTuple):
+    """Which documents shown raw alone are cut into short pieces (``DataConfig.fresh_share``)."""
+
+    share: float
+    most_bytes: int
+
+    def cuts(self, document: Document) -> bool:
+        return document.chance(Purpose.FRESH, 0) < self.share
+
+    def piece_bytes(self, document: Document, offset: int) -> int:
+        """The length of the piece that begins at ``offset``: a function of the place, so a cursor need not keep it."""
+        return 1 + int(document.chance(Purpose.FRESH, 1 + offset) * self.most_bytes)
+
+
+WHOLE = Fresh(0.0, 1)
+
+
+def show(
+    document: Document, appearance: Appearance, offset_symbols: int, row_symbols: int, fresh: Fresh = WHOLE
+) -> Showing:
     """Begin a document, or go on at ``offset_symbols``. An empty one is shown raw, whatever its appearance."""
     start, end = document.extent(RAW)
     if start == end:
         return Solo(document, alone(RAW), offset_symbols)
     if appearance.how is How.ALONE:
-        return Solo(document, appearance, offset_symbols)
+        cut = appearance.views == (RAW,) and fresh.cuts(document)
+        return Pieces(document, offset_symbols, fresh) if cut else Solo(document, appearance, offset_symbols)
     if appearance.how is How.SPLICE:
         return Splice(document, appearance, offset_symbols)
     return Pair(document, appearance, offset_symbols, row_symbols)
@@ -57,6 +80,20 @@ class Solo:
         span = Span(self._documents, self._view, self._block, start + begin, start + end, closes, raw_bytes)
         length = bos + 1 + taken + closes
         return Piece(length, (Sample(length, bos, (span,)),))
+
+
+class Pieces(Solo):
+    """A raw document in short pieces, each a sample of its own, as many in a row as fit."""
+
+    def __init__(self, document: Document, offset_symbols: int, fresh: Fresh) -> None:
+        super().__init__(document, alone(RAW), offset_symbols)
+        self._document, self._fresh = document, fresh
+
+    def place(self, room: int) -> Piece | None:
+        most = self._fresh.piece_bytes(self._document, self.offset_symbols)
+        closes = self._at_end and self.size_symbols - self.offset_symbols <= most
+        bos = self._at_byte_0 and self.offset_symbols == 0
+        return super().place(min(room, bos + 1 + most + closes))
 
 
 class Pair:

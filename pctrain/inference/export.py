@@ -66,6 +66,11 @@ def export_run(run: Path, output: Path, which: str = "last") -> Export:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise PctrainError(f"{output} is there already; name a new folder with -o, or remove it")
     model, state = load_model(run, which, torch.device("cpu"))
+    if state.config.model.reach:
+        raise PctrainError(
+            f"{run} has a model whose layers reach {state.config.model.reach} positions (model.reach), which "
+            "LlamaForCausalLM has no form for; a codec's model is used with --compressor neural:artifact=…"
+        )
     tensors = llama_tensors(model)
     output = output.resolve()
     temporary = output.with_name(f"{output.name}.{os.getpid()}.tmp")

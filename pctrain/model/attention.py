@@ -52,6 +52,18 @@ def causal(n_positions: int, n_visible: int, device: torch.device) -> Tensor:
     return torch.ones(n_positions, n_visible, dtype=torch.bool, device=device).tril(n_visible - n_positions)
 
 
+def nearby(near_ND: Tensor, visible: Tensor) -> Tensor:
+    """What is added to scores, [R or 1, N, T, S]: by head and distance ``near_ND``, and of what is not ``visible``
+    ([…, T, S]) or further away than D positions, nothing is left."""
+    n_positions, n_visible = visible.shape[-2:]
+    here_T = torch.arange(n_visible - n_positions, n_visible, device=visible.device)
+    distance_TS = here_T[:, None] - torch.arange(n_visible, device=visible.device)
+    reach = near_ND.shape[1]
+    seen = visible & (distance_TS < reach)
+    bias_NTS = near_ND[:, distance_TS.clamp(0, reach - 1)]
+    return torch.where(seen if seen.ndim == 4 else seen[None, None], bias_NTS, -torch.inf)
+
+
 def flex_fits(device: torch.device, head_width: int) -> bool:
     """Whether there is a kernel: on a GPU, for heads of 16, 32, 64 …"""
     return device.type == "cuda" and head_width >= 16 and head_width & (head_width - 1) == 0

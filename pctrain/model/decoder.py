@@ -1,5 +1,7 @@
 """Ids → logits: a Llama-shaped decoder (RMSNorm, rotary positions, grouped-query attention, SwiGLU).
 
+With ``ModelConfig.reach`` layers look a few positions back only, and biases take the place of rotary positions.
+
 Legend: R rows, T positions, S positions that can be looked at (T, and before them those in the cache), D width,
 N query heads, G key/value heads, H width of a head, F inner width of the feed-forward, V ids.
 
@@ -16,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
-from pctrain.model.attention import Visible, attend, causal, within_samples
+from pctrain.model.attention import Visible, attend, causal, nearby, within_samples
 
 
 class Decoder(nn.Module):
@@ -59,8 +61,10 @@ class Decoder(nn.Module):
         if samples_RT is None:
             visible: Visible = causal(n_positions, past + n_positions, inputs_RT.device)
         else:
-            visible = within_samples(samples_RT, flex=self.flex)
-        rotation = rotary(positions_RT, self.config.width // self.config.attention_heads, self.config.rope_base)
+            visible = within_samples(samples_RT, flex=self.flex and not self.config.reach)
+        rotation = None
+        if not self.config.reach:
+            rotation = rotary(positions_RT, self.config.width // self.config.attention_heads, self.config.rope_base)
         x_RTD = self.embed(inputs_RT)
         for layer in self.layers:
             if self.recompute and self.training:
@@ -119,7 +123,7 @@ class Block(nn.Module):
         self.feed_norm = RMSNorm(config.width, config.norm_eps)
         self.feed = FeedForward(config)
 
-    def forward(self, x_RTD: Tensor, rotation: tuple[Tensor, Tensor], visible: Visible, cache: Cache | None) -> Tensor:
+    def forward(self, x_RTD: Tensor, rotation: Rotation, visible: Visible, cache: Cache | None) -> Tensor:
         x_RTD = x_RTD + self.attention(self.attention_norm(x_RTD), rotation, visible, cache)
         fed_RTD: Tensor = x_RTD + self.feed(self.feed_norm(x_RTD))
         return fed_RTD
@@ -134,13 +138,19 @@ class Attention(nn.Module):
         self.key = nn.Linear(config.width, config.kv_heads * self.head_width, bias=False)
         self.value = nn.Linear(config.width, config.kv_heads * self.head_width, bias=False)
         self.output = nn.Linear(config.width, config.width, bias=False)
+        self.near = nn.Parameter(torch.empty(config.attention_heads, config.reach)) if config.reach else None
+        """By head and distance, what is added to a score."""
 
-    def forward(self, x_RTD: Tensor, rotation: tuple[Tensor, Tensor], visible: Visible, cache: Cache | None) -> Tensor:
-        query_RNTH = rotate(self._heads(self.query(x_RTD)), rotation)
-        key_RGTH = rotate(self._heads(self.key(x_RTD)), rotation)
+    def forward(self, x_RTD: Tensor, rotation: Rotation, visible: Visible, cache: Cache | None) -> Tensor:
+        query_RNTH, key_RGTH = self._heads(self.query(x_RTD)), self._heads(self.key(x_RTD))
+        if rotation is not None:
+            query_RNTH, key_RGTH = rotate(query_RNTH, rotation), rotate(key_RGTH, rotation)
         value_RGTH = self._heads(self.value(x_RTD))
         if cache is not None:
             key_RGTH, value_RGTH = cache.extend(self.index, key_RGTH, value_RGTH)
+        if self.near is not None:
+            assert isinstance(visible, Tensor)
+            visible = nearby(self.near, visible)
         y_RNTH = attend(query_RNTH, key_RGTH, value_RGTH, visible)
         y_RTD: Tensor = self.output(y_RNTH.transpose(1, 2).flatten(2))
         return y_RTD
@@ -196,6 +206,10 @@ class Cache:
         return keys[:, :, :end], values[:, :, :end]
 
 
+Rotation = tuple[Tensor, Tensor] | None
+"""Cosine and sine; None where distances are biases (``ModelConfig.reach``)."""
+
+
 def rotary(positions_RT: Tensor, head_width: int, base: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine of every position's angles, [R, 1, T, H/2] each, float32."""
     evens = torch.arange(0, head_width, 2, device=positions_RT.device, dtype=torch.float32)
@@ -226,6 +240,9 @@ def init_weights(model: Decoder, seed: int) -> None:
         if name.endswith("turn.weight"):
             parameter.zero_()
             continue
+        if name.endswith("near"):
+            parameter.copy_(_falling(*parameter.shape))
+            continue
         # An embedding is [V, D] and a matrix [out, in]: the last axis is what the deviation hangs on in both.
         deviation = parameter.shape[-1] ** -0.5
         if name.endswith(("attention.output.weight", "feed.down.weight")):
@@ -233,3 +250,10 @@ def init_weights(model: Decoder, seed: int) -> None:
         drawn = torch.empty(parameter.shape)
         nn.init.trunc_normal_(drawn, std=deviation, a=-3 * deviation, b=3 * deviation, generator=generator)
         parameter.copy_(drawn)
+
+
+def _falling(heads: int, reach: int) -> Tensor:
+    """Biases that fall with the distance, by 2 to 1/32 a position, each head more gently than the one before it
+    (as in Press et al. 2022, *Train Short, Test Long*, section 3; there they stay). [N, reach]"""
+    slopes_N = 2 ** torch.linspace(1, -5, heads)
+    return -slopes_N[:, None] * torch.arange(reach)

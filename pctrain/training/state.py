@@ -17,7 +17,15 @@ from pctrain.errors import CheckpointError
 _VERSION = 3
 """1 knew one dataset; 2 had the ids of the dataset, and whole tensors."""
 
-FROZEN = ("data.seq_len", "data.rows", "data.window_blocks", "data.where", "model", "train.seed")
+FROZEN = (
+    "data.seq_len",
+    "data.rows",
+    "data.window_blocks",
+    "data.where",
+    "data.fresh",
+    "model",
+    "train.seed",
+)
 """Settings that decide what the weights and the cursor mean; a resume with others is refused."""
 
 

@@ -236,3 +236,29 @@ def test_token_sized_units_leave_next_to_no_padding(split):
     assert total.pairs > 1000
     assert total.shares()["padding"] < 0.01
     assert (total.cut_pairs, total.unpaired_units) == (0, 0)
+
+
+@given(seq_len=st.integers(60, 100), seed=st.integers(0, 99), share=st.sampled_from([0.0, 0.5, 1.0]))
+@LAW
+def test_documents_cut_into_short_pieces_are_whole_together(split, seq_len, seed, share):
+    data = DataConfig(seq_len=seq_len, rows=3, fresh_share=share, fresh_bytes=9)
+    batches = an_epoch(Loader(split, data, always("raw", 0.0), steps=1000, seed=seed))
+    shown = [one for one in read_documents(batches) if one.ended]
+    found = Counter(bytes(one.symbols[RAW]) for one in shown)
+    assert all(found[raw] >= 1 for raw in DOCUMENTS)
+    lengths = [[len(side.symbols) for sample in one.samples for side in sample.sides] for one in shown]
+    cut = [of for of in lengths if max(of) <= 9 and sum(of) > 40]
+    whole = [of for of in lengths if max(of) > 9]
+    assert bool(whole) == (share < 1)
+    assert bool(cut) == (share > 0)
+    if cut:
+        assert len({length for of in cut for length in of}) > 5
+
+
+def test_short_pieces_go_on_where_a_run_was_stopped(split):
+    data, mixture = DataConfig(seq_len=40, rows=2, fresh_share=0.7, fresh_bytes=9), always("raw", 0.0)
+    through = Loader(split, data, mixture, steps=100, seed=3)
+    batches = [through.batch(step) for step in range(20)]
+    for step in range(1, 20):
+        resumed = Loader(split, data, mixture, steps=100, seed=3, cursor=batches[step - 1].cursor)
+        assert same(resumed.batch(step), batches[step])

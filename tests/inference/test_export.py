@@ -98,6 +98,15 @@ def test_all_weights_of_the_raw_ids_are_there_and_no_others(runs: dict[str, tupl
     assert json.loads((runs["tied"][1] / "config.json").read_text())["tie_word_embeddings"] is True
 
 
+def test_a_model_with_biases_by_distance_is_refused(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "data")
+    settings = [*SETTINGS, "model.reach=4", "train.steps=1", "mixture.mode=raw", "mixture.warmup_fraction=0"]
+    fit(dataset.folder, tmp_path / "run", resolve(None, None, settings), quiet=True)
+    with pytest.raises(PctrainError, match=r"layers reach 4 positions \(model.reach\), which LlamaForCausalLM has no"):
+        export_run(tmp_path / "run", tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()
+
+
 def test_nothing_is_overwritten(runs: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
     run, exported = runs["plain"]
     before = sorted(exported.iterdir())

@@ -19,6 +19,7 @@ SHAPES = {
     "grouped": ModelConfig(width=32, layers=2, attention_heads=4, kv_heads=2, hidden=48),
     "full": ModelConfig(width=32, layers=2, attention_heads=4, kv_heads=4, hidden=48),
     "single": ModelConfig(width=32, layers=1, attention_heads=4, kv_heads=1, hidden=48, tie_embeddings=True),
+    "reaching": ModelConfig(width=32, layers=2, attention_heads=4, kv_heads=2, hidden=48, reach=5),
 }
 
 
@@ -81,6 +82,7 @@ def packed(rows: int, positions: int, seed: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @torch.no_grad()
 def test_flex_attention_is_attention_under_the_mask(model: Decoder) -> None:
+    """With biases there is no flex attention, whatever is asked for."""
     for seed in range(8):
         samples, places = packed(3, 40 + 30 * seed, seed)
         inputs = ids(*samples.shape, seed)
@@ -127,6 +129,39 @@ def test_the_cache_gives_what_one_pass_gives(model: Decoder, pieces: list[int]) 
 def test_only_differences_of_positions_count(model: Decoder) -> None:
     inputs = ids(1, 8)
     assert close(model(inputs, torch.arange(8)[None]), model(inputs, torch.arange(100, 108)[None]))
+
+
+def test_layers_that_reach_a_few_positions_see_as_many_together_and_no_more() -> None:
+    model = made(SHAPES["reaching"])
+    inputs = ids(1, 20)
+    before = model(inputs)
+    other = inputs.clone()
+    other[0, 3] = (other[0, 3] + 1) % N_IDS
+    changed = (model(other) - before).abs().amax(2)[0] > 1e-6
+    assert changed.nonzero()[:, 0].tolist() == list(range(3, 3 + 2 * (5 - 1) + 1))
+
+
+def test_what_a_position_sees_does_not_hang_on_where_it_stands() -> None:
+    model = made(SHAPES["reaching"])
+    inputs = ids(1, 20)
+    shifted = torch.cat([ids(1, 7, seed=1), inputs], 1)
+    assert close(model(shifted)[:, 7 + 8 :], model(inputs)[:, 8:])
+
+
+def test_biases_by_distance_are_added_to_the_scores() -> None:
+    """Against the formula, position by position, of one head's attention."""
+    layer = made(ModelConfig(width=8, layers=1, attention_heads=1, kv_heads=1, hidden=8, reach=3)).layers[0].attention
+    assert layer.near is not None
+    torch.nn.init.normal_(layer.near, generator=torch.Generator().manual_seed(2))
+    x = torch.randn(6, 8, generator=torch.Generator().manual_seed(1))
+    queries, keys, values = (x @ each.weight.T for each in (layer.query, layer.key, layer.value))
+    expected = []
+    for t in range(6):
+        near = range(max(0, t - 2), t + 1)
+        scores = torch.stack([queries[t] @ keys[s] / 8**0.5 + layer.near[0, t - s] for s in near])
+        expected.append(sum(w * values[s] for w, s in zip(F.softmax(scores, 0), near, strict=True)))
+    mask = torch.ones(6, 6, dtype=torch.bool).tril()
+    assert close(layer(x[None], None, mask, None)[0], torch.stack(expected) @ layer.output.weight.T)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others() -> None:

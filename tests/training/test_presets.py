@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pcdata.dataset import Dataset
+from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import presets, resolve
 from pctrain.model.decoder import Decoder
 from pctrain.model.loss import Objective
@@ -18,6 +19,8 @@ from tests.made_run import make_dataset
 
 SIZES = {"tiny": 1e6, "small": 50e6, "base": 150e6, "large": 0.5e9, "xl": 1.5e9}
 """Parameters with a vocabulary of 16k for all but tiny, which has a small one."""
+SIZES |= {"neural-1m": 1e6, "neural-5m": 5e6, "neural-40m": 40e6}
+"""Of a codec's byte models, which have raw ids alone."""
 
 CUT = [
     "data.seq_len=16",
@@ -42,7 +45,8 @@ def test_the_table_above_is_complete() -> None:
 def test_the_size_is_as_announced_and_a_meta_step_runs(name: str) -> None:
     config = resolve(name, None, [])
     with torch.device("meta"):
-        model = Decoder(config.model, 512 if name == "tiny" else 16_704)
+        small = RAW_IDS if name.startswith("neural") else 512
+        model = Decoder(config.model, small if SIZES[name] < 1e7 or small == RAW_IDS else 16_704)
         optimizer = make_optimizer(model, config.train)
         rows = torch.zeros(1, config.data.seq_len, dtype=torch.long)
         sums = Objective(model, [])(rows, rows, rows, rows, rows)
@@ -50,12 +54,18 @@ def test_the_size_is_as_announced_and_a_meta_step_runs(name: str) -> None:
         optimizer.step()
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     assert 0.8 * SIZES[name] < n_parameters < 1.2 * SIZES[name]
-    assert model.layers[0].attention.head_width in (32, 64, 128)
+    assert config.model.reach or model.layers[0].attention.head_width in (32, 64, 128)  # what flex attention can
 
 
 @pytest.mark.parametrize(
     "name",
-    ["tiny", "small", pytest.param("base", marks=pytest.mark.slow), pytest.param("large", marks=pytest.mark.slow)],
+    [
+        "tiny",
+        "small",
+        "neural-1m",
+        pytest.param("base", marks=pytest.mark.slow),
+        pytest.param("large", marks=pytest.mark.slow),
+    ],
 )
 def test_a_real_step_runs(dataset: Dataset, tmp_path: Path, name: str) -> None:
     job = Job.prepare(dataset, tmp_path, resolve(name, None, CUT))

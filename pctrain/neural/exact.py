@@ -1,0 +1,250 @@
+"""A decoder's arithmetic in whole numbers: bytes → odds that are the same in any batch, on any machine.
+
+The float32 logits of one context change with the shape of the batch, because a sum of floats depends on its order. Here
+no sum is ever rounded. A matrix is of 7-bit whole numbers and a factor per row, what it is multiplied with of 15-bit
+ones, in two halves of 8; the products are added up in 32 bits. Attention, and the residual stream, are whole numbers in
+float64, which has room for every partial sum. So the order, and with it shapes, threads, libraries and devices, does
+not matter. Between the products there are only operations that IEEE 754 rounds in one way, number by number
+(+ − × ÷ √, rounding), and two tables.
+
+7 bits, not 8, because x86 processors without VNNI add up two products of 8 bits each in 16 (oneDNN, *Nuances of int8
+computations*). Weights so coarse cost 0.005 bits per byte (of 1.80), and are four times as fast as float64.
+
+Legend: T positions of spans laid end to end, B blocks of C positions, K keys that a block can see, P = reach - 1
+positions before a block, D width, N query heads, G key/value heads, J = N / G, H width of a head, F inner width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Final, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pcdata.codecs.byte_model import REACH_BYTES
+from pcdata.dataset.vocab import FIRST_BYTE, N_BYTES, RAW_IDS
+from pctrain.config import ModelConfig
+from pctrain.errors import ConfigError
+
+UNIT: Final = 2.0**-12
+"""What the residual stream, keys, values and the like are multiples of."""
+_MOST: Final = 2.0**21
+"""Of those, in units; what is more is cut off."""
+_INPUT: Final = 2.0**-9
+"""What goes into a product of matrices is a multiple of this, and at most ``_MOST_INPUT`` of it."""
+_HALF: Final = 128
+_MOST_INPUT: Final = 127 * _HALF + 63
+_MOST_WEIGHT: Final = 63
+_STEP: Final = 2.0**-10
+"""What exponents are multiples of."""
+_LAST: Final = 16 << 10
+"""From here on, in steps, e^-x is 0."""
+_ONE: Final = 2.0**20
+"""What a weight of attention, or an odd of a byte, is at the most."""
+_MOST_WIDTH: Final = 1 << 11
+"""Squares of at most 2^21 each then add up to 2^53, and products of matrices to less than 2^31."""
+
+Past = list[tuple[Tensor, Tensor]]
+"""Keys and values of the last P positions, [P, G, H] each, for every layer."""
+
+
+def check_shape(config: ModelConfig) -> None:
+    """Raises ``ConfigError`` unless a model of this shape can be a codec's."""
+    if not config.reach or config.layers * (config.reach - 1) >= REACH_BYTES:
+        most = 1 + (REACH_BYTES - 1) // config.layers
+        raise ConfigError(
+            f"model.reach must be 1 … {most} in a codec of {config.layers} layers, so that together they see at most "
+            f"{REACH_BYTES} bytes; got {config.reach}"
+        )
+    if config.heads > 1 or config.raw_heads:
+        raise ConfigError("a codec's model has no further heads: leave model.heads at 1, model.raw_heads at 0")
+    for name in ("width", "hidden"):
+        if getattr(config, name) > _MOST_WIDTH:
+            raise ConfigError(f"model.{name} must be at most {_MOST_WIDTH} in a codec, got {getattr(config, name)}")
+
+
+class _Matrix(NamedTuple):
+    """Rows of whole numbers, each with a factor."""
+
+    rows_OI: Tensor
+    """int8, at most ``_MOST_WEIGHT``."""
+    factors_O: Tensor
+    """From products of whole numbers to units of the result."""
+
+    def times(self, x_TI: Tensor) -> Tensor:
+        """Whole numbers of ``_INPUT`` → whole numbers of the result's unit. [T, O]"""
+        # By way of int16: from float64 to int8 torch's conversion takes ten times as long.
+        whole_TI = x_TI.clamp(-_MOST_INPUT, _MOST_INPUT).to(torch.int16)
+        high_TI = (whole_TI + _HALF // 2) >> 7
+        halves = torch.empty(2, *x_TI.shape, dtype=torch.int8)
+        halves[0] = high_TI
+        halves[1] = whole_TI.sub_(high_TI << 7)
+        high_TO, low_TO = torch._int_mm(halves.flatten(0, 1), self.rows_OI.t()).chunk(2)
+        return high_TO.mul_(_HALF).add_(low_TO).double().mul_(self.factors_O).round_()
+
+
+class _Layer(NamedTuple):
+    """Weights in whole numbers; a norm's are part of the matrices behind it."""
+
+    inward: _Matrix
+    """Query, key and value, [N·H + 2·G·H, D]; the query's divided by √H."""
+    near: Tensor
+    """In steps. [N, reach]"""
+    output: _Matrix
+    gate_up: _Matrix
+    """[2·F, D]"""
+    down: _Matrix
+
+
+class Exact:
+    """A ``Decoder``'s weights, rounded, and its forward pass over raw bytes."""
+
+    def __init__(self, config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
+        """``weights`` are a ``Decoder``'s by name. Raises ``ConfigError`` if it cannot be exact with them."""
+        check_shape(config)
+        weights = {name: weight.detach() for name, weight in weights.items()}
+        self.config = config
+        self._heads = (config.attention_heads, config.kv_heads, config.width // config.attention_heads)
+        self._layers = [_layer(config, weights, f"layers.{index}.") for index in range(config.layers)]
+        self._embed = (weights["embed.weight"][:RAW_IDS].double() / UNIT).round_()
+        head = weights["embed.weight" if config.tie_embeddings else "head.weight"]
+        self._head = _matrix("head", head[FIRST_BYTE : FIRST_BYTE + N_BYTES], weights["norm.weight"], unit=_STEP)
+        self._exponentials, self._silu_gaps = _tables()
+
+    def no_past(self) -> Past:
+        _, groups, width = self._heads
+        nothing = torch.zeros(self.config.reach - 1, groups, width, dtype=torch.float64)
+        return [(nothing, nothing)] * self.config.layers
+
+    def odds(self, inputs_T: Tensor, begins_T: Tensor, past: Past) -> tuple[Tensor, Past]:
+        """In proportion to what are the probabilities of the 256 bytes after each position: whole numbers, at most 2^20
+        and at least one of them that, [T, 256]; and the past of what comes next.
+
+        ``begins_T`` says where the span of each position begins, counted from the first position here: less than 0 if
+        it is in the ``past``.
+        """
+        n_positions = len(inputs_T)
+        block = min(self.config.reach, n_positions)
+        missing = -n_positions % block
+        if missing:
+            inputs_T = F.pad(inputs_T, (0, missing))
+            begins_T = torch.cat([begins_T, torch.arange(n_positions, n_positions + missing)])
+        hidden_BCK = self._hidden(begins_T.view(-1, block))
+        x_TD, after = self._embed[inputs_T], []
+        for layer, (keys, values) in zip(self._layers, past, strict=True):
+            y_TD, keys, values = self._attention(layer, _normed(x_TD, self.config.norm_eps), keys, values, hidden_BCK)
+            kept = slice(n_positions, n_positions + self.config.reach - 1)
+            after.append((keys[kept], values[kept]))
+            x_TD = _bounded(x_TD.add_(y_TD))
+            y_TD = self._feed(layer, _normed(x_TD, self.config.norm_eps))
+            x_TD = _bounded(x_TD.add_(y_TD))
+        normed_TD = _normed(x_TD[:n_positions], self.config.norm_eps)
+        return self._softmax(self._head.times(normed_TD)), after
+
+    def _hidden(self, begins_BC: Tensor) -> Tensor:
+        """Whom each position does not see: who is ahead, too far back, or of another span. [B, 1, 1, C, K]"""
+        (blocks, block), before = begins_BC.shape, self.config.reach - 1
+        distance_CK = _distances(block, before)
+        key_BK = torch.arange(blocks)[:, None] * block - before + torch.arange(before + block)
+        seen_BCK = (distance_CK >= 0) & (distance_CK <= before) & (key_BK[:, None] >= begins_BC[..., None])
+        return ~seen_BCK[:, None, None]
+
+    def _attention(
+        self, layer: _Layer, x_TD: Tensor, keys: Tensor, values: Tensor, hidden_BCK: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """[T, D], and the keys and values of P + T positions."""
+        (heads, groups, width), before = self._heads, self.config.reach - 1
+        blocks, _, _, block, _ = hidden_BCK.shape
+        inward = _bounded(layer.inward.times(x_TD)).view(len(x_TD), -1, width)
+        query, key, value = torch.split(inward, [heads, groups, groups], dim=1)
+        keys, values = torch.cat([keys, key]), torch.cat([values, value])
+        key_BGHK, value_BGHK = (each.unfold(0, before + block, block) for each in (keys, values))
+        query_BGLH = (
+            query.view(blocks, block, groups, -1, width).permute(0, 2, 3, 1, 4).reshape(blocks, groups, -1, width)
+        )
+        scores = (query_BGLH @ key_BGHK).mul_(UNIT * UNIT / _STEP).round_()
+        scores_BGJCK = scores.view(blocks, groups, -1, block, before + block)
+        near_NCK = layer.near[:, _distances(block, before).clamp(0, before)]
+        scores_BGJCK += near_NCK.view(groups, -1, block, before + block)
+        weights = self._softmax(scores_BGJCK.masked_fill_(hidden_BCK, -math.inf)).view_as(scores)
+        y_BGLH = (weights @ value_BGHK.transpose(2, 3)).div_(weights.sum(-1, keepdim=True)).mul_(UNIT / _INPUT).round_()
+        y_BCGJH = y_BGLH.view(blocks, groups, -1, block, width).permute(0, 3, 1, 2, 4)
+        return layer.output.times(y_BCGJH.reshape(len(x_TD), -1)), keys, values
+
+    def _feed(self, layer: _Layer, x_TD: Tensor) -> Tensor:
+        gate_TF, up_TF = _bounded(layer.gate_up.times(x_TD)).chunk(2, dim=1)
+        steps_TF = gate_TF.abs().mul_(UNIT / _STEP).round_().clamp_(max=_LAST).int()
+        silu_TF = gate_TF.clamp(min=0).sub_(_looked_up(self._silu_gaps, steps_TF))
+        return layer.down.times(silu_TF.mul_(up_TF).mul_(UNIT * UNIT / _INPUT).round_())
+
+    def _softmax(self, steps: Tensor) -> Tensor:
+        """e^x, the largest being 1, of exponents in steps; not divided by their sum. The argument is used up."""
+        below = steps.sub_(steps.amax(-1, keepdim=True)).neg_().clamp_(max=_LAST)
+        return _looked_up(self._exponentials, below.int())
+
+
+def _normed(x_TD: Tensor, eps: float) -> Tensor:
+    """Without the weights of the norm."""
+    # By 1 / D, not divided by D: a GPU takes that for the same thing, and rounds differently.
+    squares_T1 = x_TD.square().sum(-1, keepdim=True).mul_(1 / x_TD.shape[-1]).add_(eps / UNIT**2)
+    return x_TD.mul(squares_T1.sqrt_().reciprocal_().mul_(1 / _INPUT)).round_()
+
+
+def _bounded(x: Tensor) -> Tensor:
+    return x.clamp_(-_MOST, _MOST)
+
+
+def _looked_up(table: Tensor, places: Tensor) -> Tensor:
+    return table.index_select(0, places.view(-1)).view_as(places)
+
+
+def _distances(block: int, before: int) -> Tensor:
+    """From each position of a block back to each key that it could see. [C, K]"""
+    return torch.arange(before, before + block)[:, None] - torch.arange(before + block)
+
+
+def _layer(config: ModelConfig, weights: Mapping[str, Tensor], name: str) -> _Layer:
+    of = {key.removeprefix(name): weight for key, weight in weights.items() if key.startswith(name)}
+    scale = 1 / math.sqrt(config.width // config.attention_heads)
+    inward = [of["attention.query.weight"].double() * scale, of["attention.key.weight"], of["attention.value.weight"]]
+    gate_up = [of["feed.gate.weight"], of["feed.up.weight"]]
+    return _Layer(
+        _matrix(f"{name}attention", torch.cat([each.double() for each in inward]), of["attention_norm.weight"]),
+        (of["attention.near"].double() / _STEP).round_(),
+        _matrix(f"{name}attention.output", of["attention.output.weight"]),
+        _matrix(f"{name}feed", torch.cat(gate_up), of["feed_norm.weight"]),
+        _matrix(f"{name}feed.down", of["feed.down.weight"]),
+    )
+
+
+def _matrix(name: str, weights_OI: Tensor, gain_I: Tensor | None = None, unit: float = UNIT) -> _Matrix:
+    """In whole numbers; ``gain_I`` is of the norm before it, ``unit`` of the result. Raises ``ConfigError`` for weights
+    that are no numbers."""
+    wide_OI = weights_OI.double() if gain_I is None else weights_OI.double() * gain_I.double()
+    if not wide_OI.isfinite().all():
+        raise ConfigError(f"{name}: there are weights that are not finite")
+    factors_O = wide_OI.abs().amax(1).div_(_MOST_WEIGHT).clamp_(min=UNIT * UNIT)
+    return _Matrix((wide_OI / factors_O[:, None]).round_().to(torch.int8), factors_O * (_INPUT / unit))
+
+
+@cache
+def _tables() -> tuple[Tensor, Tensor]:
+    """By x in steps up to ``_LAST``: e^-x in units of 1 / ``_ONE``; and x / (1 + e^x), by which SiLU falls short of
+    max(x, 0) on both sides, in ``UNIT``. No entry is so near the middle of two whole numbers that libraries could
+    differ (a test says so), and if they did, the canary would."""
+    exponentials = [round(exponential(step)) for step in range(_LAST)]
+    gaps = [round(silu_gap(step)) for step in range(_LAST)]
+    first, second = (torch.tensor([*table, 0], dtype=torch.float64) for table in (exponentials, gaps))
+    return first, second
+
+
+def exponential(step: int) -> float:
+    return math.exp(-step * _STEP) * _ONE
+
+
+def silu_gap(step: int) -> float:
+    return step * _STEP / (1 + math.exp(step * _STEP)) / UNIT
