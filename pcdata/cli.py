@@ -325,7 +325,7 @@ def probe(
     seed: int,
     plot: Path | None,
     as_json: bool,
-    workers: int | None,
+    workers: int,
     quiet: bool,
     **rest: Any,
 ) -> None:
@@ -344,7 +344,7 @@ def probe(
         check_plot(plot)
     requests = tuple(parse_requests(compressors))
     # The output is nowhere: a trial puts a temporary folder in its place.
-    options = BuildOptions(inputs=inputs, output=Path(), requests=requests, workers=workers or _cores(), **rest)
+    options = BuildOptions(inputs=inputs, output=Path(), requests=requests, workers=workers, **rest)
     found = measure(ProbeOptions(options, documents, document_bytes, seed), _BarReporter(quiet))
     click.echo(json.dumps(found.to_dict(), indent=1) if as_json else render(found))
     if plot is not None:
