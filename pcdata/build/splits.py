@@ -24,7 +24,7 @@ def split_draw(options: BuildOptions, document: bytes, metadata: Metadata) -> in
     if options.val_by == "source":
         return draw(doc_id_of(metadata.source.encode()), SPLIT)
     folders = metadata.path.split(b"/")[:-1][: options.prefix_folders]
-    return draw(doc_id_of(b"/".join([metadata.source.encode(), *folders])), SPLIT)
+    return draw(doc_id_of(b"/".join(folders)), SPLIT)
 
 
 def val_below(options: BuildOptions) -> int:
