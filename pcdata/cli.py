@@ -43,7 +43,7 @@ class _Group(click.Group):
         except (KeyboardInterrupt, _Stopped) as stop:
             number = signal.SIGTERM if isinstance(stop, _Stopped) else signal.SIGINT
             goes_on = "; what was committed is kept, the same command goes on from there"
-            click.echo(f"stopped{goes_on if ctx.invoked_subcommand == 'build' else ''}", err=True)
+            click.echo(f"stopped{goes_on if ctx.invoked_subcommand in ('build', 'add-view') else ''}", err=True)
             ctx.exit(_EXIT_SIGNAL + number)
         except OSError as error:
             if isinstance(error, BrokenPipeError):
@@ -256,6 +256,42 @@ class _BarReporter:
     def say(self, text: str) -> None:
         if not self._quiet:
             click.echo(text, err=True)
+
+
+@main.command("add-view")
+@_DATASET
+@_COMPRESSORS
+@_WORKERS
+@_QUIET
+def add_view(dataset: Path, compressors: tuple[str, ...], workers: int, quiet: bool) -> None:
+    """Add views to a dataset: the same files as if it had been built with them.
+
+    Stopped at any time, the same command goes on where it was.
+    """
+    from pcdata.build.add_view import add_views
+    from pcdata.codecs.requests import parse_requests
+    from pcdata.errors import OptionError
+
+    requests = parse_requests(compressors)
+    if not requests:
+        raise OptionError("no view to add; name one with --compressor")
+    manifest = add_views(dataset, requests, workers, _BarReporter(quiet))
+    if not quiet:
+        click.echo(f"{dataset} has the views {', '.join(view.name for view in manifest.views)}", err=True)
+
+
+@main.command("drop-view")
+@_DATASET
+@click.argument("name")
+@_QUIET
+def drop_view(dataset: Path, name: str, quiet: bool) -> None:
+    """Remove a view from a dataset, and its files."""
+    from pcdata.build.drop_view import drop_view as drop
+
+    manifest = drop(dataset, name)
+    if not quiet:
+        left = ", ".join(view.name for view in manifest.views) or "none"
+        click.echo(f"{dataset} is without {name}; its views: {left}", err=True)
 
 
 @main.command()

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from pcdata.build.add_view import unfinished
 from pcdata.build.commit import commit
 from pcdata.build.engines.base import open_engine
 from pcdata.build.faults import step
@@ -81,6 +82,11 @@ def _refuse_foreign(options: BuildOptions) -> None:
 def _already_complete(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) -> BuildResult:
     """Accept a finished dataset if it is the one asked for."""
     manifest = load_manifest(options.output)
+    if adding := unfinished(state):
+        raise BuildError(
+            f"{options.output} is a finished dataset with views being added ({', '.join(adding)}); finish that with "
+            "the same pcdata add-view, or give it up with pcdata drop-view"
+        )
     found = dict(manifest.options)
     asked = {**shaping, "inputs_digest": inputs_digest(options)}
     state.remove()  # what a build killed after its manifest left, or this call's lock

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from pcdata.build.faults import step
-from pcdata.build.fit import open_views
+from pcdata.build.fit import FittedView, open_views
 from pcdata.build.options import BuildOptions, library_versions
 from pcdata.build.plan import REJECTS_PART, Plan
 from pcdata.build.scan import listed_digest
 from pcdata.build.state import BuildState
-from pcdata.build.write import WrittenShard, written
+from pcdata.build.write import WrittenShard, WrittenView, written
+from pcdata.codecs.base import Codec
 from pcdata.dataset.manifest import (
     MANIFEST,
     REJECTS,
@@ -58,38 +59,39 @@ def commit(options: BuildOptions, state: BuildState, shaping: dict[str, Any], pl
 
 def _views(state: BuildState, by_split: dict[str, tuple[WrittenShard, ...]]) -> tuple[tuple[View, ...], int]:
     """The manifest's views, with symbol ids handed out in order, and the first id that is left."""
-    views = []
+    views: list[View] = []
     next_id = RAW_IDS
     for slot, (view, codec) in enumerate(open_views(state)):
-        if view.ids == "own":
-            first_id, next_id = next_id, next_id + codec.types.n_symbols
-        else:
-            first_id = FIRST_BYTE
-        files = {
-            split: tuple(shard.views[view.name].shard for shard in of_split) for split, of_split in by_split.items()
-        }
-        histograms = [shard.views[view.name].histogram for of_split in by_split.values() for shard in of_split]
-        made = View(
-            name=view.name,
-            codec=view.codec,
-            parameters=view.parameters,
-            backends=view.backends,
-            fitted_on=view.fitted_on,
-            artifact=view.artifact,
-            versions=view.versions,
-            ids=view.ids,
-            slot=slot,
-            first_id=first_id,
-            n_symbols=codec.types.n_symbols,
-            max_unit_bytes=codec.types.max_unit_bytes,
-            max_unit_symbols=codec.types.max_unit_symbols,
-            units_independent=codec.units_independent,
-            unit_bytes_histogram=_summed(histograms),
-            splits=files,
-            fingerprint="",
-        )
-        views.append(replace(made, fingerprint=view_fingerprint(made)))
+        files = {split: tuple(shard.views[view.name] for shard in of_split) for split, of_split in by_split.items()}
+        views.append(listed_view(view, codec, files, slot, next_id))
+        next_id = max(next_id, views[-1].view_ids.end_id)
     return tuple(views), next_id
+
+
+def listed_view(
+    view: FittedView, codec: Codec, written: dict[str, tuple[WrittenView, ...]], slot: int, next_id: int
+) -> View:
+    """A view as the manifest lists it; ``next_id`` is the first that is free for its symbols."""
+    made = View(
+        name=view.name,
+        codec=view.codec,
+        parameters=view.parameters,
+        backends=view.backends,
+        fitted_on=view.fitted_on,
+        artifact=view.artifact,
+        versions=view.versions,
+        ids=view.ids,
+        slot=slot,
+        first_id=next_id if view.ids == "own" else FIRST_BYTE,
+        n_symbols=codec.types.n_symbols,
+        max_unit_bytes=codec.types.max_unit_bytes,
+        max_unit_symbols=codec.types.max_unit_symbols,
+        units_independent=codec.units_independent,
+        unit_bytes_histogram=_summed([shard.histogram for of_split in written.values() for shard in of_split]),
+        splits={split: tuple(shard.shard for shard in of_split) for split, of_split in written.items()},
+        fingerprint="",
+    )
+    return replace(made, fingerprint=view_fingerprint(made))
 
 
 def _summed(histograms: list[list[int]]) -> tuple[int, ...]:

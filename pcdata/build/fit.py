@@ -44,15 +44,25 @@ def fit_views(
     options: BuildOptions, state: BuildState, artifacts: Mapping[str, Artifact], say: Callable[[str], None]
 ) -> None:
     """Fit all views that are not fitted yet. ``say`` is told what goes on."""
+    fit_requests(options.requests, state, Sample(options, state), artifacts, say)
+
+
+def fit_requests(
+    requests: Sequence[ViewRequest],
+    state: BuildState,
+    sample: Sequence[bytes],
+    artifacts: Mapping[str, Artifact],
+    say: Callable[[str], None],
+) -> None:
+    """The same on a sample that is given; it is looked at only if a codec wants to."""
     if not state.has(_VIEWS):
-        sample = _Sample(options, state)
-        views = [_fit_view(options, request, sample, artifacts.get(request.name), say) for request in options.requests]
+        views = [_fit_view(state.output, request, sample, artifacts.get(request.name), say) for request in requests]
         state.write_json(_VIEWS, [asdict(view) for view in views])
         step("fit.written")
     open_views(state)  # refuses other versions
 
 
-class _Sample(Sequence[bytes]):
+class Sample(Sequence[bytes]):
     """The documents that codecs are fitted on, read when a codec first looks at one."""
 
     def __init__(self, options: BuildOptions, state: BuildState) -> None:
@@ -111,7 +121,7 @@ def _parse_views(views_json: bytes) -> list[FittedView]:
 
 
 def _fit_view(
-    options: BuildOptions,
+    output: Path,
     request: ViewRequest,
     sample: Sequence[bytes],
     handed_in: Artifact | None,
@@ -127,7 +137,7 @@ def _fit_view(
     backends = cls.choose_backends(request.parameters, artifact, sample)
     cls(request.parameters, artifact, backends)  # one that cannot be used is refused before it is stored
     entries = tuple(
-        write_file(options.output, f"views/{request.name}/artifact/{name}", artifact[name]) for name in sorted(artifact)
+        write_file(output, f"views/{request.name}/artifact/{name}", artifact[name]) for name in sorted(artifact)
     )
     return FittedView(
         request.name,

@@ -111,7 +111,9 @@ class BuildOptions:
 
     def anchored(self) -> BuildOptions:
         """The same with absolute paths, for tasks: a worker may have another working folder."""
-        return replace(self, inputs=tuple(path.absolute() for path in self.inputs), output=self.output.absolute())
+        inputs = tuple(path.absolute() for path in self.inputs)
+        val_list = self.val_list and self.val_list.absolute()
+        return replace(self, inputs=inputs, output=self.output.absolute(), val_list=val_list)
 
     @cached_property
     def kept_columns(self) -> list[KeptColumn]:
@@ -163,11 +165,12 @@ class BuildOptions:
             "max_document_bytes": self.max_document_bytes,
             "shard_bytes": self.shard_bytes,
             "fit_bytes": self.fit_bytes,
-            "compressors": [_request_values(request, artifacts.get(request.name)) for request in self.requests],
+            "compressors": [request_values(request, artifacts.get(request.name)) for request in self.requests],
         }
 
 
-def _request_values(request: ViewRequest, artifact: Artifact | None) -> dict[str, Any]:
+def request_values(request: ViewRequest, artifact: Artifact | None) -> dict[str, Any]:
+    """What the manifest's options say of a view; ``artifact`` is the one handed in, if one was."""
     return {
         "name": request.name,
         "codec": request.codec,

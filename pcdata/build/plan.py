@@ -210,7 +210,7 @@ def _cut_shards(options: BuildOptions, state: BuildState, scanned: ScannedTasks,
     shard_bytes = options.shard_bytes or min(max(kept_bytes // SHARDS_WANTED, MIN_SHARD_BYTES), MAX_SHARD_BYTES)
     below = np.uint64(val_below(options))
     cutters = {split: _ShardCutter(state, split, shard_bytes) for split in SPLITS}
-    sample = _FitSample(options.fit_bytes)
+    sample = FitSample(options.fit_bytes)
     for _, pieces, of in _with_fates(scanned, fates):
         kept, in_val = of == STAYS, pieces["split_draw"] < below
         cutters["train"].add(pieces[kept & ~in_val])
@@ -254,7 +254,7 @@ class _ShardCutter:
         self._held, self._held_bytes = [], 0
 
 
-class _FitSample:
+class FitSample:
     """Keeps the train documents with the smallest draws until they hold ``wanted`` bytes."""
 
     def __init__(self, wanted: int) -> None:

@@ -39,5 +39,5 @@ def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
         with state.locked():
             n_tasks = list_inputs(options, state)
             with report.stage("scan", None) as advance:
-                ProcessEngine(options).run(run_scan, pending_scans(options, state, n_tasks), advance)
+                ProcessEngine(options.workers).run(run_scan, pending_scans(options, state, n_tasks), advance)
             yield Trial(options, state, make_plan(options, state, n_tasks))

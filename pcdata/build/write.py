@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,12 @@ class WrittenView:
     histogram: list[int]
     """Entry k counts the units of 2^(k-1) … 2^k - 1 raw bytes."""
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> WrittenView:
+        """The inverse of ``asdict``."""
+        shard = values["shard"]
+        return cls(ViewShard(**{**shard, "file": FileEntry(**shard["file"])}), values["histogram"])
+
 
 @dataclass(frozen=True)
 class WrittenShard:
@@ -74,9 +81,9 @@ def _done(shard: PlannedShard) -> str:
 def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
     """Write one shard's files, then the record that it is done; ``advance`` is told the raw bytes written."""
     state = BuildState(task.options.output)
-    views = [_ViewWriter(view, codec, task) for view, codec in open_views(state)]
+    views = [ViewWriter(view, codec, task.options.output, task.shard.name) for view, codec in open_views(state)]
     base = _BaseWriter(task)
-    writers: list[_BaseWriter | _ViewWriter] = [base, *views]
+    writers: list[_BaseWriter | ViewWriter] = [base, *views]
     try:
         for block in _blocks(task, state):
             base.write(block)
@@ -100,7 +107,7 @@ def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
 
 
 @dataclass
-class _Block:
+class Block:
     """Documents that will be one record batch."""
 
     doc_ids: bytearray = field(default_factory=bytearray)
@@ -111,10 +118,10 @@ class _Block:
     raw_bytes: int = 0
 
 
-def _blocks(task: WriteTask, state: BuildState) -> Iterator[_Block]:
+def _blocks(task: WriteTask, state: BuildState) -> Iterator[Block]:
     pieces = state.read_pieces(task.shard.pieces)
     ids = pieces["part"].tobytes()
-    block = _Block()
+    block = Block()
     starts, document_bytes = pieces["start"], pieces["document_bytes"]
     for row, (raw, metadata) in enumerate(read_pieces(task.options, state, pieces)):
         block.doc_ids += ids[row * DOC_ID_BYTES : (row + 1) * DOC_ID_BYTES]
@@ -125,7 +132,7 @@ def _blocks(task: WriteTask, state: BuildState) -> Iterator[_Block]:
         block.raw_bytes += len(raw)
         if block.raw_bytes >= BLOCK_RAW_BYTES:
             yield block
-            block = _Block()
+            block = Block()
     if block.raw:
         yield block
 
@@ -140,7 +147,7 @@ class _BaseWriter:
         self._block_documents: list[int] = []
         self._raw_bytes = 0
 
-    def write(self, block: _Block) -> None:
+    def write(self, block: Block) -> None:
         metadata = block.metadata
         self.file.write(
             base_batch(
@@ -166,20 +173,18 @@ class _BaseWriter:
         return BaseShard(entry, sum(self._block_documents), self._raw_bytes, tuple(self._block_documents))
 
 
-class _ViewWriter:
+class ViewWriter:
     """The file of one view of a shard."""
 
-    def __init__(self, view: FittedView, codec: Codec, task: WriteTask) -> None:
+    def __init__(self, view: FittedView, codec: Codec, output: Path, shard: str) -> None:
         self.name = view.name
         self._codec_name = view.codec
         self._codec = codec
-        self.file = ShardWriter(
-            task.options.output, f"views/{view.name}/{task.shard.name}.arrow", view_schema(codec.types)
-        )
+        self.file = ShardWriter(output, f"views/{view.name}/{shard}.arrow", view_schema(codec.types))
         self._symbols = 0
         self._histogram = np.zeros(65, np.int64)
 
-    def write(self, block: _Block) -> None:
+    def write(self, block: Block) -> None:
         columns = self._codec.encode(block.raw)
         fault = columns_fault(self._codec.types, len(block.raw), columns)
         if fault is not None:
@@ -208,10 +213,7 @@ def unit_histogram(unit_bytes: NDArray[np.unsignedinteger]) -> NDArray[np.int64]
 
 def _from_json(data: dict[str, Any]) -> WrittenShard:
     base = data["base"]
-    views = {
-        name: WrittenView(ViewShard(**{**view["shard"], "file": FileEntry(**view["shard"]["file"])}), view["histogram"])
-        for name, view in data["views"].items()
-    }
+    views = {name: WrittenView.from_json(view) for name, view in data["views"].items()}
     return WrittenShard(
         BaseShard(FileEntry(**base["file"]), base["documents"], base["raw_bytes"], tuple(base["block_documents"])),
         views,

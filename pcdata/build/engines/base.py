@@ -43,7 +43,7 @@ class Engine(Protocol):
 def _process(options: BuildOptions) -> Engine:
     from pcdata.build.engines.process import ProcessEngine
 
-    return ProcessEngine(options)
+    return ProcessEngine(options.workers)
 
 
 def _ray(options: BuildOptions) -> Engine:

@@ -16,7 +16,6 @@ from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
 from pcdata.build.engines.base import Advance, Task, TaskFunction, cores
-from pcdata.build.options import BuildOptions
 from pcdata.errors import BuildError
 
 _POLL_SECONDS = 0.2
@@ -26,10 +25,11 @@ _progress: Synchronized[int] | None = None
 
 
 class ProcessEngine:
-    """Runs tasks on ``options.workers`` processes."""
+    """Runs tasks on some processes."""
 
-    def __init__(self, options: BuildOptions) -> None:
-        self._workers = options.workers or cores()
+    def __init__(self, workers: int) -> None:
+        """``workers``: how many; 0: as many as there are cores."""
+        self._workers = workers or cores()
 
     def run(self, function: TaskFunction[Task], tasks: Sequence[Task], advance: Advance) -> None:
         """As ``Engine`` says. Raises ``BuildError`` if a worker dies."""
