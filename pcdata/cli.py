@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _EXIT_FAULT = 1
 _EXIT_SIGNAL = 128
 
+_RESUMING = ("build", "add-view", "merge")
+"""Commands that go on where they were stopped."""
+
 
 class _Stopped(BaseException):
     """SIGTERM, so that it unwinds like Ctrl-C."""
@@ -42,8 +45,9 @@ class _Group(click.Group):
             ctx.exit(_EXIT_FAULT)
         except (KeyboardInterrupt, _Stopped) as stop:
             number = signal.SIGTERM if isinstance(stop, _Stopped) else signal.SIGINT
-            goes_on = "; what was committed is kept, the same command goes on from there"
-            click.echo(f"stopped{goes_on if ctx.invoked_subcommand in ('build', 'add-view') else ''}", err=True)
+            resumes = ctx.invoked_subcommand in _RESUMING
+            goes_on = "; what was committed is kept, the same command goes on from there" if resumes else ""
+            click.echo(f"stopped{goes_on}", err=True)
             ctx.exit(_EXIT_SIGNAL + number)
         except OSError as error:
             if isinstance(error, BrokenPipeError):
@@ -278,6 +282,28 @@ def add_view(dataset: Path, compressors: tuple[str, ...], workers: int, quiet: b
     manifest = add_views(dataset, requests, workers, _BarReporter(quiet))
     if not quiet:
         click.echo(f"{dataset} has the views {', '.join(view.name for view in manifest.views)}", err=True)
+
+
+@main.command()
+@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
+@_WORKERS
+@_QUIET
+def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -> None:
+    """Join datasets that have the same views; of documents that are in several the first stays.
+
+    Stopped at any time, the same command goes on where it was.
+    """
+    from pcdata.build.merge import merge as join
+
+    result = join(datasets, output, workers, _BarReporter(quiet))
+    if not quiet:
+        if result.was_complete:
+            click.echo(f"{output} is there already, of the same parts; nothing to do", err=True)
+            return
+        shards = [shard for of_split in result.manifest.base.splits.values() for shard in of_split]
+        amount = f"{sum(shard.documents for shard in shards):,} documents"
+        click.echo(f"merged {len(datasets)} datasets into {output}: {amount}, {len(shards)} shards", err=True)
 
 
 @main.command("drop-view")

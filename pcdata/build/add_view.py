@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from pcdata.build.options import handed_in_artifacts, library_versions, request_
 from pcdata.build.plan import FitSample
 from pcdata.build.report import Reporter
 from pcdata.build.state import PIECE, BuildState, Pieces
-from pcdata.build.write import Block, ViewWriter, WrittenView
+from pcdata.build.write import Block, ViewFile, WrittenView, encoded
 from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset import Dataset
 from pcdata.dataset.identity import FIT, draw
@@ -173,16 +173,17 @@ def run_add(task: AddTask, advance: Callable[[int], None]) -> None:
     state, dataset = BuildState(task.folder), Dataset(task.folder)
     shard = _shard(dataset, task)
     check_file(task.folder / shard.file.path, shard.file.sha256)
-    writers = [ViewWriter(view, codec, task.folder, task.name) for view, codec in open_views(state)]
+    opened = open_views(state)
+    files = [ViewFile(view.name, codec.types, task.folder, task.name) for view, codec in opened]
     try:
         for block in _blocks(dataset, task):
-            for writer in writers:
-                writer.write(block)
+            for file, (view, codec) in zip(files, opened, strict=True):
+                file.write(block.doc_ids, encoded(view, codec, block.raw))
             advance(block.raw_bytes)
-        done = {writer.name: asdict(writer.finish()) for writer in writers}
+        done = {file.name: asdict(file.finish()) for file in files}
     except BaseException:
-        for writer in writers:
-            writer.file.abandon()
+        for file in files:
+            file.file.abandon()
         raise
     state.write_json(task.done, done)
     step("write.done")
@@ -199,7 +200,7 @@ def check_file(path: Path, sha256: str) -> None:
         raise DatasetError(f"{path} is damaged: its SHA-256 is not the manifest's; restore it from a copy or rebuild")
 
 
-def _blocks(dataset: Dataset, task: AddTask) -> Any:
+def _blocks(dataset: Dataset, task: AddTask) -> Iterator[Block]:
     split = dataset.split(task.split)
     shards = dataset.manifest.base.splits[task.split]
     first = sum(len(shard.block_documents) for shard in shards[: task.shard])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pcdata.build.add_view import unfinished
@@ -43,7 +44,7 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
 
     Raises a ``PcdataError`` for everything a person can mend; the state on disk then stays for the next call.
     """
-    _refuse_foreign(options)
+    refuse_foreign(options.output)
     artifacts = handed_in_artifacts(options.requests)
     shaping = options.shaping(artifacts)
     state = BuildState(options.output)
@@ -68,9 +69,8 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
     return BuildResult(manifest, len(scans), len(writes), was_complete=False)
 
 
-def _refuse_foreign(options: BuildOptions) -> None:
+def refuse_foreign(output: Path) -> None:
     """Do not build into a folder that holds something else."""
-    output = options.output
     if output.exists() and not output.is_dir():
         raise BuildError(f"{output} is a file; name a folder for the dataset with -o")
     if output.is_dir() and not (output / MANIFEST).exists() and not BuildState(output).folder.exists():

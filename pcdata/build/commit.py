@@ -36,7 +36,6 @@ def commit(options: BuildOptions, state: BuildState, shaping: dict[str, Any], pl
     """Write rejects.jsonl and then manifest.json; the shards are there already."""
     shards = {shard.name: written(state, shard) for shard in plan.shards}
     by_split = {split: tuple(shards[shard.name] for shard in plan.shards if shard.split == split) for split in SPLITS}
-    base_files = {split: tuple(shard.base for shard in of_split) for split, of_split in by_split.items()}
     views, next_id = _views(state, by_split)
     temporary = options.output / f"{REJECTS}{TEMPORARY}"
     shutil.copyfile(state.folder / REJECTS_PART, temporary)
@@ -44,7 +43,7 @@ def commit(options: BuildOptions, state: BuildState, shaping: dict[str, Any], pl
     step("commit.rejects")
     manifest = Manifest(
         options={**shaping, "inputs_digest": listed_digest(state)},
-        base=Base(base_fingerprint(base_files), base_files, _languages(list(shards.values()))),
+        base=base_of(by_split),
         views=views,
         next_slot=len(views),
         next_id=next_id,
@@ -66,6 +65,21 @@ def _views(state: BuildState, by_split: dict[str, tuple[WrittenShard, ...]]) -> 
         views.append(listed_view(view, codec, files, slot, next_id))
         next_id = max(next_id, views[-1].view_ids.end_id)
     return tuple(views), next_id
+
+
+def base_of(by_split: dict[str, tuple[WrittenShard, ...]]) -> Base:
+    """The base as the manifest lists it."""
+    files = {split: tuple(shard.base for shard in of_split) for split, of_split in by_split.items()}
+    return Base(base_fingerprint(files), files, _languages([shard for of in by_split.values() for shard in of]))
+
+
+def joined_view(view: View, by_split: dict[str, tuple[WrittenShard, ...]]) -> View:
+    """A view of other documents, otherwise as it was."""
+    files = {split: tuple(shard.views[view.name] for shard in of_split) for split, of_split in by_split.items()}
+    histograms = [shard.histogram for of_split in files.values() for shard in of_split]
+    splits = {split: tuple(shard.shard for shard in of_split) for split, of_split in files.items()}
+    made = replace(view, unit_bytes_histogram=_summed(histograms), splits=splits, fingerprint="")
+    return replace(made, fingerprint=view_fingerprint(made))
 
 
 def listed_view(

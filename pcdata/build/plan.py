@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -78,7 +78,7 @@ class Plan:
 SAMPLE = "plan/sample.pieces"
 REJECTS_PART = f"plan/{REJECTS}"
 _PLAN = "plan/plan.json"
-_FATES = f"plan/fates.npy{TEMPORARY}"
+FATES = f"plan/fates.npy{TEMPORARY}"
 
 Fates: TypeAlias = NDArray[np.uint8]
 STAYS, DUPLICATE, BEYOND_LIMIT = range(3)
@@ -96,7 +96,7 @@ def make_plan(options: BuildOptions, state: BuildState, n_tasks: int) -> Plan:
         rejects = _write_rejects(options, state, scanned, fates)
         shards = _cut_shards(options, state, scanned, fates)
         _refuse_empty(options, state, shards, rejects)
-        (state.folder / _FATES).unlink()
+        (state.folder / FATES).unlink()
         state.write_json(_PLAN, {"shards": [asdict(shard) for shard in shards], "rejects": rejects})
         step("plan.written")
     saved = state.read_json(_PLAN)
@@ -106,11 +106,9 @@ def make_plan(options: BuildOptions, state: BuildState, n_tasks: int) -> Plan:
 def _settle(options: BuildOptions, state: BuildState, scanned: ScannedTasks) -> Fates:
     """What becomes of each document, in input order."""
     total = sum(int((pieces["start"] == 0).sum()) for _, pieces in scanned)
-    fates = np.lib.format.open_memmap(state.folder / _FATES, mode="w+", dtype=np.uint8, shape=(total,))
+    fates = np.lib.format.open_memmap(state.folder / FATES, mode="w+", dtype=np.uint8, shape=(total,))
     if options.dedup == "exact":
-        for path in _partition(state, scanned, max(1, -(-total // PARTITION_DOCUMENTS))):
-            _mark_duplicates(path, fates)
-            path.unlink()
+        mark_duplicates(state, scanned, fates)
     if options.limit:
         _mark_from(options.limit, fates)
     return fates
@@ -126,7 +124,14 @@ def _mark_from(limit: int, fates: Fates) -> None:
         seen += int(stays.sum())
 
 
-def _mark_duplicates(partition: Path, fates: Fates) -> None:
+def mark_duplicates(state: BuildState, scanned: Iterable[tuple[int, Pieces]], fates: Fates) -> None:
+    """Those of which an earlier document has the same bytes; ``scanned`` has the pieces of all, in order."""
+    for path in _partition(state, scanned, max(1, -(-len(fates) // PARTITION_DOCUMENTS))):
+        _mark_partition(path, fates)
+        path.unlink()
+
+
+def _mark_partition(partition: Path, fates: Fates) -> None:
     """A function of its own, so that no array of one partition is still there with those of the next."""
     keys = np.fromfile(partition, np.uint64).reshape(-1, 3)
     keys = keys[np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))]
@@ -134,7 +139,7 @@ def _mark_duplicates(partition: Path, fates: Fates) -> None:
     fates[keys[1:, 2][same]] = DUPLICATE
 
 
-def _partition(state: BuildState, scanned: ScannedTasks, n_partitions: int) -> list[Path]:
+def _partition(state: BuildState, scanned: Iterable[tuple[int, Pieces]], n_partitions: int) -> list[Path]:
     """Spread (hash, hash, document number) over files by hash, so that equal hashes meet in one file."""
     paths = [state.folder / f"plan/hashes-{part:05}{TEMPORARY}" for part in range(n_partitions)]
     for path in paths:
@@ -166,7 +171,7 @@ def _spread(held: list[NDArray[np.uint64]], paths: list[Path]) -> None:
                 file.write(keys[rows].tobytes())
 
 
-def _with_fates(scanned: ScannedTasks, fates: Fates) -> Iterator[tuple[int, Pieces, Fates]]:
+def with_fates(scanned: Iterable[tuple[int, Pieces]], fates: Fates) -> Iterator[tuple[int, Pieces, Fates]]:
     """Pieces of each task with what becomes of each."""
     first = 0
     for task, pieces in scanned:
@@ -181,7 +186,7 @@ def _write_rejects(options: BuildOptions, state: BuildState, scanned: ScannedTas
     counts: Counter[str] = Counter()
     path = state.folder / f"{REJECTS_PART}{TEMPORARY}"
     with path.open("w", encoding="utf-8") as file:
-        for task, pieces, fates_of_task in _with_fates(scanned, fates):
+        for task, pieces, fates_of_task in with_fates(scanned, fates):
             rejects = scanned.rejects(task)
             gone = (fates_of_task != STAYS) & (pieces["start"] == 0)
             if gone.any():
@@ -206,12 +211,12 @@ def _gone(options: BuildOptions, inputs: TaskInputs, pieces: Pieces, fates: Fate
 
 def _cut_shards(options: BuildOptions, state: BuildState, scanned: ScannedTasks, fates: Fates) -> list[PlannedShard]:
     """Write the piece list of every shard, and the fitting sample; returns the shards, train before val."""
-    kept_bytes = sum(int(pieces["length"][of == STAYS].sum()) for _, pieces, of in _with_fates(scanned, fates))
-    shard_bytes = options.shard_bytes or min(max(kept_bytes // SHARDS_WANTED, MIN_SHARD_BYTES), MAX_SHARD_BYTES)
+    kept_bytes = sum(int(pieces["length"][of == STAYS].sum()) for _, pieces, of in with_fates(scanned, fates))
+    shard_bytes = options.shard_bytes or default_shard_bytes(kept_bytes)
     below = np.uint64(val_below(options))
-    cutters = {split: _ShardCutter(state, split, shard_bytes) for split in SPLITS}
+    cutters = {split: ShardCutter(state, split, shard_bytes) for split in SPLITS}
     sample = FitSample(options.fit_bytes)
-    for _, pieces, of in _with_fates(scanned, fates):
+    for _, pieces, of in with_fates(scanned, fates):
         kept, in_val = of == STAYS, pieces["split_draw"] < below
         cutters["train"].add(pieces[kept & ~in_val])
         cutters["val"].add(pieces[kept & in_val])
@@ -220,7 +225,12 @@ def _cut_shards(options: BuildOptions, state: BuildState, scanned: ScannedTasks,
     return [shard for split in SPLITS for shard in cutters[split].finish()]
 
 
-class _ShardCutter:
+def default_shard_bytes(raw_bytes: int) -> int:
+    """About ``SHARDS_WANTED`` shards, none of them very small or large."""
+    return min(max(raw_bytes // SHARDS_WANTED, MIN_SHARD_BYTES), MAX_SHARD_BYTES)
+
+
+class ShardCutter:
     """Collects the pieces of a split and closes a shard once it holds ``shard_bytes``."""
 
     def __init__(self, state: BuildState, split: str, shard_bytes: int) -> None:

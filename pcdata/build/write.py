@@ -6,7 +6,7 @@ codec, and written. Memory: one block, its symbols, and what the codecs hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,8 +24,9 @@ from pcdata.build.reread import read_pieces
 from pcdata.build.state import BuildState
 from pcdata.codecs.base import Codec, columns_fault
 from pcdata.dataset.manifest import BaseShard, FileEntry, ViewShard
-from pcdata.dataset.schema import BLOCK_RAW_BYTES, DOC_ID_BYTES, base_schema, view_schema
+from pcdata.dataset.schema import BLOCK_RAW_BYTES, DOC_ID_BYTES, KeptColumn, ViewTypes, base_schema, view_schema
 from pcdata.dataset.shard import ShardWriter, base_batch, view_batch
+from pcdata.dataset.views import ViewColumns
 from pcdata.errors import CodecError
 
 
@@ -74,6 +75,11 @@ def written(state: BuildState, shard: PlannedShard) -> WrittenShard:
     return _from_json(state.read_json(_done(shard)))
 
 
+def record_written(state: BuildState, shard: PlannedShard, result: WrittenShard) -> None:
+    """Note that a shard is done: its files are all there."""
+    state.write_json(_done(shard), asdict(result))
+
+
 def _done(shard: PlannedShard) -> str:
     return f"done/{shard.name}.json"
 
@@ -81,14 +87,16 @@ def _done(shard: PlannedShard) -> str:
 def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
     """Write one shard's files, then the record that it is done; ``advance`` is told the raw bytes written."""
     state = BuildState(task.options.output)
-    views = [ViewWriter(view, codec, task.options.output, task.shard.name) for view, codec in open_views(state)]
-    base = _BaseWriter(task)
-    writers: list[_BaseWriter | ViewWriter] = [base, *views]
+    output, shard = task.options.output, task.shard.name
+    opened = open_views(state)
+    views = [ViewFile(view.name, codec.types, output, shard) for view, codec in opened]
+    base = BaseFile(output, shard, task.options.kept_columns)
+    writers: list[BaseFile | ViewFile] = [base, *views]
     try:
         for block in _blocks(task, state):
             base.write(block)
-            for view in views:
-                view.write(block)
+            for file, (view, codec) in zip(views, opened, strict=True):
+                file.write(block.doc_ids, encoded(view, codec, block.raw))
             advance(sum(map(len, block.raw)))
         with ThreadPoolExecutor(len(writers)) as threads:  # syncing and hashing let go of the interpreter's lock
             base_done = threads.submit(base.finish)
@@ -102,7 +110,7 @@ def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
         for writer in writers:
             writer.file.abandon()
         raise
-    state.write_json(_done(task.shard), asdict(result))
+    record_written(state, task.shard, result)
     step("write.done")
 
 
@@ -137,12 +145,12 @@ def _blocks(task: WriteTask, state: BuildState) -> Iterator[Block]:
         yield block
 
 
-class _BaseWriter:
+class BaseFile:
     """The base file of a shard."""
 
-    def __init__(self, task: WriteTask) -> None:
-        self._kept = task.options.kept_columns
-        self.file = ShardWriter(task.options.output, f"base/{task.shard.name}.arrow", base_schema(self._kept))
+    def __init__(self, output: Path, shard: str, kept: Sequence[KeptColumn]) -> None:
+        self._kept = kept
+        self.file = ShardWriter(output, f"base/{shard}.arrow", base_schema(kept))
         self.languages: dict[str, tuple[int, int]] = {}
         self._block_documents: list[int] = []
         self._raw_bytes = 0
@@ -173,25 +181,27 @@ class _BaseWriter:
         return BaseShard(entry, sum(self._block_documents), self._raw_bytes, tuple(self._block_documents))
 
 
-class ViewWriter:
+def encoded(view: FittedView, codec: Codec, raw: list[bytes]) -> ViewColumns:
+    """Some documents in a view. Raises ``CodecError`` if the codec does not keep what it promises."""
+    columns = codec.encode(raw)
+    fault = columns_fault(codec.types, len(raw), columns)
+    if fault is not None:
+        raise CodecError(f"view {view.name}: codec {view.codec} breaks its own promise: {fault}; mend the codec")
+    return columns
+
+
+class ViewFile:
     """The file of one view of a shard."""
 
-    def __init__(self, view: FittedView, codec: Codec, output: Path, shard: str) -> None:
-        self.name = view.name
-        self._codec_name = view.codec
-        self._codec = codec
-        self.file = ShardWriter(output, f"views/{view.name}/{shard}.arrow", view_schema(codec.types))
+    def __init__(self, name: str, types: ViewTypes, output: Path, shard: str) -> None:
+        self.name = name
+        self._types = types
+        self.file = ShardWriter(output, f"views/{name}/{shard}.arrow", view_schema(types))
         self._symbols = 0
         self._histogram = np.zeros(65, np.int64)
 
-    def write(self, block: Block) -> None:
-        columns = self._codec.encode(block.raw)
-        fault = columns_fault(self._codec.types, len(block.raw), columns)
-        if fault is not None:
-            raise CodecError(
-                f"view {self.name}: codec {self._codec_name} breaks its own promise: {fault}; mend the codec"
-            )
-        self.file.write(view_batch(bytes(block.doc_ids), columns, self._codec.types))
+    def write(self, doc_ids: bytes | bytearray, columns: ViewColumns) -> None:
+        self.file.write(view_batch(bytes(doc_ids), columns, self._types))
         self._symbols += len(columns.symbols)
         self._histogram += unit_histogram(columns.unit_bytes)
 

@@ -1,0 +1,373 @@
+"""``pcdata merge``: datasets of the same views into one, nothing encoded again.
+
+What scan writes down of an input is read from the datasets instead, and planned as a build plans it: of documents that
+are in several datasets the first stays, shards are cut by raw bytes. Then rows are copied. So the result has the
+documents, in the order, that a build from all the inputs has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pcdata.build.add_view import check_file
+from pcdata.build.build import refuse_foreign
+from pcdata.build.commit import base_of, joined_view
+from pcdata.build.engines.process import ProcessEngine
+from pcdata.build.faults import step
+from pcdata.build.options import library_versions, printable
+from pcdata.build.plan import (
+    DUPLICATE,
+    FATES,
+    STAYS,
+    Fates,
+    PlannedShard,
+    ShardCutter,
+    default_shard_bytes,
+    mark_duplicates,
+    with_fates,
+)
+from pcdata.build.records import Metadata
+from pcdata.build.report import Reporter
+from pcdata.build.state import PIECE, BuildState, Pieces
+from pcdata.build.write import BaseFile, Block, ViewFile, WrittenShard, record_written, written
+from pcdata.dataset import Dataset
+from pcdata.dataset.identity import document_hash
+from pcdata.dataset.manifest import MANIFEST, REJECTS, SPLITS, Manifest
+from pcdata.dataset.reader import Split
+from pcdata.dataset.schema import BLOCK_RAW_BYTES, DOC_ID_BYTES, LANG, PATH, SOURCE
+from pcdata.dataset.shard import write_file
+from pcdata.dataset.views import ViewColumns
+from pcdata.errors import BuildError
+
+_PLAN = "plan/plan.json"
+_REJECTS = f"plan/{REJECTS}"
+
+
+@dataclass(frozen=True)
+class MergeTask:
+    """Write one shard."""
+
+    folders: tuple[Path, ...]
+    output: Path
+    shard: PlannedShard
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """What a call of ``merge`` did."""
+
+    manifest: Manifest
+    was_complete: bool
+    """The dataset was there already, of the same parts."""
+
+
+def merge(folders: Sequence[Path], output: Path, workers: int, report: Reporter) -> MergeResult:
+    """Join datasets, or go on joining them. Raises a ``PcdataError`` for everything a person can mend."""
+    datasets = [Dataset(folder) for folder in folders]
+    _refuse_unlike(datasets)
+    refuse_foreign(output)
+    options = _options(datasets)
+    state = BuildState(output)
+    with state.locked():
+        if (output / MANIFEST).exists():
+            return MergeResult(_already_there(output, options, state), was_complete=True)
+        _claim(state, options)
+        with report.stage("check", sum(entry.bytes for one in datasets for entry in one.manifest.files())) as advance:
+            _check_files(datasets, workers, advance)
+        shards, rejects = _plan(state, datasets)
+        tasks = [MergeTask(tuple(one.folder.absolute() for one in datasets), output.absolute(), s) for s in shards]
+        pending = [task for task in tasks if not state.has(f"done/{task.shard.name}.json")]
+        with report.stage("write", sum(task.shard.raw_bytes for task in pending)) as advance:
+            ProcessEngine(workers).run(run_merge, pending, advance)
+        manifest = _commit(state, datasets, options, shards, rejects)
+        state.remove()
+        step("commit.cleaned")
+    return MergeResult(manifest, was_complete=False)
+
+
+def _refuse_unlike(datasets: list[Dataset]) -> None:
+    """Symbols must mean the same, and columns be the same, in all of them."""
+    if len(datasets) < 2:
+        raise BuildError("a merge needs at least two datasets")
+    first = datasets[0]
+    for number, other in enumerate(datasets[1:], start=1):
+        if other.folder.resolve() in [one.folder.resolve() for one in datasets[:number]]:
+            raise BuildError(f"{other.folder} is given twice")
+        mine, its = ({view.name: _meaning(view) for view in one.manifest.views} for one in (first, other))
+        for name in mine.keys() | its.keys():
+            if name not in mine or name not in its:
+                without = first if name not in mine else other
+                raise BuildError(
+                    f"{without.folder} has no view {name!r}; add it with pcdata add-view, or drop the other"
+                )
+            for what in mine[name]:
+                if mine[name][what] != its[name][what]:
+                    raise BuildError(
+                        f"view {name!r} has another {what} in {first.folder} than in {other.folder}: "
+                        f"{mine[name][what]!r} and {its[name][what]!r}; build both with one artifact (pcdata fit)"
+                    )
+        kept = [[str(column) for column in one.manifest.kept_columns] for one in (first, other)]
+        if kept[0] != kept[1]:
+            raise BuildError(
+                f"{first.folder} has kept the columns {kept[0]}, {other.folder} {kept[1]}; build both alike"
+            )
+
+
+def _meaning(view: Any) -> dict[str, Any]:
+    return {
+        "codec": view.codec,
+        "parameters": view.parameters,
+        "backends": view.backends,
+        "versions": view.versions,
+        "ids": view.ids,
+        "artifact": [entry.sha256 for entry in view.artifact],
+    }
+
+
+def _options(datasets: list[Dataset]) -> dict[str, Any]:
+    """Those of the first, with the inputs of all."""
+    manifests = [dataset.manifest for dataset in datasets]
+    prints = [[one.base.fingerprint, *(view.fingerprint for view in one.views)] for one in manifests]
+    digest = hashlib.blake2b(json.dumps(prints).encode(), digest_size=16, person=b"pcdata.inputs").hexdigest()
+    inputs = [name for one in manifests for name in one.options.get("inputs", [])]
+    return {**manifests[0].options, "inputs": inputs, "merged": prints, "inputs_digest": digest}
+
+
+def _already_there(output: Path, options: dict[str, Any], state: BuildState) -> Manifest:
+    manifest = Dataset(output).manifest
+    state.remove()
+    if manifest.options != options:
+        raise BuildError(f"{output} is a finished dataset of other parts; name a new folder with -o")
+    return manifest
+
+
+def _claim(state: BuildState, options: dict[str, Any]) -> None:
+    asked = {"merge": options, "versions": library_versions()}
+    if not state.has("options.json"):
+        state.write_json("options.json", asked)
+    elif state.read_json("options.json") != asked:
+        raise BuildError(
+            f"{state.output} holds an unfinished command of other parts or versions; finish that, or remove the folder"
+        )
+    state.remove_rubbish()
+
+
+def _check_files(datasets: list[Dataset], workers: int, advance: Callable[[int], None]) -> None:
+    """Hash all that will be read: what is damaged must not be made into more."""
+    files = [(dataset.folder / entry.path, entry) for dataset in datasets for entry in dataset.manifest.files()]
+    with ThreadPoolExecutor(workers or os.cpu_count()) as threads:
+        checks = [(threads.submit(check_file, path, entry.sha256), entry.bytes) for path, entry in files]
+        for check, size in checks:
+            check.result()
+            advance(size)
+
+
+class _Parts:
+    """The rows of all datasets, in order, as plan sees pieces: which split of which dataset is the task, its block the
+    entry, its row the line."""
+
+    def __init__(self, datasets: list[Dataset]) -> None:
+        self.splits = _splits(datasets)
+
+    def __iter__(self) -> Iterator[tuple[int, Pieces]]:
+        for number, split in enumerate(self.splits):
+            for block in range(split.n_blocks):
+                yield number, self._pieces(number, split, block)
+
+    @property
+    def n_documents(self) -> int:
+        """Documents, not rows."""
+        return sum(int((pieces["start"] == 0).sum()) for _, pieces in self)
+
+    def _pieces(self, number: int, split: Split, block: int) -> Pieces:
+        base = split.base(block)
+        pieces = np.zeros(len(base.doc_ids), PIECE)
+        ids = np.ascontiguousarray(base.doc_ids).view("<u8").reshape(-1, 2)
+        pieces["document"], pieces["part"] = ids, ids
+        pieces["task"], pieces["entry"], pieces["line"] = number, block, np.arange(len(pieces))
+        pieces["start"], pieces["document_bytes"] = base.part_starts, base.document_bytes
+        pieces["length"] = np.diff(base.raw_offsets)
+        for row in np.flatnonzero((pieces["start"] == 0) & (pieces["length"] != pieces["document_bytes"])).tolist():
+            pieces["document"][row] = np.frombuffer(_whole_hash(split, block, row), "<u8")
+        return pieces
+
+
+def _splits(datasets: Sequence[Dataset]) -> list[Split]:
+    return [dataset.split(name) for dataset in datasets for name in dataset.splits]
+
+
+def _whole_hash(split: Split, block: int, row: int) -> bytes:
+    """The hash of a document that was cut, whose first part this is."""
+    digest = document_hash()
+    left = int(split.base(block).document_bytes[row])
+    while left:
+        if row == len(split.base(block).doc_ids):
+            block, row = block + 1, 0
+        raw = split.base(block).raw_of(row).tobytes()
+        digest.update(raw)
+        left -= len(raw)
+        row += 1
+    return digest.digest()
+
+
+def _plan(state: BuildState, datasets: list[Dataset]) -> tuple[list[PlannedShard], dict[str, int]]:
+    """Decide which rows go where, or read what was decided."""
+    if not state.has(_PLAN):
+        parts = _Parts(datasets)
+        fates = np.lib.format.open_memmap(state.folder / FATES, mode="w+", dtype=np.uint8, shape=(parts.n_documents,))
+        mark_duplicates(state, parts, fates)
+        rejects = _write_rejects(state, datasets, parts, fates)
+        kept_bytes = sum(int(pieces["length"][of == STAYS].sum()) for _, pieces, of in with_fates(parts, fates))
+        shard_bytes = datasets[0].manifest.options.get("shard_bytes") or default_shard_bytes(kept_bytes)
+        cutters = {split: ShardCutter(state, split, shard_bytes) for split in SPLITS}
+        for number, pieces, of in with_fates(parts, fates):
+            cutters[parts.splits[number].name].add(pieces[of == STAYS])
+        shards = [shard for split in SPLITS for shard in cutters[split].finish()]
+        (state.folder / FATES).unlink()
+        state.write_json(_PLAN, {"shards": [asdict(shard) for shard in shards], "rejects": rejects})
+        step("plan.written")
+    saved = state.read_json(_PLAN)
+    return [PlannedShard(**shard) for shard in saved["shards"]], saved["rejects"]
+
+
+def _write_rejects(state: BuildState, datasets: list[Dataset], parts: _Parts, fates: Fates) -> dict[str, int]:
+    """The rejects of all datasets, then what is in several of them. Returns counts by reason."""
+    counts: Counter[str] = Counter()
+    with state.writing(_REJECTS) as file:
+        for dataset in datasets:
+            counts.update(dataset.manifest.rejects)
+            file.write((dataset.folder / REJECTS).read_bytes())
+        for number, pieces, of in with_fates(parts, fates):
+            split = parts.splits[number]
+            for piece in pieces[(of == DUPLICATE) & (pieces["start"] == 0)]:
+                path = printable(split.base(int(piece["entry"])).value(PATH, int(piece["line"])))
+                detail = f"same bytes as an earlier document, {piece['document'].tobytes().hex()}"
+                line = {"file": path, "position": 0, "reason": "duplicate", "detail": detail}
+                file.write(json.dumps(line).encode() + b"\n")
+                counts["duplicate"] += 1
+    return dict(sorted(counts.items()))
+
+
+def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
+    """Write one shard's files, then the record that it is done."""
+    state = BuildState(task.output)
+    datasets = [Dataset(folder) for folder in task.folders]
+    splits, manifest = _splits(datasets), datasets[0].manifest
+    base = BaseFile(task.output, task.shard.name, manifest.kept_columns)
+    views = [ViewFile(view.name, view.types, task.output, task.shard.name) for view in manifest.views]
+    try:
+        for rows in _blocks_of_rows(state.read_pieces(task.shard.pieces)):
+            block = _block(rows, splits, [column.name for column in manifest.kept_columns])
+            base.write(block)
+            for view in views:
+                view.write(block.doc_ids, _view_columns(rows, splits, view.name))
+            advance(block.raw_bytes)
+        result = WrittenShard(base.finish(), {view.name: view.finish() for view in views}, base.languages)
+    except BaseException:
+        for writer in (base.file, *(view.file for view in views)):
+            writer.abandon()
+        raise
+    record_written(state, task.shard, result)
+    step("write.done")
+
+
+def _blocks_of_rows(pieces: Pieces) -> Iterator[Pieces]:
+    """Rows that will be one record batch, as a build closes them."""
+    while len(pieces):
+        end = int(np.searchsorted(np.cumsum(pieces["length"]), BLOCK_RAW_BYTES)) + 1
+        yield pieces[:end]
+        pieces = pieces[end:]
+
+
+def _by_block(rows: Pieces, splits: list[Split]) -> Iterator[tuple[Split, int, list[int]]]:
+    """Rows that follow one another in a block of a dataset."""
+    places = zip(rows["task"].tolist(), rows["entry"].tolist(), rows["line"].tolist(), strict=True)
+    for (task, block), group in groupby(places, key=itemgetter(0, 1)):
+        yield splits[task], block, [row for *_, row in group]
+
+
+def _block(rows: Pieces, splits: list[Split], kept: list[str]) -> Block:
+    block = Block(
+        doc_ids=bytearray(np.ascontiguousarray(rows["part"]).tobytes()),
+        starts=rows["start"].tolist(),
+        document_bytes=rows["document_bytes"].tolist(),
+        raw_bytes=int(rows["length"].sum()),
+    )
+    for split, number, lines in _by_block(rows, splits):
+        base = split.base(number)
+        names = [PATH, LANG, SOURCE, *kept]
+        taken = base.batch.select(names).take(lines)
+        values = zip(*(taken.column(name).to_pylist() for name in names), strict=True)
+        block.metadata += [Metadata(path, lang, source, tuple(rest)) for path, lang, source, *rest in values]
+        block.raw += [base.raw_of(line).tobytes() for line in lines]
+    return block
+
+
+def _view_columns(rows: Pieces, splits: list[Split], name: str) -> ViewColumns:
+    """The symbols and units of rows, copied together."""
+    symbols: list[Any] = []
+    unit_bytes: list[Any] = []
+    unit_symbols: list[Any] = []
+    for split, number, lines in _by_block(rows, splits):
+        view = split.view(name, number)
+        symbols += [view.symbols_of(line) for line in lines]
+        unit_bytes += [view.unit_bytes_of(line) for line in lines]
+        if view.unit_symbols is not None:
+            unit_symbols += [view.unit_symbols_of(line) for line in lines]
+    return ViewColumns(
+        np.concatenate(symbols),
+        _offsets(symbols),
+        np.concatenate(unit_bytes),
+        np.concatenate(unit_symbols) if unit_symbols else None,
+        _offsets(unit_bytes),
+    )
+
+
+def _offsets(pieces: list[Any]) -> Any:
+    return np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
+
+
+def _commit(
+    state: BuildState,
+    datasets: list[Dataset],
+    options: dict[str, Any],
+    shards: list[PlannedShard],
+    rejects: dict[str, int],
+) -> Manifest:
+    output, first = state.output, datasets[0]
+    done = {shard.name: written(state, shard) for shard in shards}
+    by_split = {split: tuple(done[shard.name] for shard in shards if shard.split == split) for split in SPLITS}
+    for view in first.manifest.views:
+        for entry in view.artifact:
+            write_file(output, entry.path, (first.folder / entry.path).read_bytes())
+    rejects_file = write_file(output, REJECTS, state.read(_REJECTS))
+    step("commit.rejects")
+    state.remove_rubbish()
+    manifest = dataclasses.replace(
+        first.manifest,
+        options=options,
+        base=base_of(by_split),
+        views=tuple(joined_view(view, by_split) for view in first.manifest.views),
+        rejects=rejects,
+        rejects_file=rejects_file,
+        versions=library_versions(),
+    )
+    write_file(output, MANIFEST, manifest.to_bytes())
+    step("commit.manifest")
+    return manifest
+
+
+assert PIECE["part"].itemsize == DOC_ID_BYTES
