@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -67,7 +68,18 @@ def main() -> None:
     """Build and inspect datasets that hold raw bytes and their compressed views side by side."""
 
 
-_INPUTS = click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+def _expanded(context: click.Context, argument: click.Parameter, inputs: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Globs that the shell left alone; what matches nothing is left, to be refused by its name."""
+    return tuple(
+        found
+        for path in inputs
+        for found in ([path] if path.exists() else sorted(map(Path, glob.glob(str(path)))) or [path])  # noqa: PTH207
+    )
+
+
+_INPUTS = click.argument(
+    "inputs", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True), callback=_expanded
+)
 _DATASET = click.argument("dataset", type=click.Path(path_type=Path))
 _COMPRESSORS = click.option(
     "--compressor",
@@ -147,7 +159,8 @@ def build(
     quiet: bool,
     **rest: Any,
 ) -> None:
-    """Build a dataset from folders of files and JSONL files (.jsonl, .jsonl.gz, .jsonl.zst).
+    """Build a dataset from folders of files, and from files of records: JSONL, Parquet, Arrow, tar; - is JSONL on
+    standard input.
 
     Stopped at any time, the same command goes on where it was.
     """

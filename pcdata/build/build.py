@@ -20,6 +20,7 @@ from pcdata.build.options import BuildOptions, handed_in_artifacts, library_vers
 from pcdata.build.plan import make_plan
 from pcdata.build.report import Reporter
 from pcdata.build.scan import inputs_digest, list_inputs, pending_scans, run_scan
+from pcdata.build.sources import without_stdin
 from pcdata.build.state import BuildState
 from pcdata.build.write import pending_writes, run_write
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
@@ -46,10 +47,11 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
     """
     refuse_foreign(options.output)
     artifacts = handed_in_artifacts(options.requests)
-    shaping = options.shaping(artifacts)
     state = BuildState(options.output)
     engine = open_engine(options)
     with state.locked(), closing(engine):
+        options = without_stdin(options, state)
+        shaping = options.shaping(artifacts)
         if (options.output / MANIFEST).exists():
             return _already_complete(options, state, shaping)
         _claim(options, state, shaping)

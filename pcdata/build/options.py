@@ -20,6 +20,9 @@ from pcdata.dataset.schema import KeptColumn
 from pcdata.dataset.vocab import MAX_VIEWS
 from pcdata.errors import OptionError
 
+STDIN = Path("-")
+"""As an input: JSONL on standard input."""
+
 MAX_DOCUMENT_BYTES = 1 << 30
 """The largest value of ``max_document_bytes``; codecs may count on it."""
 
@@ -104,7 +107,7 @@ class BuildOptions:
         if not self.inputs:
             raise OptionError("no input given; name at least one folder or JSONL file")
         for number, path in enumerate(self.inputs):
-            if not path.exists():
+            if not path.exists() and path != STDIN:
                 raise OptionError(f"input {path} does not exist")
             if path.resolve() in [other.resolve() for other in self.inputs[:number]]:
                 raise OptionError(f"input {path} is given twice")

@@ -11,14 +11,18 @@ import fnmatch
 import json
 import os
 import re
+import shutil
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
 from pcdata.build.inputs.tables import ArrowChunks, ParquetChunks, arrow_chunks
-from pcdata.build.options import BuildOptions
+from pcdata.build.options import STDIN, BuildOptions
+from pcdata.build.state import BuildState
 
 NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
 """Folders that version control systems and Python keep for themselves: passed over and counted."""
@@ -72,6 +76,21 @@ class Skipped(NamedTuple):
     relative: bytes
     reason: str
     detail: str
+
+
+STDIN_NAME = "stdin.jsonl"
+
+
+def without_stdin(options: BuildOptions, state: BuildState) -> BuildOptions:
+    """The same with a file in place of standard input, which can be read only once and a build reads twice. It is
+    read now, unless a build that goes on has read all of it already."""
+    if STDIN not in options.inputs:
+        return options
+    if not state.has(STDIN_NAME):
+        with state.writing(STDIN_NAME) as file:
+            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    spooled = state.folder / STDIN_NAME
+    return replace(options, inputs=tuple(spooled if path == STDIN else path for path in options.inputs))
 
 
 def find_entries(options: BuildOptions) -> Iterator[Entry | Skipped]:

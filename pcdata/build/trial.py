@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcdata.build.engines.process import ProcessEngine
-from pcdata.build.options import BuildOptions
+from pcdata.build.options import STDIN, BuildOptions
 from pcdata.build.plan import Plan, make_plan
 from pcdata.build.report import Reporter
 from pcdata.build.scan import list_inputs, pending_scans, run_scan
 from pcdata.build.state import BuildState
+from pcdata.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
 
     Always by processes: the folder is one of this machine.
     """
+    if STDIN in options.inputs:
+        raise OptionError("standard input, which can be read only once, is for pcdata build alone; name a file")
     with tempfile.TemporaryDirectory() as folder:
         options = dataclasses.replace(options, output=Path(folder))
         state = BuildState(options.output)

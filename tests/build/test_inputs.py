@@ -5,6 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +20,12 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 import zstandard
+from click.testing import CliRunner
 
 from pcdata.build import scan, sources
 from pcdata.build.build import build
 from pcdata.build.inputs import base, jsonl
+from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import InputError, OptionError
 from pcdata.inspection.verify import verify
@@ -252,3 +258,40 @@ def test_an_input_that_changes_is_an_error_in_every_format(tmp_path: Path, monke
             patch.setattr(building, "make_plan", plan)
             with pytest.raises(InputError, match="input changed while it was read"):
                 built(path, tmp_path / f"{name}-shards")
+
+
+def test_standard_input_is_read_once_and_a_killed_build_goes_on_without_it(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "data.jsonl", ROWS)
+    command = [sys.executable, "-m", "pcdata.cli", "build", "-", "-o", str(tmp_path / "shards"), "-q", "-j1"]
+    killed = subprocess.run(
+        command,
+        input=(tmp_path / "data.jsonl").read_bytes(),
+        env={**os.environ, "PCDATA_KILL_AT": "plan.written:1"},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+    assert verify(tmp_path / "shards").ok
+    found = {d.raw.tobytes() for s in ("train", "val") for d in map(*every(Dataset(tmp_path / "shards").split(s)))}
+    assert found == set(BYTES)
+    again = subprocess.run(command, input=(tmp_path / "data.jsonl").read_bytes(), check=False)
+    assert again.returncode == 0
+    other = subprocess.run(command, input=b'{"text": "other"}\n', capture_output=True, check=False)
+    assert other.returncode == 1
+    assert b"the input files have changed since" in other.stderr
+
+
+def every(split: Any) -> tuple[Any, range]:
+    return split.document, range(split.n_documents)
+
+
+def test_globs_that_the_shell_left_alone(tmp_path: Path) -> None:
+    for part in range(3):
+        rows = ROWS[part * 200 : part * 200 + 200]
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / f"part {part}.parquet")
+    asked = ["build", str(tmp_path / "part *.parquet"), "-o", str(tmp_path / "shards"), "--val-fraction", "0", "-j1"]
+    assert CliRunner().invoke(main, asked).exit_code == 0
+    assert documents(tmp_path / "shards") == BYTES[:600]
+    nothing = CliRunner().invoke(main, ["build", str(tmp_path / "no*.parquet"), "-o", str(tmp_path / "other")])
+    assert nothing.exit_code == 1
+    assert "no*.parquet does not exist" in nothing.stderr
