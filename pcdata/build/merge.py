@@ -111,7 +111,7 @@ def _refuse_unlike(datasets: list[Dataset]) -> None:
             if name not in mine or name not in its:
                 without = first if name not in mine else other
                 raise BuildError(
-                    f"{without.folder} has no view {name!r}; add it with pcdata add-view, or drop the other"
+                    f"{without.folder} has no view {name!r}; add it there (pcdata add-view), or drop it elsewhere"
                 )
             for what in mine[name]:
                 if mine[name][what] != its[name][what]:
