@@ -38,7 +38,7 @@ class _Group(click.Group):
     """Turns a ``PcdataError`` into one sentence and exit code 1, and a stop signal into another sentence."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        signal.signal(signal.SIGTERM, _raise_stopped)
+        before = signal.signal(signal.SIGTERM, _raise_stopped)
         try:
             return super().invoke(ctx)
         except PcdataError as error:
@@ -53,9 +53,11 @@ class _Group(click.Group):
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            where = f" {os.fsdecode(error.filename)}" if error.filename else ""
-            click.echo(f"error: {error.strerror or error}{where}; mend it and run the same command again", err=True)
+            where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+            click.echo(f"error: {where}{error.strerror or error}; mend that and run the same command again", err=True)
             ctx.exit(_EXIT_FAULT)
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _raise_stopped(number: int, frame: Any) -> None:

@@ -19,6 +19,7 @@ from pcdata.build.fit import fit_views
 from pcdata.build.options import BuildOptions, handed_in_artifacts, library_versions
 from pcdata.build.plan import make_plan
 from pcdata.build.report import Reporter
+from pcdata.build.reread import half_read
 from pcdata.build.scan import inputs_digest, list_inputs, pending_scans, run_scan
 from pcdata.build.sources import without_stdin
 from pcdata.build.state import BuildState
@@ -49,7 +50,7 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
     artifacts = handed_in_artifacts(options.requests)
     state = BuildState(options.output)
     engine = open_engine(options)
-    with state.locked(), closing(engine):
+    with state.locked(), closing(engine), closing(half_read):
         options = without_stdin(options, state)
         shaping = options.shaping(artifacts)
         if (options.output / MANIFEST).exists():

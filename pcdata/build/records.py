@@ -23,7 +23,7 @@ from pcdata.build.inputs.tables import ParquetChunks, TableFile, arrow_chunks
 from pcdata.build.inputs.tar import TarMembers
 from pcdata.build.languages import UNKNOWN, language_of
 from pcdata.build.options import BuildOptions, printable
-from pcdata.build.sources import Entry, entry_path
+from pcdata.build.sources import Entry, entry_path, kind_of
 from pcdata.errors import InputError
 
 PATH_KEYS = ("path", "file_path", "filepath", "filename", "max_stars_repo_path")
@@ -135,7 +135,9 @@ def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator
     limit = options.max_document_bytes
     raw = _read_up_to(file, limit + 1, expected=entry.size)
     if not options.keep_binary and _is_binary(raw):
-        yield Reject(printable(entry.relative), 0, *_BINARY)
+        records = kind_of(entry.relative, "auto")
+        hint = "" if records == "file" else f"; --format {records} reads the records in it"
+        yield Reject(printable(entry.relative), 0, _BINARY.reason, _BINARY.detail + hint)
         return
     metadata = _file_metadata(options, entry)
     start = 0
@@ -183,7 +185,7 @@ def _understood(
     if isinstance(found, Fault):
         return found
     if entry.kind == "tar" and not options.keep_binary and _is_binary(found.raw):
-        return Fault(*_BINARY)
+        return _BINARY
     metadata = _record_metadata(options, entry, found.fields, position)
     return metadata if isinstance(metadata, Fault) else (found.raw, metadata)
 
@@ -230,36 +232,38 @@ def _record_metadata(options: BuildOptions, entry: Entry, fields: Mapping[str, A
 
 
 class EntryReader:
-    """Reads pieces of one entry again, in the order in which scan met them."""
+    """Reads pieces of one entry again. In the order in which scan met them, each byte is read once."""
 
     def __init__(self, options: BuildOptions, entry: Entry) -> None:
-        self._options = options
-        self._entry = entry
+        self.options = options
+        self.entry = entry
         self._records: RecordFile | None = None
+        self._offset = 0  # of a whole file: its next byte; of a file of records: the record that was read last
+        self._open()
+
+    def _open(self) -> None:
         try:
-            self._file = open(entry_path(options, entry), "rb", buffering=0)  # noqa: PTH123, SIM115 (closed by close)
+            self._file = open(entry_path(self.options, self.entry), "rb", buffering=0)  # noqa: PTH123, SIM115 (close)
         except OSError as error:
             raise InputError(self.changed(error.strerror or str(error))) from error
-        self._offset = 0  # of a whole file
 
     def close(self) -> None:
         if self._records is not None:
             self._records.close()
+            self._records = None
         self._file.close()
 
     def changed(self, what: str) -> str:
         """The sentence for an input that is not what it was."""
-        name = printable(self._entry.relative)
+        name = printable(self.entry.relative)
         return f"input changed while it was read: {name} ({what}); start again in an empty folder"
 
     def read(self, line: int, offset: int, start: int, length: int) -> tuple[bytes, Metadata]:
         """The bytes of a piece and its document's metadata. Whether they are the same bytes is the caller's check."""
         try:
-            if self._entry.kind == "file":
+            if self.entry.kind == "file":
                 return self._read_file(start, length)
-            if self._records is None:
-                self._records = _open_records(self._options, self._entry, self._file)
-            understood = _understood(self._options, self._entry, self._records.at(offset), line)
+            understood = _understood(self.options, self.entry, self._records_from(offset).at(offset), line)
         except Changed as error:
             raise InputError(self.changed(str(error))) from error
         except _UNREADABLE as error:
@@ -269,15 +273,25 @@ class EntryReader:
         raw, metadata = understood
         return raw[start : start + length], metadata
 
+    def _records_from(self, offset: int) -> RecordFile:
+        """The records, opened anew if this one has gone by."""
+        if self._records is not None and offset < self._offset:
+            self.close()
+            self._open()
+        if self._records is None:
+            self._records = _open_records(self.options, self.entry, self._file)
+        self._offset = offset
+        return self._records
+
     def _read_file(self, start: int, length: int) -> tuple[bytes, Metadata]:
         if start != self._offset:
             self._file.seek(start)
         raw = _read_up_to(self._file, length)
         self._offset = start + len(raw)
-        return raw, _file_metadata(self._options, self._entry)
+        return raw, _file_metadata(self.options, self.entry)
 
 
-_BINARY: Final = ("binary", "it has a NUL byte; --keep-binary takes it")
+_BINARY: Final = Fault("binary", "it has a NUL byte; --keep-binary takes it")
 
 
 def _is_binary(raw: bytes) -> bool:

@@ -108,7 +108,7 @@ def _find_files(options: BuildOptions) -> Iterator[Entry | Skipped]:
     for root, path in enumerate(options.inputs):
         if not path.is_dir():
             name = os.fsencode(path.name)
-            yield Entry(root, name, path.stat().st_size, _kind_of(name, options.format))
+            yield Entry(root, name, path.stat().st_size, kind_of(name, options.format))
             continue
         saved = _saved_to_disk(path) if options.format in ("auto", "arrow") else None
         if saved is None:
@@ -117,7 +117,7 @@ def _find_files(options: BuildOptions) -> Iterator[Entry | Skipped]:
             yield from (Entry(root, name, (path / os.fsdecode(name)).stat().st_size, "arrow") for name in saved)
 
 
-def _kind_of(name: bytes, asked: str) -> Kind:
+def kind_of(name: bytes, asked: str) -> Kind:
     """What a file that was named is read as."""
     if asked == "auto":
         return next((kind for kind, pattern in _NAMES.items() if pattern.search(name)), "file")
@@ -175,7 +175,7 @@ def _chunk_sizes(path: bytes, entry: Entry) -> list[int]:
 
 def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skipped]:
     is_included, is_excluded = _matcher(options.include), _matcher(options.exclude)
-    kind = _kind_of(b"", options.format)
+    kind = kind_of(b"", options.format)
     is_of_kind = _NAMES[kind].search if kind in ("parquet", "arrow", "tar") else None
     output = _identity(os.fsencode(options.output))
     pending, fault = _listed(top, b"")  # what is left to visit, the next one last

@@ -29,7 +29,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pcdata.dataset.shard import TEMPORARY, temporary_name
+from pcdata.dataset.shard import TEMPORARY, naming, temporary_name
 from pcdata.errors import BuildError
 
 STATE = ".build"
@@ -83,7 +83,11 @@ class BuildState:
                 lock.flush()
                 for name in _FOLDERS:
                     (self.folder / name).mkdir(exist_ok=True)
-                yield
+                try:
+                    yield
+                except BaseException:
+                    self.remove_rubbish()  # it may be what fills the disk
+                    raise
         finally:
             if self._removed:
                 path.unlink()
@@ -106,7 +110,7 @@ class BuildState:
         """The same for a file that is written bit by bit: it appears when the block ends well."""
         path = self.folder / name
         temporary = temporary_name(path)
-        with temporary.open("wb") as file:
+        with naming(path), temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -129,7 +133,7 @@ class BuildState:
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob(pattern))
 
     def remove_rubbish(self) -> None:
-        """Remove what a killed process left under temporary names."""
+        """Remove what lies under temporary names: of a process that was killed, or stopped in the middle."""
         for path in self.output.rglob(f"*{TEMPORARY}"):
             path.unlink(missing_ok=True)
 

@@ -131,7 +131,7 @@ def _blocks(task: WriteTask, state: BuildState) -> Iterator[Block]:
     ids = pieces["part"].tobytes()
     block = Block()
     starts, document_bytes = pieces["start"], pieces["document_bytes"]
-    for row, (raw, metadata) in enumerate(read_pieces(task.options, state, pieces)):
+    for row, (raw, metadata) in enumerate(read_pieces(task.options, state, pieces, stay_open=True)):
         block.doc_ids += ids[row * DOC_ID_BYTES : (row + 1) * DOC_ID_BYTES]
         block.raw.append(raw)
         block.metadata.append(metadata)

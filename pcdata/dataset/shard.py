@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,17 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f"{path.name}.{secrets.token_hex(8)}{TEMPORARY}")
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an ``OSError`` that names no file, as of a full disk, name this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
 class ShardWriter:
     """Writes record batches of one schema into ``root/relative``; ``finish`` makes the file appear."""
 
@@ -45,12 +57,14 @@ class ShardWriter:
         self._writer = pa.ipc.new_file(self._sink, shape)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        self._writer.write_batch(batch)
+        with naming(self._root / self._relative):
+            self._writer.write_batch(batch)
 
     def finish(self) -> FileEntry:
         """Close, sync, hash, rename. The entry describes the file as it lies on disk."""
-        self._writer.close()
-        self._sink.close()
+        with naming(self._root / self._relative):
+            self._writer.close()
+            self._sink.close()
         return commit_file(self._temporary, self._root, self._relative)
 
     def abandon(self) -> None:
@@ -127,7 +141,8 @@ def write_file(root: Path, relative: str, data: bytes) -> FileEntry:
     path = root / relative
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
-    temporary.write_bytes(data)
+    with naming(path):
+        temporary.write_bytes(data)
     return commit_file(temporary, root, relative)
 
 
