@@ -22,7 +22,7 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
-from pcdata.build import scan, sources
+from pcdata.build import records, scan, sources
 from pcdata.build.build import build
 from pcdata.build.inputs import base, jsonl
 from pcdata.cli import main
@@ -295,3 +295,23 @@ def test_globs_that_the_shell_left_alone(tmp_path: Path) -> None:
     nothing = CliRunner().invoke(main, ["build", str(tmp_path / "no*.parquet"), "-o", str(tmp_path / "other")])
     assert nothing.exit_code == 1
     assert "no*.parquet does not exist" in nothing.stderr
+
+
+@pytest.mark.parametrize("name", ["data.jsonl.zst", "data.tar.gz", "data.parquet"])
+def test_a_file_is_gone_through_once_for_all_shards_of_a_split(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one worker: scan, the fitting sample, train, val."""
+    path = tmp_path / name
+    quiet(WRITERS[name], path)
+    opened: list[object] = []
+    open_records = records._open_records
+
+    def counting(*arguments: Any) -> Any:
+        opened.append(open_records(*arguments))
+        return opened[-1]
+
+    monkeypatch.setattr(records, "_open_records", counting)
+    result = build(options(path, tmp_path / "shards", "zstd", shard_bytes=4_000, workers=1), Silent())
+    assert result.written > 8
+    assert len(opened) == 4
