@@ -1,0 +1,1 @@
+"""``pcdata report``: a dataset as one page for a browser."""

@@ -1,0 +1,108 @@
+"""Putting the page together: one file of HTML that needs nothing else, the same for the same dataset and options.
+
+Its parts lie beside this file: ``page.html`` has the words, ``page.css`` the looks, ``figures.js`` draws the tables
+and bars, ``explorer.js`` is the alignment explorer. All that comes from the dataset goes in as JSON, with every ``<``
+written ``\\u003c`` so that nothing in it can end the script, and comes out through ``textContent``: shown, never run.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from pcdata.dataset import Dataset
+from pcdata.dataset.shard import temporary_name
+from pcdata.errors import InputError, OptionError
+from pcdata.inspection.distributions import read_distributions
+from pcdata.inspection.report.sample import document_data, sample_documents
+from pcdata.inspection.stats import bucket_bounds, stats
+from pcdata.inspection.text import safe
+
+_BUCKETS: Final = 54
+"""Of histograms by bit length: as far as a browser's numbers are exact."""
+
+_PARTS: Final = ("page.css", "figures.js", "explorer.js")
+
+
+def check_report(output: Path, documents: int, document_bytes: int) -> None:
+    """Raise ``OptionError`` if ``write_report`` could not write there, or would have nothing to show."""
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise OptionError(f"-o {output} must end in .html")
+    if not output.absolute().parent.is_dir():
+        raise OptionError(f"-o {output}: there is no folder {output.parent}; make it first")
+    if documents < 1 or document_bytes < 1:
+        raise OptionError("--documents and --document-bytes must be at least 1")
+
+
+def read_probe(path: Path) -> dict[str, Any]:
+    """What ``pcdata probe --json`` printed. Raises ``InputError`` if the file holds something else."""
+    try:
+        probe = json.loads(path.read_bytes())
+    except ValueError:
+        probe = None
+    if not isinstance(probe, dict) or not {"compressors", "raw_distances", "documents"} <= probe.keys():
+        raise InputError(f"--probe {path} is no probe; give a file that pcdata probe --json wrote")
+    return probe
+
+
+def write_report(
+    dataset: Dataset, output: Path, documents: int, document_bytes: int, seed: int, probe: dict[str, Any] | None
+) -> None:
+    """Write the page whole, with so many documents to explore, of each so many bytes.
+
+    Raises ``DatasetError`` for a dataset that cannot be read.
+    """
+    page = assembled(report_data(dataset, documents, document_bytes, seed) | {"probe": probe})
+    temporary = temporary_name(output)
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def assembled(data: dict[str, Any]) -> str:
+    """The parts of the page, and the data last, so that nothing in it is taken for a part."""
+    folder = files("pcdata.inspection.report")
+    page = folder.joinpath("page.html").read_text(encoding="utf-8")
+    for part in _PARTS:
+        page = page.replace(f"/*{part}*/", folder.joinpath(part).read_text(encoding="utf-8"))
+    return page.replace("__DATA__", json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def report_data(dataset: Dataset, documents: int, document_bytes: int, seed: int) -> dict[str, Any]:
+    """All that the page shows but for a probe."""
+    found = read_distributions(dataset)
+    views = [view.name for view in dataset.manifest.views]
+    chosen = sample_documents(dataset, documents, seed)
+    return {
+        "name": safe(dataset.folder.resolve().name),
+        "stats": stats(dataset.manifest),
+        "lengths": {
+            "documents_seen": len(found.document_bytes),
+            "histogram": _histogram([int(length).bit_length() for length in found.document_bytes]),
+            "languages": [
+                {
+                    "name": safe(name),
+                    "raw_bytes": raw_bytes,
+                    "symbols": {view: found.symbols[view][name] for view in views},
+                }
+                for name, raw_bytes in found.raw_bytes.items()
+            ],
+        },
+        "buckets": [bucket_bounds(bucket) for bucket in range(_BUCKETS)],
+        "explorer": {
+            "document_bytes": document_bytes,
+            "documents": [document_data(document, views, document_bytes) for document in chosen],
+        },
+    }
+
+
+def _histogram(bit_lengths: list[int]) -> list[int]:
+    """Counts by bit length, as the manifest counts units."""
+    counts = [0] * (max(bit_lengths, default=0) + 1)
+    for length in bit_lengths:
+        counts[length] += 1
+    return counts
