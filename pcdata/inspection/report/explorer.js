@@ -3,6 +3,8 @@
 const WIDTHS = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array };
 const CHIPS = 40; // units of another view that are listed
 const LISTED = 64; // symbols or bytes of one unit that are listed
+const SHOWN = 400; // bytes of one unit that are shown as text
+const BEFORE = 150; // of them in front of those that are looked for
 
 const state = { document: null, view: null, unit: 0, held: false, spans: [] };
 
@@ -166,10 +168,7 @@ function describe() {
     if (value instanceof Node) cell.append(value);
     else cell.textContent = value;
   };
-  const text = element("span", undefined, `chip u${state.unit % 4}`);
-  const shownEnd = Math.min(end, raw.length, start + 400);
-  appendBytes(text, raw, start, shownEnd);
-  if (shownEnd < end) text.append(element("span", " …", "escape"));
+  const text = unitChip(state.unit, view, start, start);
   const bytes = Array.from(raw.subarray(start, Math.min(end, raw.length, start + LISTED)), (byte) => hex(byte, 2)).join(" ");
   fact("text", text);
   fact("bytes", `${number(start)} … ${number(end)} (${number(end - start)}): ${bytes}${end - start > LISTED ? " …" : ""}`);
@@ -182,9 +181,22 @@ function describe() {
   }
 }
 
+// A unit's text, or of a long one the part around start … end, which is marked.
+function unitChip(unit, view, start, end) {
+  const { raw } = state.document;
+  const unitStart = begin(view.raw_ends, unit);
+  const unitEnd = Math.min(view.raw_ends[unit], raw.length);
+  const from = unitEnd - unitStart > SHOWN ? Math.max(unitStart, Math.min(start - BEFORE, unitEnd - SHOWN)) : unitStart;
+  const to = Math.min(unitEnd, from + SHOWN);
+  const chip = element("span", undefined, `chip u${unit % 4}`);
+  if (from > unitStart) chip.append(element("span", "… ", "escape"));
+  appendBytes(chip, raw, from, to, start, end);
+  if (to < view.raw_ends[unit]) chip.append(element("span", " …", "escape"));
+  return chip;
+}
+
 // The units of another view that share bytes with start … end.
 function inOther(name, view, start, end) {
-  const { raw } = state.document;
   const block = element("div", undefined, "other");
   const first = unitAt(view.raw_ends, start);
   const last = unitAt(view.raw_ends, end - 1);
@@ -193,9 +205,7 @@ function inOther(name, view, start, end) {
   block.append(element("h3", `${name}: the same bytes lie in ${number(count)} unit${count > 1 ? "s" : ""}, ${number(symbols)} symbol${symbols > 1 ? "s" : ""}`));
   const chips = element("div", undefined, "chips");
   for (let unit = first; unit <= Math.min(last, first + CHIPS - 1); unit++) {
-    const chip = element("span", undefined, `chip u${unit % 4}`);
-    const [unitStart, unitEnd] = [begin(view.raw_ends, unit), view.raw_ends[unit]];
-    appendBytes(chip, raw, unitStart, Math.min(unitEnd, raw.length, unitStart + 400), start, end);
+    const chip = unitChip(unit, view, start, end);
     const [from, to] = [begin(view.symbol_ends, unit), view.symbol_ends[unit]];
     chip.append(element("small", to - from > 8 ? `${number(to - from)} symbols` : listed(view.symbols, from, to)));
     chips.append(chip);

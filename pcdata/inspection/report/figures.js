@@ -81,10 +81,11 @@ function overview() {
 
 function views() {
   const rows = Object.entries(DATA.stats.views).map(([name, view]) => {
+    const title = element("span", name);
     const made = Object.entries(view.parameters).map(([key, value]) => `${key}=${value}`);
+    title.append(element("small", [view.codec, ...made].join(" ")));
     return [
-      name,
-      `${view.codec}${made.length ? `: ${made.join(" ")}` : ""}`,
+      title,
       number(view.symbols),
       fixed(view.raw_bytes_per_symbol, 2),
       number(view.units),
@@ -94,7 +95,7 @@ function views() {
       view.fitted_on ? size(view.fitted_on.raw_bytes) : "–",
     ];
   });
-  const heads = ["view", "codec", "symbols", "raw bytes/symbol", "units", "raw bytes/unit", "decode alone", "on disk", "fitted on"];
+  const heads = ["view", "symbols", "raw bytes/symbol", "units", "raw bytes/unit", "decode alone", "on disk", "fitted on"];
   $("views-table").append(rows.length ? table(heads, rows) : element("p", "The dataset has no views.", "note"));
   for (const [name, view] of Object.entries(DATA.stats.views)) {
     $("unit-lengths").append(histogram(name, view.unit_raw_bytes_histogram));
