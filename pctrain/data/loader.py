@@ -18,7 +18,7 @@ from pctrain.data.filling import Filler
 from pctrain.data.filter import Filter
 from pctrain.data.hashing import Purpose
 from pctrain.data.mixture import RAW, Appearance, How, Mixture, Schedule, Splicing
-from pctrain.data.packing import Packer, stats_of
+from pctrain.data.packing import Packer, Row, stats_of
 from pctrain.data.showing import Fresh
 from pctrain.data.stream import Stream
 from pctrain.errors import CheckpointError, ConfigError, DataError
@@ -84,11 +84,18 @@ class Loader:
 
         Raises ``DatasetError`` where a shard is not as the manifest says.
         """
-        odds = self._mixture.odds(self.schedule.at(step))
-        rows = [self._packer.row(odds) for _ in range(self._rows)]
+        rows = self._lay_out(step)
         arrays = self._filler.fill(rows[self._rank :: self._world_size])
         stats = stats_of(rows, self._seq_len, 1 + len(self.view_names), len(self.dataset_names))
         return Batch(*arrays, stats, self.cursor)
+
+    def pass_over(self, step: int) -> None:
+        """As ``batch``, where somebody else makes its arrays: nothing is read of most documents but their lengths."""
+        self._lay_out(step)
+
+    def _lay_out(self, step: int) -> list[Row]:
+        odds = self._mixture.odds(self.schedule.at(step))
+        return [self._packer.row(odds) for _ in range(self._rows)]
 
     @property
     def cursor(self) -> Cursor:

@@ -1,0 +1,145 @@
+"""Shards for a trainer of your own: documents and packed batches as ``torch.utils.data`` datasets.
+
+Both go to the workers of a ``DataLoader`` as paths and settings; each worker maps the files itself. ::
+
+    from torch.utils.data import DataLoader
+    from pctrain.data.torch_dataset import DocumentDataset, PackedBatches
+
+    documents = DataLoader(DocumentDataset("shards/"), batch_size=8, collate_fn=list, num_workers=2)
+    batches = DataLoader(PackedBatches("shards/", steps=1000), batch_size=None, num_workers=2)
+
+A batch is made by one worker, and a ``DataLoader`` asks its workers in turn, so the batches, and their order, are those
+of ``Loader`` for any number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import IterableDataset, get_worker_info
+
+from pcdata.dataset import Dataset, Vocabulary
+from pctrain.config import DataConfig, MixtureConfig
+from pctrain.data.batch import Batch, Cursor
+from pctrain.data.loader import Loader
+from pctrain.errors import CheckpointError
+
+
+class DocumentDataset(TorchDataset[dict[str, Any]]):
+    """The documents of one split, by number. Lengths differ: give a ``DataLoader`` a ``collate_fn`` (``list`` will do).
+
+    A document is a dictionary: ``path`` (bytes), ``lang``, ``source``, ``doc_id`` (str); ``raw`` (uint8 [B]); and for
+    each view ``symbols`` (int64 [S], from 0 on: a model's ids begin at the view's ``first_id``), ``symbol_ends`` and
+    ``raw_ends`` (int64 [U], exclusive ends of its units), in dictionaries by the view's name.
+    """
+
+    def __init__(self, folder: str | Path, split: str = "train", views: Sequence[str] | None = None) -> None:
+        """``views``: which to read; None: all. Raises ``DatasetError`` for what is not there."""
+        dataset = Dataset(Path(folder))
+        self.split = dataset.split(split)
+        self.views = [view.name for view in dataset.manifest.views] if views is None else [*views]
+        for name in self.views:
+            dataset.manifest.view(name)
+
+    def __len__(self) -> int:
+        return self.split.n_documents
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        document = self.split.document(number + len(self) if number < 0 else number)
+        points = {name: document.alignment(name) for name in self.views}
+        return {
+            "path": document.path,
+            "lang": document.lang,
+            "source": document.source,
+            "doc_id": document.doc_id,
+            "raw": torch.from_numpy(document.raw.copy()),
+            "symbols": {name: torch.from_numpy(document.symbols(name).astype(np.int64)) for name in self.views},
+            "symbol_ends": {name: torch.from_numpy(ends.symbol_ends) for name, ends in points.items()},
+            "raw_ends": {name: torch.from_numpy(ends.raw_ends) for name, ends in points.items()},
+        }
+
+
+class PackedBatches(IterableDataset[dict[str, Tensor]]):
+    """The batches that ``pctrain fit`` would train on with these settings, one rank's rows of them.
+
+    A batch is a dictionary of ``Batch``'s arrays as tensors [R, T]: ``inputs``, ``targets`` (the next ids already: do
+    not shift them again), ``positions``, ``samples`` and ``target_views``. Give the ``DataLoader`` ``batch_size=None``.
+
+    ``state_dict`` and ``load_state_dict`` are those of torchdata's ``StatefulDataLoader``: it goes on behind the batch
+    that it gave out last, with as many workers as before.
+    """
+
+    def __init__(
+        self,
+        *folders: str | Path,
+        steps: int,
+        data: DataConfig | None = None,
+        mixture: MixtureConfig | None = None,
+        seed: int = 0,
+        split: str = "train",
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """``steps``: of the whole run, which the schedule of ``mixture`` is stretched over. Raises as ``Loader``."""
+        self._splits = [Dataset(Path(folder)).split(split) for folder in folders]
+        self._data, self._mixture = data or DataConfig(), mixture or MixtureConfig()
+        self._steps, self._seed = steps, seed
+        self._rank, self._world_size = rank, world_size
+        self.vocabulary: Vocabulary = self._loader(Cursor()).vocabulary
+        """The ids in the batches; a model needs ``vocabulary.padded_size`` of them."""
+        self._done, self._cursor = 0, Cursor()
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        worker = get_worker_info()
+        number, workers = (worker.id, worker.num_workers) if worker is not None else (0, 1)
+        loader = self._loader(self._cursor)
+        for step in range(self._done, self._steps):
+            if step % workers == number:
+                batch = loader.batch(step)
+                self._done, self._cursor = step + 1, batch.cursor
+                yield _tensors(batch)
+            else:
+                loader.pass_over(step)
+        self._done, self._cursor = 0, Cursor()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream stands behind the batch given out last. Plain values."""
+        return {"done": self._done, "cursor": self._cursor.to_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there at the next ``iter``. Raises ``CheckpointError`` for what is no such state."""
+        done = state.get("done")
+        if not isinstance(done, int) or not 0 <= done <= self._steps:
+            raise CheckpointError(f"{done!r} batches are done of {self._steps}, by the state; give the run's own")
+        self._done, self._cursor = done, Cursor.from_dict(state["cursor"])
+
+    def _loader(self, cursor: Cursor) -> Loader:
+        return Loader(
+            self._splits,
+            self._data,
+            self._mixture,
+            steps=self._steps,
+            seed=self._seed,
+            rank=self._rank,
+            world_size=self._world_size,
+            cursor=cursor,
+        )
+
+
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    return {
+        "inputs": torch.from_numpy(batch.inputs_RT),
+        "targets": torch.from_numpy(batch.targets_RT),
+        "positions": torch.from_numpy(batch.positions_RT),
+        "samples": torch.from_numpy(batch.samples_RT),
+        "target_views": torch.from_numpy(batch.target_views_RT),
+    }
