@@ -1,0 +1,39 @@
+"""A page of documentation as a script: what a person would run who types everything that is in it, from top to bottom.
+
+Blocks marked ``sh`` run as they are; a block marked ``python`` runs by itself, as if pasted into a fresh interpreter.
+Everything else on a page (output, ``toml``, commands that need a cluster, marked ``text``) is only read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RUN = {"sh": "{}", "python": "python - <<'END-OF-BLOCK'\n{}END-OF-BLOCK\n"}
+
+
+def script_of(page: Path) -> str:
+    """All blocks of a page that are run, in order."""
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return "set -euo pipefail\n" + "".join(RUN[kind].format(text) for kind, text in blocks if kind in RUN)
+
+
+def run_page(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a page in an empty folder, without a network."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HF_HOME": str(folder / ".cache"),
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "PYTHONWARNINGS": "ignore",  # of other people's packages
+    }
+    return subprocess.run(
+        ["bash", "-c", script_of(page)], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
