@@ -496,5 +496,54 @@ def verify(dataset: Path, quick: bool, sample: float | None, as_json: bool, work
         sys.exit(_EXIT_FAULT)
 
 
+@main.command("export-docs")
+@_DATASET
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="NAME.jsonl (.jsonl.gz, .jsonl.zst), NAME.parquet, or a folder of files; -: JSONL on standard output.",
+)
+@click.option("--split", "splits", multiple=True, help="train or val; default: both.")
+@click.option("--lang", "langs", multiple=True, help="Only documents in this language; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=0), default=0, help="How many documents, the first ones.")
+@click.option("--text-key", default="text", show_default=True, help="What records call the text.")
+@_QUIET
+def export_docs(
+    dataset: Path,
+    output: Path,
+    splits: tuple[str, ...],
+    langs: tuple[str, ...],
+    limit: int,
+    text_key: str,
+    quiet: bool,
+) -> None:
+    """Write the raw documents out again: as files, JSONL or Parquet. Those that were cut are whole again.
+
+    Files lie at SOURCE/PATH below the folder. JSON holds no bytes that are not UTF-8: such documents are left out of
+    it, and counted.
+    """
+    from pcdata.dataset import Dataset
+    from pcdata.export.export import check_export
+    from pcdata.export.export import export_docs as write
+    from pcdata.export.whole import Choice
+
+    opened = Dataset(dataset)
+    check_export(opened, output, text_key)
+    choice = Choice(splits or tuple(opened.splits), langs, limit)
+    total = sum(opened.split(name).raw_bytes for name in choice.splits)
+    with _BarReporter(quiet).stage("export", total) as advance:
+        done = write(opened, output, choice, text_key, advance)
+    if not quiet:
+        click.echo(f"{output}: {done.documents:,} documents, {done.raw_bytes / 1e6:,.1f} MB", err=True)
+    if done.renamed:
+        click.echo(f"  {done.renamed:,} could not keep their path: it was taken, too long or led elsewhere", err=True)
+    if done.left_out:
+        click.echo(
+            f"  {done.left_out:,} are not UTF-8 and were left out; a folder of files or .parquet holds them", err=True
+        )
+
+
 if __name__ == "__main__":
     main()

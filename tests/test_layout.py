@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FLOORS = {
-    "pcdata": ["errors", "dataset", "codecs", "build", "inspection", "cli"],
+    "pcdata": ["errors", "dataset", "codecs", "build", "inspection", "export", "cli"],
     "pctrain": ["errors", "config", "data", "model", "training", "inference", "neural", "cli", "__main__"],
 }
 """From the ground up. A floor imports itself and those before it."""

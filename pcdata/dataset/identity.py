@@ -15,7 +15,7 @@ FIT = b"pcdata.fit"
 SAMPLE = b"pcdata.sample"
 
 
-def doc_id_of(raw: bytes) -> bytes:
+def doc_id_of(raw: bytes | memoryview) -> bytes:
     """16 bytes that name a document's content."""
     return hashlib.blake2b(raw, digest_size=16, person=_DOCUMENT).digest()
 

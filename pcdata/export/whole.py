@@ -1,0 +1,81 @@
+"""The documents as they came in: parts joined again, and no bytes but those that were built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from pcdata.dataset import Dataset, Document
+from pcdata.dataset.identity import doc_id_of
+from pcdata.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which documents."""
+
+    splits: tuple[str, ...]
+    langs: tuple[str, ...] = ()
+    """Whatever their case; empty: all."""
+    limit: int = 0
+    """How many, the first ones; 0: all."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A document as it was before it was cut: handles of its rows, in order. Metadata is that of the first."""
+
+    parts: tuple[Document, ...]
+
+    @property
+    def first(self) -> Document:
+        return self.parts[0]
+
+    def chunks(self) -> Iterator[memoryview]:
+        """Its bytes, part by part, each a read-only view of the mapped file.
+
+        Raises ``DatasetError`` naming the place of bytes that are not those of their ``doc_id``.
+        """
+        for part in self.parts:
+            raw = part.raw.data
+            if doc_id_of(raw).hex() != part.doc_id:
+                where = f"{part.split.where(part.block)}, row {part.row}"
+                raise DatasetError(f"{where}: the bytes are not those of its doc_id; run pcdata verify and rebuild")
+            yield raw
+
+    def raw(self) -> bytes:
+        """All of them (a copy)."""
+        return b"".join(self.chunks())
+
+
+def whole_documents(dataset: Dataset, choice: Choice) -> Iterator[Whole]:
+    """The chosen documents in dataset order. Raises ``DatasetError`` for a split that is not there."""
+    wanted = {lang.casefold() for lang in choice.langs}
+    found = (
+        whole
+        for split in [dataset.split(name) for name in choice.splits]
+        for whole in _joined(split.document(number) for number in range(split.n_documents))
+        if not wanted or whole.first.lang.casefold() in wanted
+    )
+    return islice(found, choice.limit or None)
+
+
+def _joined(rows: Iterator[Document]) -> Iterator[Whole]:
+    parts: list[Document] = []
+    end = 0
+    for row in rows:
+        if row.part_start_bytes != end:
+            where = f"{row.split.where(row.block)}, row {row.row}"
+            raise DatasetError(
+                f"{where} begins at byte {row.part_start_bytes} of its document, the row before it ends at {end}; "
+                "run pcdata verify and rebuild"
+            )
+        parts.append(row)
+        end += len(row.raw)
+        if end == row.document_bytes:
+            yield Whole(tuple(parts))
+            parts, end = [], 0
+    if parts:
+        split = parts[0].split
+        raise DatasetError(f"the last document of {split.name} is cut short; run pcdata verify and rebuild")
