@@ -71,7 +71,11 @@ def main() -> None:
 
 
 def _expanded(context: click.Context, argument: click.Parameter, inputs: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Globs that the shell left alone; what matches nothing is left, to be refused by its name."""
+    """Those of the command line, else of ``--config``. Globs that the shell left alone are expanded; what matches
+    nothing is left, to be refused by its name."""
+    inputs = inputs or tuple(map(Path, context.lookup_default("inputs") or ()))
+    if not inputs:
+        raise click.MissingParameter(ctx=context, param=argument)
     return tuple(
         found
         for path in inputs
@@ -80,7 +84,7 @@ def _expanded(context: click.Context, argument: click.Parameter, inputs: tuple[P
 
 
 _INPUTS = click.argument(
-    "inputs", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True), callback=_expanded
+    "inputs", nargs=-1, metavar="INPUTS...", type=click.Path(path_type=Path, allow_dash=True), callback=_expanded
 )
 _DATASET = click.argument("dataset", type=click.Path(path_type=Path))
 _COMPRESSORS = click.option(
@@ -97,7 +101,23 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, 
 _PLOT = click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw a figure: .png, .pdf or .svg.")
 
 
+def _with_config(context: click.Context, option: click.Parameter, file: Path | None) -> None:
+    """What a file says takes the place of the options' defaults, so that the command line goes before it."""
+    if file is not None:
+        from pcdata.build.config_file import read_config
+
+        context.default_map = {**(context.default_map or {}), **read_config(file)}
+
+
 _INPUT_OPTIONS = (
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=_with_config,
+        help="A TOML file of options, as pcdata config prints; those given here go before it.",
+    ),
     click.option("--format", default="auto", help="auto, files, jsonl, parquet, arrow or tar; see the README."),
     click.option("--include", multiple=True, metavar="GLOB", help="Take only files that match; may be repeated."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Pass over files and folders that match."),
@@ -365,6 +385,15 @@ def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool) -> Non
 
         draw(Dataset(dataset), plot)
         click.echo(f"{plot}: drawn", err=True)
+
+
+@main.command()
+@_DATASET
+def config(dataset: Path) -> None:
+    """The options that a dataset was built with, as a file for --config."""
+    from pcdata.build.config_file import render_config
+
+    click.echo(render_config(dataset))
 
 
 def _parse_span(context: click.Context, option: click.Parameter, span: str | None) -> tuple[int, int] | None:
