@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcdata import __version__
+from pcdata.completion import complete_codec, complete_language
 from pcdata.errors import PcdataError
+from pcdata.shell import among, named_in, split_names, view_names
 
 if TYPE_CHECKING:
     from pcdata.build.build import BuildResult
@@ -93,6 +95,7 @@ _COMPRESSORS = click.option(
     "compressors",
     multiple=True,
     metavar="CODEC[:OPTION=VALUE,…]",
+    shell_complete=complete_codec,
     help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
 )
 _QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary; errors only.")
@@ -118,7 +121,12 @@ _INPUT_OPTIONS = (
         callback=_with_config,
         help="A TOML file of options, as pcdata config prints; those given here go before it.",
     ),
-    click.option("--format", default="auto", help="auto, files, jsonl, parquet, arrow or tar; see the README."),
+    click.option(
+        "--format",
+        default="auto",
+        shell_complete=among("auto", "files", "jsonl", "parquet", "arrow", "tar"),
+        help="auto, files, jsonl, parquet, arrow or tar; see the README.",
+    ),
     click.option("--include", multiple=True, metavar="GLOB", help="Take only files that match; may be repeated."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Pass over files and folders that match."),
     click.option("--keep-binary", is_flag=True, help="Take files that have a NUL among their first 8000 bytes."),
@@ -129,13 +137,29 @@ _INPUT_OPTIONS = (
     click.option("--min-bytes", default=0, help="Leave out documents with fewer bytes."),
     click.option("--max-bytes", default=0, help="Leave out documents with more bytes."),
     click.option("--max-line-bytes", default=0, help="Leave out documents with a longer line."),
-    click.option("--lang", "langs", multiple=True, help="Take only documents in this language; may be repeated."),
-    click.option("--dedup", default="exact", show_default=True, help="exact: the first of equal documents; or off."),
+    click.option(
+        "--lang",
+        "langs",
+        multiple=True,
+        shell_complete=complete_language,
+        help="Take only documents in this language; may be repeated.",
+    ),
+    click.option(
+        "--dedup",
+        default="exact",
+        show_default=True,
+        shell_complete=among("exact", "off"),
+        help="exact: the first of equal documents; or off.",
+    ),
     click.option("--sample", default=1.0, help="Share of the documents to take, drawn by content."),
     click.option("--limit", default=0, help="How many documents to take, the first ones."),
     click.option("--val-fraction", default=0.02, show_default=True, help="Share of documents drawn into val; 0: none."),
     click.option(
-        "--val-by", default="document", show_default=True, help="Draw each document, source, or path-prefix[:N]."
+        "--val-by",
+        default="document",
+        show_default=True,
+        shell_complete=among("document", "source", "path-prefix"),
+        help="Draw each document, source, or path-prefix[:N].",
     ),
     click.option("--val-list", type=click.Path(path_type=Path), help="A file of the paths that are val, one a line."),
     click.option("--max-document-bytes", default=262_144, show_default=True, help="Longer ones are cut, at line ends."),
@@ -161,6 +185,7 @@ def _input_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--engine",
     default="process",
+    shell_complete=among("process", "ray"),
     show_default=True,
     help="Who runs the tasks: process, on this machine; or ray, on many, which see input and output under the same "
     "paths on a shared file system. The result is the same.",
@@ -210,7 +235,7 @@ def build(
 
 
 @main.command()
-@click.argument("codec", metavar="CODEC[:OPTION=VALUE,…]")
+@click.argument("codec", metavar="CODEC[:OPTION=VALUE,…]", shell_complete=complete_codec)
 @_INPUTS
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the artifact.")
 @_input_options
@@ -343,7 +368,7 @@ def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -
 
 @main.command("drop-view")
 @_DATASET
-@click.argument("name")
+@click.argument("name", shell_complete=named_in("dataset", view_names))
 @_QUIET
 def drop_view(dataset: Path, name: str, quiet: bool) -> None:
     """Remove a view from a dataset, and its files."""
@@ -486,7 +511,13 @@ def probe(
 @main.command()
 @_DATASET
 @click.option("--doc", "selector", default="0", show_default=True, help="A number, a path, or the start of an id.")
-@click.option("--view", "views", multiple=True, help="Show this view; may be repeated. Default: all.")
+@click.option(
+    "--view",
+    "views",
+    multiple=True,
+    shell_complete=named_in("dataset", view_names),
+    help="Show this view; may be repeated. Default: all.",
+)
 @click.option("--bytes", "span", metavar="A:B", callback=_parse_span, help="Only these raw bytes of the document.")
 @click.option("--width", type=int, default=None, help="Columns; default: the terminal's.")
 def show(dataset: Path, selector: str, views: tuple[str, ...], span: tuple[int, int] | None, width: int | None) -> None:
@@ -534,8 +565,20 @@ def verify(dataset: Path, quick: bool, sample: float | None, as_json: bool, work
     type=click.Path(path_type=Path, allow_dash=True),
     help="NAME.jsonl (.jsonl.gz, .jsonl.zst), NAME.parquet, or a folder of files; -: JSONL on standard output.",
 )
-@click.option("--split", "splits", multiple=True, help="train or val; default: both.")
-@click.option("--lang", "langs", multiple=True, help="Only documents in this language; may be repeated.")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    shell_complete=named_in("dataset", split_names),
+    help="train or val; default: both.",
+)
+@click.option(
+    "--lang",
+    "langs",
+    multiple=True,
+    shell_complete=complete_language,
+    help="Only documents in this language; may be repeated.",
+)
 @click.option("--limit", type=click.IntRange(min=0), default=0, help="How many documents, the first ones.")
 @click.option("--text-key", default="text", show_default=True, help="What records call the text.")
 @_QUIET

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcdata.shell import among, named_in, view_names
+from pctrain.completion import complete_column, complete_dataset, complete_preset, complete_setting
 from pctrain.config import MODES, RunConfig, presets, resolve
 from pctrain.errors import ConfigError, PctrainError
 
@@ -21,6 +23,21 @@ if TYPE_CHECKING:
     from pctrain.training.loop import Outcome
 
 _PATH = click.Path(path_type=Path)
+_CHECKPOINT = click.option(
+    "--checkpoint",
+    "which",
+    default="last",
+    show_default=True,
+    shell_complete=among("last", "best"),
+    help="last, best, or a step.",
+)
+_DEVICE = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    shell_complete=among("auto", "cpu", "cuda"),
+    help="auto, cpu, cuda, or cuda:N.",
+)
 DEFAULT_PRESET = "tiny"
 NEURAL_PRESET = "neural-1m"
 _SIGNAL_EXIT = 128
@@ -37,21 +54,47 @@ def main() -> None:
 @click.argument("shards", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", "run", type=_PATH, default="run", show_default=True, help="Folder of the run.")
 @click.option(
-    "--preset", metavar="NAME", help=f"Settings to begin from: {', '.join(presets())}. [default: {DEFAULT_PRESET}]"
+    "--preset",
+    metavar="NAME",
+    shell_complete=complete_preset,
+    help=f"Settings to begin from: {', '.join(presets())}. [default: {DEFAULT_PRESET}]",
 )
 @click.option(
-    "--view", "views", multiple=True, metavar="NAME[=WEIGHT]", help="View to use; may be repeated. [default: all]"
+    "--view",
+    "views",
+    multiple=True,
+    metavar="NAME[=WEIGHT]",
+    shell_complete=named_in("shards", view_names),
+    help="View to use; may be repeated. [default: all]",
 )
-@click.option("--weight", "weights", multiple=True, metavar="NAME=WEIGHT", help="Of a dataset, by its folder's name.")
+@click.option(
+    "--weight",
+    "weights",
+    multiple=True,
+    metavar="NAME=WEIGHT",
+    shell_complete=complete_dataset,
+    help="Of a dataset, by its folder's name.",
+)
 @click.option(
     "--lang", "langs", multiple=True, metavar="NAME", help="Only documents in this language; may be repeated."
 )
 @click.option(
-    "--where", multiple=True, metavar="COLUMN=GLOB", help="Only documents like this, such as 'path=*/src/*'; likewise."
+    "--where",
+    multiple=True,
+    metavar="COLUMN=GLOB",
+    shell_complete=complete_column,
+    help="Only documents like this, such as 'path=*/src/*'; likewise.",
 )
 @click.option("--mode", type=click.Choice(MODES), help="One mode throughout, instead of the published schedule.")
 @click.option("--config", type=_PATH, help="TOML file of settings, over the preset.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting, such as train.lr=3e-4.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=complete_setting,
+    help="One setting, such as train.lr=3e-4.",
+)
 @click.option("--restart", is_flag=True, help="Throw away what the run's folder holds, and begin anew.")
 @click.option("--quiet", is_flag=True, help="A plain line per measurement instead of a bar.")
 def fit(
@@ -84,13 +127,15 @@ def fit(
 
 @main.command("eval")
 @click.argument("run", type=_PATH)
-@click.option("--split", default="val", show_default=True, help="Split to measure on.")
-@click.option("--checkpoint", "which", default="last", show_default=True, help="last, best, or a step.")
+@click.option(
+    "--split", default="val", show_default=True, shell_complete=among("train", "val"), help="Split to measure on."
+)
+@_CHECKPOINT
 @click.option("--data", type=_PATH, help="Where the dataset lies now, if it was moved.")
 @click.option("--batch-rows", "rows", type=click.IntRange(1), help="Windows per forward pass.")
 @click.option("--stride", type=click.IntRange(1), help="Symbols by which windows move on. [default: the window]")
 @click.option("--by", type=click.Choice(["lang", "source"]), help="Also by language, or by input of the build.")
-@click.option("--device", default="auto", show_default=True)
+@_DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="No bar.")
 def evaluate(
@@ -125,8 +170,8 @@ def evaluate(
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--stop", metavar="TEXT", help="Stop before this text.")
 @click.option("--no-drafts", "drafts", flag_value=False, default=True, help="One byte a pass, also with model.heads.")
-@click.option("--checkpoint", "which", default="last", show_default=True, help="last, best, or a step.")
-@click.option("--device", default="auto", show_default=True)
+@_CHECKPOINT
+@_DEVICE
 def generate(
     run: Path,
     prompt: str,
@@ -160,7 +205,7 @@ def generate(
 @main.command()
 @click.argument("run", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder to write.")
-@click.option("--checkpoint", "which", default="last", show_default=True, help="last, best, or a step.")
+@_CHECKPOINT
 def export(run: Path, output: Path, which: str) -> None:
     """Write the model in RUN for Hugging Face transformers: LlamaForCausalLM and tokenizer over raw bytes."""
     with faults():
@@ -190,9 +235,21 @@ def neural() -> None:
 @neural.command("fit")
 @click.argument("shards", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of the artifact, and of the run that makes it.")
-@click.option("--preset", metavar="NAME", help=f"Settings to begin from. [default: {NEURAL_PRESET}]")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    shell_complete=complete_preset,
+    help=f"Settings to begin from. [default: {NEURAL_PRESET}]",
+)
 @click.option("--config", type=_PATH, help="TOML file of settings, over the preset.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting, such as train.steps=3000.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=complete_setting,
+    help="One setting, such as train.steps=3000.",
+)
 @click.option("--restart", is_flag=True, help="Throw away what the folder's run holds, and begin anew.")
 @click.option("--quiet", is_flag=True, help="A plain line per measurement instead of a bar.")
 def neural_fit(

@@ -13,12 +13,23 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FLOORS = {
-    "pcdata": ["errors", "dataset", "codecs", "build", "inspection", "export", "cli"],
-    "pctrain": ["errors", "config", "data", "model", "training", "inference", "neural", "cli", "__main__"],
+    "pcdata": ["errors", "dataset", "codecs", "build", "inspection", "export", "shell", "completion", "cli"],
+    "pctrain": [
+        "errors",
+        "config",
+        "data",
+        "model",
+        "training",
+        "inference",
+        "neural",
+        "completion",
+        "cli",
+        "__main__",
+    ],
 }
 """From the ground up. A floor imports itself and those before it."""
 
-FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset"]}
+FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", "pcdata.shell"]}
 CODECS = ["pcdata.codecs", "pcdata.errors"]
 """What a package may import of the other; ``pctrain.neural``, which is a codec, may also import ``CODECS``."""
 

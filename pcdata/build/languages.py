@@ -111,6 +111,11 @@ _SUFFIXES = {suffix: language for language, suffixes in _BY_SUFFIX.items() for s
 _NAMES = {name: language for language, names in _BY_NAME.items() for name in names.split()}
 
 
+def languages() -> list[str]:
+    """All names, in order."""
+    return sorted({*_BY_SUFFIX, *_BY_NAME})
+
+
 def language_of(path: bytes) -> str:
     """The language of a file, from its last path component; ``unknown`` where the table does not say."""
     name = path.rpartition(b"/")[2].decode("utf-8", "replace").lower()
