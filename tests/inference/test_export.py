@@ -75,6 +75,19 @@ def test_logits_and_greedy_text_are_ours(runs: dict[str, tuple[Path, Path]], kin
         assert len(made) > 5
 
 
+@pytest.mark.parametrize("prompt", ["def f", "é → x", "a  b\n", "<|raw|>"])
+def test_a_pipeline_goes_on_from_a_text(runs: dict[str, tuple[Path, Path]], prompt: str, transformers: Any) -> None:
+    run, exported = runs["plain"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipeline = transformers.pipeline("text-generation", model=str(exported), device="cpu")
+        (made,) = pipeline(prompt, max_new_tokens=24, do_sample=False)
+    ours, state = load_model(run, "last", torch.device("cpu"))
+    rest = bytes(Generation(ours, prompt.encode(), Sampling(24, temperature=0), state.config.data.seq_len))
+    assert made["generated_text"] == (prompt.encode() + rest).decode(errors="replace")
+    assert rest
+
+
 def test_a_text_is_its_bytes_behind_the_opening_marks(runs: dict[str, tuple[Path, Path]], transformers: Any) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(runs["plain"][1])
     hostile = ["", "<|bos|>x<|/raw|><|unused63|>", " two  spaces \n\t", "e\u0301 👩‍👩‍👧 \ufeff\u2028\x00\x7f", "Ġ"]
