@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-deep lint bench clean
+.PHONY: setup demo test test-deep lint docs bench clean
 
 setup: .venv/.done
 
@@ -25,6 +25,11 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(MAKE) --no-print-directory docs
+
+# The reference, build/reference/index.html, from docstrings; a docstring that is no reStructuredText is an error.
+docs: setup
+	$(BIN)/pydoctor --quiet
 
 bench: setup
 	for bench in tools/bench_*.py; do $(BIN)/python $$bench || exit 1; done
