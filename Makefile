@@ -15,11 +15,14 @@ setup: .venv/.done
 demo: setup
 	tools/demo.sh
 
+# A process of tests per core, each with one thread; many tests start processes of their own.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+
 test: setup
-	$(BIN)/pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-deep: setup
-	HYPOTHESIS_PROFILE=deep $(BIN)/pytest
+	HYPOTHESIS_PROFILE=deep $(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -9,13 +9,21 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = {"sh": "{}", "python": "python - <<'END-OF-BLOCK'\n{}END-OF-BLOCK\n"}
+COMMANDS = {
+    "pcdata": "pcdata.cli",
+    "pctrain": "pctrain",
+    "pip": "pip",
+    "pytest": "pytest",
+    "torchrun": "torch.distributed.run",
+}
 
 
 def script_of(page: Path) -> str:
@@ -24,11 +32,25 @@ def script_of(page: Path) -> str:
     return "set -euo pipefail\n" + "".join(RUN[kind].format(text) for kind, text in blocks if kind in RUN)
 
 
+def make_overlay(folder: Path) -> None:
+    """A virtual environment that has all of this one's: what a page installs goes there, and is gone with it."""
+    venv.create(folder, symlinks=True)
+    (below,) = folder.glob("lib/python*/site-packages")
+    (below / "above.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    for name, module in COMMANDS.items():
+        command = folder / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec "{folder}/bin/python" -m {module} "$@"\n')
+        command.chmod(0o755)
+
+
 def run_page(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a page in an empty folder, without a network."""
+    make_overlay(folder / ".venv")
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{folder / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
+        "CHECKOUT": str(ROOT),
+        "PIP_NO_INDEX": "1",
         "HF_HOME": str(folder / ".cache"),
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",

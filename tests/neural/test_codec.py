@@ -159,6 +159,6 @@ def test_without_torch_there_is_one_sentence_and_only_for_neural() -> None:
 
 
 def test_importing_pctrain_imports_no_torch() -> None:
-    program = "import sys, pctrain, pctrain.cli; print('torch' in sys.modules, 'pcdata' in sys.modules)"
+    program = "import sys, pctrain, pctrain.cli; print('torch' in sys.modules, 'pyarrow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
