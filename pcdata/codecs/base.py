@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pcdata.codecs.fitted import read_record
 from pcdata.dataset.alignment import Alignment
@@ -229,7 +230,7 @@ def decode_units(codec: Codec, columns: ViewColumns, row: int, points: Alignment
     )
 
 
-def offsets_of(lengths: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def offsets_of(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     """Running sums with a leading 0: lengths of lists → offsets, as ``ViewColumns`` wants them."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])

@@ -68,6 +68,9 @@ class NgramParameters:
     """Of a symbol; divides ``window_bits``. 0 for the most, up to 16."""
     reset: str = "segment"
     """Where the model's context starts afresh: ``segment``, or ``window`` (which makes units independent)."""
+    literals: bool = False
+    """Whether a window of one byte is written as that byte; see ``window_codec``. Of 16 bits, symbols then take four
+    bytes each in the files."""
 
     def __post_init__(self) -> None:
         require_range("order", self.order, 1, MOST_ORDER)
@@ -77,7 +80,7 @@ class NgramParameters:
 
     @property
     def windows(self) -> WindowOptions:
-        return WindowOptions.of(self.window_bits, self.symbol_bits, self.reset)
+        return WindowOptions.of(self.window_bits, self.symbol_bits, self.reset, self.literals)
 
     @property
     def fitted(self) -> dict[str, int]:
@@ -120,7 +123,7 @@ class NgramCodec(WindowCodec):
 
     @classmethod
     def symbols_are_bytes(cls, parameters: NgramParameters) -> bool:
-        return parameters.windows.symbol_bits == 8
+        return parameters.windows.symbol_bits == 8 and not parameters.literals
 
     @classmethod
     def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:

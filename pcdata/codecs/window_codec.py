@@ -4,6 +4,10 @@ A document is cut into segments (``segments``). Within a segment the model's con
 first window means depends on nothing before it; the coder (``windows``) packs bytes into windows and flushes at the
 segment's end. With ``reset=window`` the context starts afresh in every window. Symbols are a window's bits, the highest
 first. The stored bytes per unit are what makes windows decodable.
+
+With ``literals`` a window of a single byte is not written as a number that only the byte's context explains, but as
+that byte: one symbol, behind those of windows. (The published stream has raw bytes between its windows too, by a rule
+that Zheng et al. 2026 do not state.)
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError, OptionError
 
-# N bytes, D documents, S segments, U units (windows)
+# N bytes, D documents, S segments, U units (windows), K symbols of a window
 
 _MOST_SYMBOL_BITS: Final = 16
 _CODED_AT_ONCE: Final = 1 << 17
@@ -37,9 +41,10 @@ class WindowOptions:
     window_bits: int
     symbol_bits: int
     reset: str
+    literals: bool
 
     @classmethod
-    def of(cls, window_bits: int, symbol_bits: int, reset: str) -> WindowOptions:
+    def of(cls, window_bits: int, symbol_bits: int, reset: str, literals: bool = False) -> WindowOptions:
         """Raises ``OptionError``. ``symbol_bits`` 0 means the most that divides ``window_bits``, up to 16."""
         if window_bits not in windows.WINDOW_BITS:
             raise OptionError(
@@ -52,27 +57,47 @@ class WindowOptions:
                 f"({', '.join(map(str, fitting))}; 0 for the last of these), got {symbol_bits}"
             )
         require_choice("reset", reset, ("segment", "window"))
-        return cls(window_bits, symbol_bits or fitting[-1], reset)
+        return cls(window_bits, symbol_bits or fitting[-1], reset, literals)
 
     @property
     def unit_symbols(self) -> int:
         return self.window_bits // self.symbol_bits
 
     @property
+    def first_literal(self) -> int:
+        """The symbol of the byte 0, behind those of windows."""
+        return 1 << self.symbol_bits
+
+    @property
     def types(self) -> ViewTypes:
-        return ViewTypes(1 << self.symbol_bits, LONGEST_SEGMENT_BYTES, self.unit_symbols)
+        n_symbols = self.first_literal + (256 if self.literals else 0)
+        return ViewTypes(n_symbols, LONGEST_SEGMENT_BYTES, self.unit_symbols)
 
-    def symbols(self, numbers_U: NDArray[np.uint32]) -> Unsigned:
-        """Numbers of windows → symbols."""
-        shifts = np.arange(self.unit_symbols - 1, -1, -1, dtype=np.uint32) * np.uint32(self.symbol_bits)
-        pieces = numbers_U[:, None] >> shifts & np.uint32((1 << self.symbol_bits) - 1)
-        return pieces.reshape(-1).astype(self.types.symbol_dtype)
+    def are_literals(self, unit_bytes_U: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which windows are written as a byte."""
+        return unit_bytes_U == 1 if self.literals else np.zeros(len(unit_bytes_U), bool)
 
-    def numbers(self, symbols: Unsigned) -> NDArray[np.uint32]:
-        """Symbols of whole windows → their numbers."""
-        numbers_U = np.zeros(len(symbols) // self.unit_symbols, np.uint32)
-        for column in symbols.reshape(-1, self.unit_symbols).T.astype(np.uint32):
-            numbers_U = numbers_U << np.uint32(self.symbol_bits) | column
+    def symbols(self, numbers_U: NDArray[np.uint32], literal_U: NDArray[np.bool_]) -> Unsigned:
+        """Numbers of windows, and bytes where there are literals → symbols."""
+        shifts_K = np.arange(self.unit_symbols - 1, -1, -1, dtype=np.uint32) * np.uint32(self.symbol_bits)
+        pieces_UK = numbers_U[:, None] >> shifts_K & np.uint32(self.first_literal - 1)
+        pieces_UK[literal_U, 0] = numbers_U[literal_U] + np.uint32(self.first_literal)
+        kept_UK = ~literal_U[:, None] | (np.arange(self.unit_symbols) == 0)
+        symbols: Unsigned = pieces_UK[kept_UK].astype(self.types.symbol_dtype)
+        return symbols
+
+    def numbers(self, symbols: Unsigned, literal_U: NDArray[np.bool_]) -> NDArray[np.uint32]:
+        """The same back. Raises ``CodecError`` where a window is not written as it must be."""
+        lengths_U = np.where(literal_U, 1, self.unit_symbols)
+        in_literal = np.repeat(literal_U, lengths_U)
+        if ((symbols >= self.first_literal) != in_literal).any():
+            raise CodecError("a window of one byte is not written as that byte, or another is")
+        numbers_U = np.empty(len(literal_U), np.uint32)
+        numbers_U[literal_U] = symbols[in_literal].astype(np.uint32) - np.uint32(self.first_literal)
+        windows_U = np.zeros(len(literal_U) - int(literal_U.sum()), np.uint32)
+        for column in symbols[~in_literal].reshape(-1, self.unit_symbols).T.astype(np.uint32):
+            windows_U = windows_U << np.uint32(self.symbol_bits) | column
+        numbers_U[~literal_U] = windows_U
         return numbers_U
 
 
@@ -95,14 +120,15 @@ class WindowCodec(Codec):
         ends_U = np.flatnonzero(ends_N) + 1
         unit_offsets = np.searchsorted(ends_U, offsets, side="right")
         unit_bytes = np.diff(ends_U, prepend=0).astype(self.types.unit_bytes_dtype)
-        unit_symbols = None
-        if self.types.unit_symbols_dtype is not None:
-            unit_symbols = np.full(len(ends_U), self.options.unit_symbols, self.types.unit_symbols_dtype)
+        literal_U = self.options.are_literals(unit_bytes)
+        numbers_U = np.where(literal_U, text_N[ends_N], numbers_N[ends_N])
+        lengths_U = np.where(literal_U, 1, self.options.unit_symbols).astype(np.int64)
+        dtype = self.types.unit_symbols_dtype
         return ViewColumns(
-            self.options.symbols(numbers_N[ends_N]),
-            unit_offsets * self.options.unit_symbols,
+            self.options.symbols(numbers_U, literal_U),
+            offsets_of(lengths_U)[unit_offsets],
             unit_bytes,
-            unit_symbols,
+            None if dtype is None else lengths_U.astype(dtype),
             unit_offsets,
         )
 
@@ -153,11 +179,15 @@ class WindowCodec(Codec):
         """Byte by byte, as it must be where nothing is known: what a byte's counts are, and whether a segment begins,
         depends on the bytes before it. Much slower than ``encode`` and ``faults``."""
         numbers = self._checked_numbers(symbols, unit_bytes, unit_symbols)
+        literals = self.options.are_literals(unit_bytes)
         raw, segment = bytearray(), bytearray()
-        for number, n_bytes in zip(numbers.tolist(), unit_bytes.tolist(), strict=True):
+        for number, n_bytes, literal in zip(numbers.tolist(), unit_bytes.tolist(), literals.tolist(), strict=True):
             if self.units_independent or begins_segment(self.model, raw, len(segment), self.threshold):
                 segment = bytearray()
-            windows.decode(number, n_bytes, self.options.window_bits, self.model.following, segment)
+            if literal:
+                segment.append(number)
+            else:
+                windows.decode(number, n_bytes, self.options.window_bits, self.model.following, segment)
             if len(segment) > LONGEST_SEGMENT_BYTES:
                 raise CodecError(f"a segment is longer than {LONGEST_SEGMENT_BYTES} bytes")
             raw += segment[len(segment) - n_bytes :]
@@ -171,11 +201,12 @@ class WindowCodec(Codec):
                 raise CodecError("every window is one symbol, but there are not as many symbols as units")
             unit_symbols = np.ones(len(unit_bytes), np.uint8)
         unit_symbols = check_units("windows", self.types, symbols, unit_bytes, unit_symbols)
-        if (unit_symbols != self.options.unit_symbols).any():
-            raise CodecError(f"a window has {self.options.unit_symbols} symbols, a unit has others")
+        literal_U = self.options.are_literals(unit_bytes)
+        if (unit_symbols != np.where(literal_U, 1, self.options.unit_symbols)).any():
+            raise CodecError(f"a window has {self.options.unit_symbols} symbols, a literal one; a unit has others")
         if int(symbols.max(initial=0)) >= self.types.n_symbols:
             raise CodecError(f"symbol {int(symbols.max())} is not one of {self.types.n_symbols}")
-        return self.options.numbers(symbols)
+        return self.options.numbers(symbols, literal_U)
 
     def faults(
         self, documents: Sequence[bytes], columns: ViewColumns, rows: Sequence[int]
@@ -206,6 +237,7 @@ class WindowCodec(Codec):
             "bits per byte, windows": Ratio(n_windows * self.options.window_bits, n_bytes),
             "bytes per segment": Ratio(n_bytes, len(segments_S)),
             "windows that begin a segment": Ratio(len(segments_S), n_windows),
+            "windows of a single byte": Ratio(int((windows_of.unit_bytes == 1).sum()), n_windows),
         }
 
     def _bits(self, text_N: NDArray[np.uint8], starts: NDArray[np.int64]) -> float:
@@ -231,6 +263,8 @@ class WindowCodec(Codec):
             here = slice(*np.searchsorted(starts_U, [first, end]))
             bits = self.options.window_bits
             right_U[here] = windows.decodes(lows_N, highs_N, lengths_U[here], numbers_U[here], bits)
+        literal_U = self.options.are_literals(lengths_U)
+        right_U[literal_U] = numbers_U[literal_U] == text_N[starts_U[literal_U]]
         for index in np.unique(np.searchsorted(offsets, starts_U[~right_U], side="right") - 1).tolist():
             yield coded[index].row, "the symbols decode to other bytes than raw"
 

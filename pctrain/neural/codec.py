@@ -52,6 +52,9 @@ class NeuralParameters:
     """Of a symbol; divides ``window_bits``. 0 for the most, up to 16."""
     reset: str = "segment"
     """Where the model's context starts afresh: ``segment``, or ``window`` (which makes units independent)."""
+    literals: bool = False
+    """Whether a window of one byte is written as that byte; see ``window_codec``. Of 16 bits, symbols then take four
+    bytes each in the files."""
 
     def __post_init__(self) -> None:
         require_range("segment", self.segment, LEAST_SEGMENT_BYTES, LONGEST_SEGMENT_BYTES)
@@ -59,7 +62,7 @@ class NeuralParameters:
 
     @property
     def windows(self) -> WindowOptions:
-        return WindowOptions.of(self.window_bits, self.symbol_bits, self.reset)
+        return WindowOptions.of(self.window_bits, self.symbol_bits, self.reset, self.literals)
 
 
 class NeuralCodec(WindowCodec):
@@ -85,7 +88,7 @@ class NeuralCodec(WindowCodec):
 
     @classmethod
     def symbols_are_bytes(cls, parameters: NeuralParameters) -> bool:
-        return parameters.windows.symbol_bits == 8
+        return parameters.windows.symbol_bits == 8 and not parameters.literals
 
     @classmethod
     def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:

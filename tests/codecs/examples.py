@@ -39,6 +39,8 @@ REQUESTS = (
     "ngram:window_bits=24,reset=window",
     "ngram:window_bits=24,symbol_bits=8,segment=32",
     "ngram:window_bits=32,order=1,contexts=1",
+    "ngram:literals=true",
+    "ngram:literals=true,window_bits=24,symbol_bits=8,segment=4,reset=window",
     "ngram:window_bits=32,symbol_bits=4,reset=window,segment=64",
 )
 

@@ -229,7 +229,7 @@ def test_with_a_fresh_context_a_window_means_the_same_wherever_it_stands() -> No
     for row, raw in enumerate(raws):
         ends = columns.alignment_of(row).raw_ends.tolist()
         sizes = columns.unit_bytes_of(row).tolist()
-        numbers = tested.options.numbers(columns.symbols_of(row)).tolist()
+        numbers = tested.options.numbers(columns.symbols_of(row), np.zeros(len(sizes), bool)).tolist()
         for end, size, number in zip(ends, sizes, numbers, strict=True):
             meanings.setdefault((number, size), set()).add(raw[end - size : end])
     assert all(len(runs) == 1 for runs in meanings.values())
@@ -243,13 +243,50 @@ def test_with_a_fresh_context_a_window_means_the_same_wherever_it_stands() -> No
 def test_numbers_become_symbols_and_back(bits: int, symbol_bits: int, unit: int) -> None:
     options = WindowOptions.of(bits, symbol_bits, "segment")
     numbers = np.array([0, 1, 2**bits - 1, 0x1234 % 2**bits], np.uint32)
-    symbols = options.symbols(numbers)
+    none = np.zeros(4, bool)
+    symbols = options.symbols(numbers, none)
     assert options.unit_symbols == unit
     assert len(symbols) == 4 * unit
     assert int(symbols.max()) == 2**options.symbol_bits - 1
-    assert np.array_equal(options.numbers(symbols), numbers)
+    assert np.array_equal(options.numbers(symbols, none), numbers)
     joined = "".join(f"{symbol:0{options.symbol_bits}b}" for symbol in symbols.tolist())
     assert joined == "".join(f"{number:0{bits}b}" for number in numbers.tolist())
+
+
+@pytest.mark.parametrize("bits", ["window_bits=16", "window_bits=24,symbol_bits=8", "window_bits=24,reset=window"])
+def test_a_window_of_one_byte_is_written_as_that_byte(bits: str) -> None:
+    """And all others as without literals."""
+    plain, tested = window_codec(f"ngram:{bits}"), window_codec(f"ngram:{bits},literals=true")
+    raws = [raw[:3000] for raw in library_files()[:3]] + [bytes(range(256))]
+    before, after = plain.encode(raws), tested.encode(raws)
+    assert np.array_equal(after.unit_bytes, before.unit_bytes)
+    first = 1 << tested.options.symbol_bits
+    for row, raw in enumerate(raws):
+        sizes, points = after.unit_bytes_of(row), after.alignment_of(row)
+        units = [
+            np.split(columns.symbols_of(row), columns.alignment_of(row).symbol_ends[:-1]) for columns in (before, after)
+        ]
+        assert 0 < (sizes == 1).sum() < len(sizes)
+        for size, end, window, unit in zip(sizes, points.raw_ends, *units, strict=True):
+            assert unit.tolist() == ([first + raw[end - 1]] if size == 1 else window.tolist())
+
+
+def test_a_literal_in_the_wrong_place_is_a_fault() -> None:
+    tested = window_codec("ngram:literals=true")
+    raw = library_files()[0][:500]
+    columns = tested.encode([raw])
+    first = 1 << tested.options.symbol_bits
+    literal = int(np.flatnonzero(columns.unit_bytes == 1)[0])
+    longer = int(np.flatnonzero(columns.unit_bytes > 1)[0])
+    for at, symbol, what in (
+        (literal, 7, "a window of one byte is not written as that byte"),
+        (longer, first + 7, "a window of one byte is not written as that byte"),
+        (literal, int(columns.symbols[literal]) ^ 1, "other bytes"),
+    ):
+        wrong = tested.encode([raw])
+        wrong.symbols[at] = symbol
+        assert what in dict(tested.faults([raw], wrong, [0]))[0]
+        assert not decodes_to(tested, wrong, 0, raw)
 
 
 def test_what_stands_before_a_piece_of_a_long_text_is_seen() -> None:
@@ -278,7 +315,9 @@ def test_a_window_over_the_end_of_a_segment_is_a_fault() -> None:
             continue  # the two do not share a window
         unit_bytes = np.diff(np.flatnonzero(ends), prepend=-1).astype(np.uint8)
         offsets = np.array([0, len(unit_bytes)])
-        columns = ViewColumns(tested.options.symbols(numbers[ends]), offsets, unit_bytes, None, offsets)
+        columns = ViewColumns(
+            tested.options.symbols(numbers[ends], np.zeros(int(ends.sum()), bool)), offsets, unit_bytes, None, offsets
+        )
         assert list(tested.faults([raw], columns, [0])) == [(0, "a segment begins within a window")]
         found += not decodes_to(tested, columns, 0, raw)
         if found > 5:

@@ -19,7 +19,7 @@ from pctrain.neural.codec import NeuralCodec, NeuralParameters
 from tests.neural.opened import artifact_of, opened
 from tests.strategies import documents, library_files
 
-OPTIONS = ["", ",segment=16", ",window_bits=24,reset=window", ",window_bits=32,symbol_bits=8,segment=32"]
+OPTIONS = ["", ",segment=16,literals=true", ",window_bits=24,reset=window", ",window_bits=32,symbol_bits=8,segment=32"]
 _SHORT = [raw for raw in HOSTILE.values() if len(raw) <= 1200]
 _LONG = [raw[:40_000] for raw in HOSTILE.values() if len(raw) > 1200]
 
