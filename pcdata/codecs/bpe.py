@@ -32,6 +32,19 @@ _RUNS = re.compile("([\udc80-\udcff]+)")
 
 @dataclass(frozen=True)
 class BpeParameters:
+    """Of the Python 3.11 standard library (31.5 MB), fitted on 16 MB of it; symbols counted in 0.75 MB of val:
+
+    ========== ============== ============ =========== ===============
+    vocab_size bytes a symbol symbols used bits/symbol colliding units
+    ========== ============== ============ =========== ===============
+    4,096      3.35           3,311        8.85        0 %
+    16,384     3.81           6,455        8.90        0 %
+    65,536     3.98           7,467        8.86        0 %
+    ========== ============== ============ =========== ===============
+
+    ``ngram``, beside it, has 4.87 bytes a symbol, uses 21,934 of 65,536 symbols, and 45 % of its units collide.
+    """
+
     vocab_size: int = 16_384
     """The most ids that fitting makes; a small sample gives fewer. Of a tokenizer.json handed in, the number it has."""
 
