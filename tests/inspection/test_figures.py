@@ -70,13 +70,15 @@ def test_a_window_codec_tells_what_each_step_costs(dataset: Dataset) -> None:
             table, row = codec.model.following(raw[first:index])
             low, high = table.cumulative_RC[row, byte : byte + 2].tolist()
             bits[name] += math.log2(TOTAL / (high - low))
-    windows = len(slow_units(dataset, "ngram"))
+    units = slow_units(dataset, "ngram")
+    windows = len(units)
     assert found == {
         "bits per byte, context from the document": pytest.approx(bits["document"] / len(raw)),
         "bits per byte, context from the segment": pytest.approx(bits["segment"] / len(raw)),
         "bits per byte, windows": pytest.approx(16 * windows / len(raw)),
         "bytes per segment": pytest.approx(len(raw) / len(starts)),
         "windows that begin a segment": pytest.approx(len(starts) / windows),
+        "windows of a single byte": pytest.approx(sum(len(raw_of) == 1 for _, raw_of in units) / windows),
     }
     assert list(found.values())[:3] == sorted(list(found.values())[:3])
 
