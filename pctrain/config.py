@@ -48,6 +48,9 @@ class DataConfig:
     where: dict[str, list[str]] = field(default_factory=dict)
     """Which documents are read: per column (path, lang, source) the globs of which one must match; ``*`` also matches
     ``/``, and case matters but in lang. The others are passed over: an epoch is every document once, read or not."""
+    placebo: bool = False
+    """Permute the compressed symbols of each document: the control that tells what a view taught from what as many
+    symbols of anything would have done. What such a model makes of a compressed view means nothing."""
     fresh_share: float = 0.0
     """How many of the documents shown raw alone are cut into short pieces, each a sample of its own."""
     fresh_bytes: int = 32

@@ -17,6 +17,7 @@ from pctrain.data.filter import Filter
 from pctrain.data.hashing import Purpose, uniform
 from pctrain.data.mixture import RAW, Dice
 from pctrain.data.order import Order, Stretch
+from pctrain.data.placebo import permuted
 from pctrain.errors import DataError
 
 _STRETCH_DOCUMENTS = 4096
@@ -27,14 +28,23 @@ class Documents:
     """Documents by draw. Views are by number: 0 is raw, 1 + i the i-th of ``view_names``."""
 
     def __init__(
-        self, split: Split, view_names: Sequence[str], window_blocks: int, seed: int, only: Filter | None = None
+        self,
+        split: Split,
+        view_names: Sequence[str],
+        window_blocks: int,
+        seed: int,
+        only: Filter | None = None,
+        *,
+        placebo: bool = False,
     ) -> None:
+        """``placebo``: compressed symbols are permuted within each document."""
         self._split = split
         self._filter = only or Filter({})
         self._filtered = bool(only)
         self._view_names = view_names
         self._order = Order(split.block_documents, window_blocks, seed)
         self._seed = seed
+        self._placebo = placebo
         self._lookup: _Lookup | None = None
         self._columns: dict[tuple[int, int], NDArray[Any]] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
@@ -67,11 +77,14 @@ class Documents:
         return self._kept[block]
 
     def column(self, view: int, block: int) -> NDArray[Any]:
-        """All symbols of a block in one view, flat: a read-only view of the mapped file."""
+        """All symbols of a block in one view, flat: a read-only view of the mapped file, or a placebo's copy."""
         column = self._columns.get((view, block))
         if column is None:
             split = self._split
             column = split.base(block).raw if view == RAW else self._checked_symbols(view, block)
+            if self._placebo and view != RAW:
+                offsets = split.view(self.view_name(view), block).symbol_offsets
+                column = permuted(column, offsets, key_of(self._seed, Purpose.PLACEBO, block))
             self._columns[view, block] = column
         return column
 

@@ -31,6 +31,8 @@ class Purpose(IntEnum):
     """Which view that is."""
     FRESH = 9
     """Whether a document shown raw is cut into short pieces, and how long each is."""
+    PLACEBO = 10
+    """In which order a document's compressed symbols are shown, where they are to say nothing."""
 
 
 def uniform(seed: int, epoch: int, documents: NDArray[np.uint64], purpose: Purpose) -> NDArray[np.float64]:

@@ -138,7 +138,8 @@ def _stream(
     only = Filter(data.where)
     seeds = [key_of(seed, Purpose.DATASET, number) if number else seed for number in range(len(splits))]
     datasets = [
-        Documents(split, names, data.window_blocks, key, only) for split, key in zip(splits, seeds, strict=True)
+        Documents(split, names, data.window_blocks, key, only, placebo=data.placebo)
+        for split, key in zip(splits, seeds, strict=True)
     ]
     for documents, draw in zip(datasets, draws, strict=True):
         documents.next_kept(draw)

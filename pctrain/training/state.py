@@ -23,6 +23,7 @@ FROZEN = (
     "data.window_blocks",
     "data.where",
     "data.fresh",
+    "data.placebo",
     "model",
     "train.seed",
 )

@@ -262,3 +262,28 @@ def test_short_pieces_go_on_where_a_run_was_stopped(split):
     for step in range(1, 20):
         resumed = Loader(split, data, mixture, steps=100, seed=3, cursor=batches[step - 1].cursor)
         assert same(resumed.batch(step), batches[step])
+
+
+@pytest.mark.parametrize("mode", ["mixed", "translation", "splice"])
+def test_a_placebo_shows_each_documents_symbols_in_another_order(split, mode):
+    plain, placebo = (
+        Loader(split, DataConfig(seq_len=150, rows=3, placebo=placebo), always(mode, 0.5), steps=1000, seed=4)
+        for placebo in (False, True)
+    )
+    before, after = an_epoch(plain), an_epoch(placebo)
+    assert [batch.stats for batch in before] == [batch.stats for batch in after]
+    moved = same_order = 0
+    for one, other in zip(read_documents(before), read_documents(after), strict=True):
+        assert one.symbols.keys() == other.symbols.keys()
+        for view, symbols in one.symbols.items():
+            if view == RAW:
+                assert other.symbols[RAW] == symbols
+            elif one.ended:
+                if mode != "splice":  # which shows half of what the view has, and so not the same half
+                    assert Counter(other.symbols[view]) == Counter(symbols)
+                moved += other.symbols[view] != symbols
+                same_order += other.symbols[view] == symbols and len(symbols) > 5
+    assert moved > 10
+    assert same_order == 0
+    again = Loader(split, DataConfig(seq_len=150, rows=3, placebo=True), always(mode, 0.5), steps=1000, seed=4)
+    assert same(again.batch(0), after[0])
