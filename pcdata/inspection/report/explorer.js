@@ -147,9 +147,9 @@ function facts() {
 function viewFacts() {
   const { symbols, units, mean_unit_raw_bytes, units_independent } = DATA.stats.views[state.view];
   const written = symbols === units ? "one symbol" : `${fixed(symbols / units, 1)} symbols`;
-  const read = units_independent ? "without" : "only after";
+  const read = units_independent ? "can be read without the units in front of it" : "may need units in front of it to be read";
   $("view-facts").textContent = units
-    ? `A unit of ${state.view} is ${fixed(mean_unit_raw_bytes, 1)} bytes of text on average, written as ${written}, and can be read ${read} the units in front of it.`
+    ? `A unit of ${state.view} is ${fixed(mean_unit_raw_bytes, 1)} bytes of text on average, written as ${written}, and ${read}.`
     : "";
 }
 

@@ -189,11 +189,16 @@ def test_the_place_is_kept_through_a_view_of_long_units(page: Any, dataset: Data
 
 
 def test_what_a_unit_of_each_view_is_like_is_said(page: Any, dataset: Dataset) -> None:
-    for view, written, read in (("bpe", "one symbol", "without"), ("zstd", " symbols", "without")):
-        page.click(f"#views button[data-view='{view}']")
+    alone, after = "can be read without the units in front of it.", "may need units in front of it to be read."
+    seen = set()
+    for view in dataset.manifest.views:
+        page.click(f"#views button[data-view='{view.name}']")
         said = page.locator("#view-facts").text_content()
-        assert said.startswith(f"A unit of {view} is ")
-        assert f"{written}, and can be read {read} the units in front of it." in said
+        assert said.startswith(f"A unit of {view.name} is ")
+        assert said.endswith(alone if view.units_independent else after)
+        assert ("written as one symbol," in said) == (view.max_unit_symbols == 1)
+        seen.add((view.units_independent, view.max_unit_symbols == 1))
+    assert seen == {(True, True), (True, False), (False, False)}
 
 
 def test_the_table_of_a_probe_fits_a_laptop(page: Any) -> None:
