@@ -508,6 +508,11 @@ def probe(
             click.echo(f"{plot}: drawn", err=True)
 
 
+def _wants_colour() -> bool:
+    """On a terminal, unless NO_COLOR is set and not empty, as no-color.org has it."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
 @main.command()
 @_DATASET
 @click.option("--doc", "selector", default="0", show_default=True, help="A number, a path, or the start of an id.")
@@ -526,7 +531,7 @@ def show(dataset: Path, selector: str, views: tuple[str, ...], span: tuple[int, 
     from pcdata.inspection.show import show as draw
 
     columns = width or shutil.get_terminal_size((100, 24)).columns
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    colour = _wants_colour()
     text = draw(Dataset(dataset), selector, views or None, columns, span=span, colour=colour)
     click.echo(text, color=colour)
 

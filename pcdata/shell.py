@@ -1,4 +1,5 @@
-"""Shell completion for both commands: bash made to see whole words, and what completes to names in a dataset."""
+"""Shell completion for both commands: bash made to see whole words, zsh to leave them open, and what completes to names
+in a dataset."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
-from click.shell_completion import BashComplete, add_completion_class, split_arg_string
+from click.shell_completion import BashComplete, ZshComplete, add_completion_class, split_arg_string
 
 if TYPE_CHECKING:
     from pcdata.dataset.manifest import Manifest
@@ -38,6 +39,13 @@ _BASH = r"""%(complete_func)s() {
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
 
+
+_ZSH_ALL = "compadd -U -V unsorted -a completions"
+_ZSH = r"""local -a begun
+        begun=(${(M)completions:#*[=:,]})
+        completions=(${completions:#*[=:,]})
+        compadd -U -V unsorted -S '' -a begun
+        compadd -U -V unsorted -a completions"""
 
 _ODD, _ESCAPED = re.compile(r"[^\w@%+=:,./~-]"), r"\\\g<0>"
 """What bash would take for something else, such as a blank in a name; and the same as it must be typed."""
@@ -68,6 +76,13 @@ class WholeWordBash(BashComplete):
             value = without_head(str(item.value), stays)
             lines.append(f"{item.type},{_ODD.sub(_ESCAPED, value)}")
         return "\n".join(lines)
+
+
+@add_completion_class
+class OpenWordZsh(ZshComplete):
+    """Completion in zsh that puts no blank behind ``vocab_size=``, where the value is still to come."""
+
+    source_template = ZshComplete.source_template.replace(_ZSH_ALL, _ZSH)
 
 
 def without_head(value: str, stays: str) -> str:

@@ -1,4 +1,4 @@
-"""Shell completion, asked of a real bash: what stays on the line and what is offered make a whole word."""
+"""Shell completion, asked of a real bash and zsh: what stays on the line and what is offered make a whole word."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ from tests.build.corpora import Silent, options, write_code
 
 bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 
+zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh")
+
+ENVIRONMENT = {
+    "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+    "PYTHONPATH": str(Path(__file__).parents[1]),  # this checkout, whichever is installed
+    "LANG": "C.UTF-8",
+}
 DEFAULT_BREAKS = " \t\n\"'><=;|&(:"
 
 _ASK = r"""
@@ -41,11 +48,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def offered(place: Path, line: str, breaks: str = DEFAULT_BREAKS) -> list[str]:
-    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     done = subprocess.run(
         ["bash", "--norc", "-c", _ASK, "ask", line, breaks],
         cwd=place,
-        env={"PATH": path, "LANG": "C.UTF-8"},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=True,
@@ -98,6 +104,27 @@ def test_options_of_a_codec_that_are_given_are_not_offered_again(place: Path) ->
 @pytest.mark.parametrize(("breaks", "value"), [(" ", "zstd:ids=own"), (" :", "ids=own"), (" =", "own"), (" :=", "own")])
 def test_whatever_bash_breaks_words_at(place: Path, breaks: str, value: str) -> None:
     assert offered(place, "pcdata build -c zstd:ids=o", breaks) == [value]
+
+
+_ASK_ZSH = r"""
+compdef() { :; }
+compadd() { print -r -- "${${@[(r)-S]}:+open }${(P)@[-1]}"; }
+eval "$(_PCDATA_COMPLETE=zsh_source pcdata)"
+words=(pcdata build -c $1) CURRENT=4
+_pcdata_completion
+"""
+
+
+@zsh
+@pytest.mark.parametrize(
+    ("begun", "offers"),
+    [("zstd:un", ["open zstd:unit=", ""]), ("zstd:unit=block,ids=o", ["open ", "zstd:unit=block,ids=own"])],
+)
+def test_zsh_leaves_a_word_open_whose_value_is_to_come(begun: str, offers: list[str]) -> None:
+    asked = ["zsh", "-f", "-c", _ASK_ZSH, "ask", begun]
+    done = subprocess.run(asked, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert not done.stderr
+    assert done.stdout.splitlines() == offers
 
 
 @given(st.text(":=ab", max_size=6), st.text(":=ab", max_size=6))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-WIDTH, HEIGHT = 1240, 760
+WIDTH, HEIGHT = 1240, 900
 CODE = "def "
 """The document is scrolled to the first line that holds this, and the unit behind it is pointed at."""
 

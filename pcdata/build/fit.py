@@ -17,7 +17,7 @@ from pcdata.build.options import BuildOptions
 from pcdata.build.plan import SAMPLE
 from pcdata.build.reread import read_pieces
 from pcdata.build.state import BuildState
-from pcdata.codecs.base import Artifact, Codec, codec_class, open_codec
+from pcdata.codecs.base import Artifact, Codec, codec_class, make_codec, open_codec
 from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset.manifest import Amount, FileEntry
 from pcdata.dataset.shard import write_file
@@ -135,7 +135,8 @@ def _fit_view(
         say(f"fitting {request.name} on {fitted_on.raw_bytes / 1e6:.1f} MB ({fitted_on.documents} documents)")
         artifact = cls.fit(request.parameters, sample)
     backends = cls.choose_backends(request.parameters, artifact, sample)
-    cls(request.parameters, artifact, backends)  # one that cannot be used is refused before it is stored
+    # One that cannot be used is refused before it is stored.
+    make_codec(request.codec, request.parameters, artifact, backends)
     entries = tuple(
         write_file(output, f"views/{request.name}/artifact/{name}", artifact[name]) for name in sorted(artifact)
     )

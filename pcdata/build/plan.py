@@ -292,6 +292,16 @@ class FitSample:
         self._held_bytes = int(self._held[0]["length"].sum())
 
 
+class EmptyValError(InputError):
+    """No document was drawn into val. A build may do without it, which is what the text says; a probe may not."""
+
+    def __init__(self, documents: int, val_fraction: float) -> None:
+        self.drawn = f"none of {documents} documents was drawn with --val-fraction {val_fraction}"
+        super().__init__(
+            f"the val split is empty: {self.drawn}; raise it, or use --val-fraction 0 to build without val"
+        )
+
+
 def _refuse_empty(
     options: BuildOptions, state: BuildState, shards: list[PlannedShard], rejects: dict[str, int]
 ) -> None:
@@ -310,10 +320,7 @@ def _refuse_empty(
     if counts["val"] == 0 and options.val_list is not None:
         raise InputError(f"the val split is empty: no document has a path that {options.val_list} lists")
     if counts["val"] == 0 and options.val_fraction > 0:
-        raise InputError(
-            f"the val split is empty: none of {counts['train']} documents was drawn with --val-fraction "
-            f"{options.val_fraction}; raise it, or use --val-fraction 0 to build without val"
-        )
+        raise EmptyValError(counts["train"], options.val_fraction)
     if counts["train"] == 0:
         raise InputError(
             f"the train split is empty: all {counts['val']} documents were drawn into val with --val-fraction "

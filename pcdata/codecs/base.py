@@ -153,7 +153,19 @@ def codec_class(name: str) -> type[Codec]:
         raise OptionError(f"compressor {name!r} is registered as {value}, which cannot be loaded: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Codec)):
         raise OptionError(f"compressor {name!r} is registered as {value}, which is no subclass of {Codec.__name__}")
+    lacking = sorted(cls.__abstractmethods__ | ({"Parameters"} - {*dir(cls)}))
+    if lacking:
+        raise OptionError(f"compressor {name!r} is registered as {value}, which does not define {', '.join(lacking)}")
     return cls
+
+
+def make_codec(name: str, parameters: Any, artifact: Artifact, backends: Mapping[str, str]) -> Codec:
+    """A codec that has all it must have. Raises as ``codec_class`` and the codec itself do."""
+    codec = codec_class(name)(parameters, artifact, backends)
+    lacking = [member for member in ("types", "units_independent") if not hasattr(codec, member)]
+    if lacking:
+        raise CodecError(f"compressor {name!r}: {type(codec).__name__} does not set {' and '.join(lacking)}")
+    return codec
 
 
 def require_range(name: str, value: int, low: int, high: int) -> None:
@@ -293,4 +305,4 @@ def open_codec(view: StoredCodec, folder: Path) -> Codec:
         raise CodecError(
             f"view {view.name}: this pcdata's codec {view.codec} has other parameters; use the one that built it"
         ) from None
-    return cls(parameters, artifact, view.backends)
+    return make_codec(view.codec, parameters, artifact, view.backends)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pcdata.dataset import Dataset, Split
 from pcdata.dataset.schema import LANG
-from pcdata.inspection.plotting import COLOURS, RAW_COLOUR, save_figure
+from pcdata.inspection.plotting import LEGEND_COLUMNS, RAW_COLOUR, colours_for, save_figure
 from pcdata.inspection.stats import bucket_bounds
 from pcdata.inspection.text import safe
 
@@ -82,7 +82,7 @@ def plot(dataset: Dataset, output: Path) -> None:
 def _draw(figure: Any, dataset: Dataset, found: Distributions) -> None:
     documents, units, languages = figure.subplots(1, 3)
     views = dataset.manifest.views
-    colours = {view.name: COLOURS[number % len(COLOURS)] for number, view in enumerate(views)}
+    colours = colours_for([view.name for view in views])
     _draw_documents(documents, found.document_bytes)
     for view in views:
         _draw_units(units, view.name, view.unit_bytes_histogram, colours[view.name])
@@ -93,7 +93,8 @@ def _draw(figure: Any, dataset: Dataset, found: Distributions) -> None:
     units.set_title("units", loc="left")
     _draw_languages(languages, found, colours)
     if views:
-        figure.legend(*units.get_legend_handles_labels(), loc="outside lower center", ncols=len(views), frameon=False)
+        columns = min(len(views), LEGEND_COLUMNS)
+        figure.legend(*units.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
     seen = len(found.document_bytes)
     of_some = f"; documents and languages: of {seen:,} in blocks spread evenly" if seen < found.of_documents else ""
     figure.suptitle(f"{found.of_documents:,} documents{of_some}", fontsize=9)

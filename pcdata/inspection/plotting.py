@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,9 @@ from pcdata.errors import OptionError
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind people tell apart."""
+
+LEGEND_COLUMNS: Final = 8
+"""Names side by side in a legend below a figure: more go into further lines."""
 
 RAW_COLOUR: Final = "0.55"
 """Of the raw bytes, which everything is compared with: grey."""
@@ -27,12 +31,27 @@ _STYLE: Final[Any] = {
 }
 
 
+def colours_for(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each, no two the same: of more than ``COLOURS`` has, from a map, from blue to red."""
+    if len(names) <= len(COLOURS):
+        return dict(zip(names, COLOURS, strict=False))
+    import matplotlib
+    from matplotlib.colors import to_hex
+
+    shades = matplotlib.colormaps["turbo"].resampled(len(names))
+    return {name: to_hex(shades(number)) for number, name in enumerate(names)}
+
+
 def check_plot(output: Path) -> None:
     """Before hours of work: raise ``OptionError`` if ``save_figure`` could not write there."""
     if output.suffix.lower() not in SUFFIXES:
         raise OptionError(f"--plot {output} must end in {', '.join(SUFFIXES)}")
     if not output.absolute().parent.is_dir():
         raise OptionError(f"--plot {output}: there is no folder {output.parent}; make it first")
+    if output.is_dir():
+        raise OptionError(f"--plot {output} is a folder; name a file")
+    if not os.access(output.absolute().parent, os.W_OK):
+        raise OptionError(f"--plot {output}: nothing may be written in {output.parent}; name another folder")
     if find_spec("matplotlib") is None:
         raise OptionError('--plot needs matplotlib; pip install "proxy-compression[plot]"')
 

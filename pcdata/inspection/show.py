@@ -85,7 +85,7 @@ def _checked_span(span: tuple[int, int] | None, length: int) -> tuple[int, int]:
     if span is not None and not 0 <= start < end:
         raise OptionError(f"--bytes {start}:{end} is not a range; give A:B with 0 ≤ A < B")
     if span is not None and start >= max(length, 1):
-        raise OptionError(f"--bytes {start}:{end} is past the document's {length:,} bytes")
+        raise OptionError(f"--bytes begins at {start}, past the document's {length:,} bytes")
     return start, min(end, length)
 
 

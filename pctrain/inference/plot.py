@@ -114,8 +114,8 @@ def _draw(figure: Any, curves: Sequence[Curve]) -> None:
     axes = figure.subplots(2, len(_AXES), sharex="col", sharey="row", height_ratios=[3, 1])
     for column, (axis, label) in enumerate(_AXES.items()):
         above, below = axes[:, column]
-        for number, curve in enumerate(curves):
-            _draw_curve(above, below, curve, axis, _COLOURS[number % len(_COLOURS)])
+        for curve, colour in zip(curves, colours_of(len(curves)), strict=True):
+            _draw_curve(above, below, curve, axis, colour)
         below.set_xlabel(label)
         below.xaxis.set_major_formatter(EngFormatter(sep=""))
         below.set_ylim(-0.05, 1.05)
@@ -133,6 +133,17 @@ def _draw(figure: Any, curves: Sequence[Curve]) -> None:
         ncols=2,
         frameon=False,
     )
+
+
+def colours_of(count: int) -> list[str]:
+    """No two the same: of more than ``_COLOURS`` has, from a map, from blue to red."""
+    if count <= len(_COLOURS):
+        return [*_COLOURS[:count]]
+    import matplotlib
+    from matplotlib.colors import to_hex
+
+    shades = matplotlib.colormaps["turbo"].resampled(count)
+    return [to_hex(shades(number)) for number in range(count)]
 
 
 def _draw_curve(above: Any, below: Any, curve: Curve, axis: str, colour: str) -> None:

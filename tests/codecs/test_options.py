@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from importlib.metadata import EntryPoint, EntryPoints
+from typing import Any
 
 import pytest
 
-from pcdata.codecs.base import ENTRY_POINTS, codec_class
+from pcdata.codecs.base import ENTRY_POINTS, Artifact, Codec, codec_class, make_codec
+from pcdata.codecs.bits import NoParameters
 from pcdata.codecs.requests import parse_request, parse_requests
+from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError, OptionError
 from tests.codecs.examples import REQUESTS, codec
 
@@ -70,6 +74,34 @@ def test_a_package_that_is_broken_gets_one_sentence(
     with pytest.raises(OptionError) as caught:
         parse_request("mine")
     assert said in str(caught.value)
+
+
+class WithoutDecode(Codec):
+    def __init__(self, parameters: Any, artifact: Artifact, backends: Mapping[str, str]) -> None:
+        pass
+
+    def encode(self, documents: Sequence[bytes]) -> ViewColumns:
+        raise NotImplementedError
+
+
+class Unfinished(WithoutDecode):
+    """Lacks what ``__init__`` should have set."""
+
+    Parameters = NoParameters
+
+    def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
+        raise NotImplementedError
+
+
+def test_a_codec_that_is_unfinished_gets_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = EntryPoints(
+        EntryPoint(name, f"{__name__}:{name}", ENTRY_POINTS) for name in ("Unfinished", "WithoutDecode")
+    )
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points.select(group=group))
+    with pytest.raises(CodecError, match=r"'Unfinished': Unfinished does not set types and units_independent$"):
+        make_codec("Unfinished", None, {}, {})
+    with pytest.raises(OptionError, match=r":WithoutDecode, which does not define Parameters, decode$"):
+        codec_class("WithoutDecode")
 
 
 @pytest.mark.parametrize("text", [text for text in REQUESTS if " " not in text])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pcdata.cli import _wants_colour
 from pcdata.dataset import Alignment, Dataset, DatasetError
 from pcdata.errors import OptionError
 from pcdata.inspection.find import find_document, overall_number
@@ -176,3 +177,17 @@ def test_glyphs_of_each_kind() -> None:
         "1.0 MB",
         "31.5 MB",
     ]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "no_color", "coloured"),
+    [(True, None, True), (True, "", True), (True, "1", False), (False, None, False)],
+)
+def test_a_terminal_gets_colours_unless_asked_otherwise(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, no_color: str | None, coloured: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if no_color is not None:
+        monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    assert _wants_colour() is coloured

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pcdata.inspection.plotting import COLOURS, RAW_COLOUR, save_figure
+from pcdata.inspection.plotting import LEGEND_COLUMNS, RAW_COLOUR, colours_for, save_figure
 from pcdata.inspection.probe.edits import EDITS, INSERT
 from pcdata.inspection.probe.results import Distances, Probe, lengths_text, mean_of
 
@@ -24,12 +24,13 @@ def plot(found: Probe, output: Path) -> None:
 def _draw(figure: Any, found: Probe) -> None:
     by_edit, by_length, by_lag = figure.subplots(1, 3, width_ratios=[1.5, 1, 1])
     series: list[tuple[str, str, Distances]] = [("raw bytes", RAW_COLOUR, found.raw_distances)]
-    colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(found.compressors)}
+    colours = colours_for([*found.compressors])
     series += [(name, colours[name], figures.distances) for name, figures in found.compressors.items()]
     _draw_distances(by_edit, series)
     _draw_lengths(by_length, found, series)
     _draw_lags(by_lag, found, colours)
-    figure.legend(*by_edit.get_legend_handles_labels(), loc="outside lower center", ncols=len(series), frameon=False)
+    columns = min(len(series), LEGEND_COLUMNS)
+    figure.legend(*by_edit.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
     figure.suptitle(f"{found.documents:,} documents of {lengths_text(*found.document_bytes)}", fontsize=9)
 
 

@@ -16,10 +16,12 @@ import numpy as np
 
 from pcdata.build.fit import FittedView, fit_views, open_views
 from pcdata.build.options import handed_in_artifacts
+from pcdata.build.plan import EmptyValError
 from pcdata.build.report import Reporter
 from pcdata.build.trial import trial
 from pcdata.codecs.base import Codec
 from pcdata.dataset.views import Unsigned, ViewColumns
+from pcdata.errors import InputError
 from pcdata.inspection.probe.edits import EDITS, INSERT, edited, key_for, line_to_insert
 from pcdata.inspection.probe.results import Distances, Figures, Locality, Probe, Units, Vocabulary
 from pcdata.inspection.probe.sample import ProbeOptions, draw_sample
@@ -38,10 +40,13 @@ Encode = Callable[[Sequence[bytes]], list[Unsigned]]
 def probe(options: ProbeOptions, report: Reporter) -> Probe:
     """Measure every compressor. Raises a ``PcdataError`` for everything a person can mend."""
     artifacts = handed_in_artifacts(options.build.requests)
-    with trial(options.build, report) as planned:
-        sample = draw_sample(options, planned)
-        fit_views(planned.options, planned.state, artifacts, report.say)
-        views = open_views(planned.state)
+    try:
+        with trial(options.build, report) as planned:
+            sample = draw_sample(options, planned)
+            fit_views(planned.options, planned.state, artifacts, report.say)
+            views = open_views(planned.state)
+    except EmptyValError as error:
+        raise InputError(f"no documents to probe: {error.drawn}; raise it, or add documents") from None
     documents = _Documents(sample.raws, options.seed)
     with report.stage("raw bytes", documents.work_bytes) as advance:
         raw_distances = documents.distances(_raw_symbols, advance)

@@ -6,7 +6,8 @@ const LISTED = 64; // symbols or bytes of one unit that are listed
 const SHOWN = 400; // bytes of one unit that are shown as text
 const BEFORE = 150; // of them in front of those that are looked for
 
-const state = { document: null, view: null, unit: 0, held: false, spans: [] };
+// byte: the place that was pointed at; it stays the same in other views, where a unit may begin long before it.
+const state = { document: null, view: null, unit: 0, byte: 0, held: false, spans: [] };
 
 function unpack([width, text]) {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -119,6 +120,7 @@ function drawCode() {
       }
       const span = line.appendChild(element("span", undefined, `u u${unit % 4}`));
       span.dataset.unit = unit;
+      span.firstByte = at;
       appendBytes(span, raw, at, end);
       state.spans[unit].push(span);
       if (end - 1 === newline) line = null;
@@ -137,8 +139,18 @@ function facts() {
   const { path, lang, source, split, number: place, bytes, raw, views } = state.document;
   const view = views[state.view];
   const cut = raw.length < bytes ? `, the first ${number(raw.length)} shown` : "";
-  const made = view ? ` · ${number(view.all_symbols)} symbols in ${number(view.all_units)} units` : "";
-  $("document-facts").textContent = `${path} · ${lang} · ${source} · ${split}, document ${place} · ${number(bytes)} bytes${cut}${made}`;
+  const made = view ? ` · ${counted(view.all_symbols, "symbol")} in ${counted(view.all_units, "unit")}` : "";
+  $("document-facts").textContent = `${path} · ${lang} · ${source} · ${split}, document ${place} · ${counted(bytes, "byte")}${cut}${made}`;
+}
+
+// What a unit of the view is like.
+function viewFacts() {
+  const { symbols, units, mean_unit_raw_bytes, units_independent } = DATA.stats.views[state.view];
+  const written = symbols === units ? "one symbol" : `${fixed(symbols / units, 1)} symbols`;
+  const read = units_independent ? "can be read without the units in front of it" : "may need units in front of it to be read";
+  $("view-facts").textContent = units
+    ? `A unit of ${state.view} is ${fixed(mean_unit_raw_bytes, 1)} bytes of text on average, written as ${written}, and ${read}.`
+    : "";
 }
 
 // Some numbers of a typed array as text.
@@ -202,12 +214,12 @@ function inOther(name, view, start, end) {
   const last = unitAt(view.raw_ends, end - 1);
   const symbols = view.symbol_ends[last] - begin(view.symbol_ends, first);
   const count = last - first + 1;
-  block.append(element("h3", `${name}: the same bytes lie in ${number(count)} unit${count > 1 ? "s" : ""}, ${number(symbols)} symbol${symbols > 1 ? "s" : ""}`));
+  block.append(element("h3", `${name}: the same bytes lie in ${counted(count, "unit")}, ${counted(symbols, "symbol")}`));
   const chips = element("div", undefined, "chips");
   for (let unit = first; unit <= Math.min(last, first + CHIPS - 1); unit++) {
     const chip = unitChip(unit, view, start, end);
     const [from, to] = [begin(view.symbol_ends, unit), view.symbol_ends[unit]];
-    chip.append(element("small", to - from > 8 ? `${number(to - from)} symbols` : listed(view.symbols, from, to)));
+    chip.append(element("small", to - from > 8 ? counted(to - from, "symbol") : listed(view.symbols, from, to)));
     chips.append(chip);
   }
   if (count > CHIPS) chips.append(element("span", `and ${number(count - CHIPS)} more`, "note"));
@@ -215,37 +227,38 @@ function inOther(name, view, start, end) {
   return block;
 }
 
-function select(unit, scroll) {
+function select(unit, scroll, byte) {
   for (const span of state.spans[state.unit] ?? []) span.classList.remove("on");
   state.spans[state.unit]?.[0]?.removeAttribute("aria-selected");
   state.unit = Math.max(0, Math.min(unit, state.spans.length - 1));
+  state.byte = byte ?? begin(state.document.views[state.view]?.raw_ends ?? [], state.unit);
   const spans = state.spans[state.unit] ?? [];
   for (const span of spans) span.classList.add("on");
   if (spans.length) {
     $("code").setAttribute("aria-activedescendant", spans[0].id);
     spans[0].setAttribute("aria-selected", "true");
-    if (scroll) spans[0].scrollIntoView({ block: "nearest" });
+    if (scroll) (spans.findLast((span) => span.firstByte <= state.byte) ?? spans[0]).scrollIntoView({ block: "nearest" });
   }
   describe();
 }
 
 // Another view of the same document, at the same byte.
 function showView(name) {
-  const before = state.document.views[state.view];
-  const byte = before ? begin(before.raw_ends, state.unit) : 0;
   state.view = name;
   for (const button of $("views").children) {
     button.setAttribute("aria-checked", String(button.dataset.view === name));
     button.tabIndex = button.dataset.view === name ? 0 : -1;
   }
   drawCode();
+  viewFacts();
   facts();
-  select(unitAt(state.document.views[name]?.raw_ends ?? [1], byte), true);
+  select(unitAt(state.document.views[name]?.raw_ends ?? [1], state.byte), true, state.byte);
 }
 
 function showDocument(place) {
   state.document = opened(DATA.explorer.documents[place]);
   state.unit = 0;
+  state.byte = 0;
   state.held = false;
   $("code").scrollTop = 0;
   const name = state.view;

@@ -5,6 +5,7 @@ const NUMBER = new Intl.NumberFormat("en");
 
 const $ = (id) => document.getElementById(id);
 const number = (value) => (value === null || value === undefined ? "–" : NUMBER.format(value));
+const counted = (value, name) => `${number(value)} ${name}${value === 1 ? "" : "s"}`;
 const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 const share = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)} %` : "–");
 
@@ -40,11 +41,17 @@ function table(heads, rows) {
   return made;
 }
 
-function bar(part, most, width) {
+function bar(part, most) {
   const made = element("span", undefined, "bar");
-  made.style.width = width ? `${(width * part) / most}rem` : `${(100 * part) / most}%`;
-  if (width) made.classList.add("inline-bar");
+  made.style.width = `${(100 * part) / most}%`;
   return made;
+}
+
+// A bar behind a number in a table: in a box of one width, so that the numbers stay below each other.
+function inlineBar(part, most) {
+  const box = element("span", undefined, "inline-bar");
+  box.append(bar(part, most));
+  return box;
 }
 
 // Counts by bit length, as the manifest has them.
@@ -70,10 +77,10 @@ function overview() {
   $("title").textContent = DATA.name;
   const splits = Object.entries(all.splits).map(([name, split]) => `${name} ${number(split.documents)}`);
   $("summary").textContent = [
-    `${number(all.documents)} documents (${splits.join(", ") || "none"})`,
+    `${counted(all.documents, "document")} (${splits.join(", ") || "none"})`,
     `${size(all.raw_bytes)} raw`,
     `${size(all.disk_bytes.total)} on disk`,
-    `${Object.keys(all.views).length} views`,
+    counted(Object.keys(all.views).length, "view"),
     `vocabulary of ${number(all.ids.size)} ids`,
   ].join(" · ");
   $("foot").textContent = `Dataset format ${all.format_version}. Made by pcdata report.`;
@@ -111,7 +118,7 @@ function languages() {
   const shown = languages.slice(0, 30);
   const rows = shown.map((language) => {
     const amount = element("span", size(language.raw_bytes));
-    amount.append(bar(language.raw_bytes, most, 6));
+    amount.append(inlineBar(language.raw_bytes, most));
     const ratios = names.map((name) => fixed(language.raw_bytes / language.symbols[name] || null, 2));
     return [language.name, amount, share(language.raw_bytes, all), ...ratios];
   });
@@ -141,7 +148,7 @@ function probe() {
   const line = (name, perSymbol, distances, rest) => {
     const value = mean(distances);
     const stability = element("span", fixed(value, 3));
-    if (value !== null) stability.append(bar(value, 1, 5));
+    if (value !== null) stability.append(inlineBar(value, 1));
     return [name, fixed(perSymbol, 2), ...edits.map((edit) => fixed(distances[edit], 3)), stability, ...rest];
   };
   const rows = [line("raw bytes", 1, found.raw_distances, ["–", "–", "–"])];
@@ -150,10 +157,11 @@ function probe() {
     const rest = [number(locality.median), share(units.colliding, 1), `${number(vocabulary.used)} of ${number(vocabulary.symbols)}`];
     rows.push(line(name, figures.bytes_per_symbol, figures.distances, rest));
   }
-  const heads = ["", "raw bytes/symbol", ...edits, "mean", "symbols until agreement", "colliding units", "symbols used"];
+  const unbroken = (name) => name.replaceAll(" %", "\u00a0%").replaceAll("-", "\u2011");
+  const heads = ["", "raw bytes/symbol", ...edits.map(unbroken), "mean", "symbols until agreement", "colliding units", "symbols used"];
   $("probe-table").append(table(heads, rows));
   $("probe-note").textContent =
-    `How far an edit moves the symbols, on ${number(found.documents)} documents: 0 not at all, 1 nothing in common. ` +
+    `How far an edit moves the symbols, on ${counted(found.documents, "document")}: 0 not at all, 1 nothing in common. ` +
     "The closer to the raw bytes the better a proxy. Symbols until agreement: the median behind an inserted line.";
 }
 

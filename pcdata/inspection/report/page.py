@@ -8,10 +8,13 @@ written ``\\u003c`` so that nothing in it can end the script, and comes out thro
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from pcdata.codecs.base import require_range
 from pcdata.dataset import Dataset
 from pcdata.dataset.shard import temporary_name
 from pcdata.errors import InputError, OptionError
@@ -23,6 +26,19 @@ from pcdata.inspection.text import safe
 _BUCKETS: Final = 54
 """Of histograms by bit length: as far as a browser's numbers are exact."""
 
+_MOST_DOCUMENT_BYTES: Final = 100_000
+"""A browser takes five seconds to draw a document of so many, and twenty for three times as many."""
+
+_OF_A_PROBE: Final = {"documents": int, "raw_distances": dict, "compressors": dict}
+_OF_A_COMPRESSOR: Final = {
+    "bytes_per_symbol": float,
+    "distances": dict,
+    "locality": dict,
+    "units": dict,
+    "vocabulary": dict,
+}
+"""What the page shows of a probe."""
+
 _PARTS: Final = ("page.css", "figures.js", "explorer.js")
 
 
@@ -32,8 +48,10 @@ def check_report(output: Path, documents: int, document_bytes: int) -> None:
         raise OptionError(f"-o {output} must end in .html")
     if not output.absolute().parent.is_dir():
         raise OptionError(f"-o {output}: there is no folder {output.parent}; make it first")
-    if documents < 1 or document_bytes < 1:
-        raise OptionError("--documents and --document-bytes must be at least 1")
+    if not os.access(output.absolute().parent, os.W_OK):
+        raise OptionError(f"-o {output}: nothing may be written in {output.parent}; name another folder")
+    require_range("--documents", documents, 1, 10_000)
+    require_range("--document-bytes", document_bytes, 1, _MOST_DOCUMENT_BYTES)
 
 
 def read_probe(path: Path) -> dict[str, Any]:
@@ -42,9 +60,13 @@ def read_probe(path: Path) -> dict[str, Any]:
         probe = json.loads(path.read_bytes())
     except ValueError:
         probe = None
-    if not isinstance(probe, dict) or not {"compressors", "raw_distances", "documents"} <= probe.keys():
+    if not _has(probe, _OF_A_PROBE) or not all(_has(each, _OF_A_COMPRESSOR) for each in probe["compressors"].values()):
         raise InputError(f"--probe {path} is no probe; give a file that pcdata probe --json wrote")
-    return probe
+    return dict(probe)
+
+
+def _has(value: Any, fields: Mapping[str, type]) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in fields.items())
 
 
 def write_report(

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from pcdata.cli import main
 from pcdata.inspection import plotting
-from pcdata.inspection.plotting import save_figure
+from pcdata.inspection.plotting import COLOURS, colours_for, save_figure
 from tests.build.corpora import write_code
 
 COMPRESSORS = ("-c", "gzip", "-c", "bpe:vocab_size=300", "-c", "ngram:contexts=50")
@@ -69,15 +69,23 @@ def test_a_figure_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("count", [1, 7, 8, 29])
+def test_no_two_compressors_share_a_colour(count: int) -> None:
+    colours = colours_for([f"bpe{number}" for number in range(count)])
+    assert len({*colours.values()}) == len(colours) == count
+    assert count > 7 or tuple(colours.values()) == COLOURS[:count]
+
+
 MISTAKES = [
     (("code",), "no compressor given"),
     (("code", "-c", "lzma"), "unknown compressor 'lzma'; known: bit, bpe,"),
     (("empty", "-c", "gzip"), "no files there"),
-    (("tiny", "-c", "gzip"), "the val split is empty"),
+    (("tiny", "-c", "gzip"), "none of 1 documents was drawn with --val-fraction 0.2; raise it, or add documents\n"),
     (("code", "-c", "gzip", "--document-bytes", "999999:"), "has at least 999,999 bytes, but"),
     (("code", "-c", "gzip", "--val-fraction", "0"), "--val-fraction 0 leaves no documents to probe"),
     (("code", "-c", "gzip", "--plot", "x.gif"), "--plot x.gif must end in .png, .pdf, .svg"),
     (("code", "-c", "gzip", "--plot", "no/x.png"), "there is no folder no"),
+    (("code", "-c", "gzip", "--plot", "folder.png"), "--plot folder.png is a folder"),
 ]
 
 
@@ -88,6 +96,7 @@ def test_a_mistake_gets_one_sentence(
     monkeypatch.chdir(tmp_path)
     write_code(Path("code"), files=12)
     Path("empty").mkdir()
+    Path("folder.png").mkdir()
     Path("tiny").mkdir()
     Path("tiny/a.py").write_text("x = 1\n")
     done = run(*arguments)

@@ -23,16 +23,17 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is install
 ATTACK = b"""</script><script>window.ran = 1; alert(1)</script><img src=x onerror="window.ran = 2">
 <!-- ${window.ran = 3} `x` &lt;b&gt; \xe2\x80\xa8 \xff\xfe \x00 "quoted"
 """
+REST = {"insert a line": 0.5, "rename": 0.5, "re-indent": 0.4}
 PROBE = {
     "documents": 7,
-    "raw_distances": {"delete 10 %": 0.1, "<i>": None},
+    "raw_distances": {"delete 10 %": 0.1, "<i>": None, **REST},
     "compressors": {
         "<b>bpe": {
             "bytes_per_symbol": 3.5,
-            "distances": {"delete 10 %": 0.4, "<i>": None},
+            "distances": {"delete 10 %": 0.4, "<i>": None, **REST},
             "locality": {"median": 2.0},
             "units": {"colliding": 0.25},
-            "vocabulary": {"used": 5, "symbols": 300},
+            "vocabulary": {"used": 5_000, "symbols": 65_536},
         }
     },
 }
@@ -173,6 +174,37 @@ def test_the_keyboard_goes_everywhere(page: Any, dataset: Dataset) -> None:
     assert first <= begin < end
 
 
+def test_the_place_is_kept_through_a_view_of_long_units(page: Any, dataset: Dataset) -> None:
+    documents = sample_documents(dataset, 1_000, 0)
+    longest = max(range(len(documents)), key=lambda place: len(documents[place].alignment("zstd").raw_ends))
+    page.select_option("#document", str(longest))
+    page.focus("#code")
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+    begin, _, _ = unit_of(documents[longest], "bpe", 7)
+    page.keyboard.press("2")
+    assert unit_of(documents[longest], "zstd", page.evaluate("state.unit"))[0] < begin, "a unit that begins before it"
+    page.keyboard.press("1")
+    assert page.evaluate("state.unit") == 7
+
+
+def test_what_a_unit_of_each_view_is_like_is_said(page: Any, dataset: Dataset) -> None:
+    alone, after = "can be read without the units in front of it.", "may need units in front of it to be read."
+    seen = set()
+    for view in dataset.manifest.views:
+        page.click(f"#views button[data-view='{view.name}']")
+        said = page.locator("#view-facts").text_content()
+        assert said.startswith(f"A unit of {view.name} is ")
+        assert said.endswith(alone if view.units_independent else after)
+        assert ("written as one symbol," in said) == (view.max_unit_symbols == 1)
+        seen.add((view.units_independent, view.max_unit_symbols == 1))
+    assert seen == {(True, True), (True, False), (False, False)}
+
+
+def test_the_table_of_a_probe_fits_a_laptop(page: Any) -> None:
+    assert page.evaluate("$('probe-table').scrollWidth <= $('probe-table').clientWidth")
+
+
 def test_a_click_holds_a_unit_until_escape(page: Any) -> None:
     page.locator(".u[data-unit='3']").first.click()
     page.locator(".u[data-unit='5']").first.hover()
@@ -199,7 +231,19 @@ def test_the_figures_are_there_and_hostile_names_are_text(page: Any, dataset: Da
     assert page.locator("#unit-lengths .card").count() == len(dataset.manifest.views)
     assert page.locator("#rejects-table tbody tr").count() == len(dataset.manifest.rejects)
     probed = page.locator("#probe-table tbody tr").nth(1).locator("td").all_text_contents()
-    assert probed == ["<b>bpe", "3.50", "0.400", "–", "0.400", "2", "25.0 %", "5 of 300"]
+    assert probed == [
+        "<b>bpe",
+        "3.50",
+        "0.400",
+        "–",
+        "0.500",
+        "0.500",
+        "0.400",
+        "0.450",
+        "2",
+        "25.0 %",
+        "5,000 of 65,536",
+    ]
 
 
 @pytest.mark.parametrize("width", [360, 760, 1300])

@@ -145,8 +145,11 @@ def test_the_page_of_a_large_dataset_stays_small(tmp_path: Path) -> None:
     [
         (["-o", "page.txt"], "must end in .html"),
         (["-o", "nowhere/page.html"], "make it first"),
-        (["-o", "page.html", "--documents", "0"], "at least 1"),
+        (["-o", "page.html", "--documents", "0"], "--documents must be 1 … 10000, got 0"),
+        (["-o", "page.html", "--document-bytes", "2000000"], "--document-bytes must be 1 … 100000, got 2000000"),
         (["-o", "page.html", "--probe", "probe.json"], "is no probe"),
+        (["-o", "page.html", "--probe", "list.json"], "is no probe"),
+        (["-o", "page.html", "--probe", "half.json"], "is no probe"),
     ],
 )
 def test_what_cannot_be_written_says_so(
@@ -154,6 +157,8 @@ def test_what_cannot_be_written_says_so(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("probe.json").write_text('{"compressors": {}}')
+    Path("list.json").write_text('{"compressors": [], "raw_distances": {}, "documents": 1}')
+    Path("half.json").write_text('{"compressors": {"bpe": {}}, "raw_distances": {}, "documents": 1}')
     done = CliRunner().invoke(main, ["report", str(dataset.folder), *arguments])
     assert done.exit_code == 1
     assert says in done.output
