@@ -2,13 +2,15 @@
 
 The float32 logits of one context change with the shape of the batch, because a sum of floats depends on its order. Here
 no sum is ever rounded. A matrix is of 7-bit whole numbers and a factor per row, what it is multiplied with of 15-bit
-ones, in two halves of 8; the products are added up in 32 bits. Attention, and the residual stream, are whole numbers in
-float64, which has room for every partial sum. So the order, and with it shapes, threads, libraries and devices, does
-not matter. Between the products there are only operations that IEEE 754 rounds in one way, number by number
-(+ − × ÷ √, rounding), and two tables.
+ones. Their products, attention, and the residual stream, are whole numbers in float64, which has room for every partial
+sum. So the order, and with it shapes, threads, libraries and devices, does not matter. Between the products there are
+only operations that IEEE 754 rounds in one way, number by number (+ − × ÷ √, rounding), and two tables.
 
-7 bits, not 8, because x86 processors without VNNI add up two products of 8 bits each in 16 (oneDNN, *Nuances of int8
-computations*). Weights so coarse cost 0.005 bits per byte (of 1.80), and are four times as fast as float64.
+Numbers so short are for processors that multiply int8 well (AVX-512 with VNNI): there the 15 bits go in two halves of
+8, added up in 32 bits, four times as fast as float64. Elsewhere torch's int8 products are plain loops, up to twenty
+times slower, and float64 does it; the numbers are the same. 7 bits, not 8, because x86 processors without VNNI add up
+two products of 8 bits each in 16 (oneDNN, *Nuances of int8 computations*). Weights so coarse cost 0.005 bits per byte
+(of 1.80).
 
 Legend: T positions of spans laid end to end, B blocks of C positions, K keys that a block can see, P = reach - 1
 positions before a block, D width, N query heads, G key/value heads, J = N / G, H width of a head, F inner width.
@@ -17,7 +19,8 @@ positions before a block, D width, N query heads, G key/value heads, J = N / G, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -46,7 +49,7 @@ _LAST: Final = 16 << 10
 _ONE: Final = 2.0**20
 """What a weight of attention, or an odd of a byte, is at the most."""
 _MOST_WIDTH: Final = 1 << 11
-"""Squares of at most 2^21 each then add up to 2^53, and products of matrices to less than 2^31."""
+"""Squares of at most 2^21 each then add up to 2^53, and products of matrices, also in halves, to less than 2^31."""
 
 Past = list[tuple[Tensor, Tensor]]
 """Keys and values of the last P positions, [P, G, H] each, for every layer."""
@@ -71,20 +74,45 @@ class _Matrix(NamedTuple):
     """Rows of whole numbers, each with a factor."""
 
     rows_OI: Tensor
-    """int8, at most ``_MOST_WEIGHT``."""
+    """At most ``_MOST_WEIGHT``; int8, or float64 where int8 does not pay."""
     factors_O: Tensor
     """From products of whole numbers to units of the result."""
 
     def times(self, x_TI: Tensor) -> Tensor:
         """Whole numbers of ``_INPUT`` → whole numbers of the result's unit. [T, O]"""
-        # By way of int16: from float64 to int8 torch's conversion takes ten times as long.
-        whole_TI = x_TI.clamp(-_MOST_INPUT, _MOST_INPUT).to(torch.int16)
-        high_TI = (whole_TI + _HALF // 2) >> 7
-        halves = torch.empty(2, *x_TI.shape, dtype=torch.int8)
-        halves[0] = high_TI
-        halves[1] = whole_TI.sub_(high_TI << 7)
-        high_TO, low_TO = torch._int_mm(halves.flatten(0, 1), self.rows_OI.t()).chunk(2)
-        return high_TO.mul_(_HALF).add_(low_TO).double().mul_(self.factors_O).round_()
+        bounded_TI = x_TI.clamp(-_MOST_INPUT, _MOST_INPUT)
+        in_halves = self.rows_OI.dtype is torch.int8
+        products_TO = _in_halves(bounded_TI, self.rows_OI) if in_halves else bounded_TI @ self.rows_OI.t()
+        return products_TO.mul_(self.factors_O).round_()
+
+
+def _in_halves(whole_TI: Tensor, rows_OI: Tensor) -> Tensor:
+    """The product of whole numbers in float64 with int8, both halves in one multiplication of int8. [T, O]"""
+    # By way of int16: from float64 to int8 torch's conversion takes ten times as long.
+    short_TI = whole_TI.to(torch.int16)
+    high_TI = (short_TI + _HALF // 2) >> 7
+    halves = torch.empty(2, *short_TI.shape, dtype=torch.int8)
+    halves[0] = high_TI
+    halves[1] = short_TI.sub_(high_TI << 7)
+    high_TO, low_TO = torch._int_mm(halves.flatten(0, 1), rows_OI.t()).chunk(2)
+    return high_TO.mul_(_HALF).add_(low_TO).double()
+
+
+@cache
+def int8_pays() -> bool:
+    """Whether products in halves are the faster ones here: measured, since torch does not say how it makes them. It
+    takes some 10 ms, and nothing but speed hangs on it."""
+    whole_TI = torch.arange(128.0 * 256, dtype=torch.float64).view(128, 256) % _MOST_INPUT
+    rows_OI = (torch.arange(256 * 256).view(256, 256) % _MOST_WEIGHT).to(torch.int8)
+    wide_OI = rows_OI.double()
+
+    def seconds(product: Callable[[], Tensor]) -> float:
+        begun = time.perf_counter()
+        product()
+        return time.perf_counter() - begun
+
+    in_halves = min(seconds(lambda: _in_halves(whole_TI, rows_OI)) for _ in range(3))
+    return in_halves < min(seconds(lambda: whole_TI @ wide_OI.t()) for _ in range(3))
 
 
 class _Layer(NamedTuple):
@@ -228,7 +256,8 @@ def _matrix(name: str, weights_OI: Tensor, gain_I: Tensor | None = None, unit: f
     if not wide_OI.isfinite().all():
         raise ConfigError(f"{name}: there are weights that are not finite")
     factors_O = wide_OI.abs().amax(1).div_(_MOST_WEIGHT).clamp_(min=UNIT * UNIT)
-    return _Matrix((wide_OI / factors_O[:, None]).round_().to(torch.int8), factors_O * (_INPUT / unit))
+    rows_OI = (wide_OI / factors_O[:, None]).round_()
+    return _Matrix(rows_OI.to(torch.int8) if int8_pays() else rows_OI, factors_O * (_INPUT / unit))
 
 
 @cache

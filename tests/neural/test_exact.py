@@ -88,6 +88,18 @@ def test_threads_and_the_order_of_sums_do_not_matter() -> None:
     assert not torch.equal(x @ down.T, x[:, order] @ down[:, order].T), "and in float32 they do"
 
 
+@pytest.mark.parametrize("name", SHAPES)
+@torch.inference_mode()
+def test_int8_and_float64_give_the_same_odds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    odds = []
+    for pays in (True, False):
+        monkeypatch.setattr("pctrain.neural.exact.int8_pays", lambda pays=pays: pays)
+        _, exact = made(SHAPES[name])
+        assert (exact._head.rows_OI.dtype is torch.int8) == pays
+        odds.append(whole(exact, ids(200, 5)))
+    assert torch.equal(*odds)
+
+
 def test_no_table_entry_is_near_the_middle_of_two_whole_numbers() -> None:
     entries = np.array([each(step) for each in (exponential, silu_gap) for step in range(16 << 10)])
     to_the_middle = np.abs(entries - np.floor(entries) - 0.5)
@@ -117,13 +129,15 @@ def test_weights_that_are_no_numbers_are_refused() -> None:
         Exact(SHAPES["grouped"], {**weights, name: weights[name] * torch.inf})
 
 
-def test_products_are_those_of_whole_numbers_at_their_largest() -> None:
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float64])
+def test_products_are_those_of_whole_numbers_at_their_largest(dtype: torch.dtype) -> None:
     """Against integers: all weights and inputs at their bounds, where sums of 16 bits would overflow."""
     draw = torch.Generator().manual_seed(1)
     inputs = torch.randint(0, 2, (5, 600), generator=draw) * 2 - 1
     weights = torch.randint(0, 2, (7, 600), generator=draw) * 2 - 1
     weights[0], inputs[0] = 1, 1
     matrix = _matrix("all", weights * 63.0)
+    matrix = matrix._replace(rows_OI=matrix.rows_OI.to(dtype))
     found = matrix.times(inputs.double() * 16_319)
     expected = (inputs * 16_319) @ (weights * 63).T
     assert torch.equal(found, (expected.double() * 2.0**3).round())
