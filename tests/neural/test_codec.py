@@ -42,6 +42,7 @@ def test_long_hostile_documents_are_encoded_as_they_are_checked(coder: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_all_hostile_documents_decode_byte_by_byte(coder: Path) -> None:
     codec = opened(coder)
     files = [file[:600] for file in library_files()] + [bytes(library_files()[0][n * 300 :][:300]) for n in range(60)]
