@@ -121,30 +121,23 @@ class Documents:
 class Document:
     """One document of the stream; a handle that stays valid when the stream has moved on."""
 
-    __slots__ = ("_index", "_lookup")
+    __slots__ = ("_index", "_lookup", "at_byte_0", "at_end", "block", "documents", "raw_bytes")
 
     def __init__(self, lookup: _Lookup, index: int) -> None:
         self._lookup = lookup
         self._index = index
-
-    @property
-    def documents(self) -> Documents:
+        self.documents = lookup.documents
         """Where its columns are."""
-        return self._lookup.documents
-
-    @property
-    def block(self) -> int:
-        return self._lookup.blocks[self._index]
-
-    @property
-    def at_byte_0(self) -> bool:
+        self.block = lookup.blocks[index]
+        self.at_byte_0 = lookup.at_byte_0[index]
         """Whether it begins its input document, rather than being a later part of one that was cut."""
-        return self._lookup.at_byte_0[self._index]
+        self.at_end = lookup.at_end[index]
+        """Whether its input document ends with it, rather than going on in another part."""
+        self.raw_bytes = lookup.raw_bytes[index]
 
     @property
-    def at_end(self) -> bool:
-        """Whether its input document ends with it, rather than going on in another part."""
-        return self._lookup.at_end[self._index]
+    def draw(self) -> int:
+        return self._lookup.first_draw + self._index
 
     @property
     def dice(self) -> Dice:
@@ -186,13 +179,15 @@ class _Lookup:
         draws = (uniform(seed, stretch.epoch, stretch.documents, purpose).tolist() for purpose in purposes)
         self.dice = [Dice(*faces) for faces in zip(*draws, strict=True)]
         begins, ends, kept = np.empty((3, len(stretch)), bool)
+        raw_bytes = np.empty(len(stretch), np.int64)
         for block, here in self._by_block():
             base, rows = split.base(block), stretch.rows[here]
             begins[here] = base.part_starts[rows] == 0
-            lengths = (base.raw_offsets[rows + 1] - base.raw_offsets[rows]).astype(np.uint64)
-            ends[here] = base.part_starts[rows] + lengths == base.document_bytes[rows]
+            raw_bytes[here] = lengths = base.raw_offsets[rows + 1] - base.raw_offsets[rows]
+            ends[here] = base.part_starts[rows] + lengths.astype(np.uint64) == base.document_bytes[rows]
             if filtered:
                 kept[here] = documents.kept_rows(block)[rows]
+        self.raw_bytes: list[int] = raw_bytes.tolist()
         self.at_byte_0: list[bool] = begins.tolist()
         self.at_end: list[bool] = ends.tolist()
         self._kept = np.flatnonzero(kept) if filtered else None

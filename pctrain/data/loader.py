@@ -18,7 +18,8 @@ from pctrain.data.filling import Filler
 from pctrain.data.filter import Filter
 from pctrain.data.hashing import Purpose
 from pctrain.data.mixture import RAW, Appearance, How, Mixture, Schedule, Splicing
-from pctrain.data.packing import Packer, Row, stats_of
+from pctrain.data.packing import Packer, stats_of
+from pctrain.data.pieces import Row
 from pctrain.data.showing import Fresh
 from pctrain.data.stream import Stream
 from pctrain.errors import CheckpointError, ConfigError, DataError
@@ -76,7 +77,7 @@ class Loader:
         self._mixture = Mixture(mixture, [*views.values()], mean_lengths(splits, weights, views))
         self._stream = _stream(splits, weights, self.view_names, data, seed, cursor)
         self._packer = Packer(self._stream, self._mixture, data.seq_len + 1, Fresh(data.fresh_share, data.fresh_bytes))
-        self._filler = Filler([self.vocabulary.views[name] for name in self.view_names], data.seq_len)
+        self._filler = Filler(self.vocabulary, self.view_names, data.seq_len)
         self._go_on(cursor)
 
     def batch(self, step: int) -> Batch:

@@ -6,6 +6,7 @@ appearance is settled in the step in which the first of it is placed, and holds 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -205,7 +206,7 @@ class Mixture:
 
     def appearance(self, odds: Odds, dice: Dice) -> Appearance:
         """The view is drawn whether or not it is shown, so that one draw never shifts the meaning of another."""
-        view = 1 + sum(dice.view >= below for below in self._view_below)
+        view = 1 + bisect_right(self._view_below, dice.view)
         if dice.kind >= odds.both:
             return alone(view if dice.kind < odds.both + odds.compressed else RAW)
         if odds.how is How.SPLICE:

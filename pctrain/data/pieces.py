@@ -7,6 +7,7 @@ the next row as a new sample, under a fresh open mark.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from pctrain.data.documents import Documents
@@ -14,7 +15,7 @@ from pctrain.data.mixture import Appearance
 
 
 class Span(NamedTuple):
-    """A run of one document's symbols in one view, with its marks: one open mark, and perhaps one close mark."""
+    """A run of one document's symbols in one view, with its marks: one open mark, and perhaps others."""
 
     documents: Documents
     """Of the dataset that it is from."""
@@ -24,33 +25,56 @@ class Span(NamedTuple):
     """Into the block's column."""
     end: int
     """Exclusive."""
+    begins: bool
+    """Whether it begins a sample; else it belongs to that of the span before it. Samples attend to themselves only."""
+    bos: bool
+    """Whether ``bos`` comes before the open mark."""
     closes: bool
     raw_bytes: int
     """How many raw bytes it stands for, in proportion where it ends inside a unit."""
 
-
-class Sample(NamedTuple):
-    """What attends to itself: a piece of a document, or the same piece in two views."""
-
-    length: int
-    """Symbols and marks."""
-    bos: bool
-    spans: tuple[Span, ...]
+    @property
+    def length(self) -> int:
+        """Symbols and marks."""
+        return self.bos + 1 + self.end - self.start + self.closes
 
 
-class Piece(NamedTuple):
-    """What one row takes of a document at once; these counts are for the sums of a batch."""
+class Begun(NamedTuple):
+    """A document that begins in a row."""
 
-    length: int
-    """Symbols and marks of all its samples."""
-    samples: tuple[Sample, ...]
-    """One, or two that show the same bytes."""
-    paired_units: int = 0
-    """Units that it shows in two views."""
-    unpaired_units: int = 0
-    """1 where it begins a unit of a pair that has to be shown compressed alone."""
-    unpaired_bytes: int = 0
-    """Raw bytes of such a unit that it stands for."""
+    dataset: int
+    appearance: Appearance
+    passed_over: int
+    """Documents left out before it."""
+
+
+class Paired(NamedTuple):
+    """Two spans, the same raw bytes in two views."""
+
+    raw: Span
+    compressed: Span
+    units: int
+
+
+class Unpaired(NamedTuple):
+    """What is shown of a unit of a pair that has to be shown compressed alone."""
+
+    begins: bool
+    """The unit, rather than going on in it."""
+    raw_bytes: int
+    """That it stands for."""
+
+
+@dataclass(slots=True)
+class Row:
+    """The layout of one row: spans end to end, and what the sums of a batch count besides."""
+
+    room: int
+    """Symbols and marks that still fit; at the end, padding."""
+    spans: list[Span] = field(default_factory=list)
+    begun: list[Begun] = field(default_factory=list)
+    paired: list[Paired] = field(default_factory=list)
+    unpaired: list[Unpaired] = field(default_factory=list)
 
 
 class Showing(Protocol):
@@ -63,8 +87,9 @@ class Showing(Protocol):
     """The offset at its end."""
     done: bool
 
-    def place(self, room: int) -> Piece | None:
-        """Move on by what fits into ``room``; None if that is nothing but marks. An empty row always fits some."""
+    def place(self, row: Row) -> bool:
+        """Move on by what fits into the row, and put it there; False if that is nothing but marks. An empty row always
+        fits some."""
 
 
 def take(left: int, ends: bool, space: int) -> int | None:
@@ -72,8 +97,10 @@ def take(left: int, ends: bool, space: int) -> int | None:
 
     None if there are symbols and none goes in. The last symbol never parts from its close mark.
     """
-    taken = left if left + ends <= space else min(space, left - ends)
-    return taken if taken >= min(left, 1) else None
+    if left + ends <= space:
+        return left
+    taken = min(space, left - ends)
+    return taken if taken > 0 else None
 
 
 def proportion(raw_bytes: int, symbols: int, of: int) -> int:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from pctrain.data.documents import Document
 from pctrain.data.hashing import Purpose
 from pctrain.data.mixture import RAW, Appearance, How, alone
-from pctrain.data.pieces import Piece, Sample, Showing, Span, proportion, take
+from pctrain.data.pieces import Paired, Row, Showing, Span, Unpaired, proportion, take
 from pctrain.data.splice import Splice
 
 
@@ -23,7 +21,7 @@ class Fresh(NamedTuple):
     most_bytes: int
 
     def cuts(self, document: Document) -> bool:
-        return document.chance(Purpose.FRESH, 0) < self.share
+        return self.share > 0 and document.chance(Purpose.FRESH, 0) < self.share
 
     def piece_bytes(self, document: Document, offset: int) -> int:
         """The length of the piece that begins at ``offset``: a function of the place, so a cursor need not keep it."""
@@ -37,8 +35,7 @@ def show(
     document: Document, appearance: Appearance, offset_symbols: int, row_symbols: int, fresh: Fresh = WHOLE
 ) -> Showing:
     """Begin a document, or go on at ``offset_symbols``. An empty one is shown raw, whatever its appearance."""
-    start, end = document.extent(RAW)
-    if start == end:
+    if not document.raw_bytes:
         return Solo(document, alone(RAW), offset_symbols)
     if appearance.how is How.ALONE:
         cut = appearance.views == (RAW,) and fresh.cuts(document)
@@ -53,33 +50,44 @@ class Solo:
 
     def __init__(self, document: Document, appearance: Appearance, offset_symbols: int) -> None:
         self.appearance = appearance
-        self._documents = document.documents
-        (view,) = appearance.views
-        self._view = view
-        self._block = document.block
-        self._start, end = document.extent(view)
-        raw_start, raw_end = document.extent(RAW)
-        self._raw_bytes = raw_end - raw_start
-        self._at_byte_0 = document.at_byte_0
-        self._at_end = document.at_end
-        self.size_symbols = end - self._start
+        self._document = document
+        (self._view,) = appearance.views
+        self._start, end = document.extent(self._view)
+        self._raw_bytes = document.raw_bytes
+        self.size_symbols = size = end - self._start
         self.offset_symbols = offset_symbols
+        self._bytes_shown = proportion(self._raw_bytes, offset_symbols, size)
         self.done = False
 
-    def place(self, room: int) -> Piece | None:
-        begin, size = self.offset_symbols, self.size_symbols
-        bos = self._at_byte_0 and begin == 0
-        taken = take(size - begin, self._at_end, room - bos - 1)
+    def place(self, row: Row, most: int | None = None) -> bool:
+        """``most``: how much of the row's room to take."""
+        room = row.room if most is None else min(row.room, most)
+        document, begin, size = self._document, self.offset_symbols, self.size_symbols
+        bos = begin == 0 and document.at_byte_0
+        taken = take(size - begin, document.at_end, room - bos - 1)
         if taken is None:
-            return None
+            return False
         end = self.offset_symbols = begin + taken
-        self.done = end == size
-        closes = self.done and self._at_end
-        raw_bytes = proportion(self._raw_bytes, end, size) - proportion(self._raw_bytes, begin, size)
+        self.done = done = end == size
+        closes = done and document.at_end
+        before = self._bytes_shown
+        self._bytes_shown = shown = proportion(self._raw_bytes, end, size)
         start = self._start
-        span = Span(self._documents, self._view, self._block, start + begin, start + end, closes, raw_bytes)
-        length = bos + 1 + taken + closes
-        return Piece(length, (Sample(length, bos, (span,)),))
+        row.spans.append(
+            Span(
+                document.documents,
+                self._view,
+                document.block,
+                start + begin,
+                start + end,
+                True,
+                bos,
+                closes,
+                shown - before,
+            )
+        )
+        row.room -= bos + 1 + taken + closes
+        return True
 
 
 class Pieces(Solo):
@@ -87,13 +95,13 @@ class Pieces(Solo):
 
     def __init__(self, document: Document, offset_symbols: int, fresh: Fresh) -> None:
         super().__init__(document, alone(RAW), offset_symbols)
-        self._document, self._fresh = document, fresh
+        self._fresh = fresh
 
-    def place(self, room: int) -> Piece | None:
+    def place(self, row: Row, most: int | None = None) -> bool:
         most = self._fresh.piece_bytes(self._document, self.offset_symbols)
-        closes = self._at_end and self.size_symbols - self.offset_symbols <= most
-        bos = self._at_byte_0 and self.offset_symbols == 0
-        return super().place(min(room, bos + 1 + most + closes))
+        closes = self._document.at_end and self.size_symbols - self.offset_symbols <= most
+        bos = self._document.at_byte_0 and self.offset_symbols == 0
+        return super().place(row, bos + 1 + most + closes)
 
 
 class Pair:
@@ -118,70 +126,77 @@ class Pair:
         self._at_end = document.at_end
         self._row_symbols = row_symbols
         self._last = len(self._costs) - 1
-        self._unit = int(np.searchsorted(self._symbol_ends, offset_symbols, side="right"))
         self.size_symbols = int(self._symbol_ends[-1])
+        self._cost = self.size_symbols + document.raw_bytes
+        self._begin_unit(int(self._symbol_ends.searchsorted(offset_symbols, "right")))
         self.offset_symbols = offset_symbols
-        self.done = False
 
-    def place(self, room: int) -> Piece | None:
+    def _begin_unit(self, unit: int) -> None:
+        """What is shown next is of this unit."""
+        self._unit = unit
+        self._symbols, self._bytes = self._ends(unit)
+        """Before it."""
+        self.done = unit > self._last
+
+    def _ends(self, unit: int) -> tuple[int, int]:
+        """Symbols and bytes before a unit."""
+        return (int(self._symbol_ends[unit - 1]), int(self._raw_ends[unit - 1])) if unit else (0, 0)
+
+    def place(self, row: Row) -> bool:
         bos = self._at_byte_0 and self.offset_symbols == 0
-        if self.offset_symbols > self._symbols_before(self._unit):
-            return self._place_unpaired(room, bos)
+        if self.offset_symbols > self._symbols:
+            return self._place_unpaired(row, bos)
         opening = 2 + bos * self._samples
-        end_unit = self._units_within(room - opening)
+        end_unit = self._units_within(row.room - opening)
         if end_unit > self._unit:
-            return self._place_pair(end_unit, bos)
+            self._place_pair(row, end_unit, bos)
+            return True
         if self._units_within(self._row_symbols - opening) > self._unit:
-            return None
-        return self._place_unpaired(room, bos)
+            return False
+        return self._place_unpaired(row, bos)
 
     def _units_within(self, space: int) -> int:
         """The end (exclusive) of the units that fit, from the current one on; a close mark counts for each side."""
-        begin = self._symbols_before(self._unit) + self._bytes_before(self._unit)
-        if int(self._costs[-1]) - begin + 2 * self._at_end <= space:
+        begin = self._symbols + self._bytes
+        if self._cost - begin + 2 * self._at_end <= space:
             return self._last + 1
-        return min(int(np.searchsorted(self._costs, begin + space, side="right")), self._last)
+        return min(int(self._costs.searchsorted(begin + space, "right")), self._last)
 
-    def _place_pair(self, end_unit: int, bos: bool) -> Piece:
-        n_units = end_unit - self._unit
-        raw_begin, raw_end = self._bytes_before(self._unit), self._bytes_before(end_unit)
-        begin, end = self.offset_symbols, self._symbols_before(end_unit)
-        self._unit, self.offset_symbols = end_unit, end
-        self.done = end_unit > self._last
-        raw = self._span(RAW, self._raw_start, raw_begin, raw_end, raw_end - raw_begin)
-        compressed = self._span(self._view, self._start, begin, end, raw_end - raw_begin)
-        sides = (raw, compressed) if self.appearance.views[0] == RAW else (compressed, raw)
-        spans = (sides,) if self._samples == 1 else ((sides[0],), (sides[1],))
-        samples = tuple(_sample(bos, each) for each in spans)
-        return Piece(sum(sample.length for sample in samples), samples, paired_units=n_units)
+    def _place_pair(self, row: Row, end_unit: int, bos: bool) -> None:
+        n_units, begin, raw_begin = end_unit - self._unit, self._symbols, self._bytes
+        self._begin_unit(end_unit)
+        end, raw_end = self._symbols, self._bytes
+        self.offset_symbols = end
+        n_bytes = raw_end - raw_begin
+        raw_first, apart = self.appearance.views[0] == RAW, self._samples == 2
+        raw = self._span(RAW, raw_begin, raw_end, raw_first or apart, bos, n_bytes)
+        compressed = self._span(self._view, begin, end, not raw_first or apart, bos, n_bytes)
+        row.spans += (raw, compressed) if raw_first else (compressed, raw)
+        row.paired.append(Paired(raw, compressed, n_units))
+        row.room -= raw.length + compressed.length
 
-    def _place_unpaired(self, room: int, bos: bool) -> Piece | None:
-        unit, begin = self._unit, self.offset_symbols
-        unit_begin, unit_end = self._symbols_before(unit), self._symbols_before(unit + 1)
-        taken = take(unit_end - begin, unit == self._last and self._at_end, room - bos - 1)
+    def _place_unpaired(self, row: Row, bos: bool) -> bool:
+        unit_begin, raw_begin, begin = self._symbols, self._bytes, self.offset_symbols
+        unit_end, raw_end = self._ends(self._unit + 1)
+        taken = take(unit_end - begin, self._unit == self._last and self._at_end, row.room - bos - 1)
         if taken is None:
-            return None
+            return False
         end = self.offset_symbols = begin + taken
-        if end == unit_end:
-            self._unit += 1
-        self.done = self._unit > self._last
-        unit_bytes, unit_symbols = self._bytes_before(unit + 1) - self._bytes_before(unit), unit_end - unit_begin
+        unit_bytes, unit_symbols = raw_end - raw_begin, unit_end - unit_begin
         raw_bytes = proportion(unit_bytes, end - unit_begin, unit_symbols)
         raw_bytes -= proportion(unit_bytes, begin - unit_begin, unit_symbols)
-        sample = _sample(bos, (self._span(self._view, self._start, begin, end, raw_bytes),))
-        return Piece(sample.length, (sample,), 0, int(begin == unit_begin), raw_bytes)
+        if end == unit_end:
+            self._begin_unit(self._unit + 1)
+        span = self._span(self._view, begin, end, True, bos, raw_bytes)
+        row.spans.append(span)
+        row.unpaired.append(Unpaired(begin == unit_begin, raw_bytes))
+        row.room -= span.length
+        return True
 
-    def _span(self, view: int, column: int, begin: int, end: int, raw_bytes: int) -> Span:
-        """It closes if the document ends with what is placed."""
+    def _span(self, view: int, begin: int, end: int, begins: bool, bos: bool, raw_bytes: int) -> Span:
+        """``bos`` is for the sample that it begins. It closes if the document ends with what is placed."""
         closes = self.done and self._at_end
-        return Span(self._documents, view, self._block, column + begin, column + end, closes, raw_bytes)
-
-    def _symbols_before(self, unit: int) -> int:
-        return int(self._symbol_ends[unit - 1]) if unit else 0
-
-    def _bytes_before(self, unit: int) -> int:
-        return int(self._raw_ends[unit - 1]) if unit else 0
-
-
-def _sample(bos: bool, spans: tuple[Span, ...]) -> Sample:
-    return Sample(bos + sum(1 + span.end - span.start + span.closes for span in spans), bos, spans)
+        start = self._raw_start if view == RAW else self._start
+        return Span(
+            self._documents, view, self._block, start + begin, start + end, begins, begins and bos, closes, raw_bytes
+        )

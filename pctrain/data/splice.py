@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pctrain.data.documents import Document
 from pctrain.data.hashing import Purpose
 from pctrain.data.mixture import RAW, Appearance, Splicing
-from pctrain.data.pieces import Piece, Sample, Span, proportion, take
+from pctrain.data.pieces import Row, Span, proportion, take
 
 _PURPOSES = (Purpose.SPLICE_DRAW, Purpose.SPLICE_VIEW)
 
@@ -65,22 +65,20 @@ class Splice:
         self._stretch = bisect_right(self._ends, offset_symbols)
         self.done = False
 
-    def place(self, room: int) -> Piece | None:
+    def place(self, row: Row) -> bool:
+        placed = len(row.spans)
         bos = self._at_byte_0 and self.offset_symbols == 0
-        spans: list[Span] = []
-        left = room - bos
-        while not self.done and (span := self._place_stretch(left)) is not None:
-            spans.append(span)
-            left -= 1 + span.end - span.start + span.closes
-        if not spans:
-            return None
-        return Piece(room - left, (Sample(room - left, bos, tuple(spans)),))
+        while not self.done and (span := self._place_stretch(row.room, len(row.spans) == placed, bos)) is not None:
+            row.spans.append(span)
+            row.room -= span.length
+            bos = False
+        return len(row.spans) > placed
 
-    def _place_stretch(self, room: int) -> Span | None:
+    def _place_stretch(self, room: int, begins: bool, bos: bool) -> Span | None:
         """What fits of the stretch in progress; None if that is nothing but marks."""
         number, offset, end = self._stretch, self.offset_symbols, self._ends[self._stretch]
         ends_document = number == len(self._ends) - 1 and self._at_end
-        taken = take(end - offset, ends_document, room - 1)
+        taken = take(end - offset, ends_document, room - bos - 1)
         if taken is None:
             return None
         begin = self._ends[number - 1] if number else 0
@@ -92,4 +90,4 @@ class Splice:
         stands_for = proportion(raw_bytes, shown, size) - proportion(raw_bytes, before, size)
         closes = self.done and self._at_end
         view = self._views[number]
-        return Span(self._documents, view, self._block, start + before, start + shown, closes, stands_for)
+        return Span(self._documents, view, self._block, start + before, start + shown, begins, bos, closes, stands_for)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,15 +17,6 @@ from pctrain.data.hashing import Purpose, uniform
 
 _CHOICES = 4096
 """How many draws are decided at once; one by one would cost more than all the rest."""
-
-
-class Next(NamedTuple):
-    """A document that can begin."""
-
-    dataset: int
-    draw: int
-    """Of its dataset."""
-    document: Document
 
 
 class Stream:
@@ -42,25 +32,25 @@ class Stream:
         """Documents drawn of each dataset, read or passed over; that in progress is not among them."""
         self.dataset: int | None = None
         """That of the document in progress; None between two."""
-        self._next: Next | None = None
+        self._next: tuple[int, Document] | None = None
         self._chunk = -1
         self._choices: list[int] = []
 
-    def peek(self) -> Next:
+    def peek(self) -> Document:
         """The document that would begin next, the same until one does."""
         if self._next is None:
-            dataset = self._choice(sum(self.draws))
+            dataset = self._choice(sum(self.draws)) if self._below else 0
             documents = self._datasets[dataset]
-            draw = documents.next_kept(self.draws[dataset])
-            self._next = Next(dataset, draw, documents.document(draw))
-        return self._next
+            self._next = dataset, documents.document(documents.next_kept(self.draws[dataset]))
+        return self._next[1]
 
-    def begin(self) -> int:
-        """The document of ``peek`` is in progress; returns how many were passed over for it."""
-        dataset, draw, _ = self._next or self.peek()
-        passed_over = draw - self.draws[dataset]
-        self.dataset, self.draws[dataset] = dataset, draw
-        return passed_over
+    def begin(self) -> tuple[int, int]:
+        """The document of ``peek`` is in progress; returns its dataset, and how many were passed over for it."""
+        assert self._next is not None
+        dataset, document = self._next
+        passed_over = document.draw - self.draws[dataset]
+        self.dataset, self.draws[dataset] = dataset, document.draw
+        return dataset, passed_over
 
     def go_on(self, dataset: int) -> Document:
         """Take up the document at which ``draws`` stands in ``dataset``, which an earlier run has begun."""

@@ -199,7 +199,7 @@ def test_a_mixture_without_views_is_refused(tmp_path):
 def test_a_split_without_documents_is_refused(tmp_path):
     split = write_dataset(tmp_path, DOCUMENTS).split("train")
     split.block_documents[:] = 0
-    split._first_document[:] = 0
+    split._first_document = [0]
     with pytest.raises(DataError, match="no documents"):
         make(split, RUN)
 

@@ -1,0 +1,176 @@
+"""How many symbols a second does the loader turn into batches, on one core, beside the bare limit and other loaders?
+
+Rows of 4,096 positions, 8 to a batch, with targets, positions, and the number of each position's sample, from the
+standard library eight times over (``standard_library``). Contestants in turn; ratios within a round. *Bare* is what no
+packing loader can do without: documents copied end to end into rows, and an array of their numbers. *Memmap blocks*
+reads fixed blocks of a flat file of tokens, which needs no packing and knows no documents. litdata and MosaicML
+streaming read the same fixed blocks; they are left out where they are not installed (``pip install litdata
+mosaicml-streaming``, in an environment of their own: they bring much with them).
+
+Then, what it costs a rank to pass over the rows of the others: 512 rows a batch, in milliseconds.
+
+    python tools/bench_loader.py [--rounds 9] [--batches 200]
+
+Goals: mixed (share 0.9) 300 M symbols/s and 0.3 of its bare limit, pairs 100 M, passing over (mixed) 2 ms. Prints two
+tables (symbols and seconds of this process's own time) and one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benching import Figure, in_turn, print_json, print_table, ratio
+from numpy.typing import NDArray
+from rival_loaders import RIVALS
+from standard_library import VIEW, standard_library
+
+from pcdata.dataset import Split
+from pctrain.config import DataConfig, MixtureConfig
+from pctrain.data.loader import Loader
+
+SEQ_LEN, ROWS = 4096, 8
+RANKS_ROWS, RANKS = 512, 64
+COPIES = 8
+MIXED, PAIRS, SPLICED = ("mixed", 0.9), ("translation", 0.5), ("splice", 0.5)
+"""Mode and share; at half, every document is a pair."""
+
+
+def loader(split: Split, mode: str, share: float, rows: int = ROWS, ranks: int = 1) -> Loader:
+    mixture = MixtureConfig(mode=mode, share=share, warmup_fraction=0)
+    return Loader(split, DataConfig(SEQ_LEN, rows), mixture, steps=1 << 40, seed=0, world_size=ranks)
+
+
+def documents(split: Split, mode: str, share: float) -> Iterator[NDArray[Any]]:
+    """The arrays that such a loader copies, in some order, without end: views of the mapped files."""
+    random = np.random.default_rng(0)
+    order = random.permutation(split.n_documents).tolist()
+    compressed = (random.random(split.n_documents) < share).tolist()
+    arrays = []
+    for number in order:
+        document = split.document(number)
+        if mode == "translation":
+            arrays += [document.raw, document.symbols(VIEW)]
+        else:
+            arrays.append(document.symbols(VIEW) if compressed[number] else document.raw)
+    return cycle(arrays)
+
+
+class Bare:
+    """Documents end to end in rows, and an array of their numbers, in arrays that are used again."""
+
+    def __init__(self, source: Iterator[NDArray[Any]], batches: int) -> None:
+        self._source, self._batches = source, batches
+        self._document, self._begin, self._number = next(source), 0, 1
+        self._ids_RT, self._documents_RT = np.empty((ROWS, SEQ_LEN), np.int64), np.empty((ROWS, SEQ_LEN), np.int32)
+
+    def __call__(self) -> None:
+        document, begin, number = self._document, self._begin, self._number
+        ids_RT, documents_RT = self._ids_RT, self._documents_RT
+        for _ in range(self._batches):
+            for row in range(ROWS):
+                at = 0
+                while at < SEQ_LEN:
+                    end = min(SEQ_LEN, at + len(document) - begin)
+                    ids_RT[row, at:end] = document[begin : begin + end - at]
+                    documents_RT[row, at:end] = number
+                    at, begin = end, begin + end - at
+                    if begin == len(document):
+                        document, begin, number = next(self._source), 0, number + 1
+        self._document, self._begin, self._number = document, begin, number
+
+
+def memmap_blocks(path: Path, batches: int) -> Callable[[], None]:
+    """Inputs and targets out of fixed blocks, in a shuffled order."""
+    tokens = np.memmap(path, np.uint16, "r")
+    order = np.random.default_rng(0).permutation((len(tokens) - 1) // SEQ_LEN) * SEQ_LEN
+    begins = cycle(order.tolist())
+
+    def read() -> None:
+        for _ in range(batches):
+            inputs_RT, targets_RT = np.empty((2, ROWS, SEQ_LEN), np.int64)
+            for row, begin in enumerate(islice(begins, ROWS)):
+                inputs_RT[row] = tokens[begin : begin + SEQ_LEN]
+                targets_RT[row] = tokens[begin + 1 : begin + 1 + SEQ_LEN]
+
+    return read
+
+
+def make_batches(of: Loader, batches: int) -> None:
+    for _ in range(batches):
+        of.batch(0)
+
+
+def flat_tokens(split: Split, path: Path) -> None:
+    """The whole view in one file."""
+    with path.open("wb") as file:
+        for block in range(split.n_blocks):
+            split.view(VIEW, block).symbols.tofile(file)
+
+
+def measure_throughput(split: Split, batches: int, rounds: int, scratch: Path) -> dict[str, dict[str, Figure]]:
+    flat = scratch / "tokens.bin"
+    flat_tokens(split, flat)
+    contestants: dict[str, Callable[[], object]] = {
+        "bare, mixed": Bare(documents(split, *MIXED), batches),
+        "pctrain, mixed 0.9": partial(make_batches, loader(split, *MIXED), batches),
+        "bare, pairs": Bare(documents(split, *PAIRS), batches),
+        "pctrain, pairs": partial(make_batches, loader(split, *PAIRS), batches),
+        "memmap blocks": memmap_blocks(flat, batches),
+    }
+    for name, prepare in RIVALS.items():
+        try:
+            contestants[name] = prepare(flat, scratch / name, SEQ_LEN, ROWS, batches)
+        except ImportError as error:
+            print(f"{name} is left out: {error}")
+    seconds = in_turn(contestants, rounds, time.process_time)
+    symbols = batches * ROWS * SEQ_LEN / 1e6
+    limits = {name: "bare, pairs" if "pairs" in name else "bare, mixed" for name in contestants}
+    return {
+        name: {
+            "m_symbols_per_s": Figure.of([symbols / each for each in taken]),
+            "of_bare": ratio(seconds[limits[name]], taken),
+        }
+        for name, taken in seconds.items()
+    }
+
+
+def measure_passing_over(split: Split, rounds: int) -> dict[str, Figure]:
+    """Milliseconds for 512 rows of others."""
+    contestants = {
+        f"{mode} {share}": partial(loader(split, mode, share, RANKS_ROWS, RANKS).pass_over, 0)
+        for mode, share in (MIXED, PAIRS, SPLICED)
+    }
+    seconds = in_turn(contestants, rounds, time.process_time)
+    return {name: Figure.of([1e3 * each for each in taken]) for name, taken in seconds.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batches", type=int, default=200, help="in a round; of 8 rows")
+    given = parser.parse_args()
+    split = standard_library(COPIES).split("train")
+    with tempfile.TemporaryDirectory() as scratch:
+        throughput = measure_throughput(split, given.batches, given.rounds, Path(scratch))
+    rows = [[name, f"{row['m_symbols_per_s']:.0f}", f"{row['of_bare']:.2f}"] for name, row in throughput.items()]
+    print_table([["batches of 8 x 4,096", "M symbols/s", "of bare"], *rows])
+    passing = measure_passing_over(split, given.rounds)
+    mean = {"raw": split.raw_bytes / split.n_documents}
+    mean[VIEW] = sum(len(split.view(VIEW, block).symbols) for block in range(split.n_blocks)) / split.n_documents
+    lengths = f"documents of {mean['raw']:,.0f} bytes or {mean[VIEW]:,.0f} tokens"
+    print(f"\npassing over {RANKS_ROWS} rows of others; {lengths} on average")
+    print_table([["mode and share", "ms"], *([name, f"{figure:.2f}"] for name, figure in passing.items())])
+    results = {"throughput": throughput, "passing_over_ms": passing, "mean_document": mean}
+    print_json("loader", results, ["numpy", "pyarrow"])
+
+
+if __name__ == "__main__":
+    main()
