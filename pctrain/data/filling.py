@@ -76,9 +76,8 @@ class Filler:
     def fill(self, rows: Sequence[Row]) -> Arrays:
         """New arrays, one line per row.
 
-        Ids are put together in the narrowest integers that hold them, which takes a third of the time that wide ones
-        take, and widened twice, as inputs and as targets. All else is written to where it stays, through flat arrays:
-        numpy takes longer to find a place in two dimensions than to fill a hundred.
+        Ids are put together in the narrowest integers that hold them, and widened twice, as inputs and as targets: a
+        quarter faster than to put them together wide and to copy them twice. All else is written to where it stays.
         """
         arrays = _empty(len(rows), self._seq_len)
         ids_RC = np.empty((len(rows), self._seq_len + 1), self._narrow)
