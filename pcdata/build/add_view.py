@@ -207,7 +207,7 @@ def _blocks(dataset: Dataset, task: AddTask) -> Iterator[Block]:
     for number in range(first, first + len(shards[task.shard].block_documents)):
         base = split.base(number)
         raw = [base.raw_of(row).tobytes() for row in range(len(base.doc_ids))]
-        yield Block(doc_ids=bytearray(base.doc_ids.tobytes()), raw=raw, raw_bytes=sum(map(len, raw)))
+        yield Block(doc_ids=base.doc_ids.tobytes(), raw=raw, raw_bytes=sum(map(len, raw)))
 
 
 def _commit(dataset: Dataset, state: BuildState, missing: dict[str, Any], tasks: list[AddTask]) -> Manifest:

@@ -7,13 +7,12 @@ codec, and written. Memory: one block, its symbols, and what the codecs hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pcdata.build.faults import step
 from pcdata.build.fit import FittedView, open_views
@@ -21,10 +20,11 @@ from pcdata.build.options import BuildOptions
 from pcdata.build.plan import PlannedShard
 from pcdata.build.records import Metadata
 from pcdata.build.reread import read_pieces
-from pcdata.build.state import BuildState
+from pcdata.build.state import BuildState, Pieces
 from pcdata.codecs.base import Codec, columns_fault
+from pcdata.dataset.histogram import BIT_LENGTHS, unit_histogram
 from pcdata.dataset.manifest import BaseShard, FileEntry, ViewShard
-from pcdata.dataset.schema import BLOCK_RAW_BYTES, DOC_ID_BYTES, KeptColumn, ViewTypes, base_schema, view_schema
+from pcdata.dataset.schema import BLOCK_RAW_BYTES, KeptColumn, ViewTypes, base_schema, view_schema
 from pcdata.dataset.shard import ShardWriter, base_batch, view_batch
 from pcdata.dataset.views import ViewColumns
 from pcdata.errors import CodecError
@@ -93,18 +93,20 @@ def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
     base = BaseFile(output, shard, task.options.kept_columns)
     writers: list[BaseFile | ViewFile] = [base, *views]
     try:
-        for block in _blocks(task, state):
-            base.write(block)
-            for file, (view, codec) in zip(views, opened, strict=True):
-                file.write(block.doc_ids, encoded(view, codec, block.raw))
-            advance(sum(map(len, block.raw)))
         with ThreadPoolExecutor(len(writers)) as threads:  # syncing and hashing let go of the interpreter's lock
-            base_done = threads.submit(base.finish)
-            views_done = [threads.submit(view.finish) for view in views]
+            finished: list[Future[Any]] = []
+            for block in _blocks(task, state):
+                base.write(block)
+                if block.is_last:
+                    finished.append(threads.submit(base.finish))
+                for file, (view, codec) in zip(views, opened, strict=True):
+                    file.write(block.doc_ids, encoded(view, codec, block.raw))
+                    if block.is_last:  # while the next view is being encoded
+                        finished.append(threads.submit(file.finish))
+                advance(block.raw_bytes)
+        of_base, *of_views = [file.result() for file in finished]
         result = WrittenShard(
-            base_done.result(),
-            {view.name: done.result() for view, done in zip(views, views_done, strict=True)},
-            base.languages,
+            of_base, {view.name: entry for view, entry in zip(views, of_views, strict=True)}, base.languages
         )
     except BaseException:
         for writer in writers:
@@ -118,31 +120,42 @@ def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
 class Block:
     """Documents that will be one record batch."""
 
-    doc_ids: bytearray = field(default_factory=bytearray)
+    doc_ids: bytes
+    raw_bytes: int
     raw: list[bytes] = field(default_factory=list)
     metadata: list[Metadata] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     document_bytes: list[int] = field(default_factory=list)
-    raw_bytes: int = 0
+    is_last: bool = False
+    """Of its shard."""
 
 
 def _blocks(task: WriteTask, state: BuildState) -> Iterator[Block]:
     pieces = state.read_pieces(task.shard.pieces)
-    ids = pieces["part"].tobytes()
-    block = Block()
-    starts, document_bytes = pieces["start"], pieces["document_bytes"]
-    for row, (raw, metadata) in enumerate(read_pieces(task.options, state, pieces, stay_open=True)):
-        block.doc_ids += ids[row * DOC_ID_BYTES : (row + 1) * DOC_ID_BYTES]
-        block.raw.append(raw)
-        block.metadata.append(metadata)
-        block.starts.append(int(starts[row]))
-        block.document_bytes.append(int(document_bytes[row]))
-        block.raw_bytes += len(raw)
-        if block.raw_bytes >= BLOCK_RAW_BYTES:
-            yield block
-            block = Block()
-    if block.raw:
+    written = 0
+    for rows in split_blocks(pieces):
+        written += len(rows)
+        block = Block(
+            doc_ids=rows["part"].tobytes(),
+            starts=rows["start"].tolist(),
+            document_bytes=rows["document_bytes"].tolist(),
+            raw_bytes=int(rows["length"].sum()),
+            is_last=written == len(pieces),
+        )
+        for raw, metadata in read_pieces(task.options, state, rows, stay_open=True):
+            block.raw.append(raw)
+            block.metadata.append(metadata)
         yield block
+
+
+def split_blocks(pieces: Pieces) -> Iterator[Pieces]:
+    """The pieces of each record batch of a shard."""
+    ends = np.cumsum(pieces["length"], dtype=np.int64)
+    first = begun = 0
+    while first < len(pieces):
+        end = int(np.searchsorted(ends, begun + BLOCK_RAW_BYTES)) + 1
+        yield pieces[first:end]
+        first, begun = end, int(ends[min(end, len(ends)) - 1])
 
 
 class BaseFile:
@@ -159,7 +172,7 @@ class BaseFile:
         metadata = block.metadata
         self.file.write(
             base_batch(
-                bytes(block.doc_ids),
+                block.doc_ids,
                 [one.path for one in metadata],
                 [one.lang for one in metadata],
                 [one.source for one in metadata],
@@ -198,10 +211,10 @@ class ViewFile:
         self._types = types
         self.file = ShardWriter(output, f"views/{name}/{shard}.arrow", view_schema(types))
         self._symbols = 0
-        self._histogram = np.zeros(65, np.int64)
+        self._histogram = np.zeros(BIT_LENGTHS, np.int64)
 
-    def write(self, doc_ids: bytes | bytearray, columns: ViewColumns) -> None:
-        self.file.write(view_batch(bytes(doc_ids), columns, self._types))
+    def write(self, doc_ids: bytes, columns: ViewColumns) -> None:
+        self.file.write(view_batch(doc_ids, columns, self._types))
         self._symbols += len(columns.symbols)
         self._histogram += unit_histogram(columns.unit_bytes)
 
@@ -210,15 +223,6 @@ class ViewFile:
         step("write.view")
         histogram = np.trim_zeros(self._histogram, "b").tolist()
         return WrittenView(ViewShard(entry, self._symbols, int(self._histogram.sum())), histogram)
-
-
-def unit_histogram(unit_bytes: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
-    """Count units by the bit length of their raw bytes: entry k has those of 2^(k-1) … 2^k - 1. Shape [65]."""
-    if unit_bytes.dtype == np.uint8:
-        sizes = np.bincount(unit_bytes, minlength=1)
-        lengths = np.array([value.bit_length() for value in range(len(sizes))])
-        return np.bincount(lengths, weights=sizes, minlength=65).astype(np.int64)
-    return np.bincount(np.frexp(unit_bytes.astype(np.float64))[1], minlength=65)
 
 
 def _from_json(data: dict[str, Any]) -> WrittenShard:

@@ -30,7 +30,6 @@ from pcdata.dataset.manifest import (
 )
 from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import OptionError
-from pcdata.inspection.check_view import bit_lengths
 from pcdata.inspection.children import Checker, Task
 from pcdata.inspection.findings import Checked
 from pcdata.inspection.verify import VerifyReport, verify, work_bytes
@@ -382,9 +381,3 @@ def test_a_dataset_without_views_verifies(tmp_path: Path) -> None:
     report = verify(tmp_path)
     assert report.ok
     assert "30 documents in 0 views, 0 of 0 decoded" in report.render()
-
-
-def test_bit_lengths_are_those_of_python() -> None:
-    values = [1, 2, 3, 4, 255, 256, 65_535, 65_536, 2**31, 2**32 - 1, 2**24 + 1, 2**25 - 1]
-    expected = [sum(value.bit_length() == length for value in values) for length in range(33)]
-    assert bit_lengths(np.array(values, np.uint32)).tolist() == expected
