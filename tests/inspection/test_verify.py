@@ -87,13 +87,18 @@ def rewrite(folder: Path, path: str, change: Callable[[list[dict[str, Any]]], No
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without children: for what is not about them, since each takes half a second to start."""
 
-    def check_here(
-        folder: Path, tasks: Sequence[Task], sample: float | None, workers: int, progress: Callable[[int], None]
-    ) -> Iterator[tuple[Task, Checked]]:
-        checker = Checker(folder, sample)
-        return ((task, checker.check(task, progress)) for task in tasks)
+    class Here:
+        def __init__(self, folder: Path, sample: float | None, workers: int, progress: Callable[[int], None]) -> None:
+            self._checker = Checker(folder, sample)
+            self._progress = progress
 
-    monkeypatch.setattr("pcdata.inspection.verify.check_files", check_here)
+        def check(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Checked]]:
+            return ((task, self._checker.check(task, self._progress)) for task in tasks)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("pcdata.inspection.verify.Children", Here)
 
 
 def texts(report: VerifyReport) -> list[str]:
