@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -90,8 +91,9 @@ def merge(folders: Sequence[Path], output: Path, workers: int, report: Reporter)
         shards, rejects = _plan(state, datasets)
         tasks = [MergeTask(tuple(one.folder.absolute() for one in datasets), output.absolute(), s) for s in shards]
         pending = [task for task in tasks if not state.has(f"done/{task.shard.name}.json")]
-        with report.stage("write", sum(task.shard.raw_bytes for task in pending)) as advance:
-            ProcessEngine(workers).run(run_merge, pending, advance)
+        raw_bytes = sum(task.shard.raw_bytes for task in pending)
+        with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
+            engine.run(run_merge, pending, advance)
         manifest = _commit(state, datasets, options, shards, rejects)
         state.remove()
         step("commit.cleaned")
