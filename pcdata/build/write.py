@@ -32,10 +32,14 @@ from pcdata.errors import CodecError
 
 @dataclass(frozen=True)
 class WriteTask:
-    """Write one shard."""
+    """Write some shards, one after another."""
 
     options: BuildOptions
-    shard: PlannedShard
+    shards: tuple[PlannedShard, ...]
+
+    @property
+    def raw_bytes(self) -> int:
+        return sum(shard.raw_bytes for shard in self.shards)
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,14 @@ class WrittenShard:
 
 
 def pending_writes(options: BuildOptions, state: BuildState, shards: tuple[PlannedShard, ...]) -> list[WriteTask]:
-    """The shards that are not done."""
+    """The shards that are not done: a task each, or all in one where there is one worker, which then need not wait for
+    the disk between them."""
     done = set(state.names("done/*.json"))
-    tasks = options.anchored()
-    return [WriteTask(tasks, shard) for shard in shards if _done(shard) not in done]
+    pending = tuple(shard for shard in shards if _done(shard) not in done)
+    anchored = options.anchored()
+    if pending and options.workers == 1 and options.engine == "process":
+        return [WriteTask(anchored, pending)]
+    return [WriteTask(anchored, (shard,)) for shard in pending]
 
 
 def written(state: BuildState, shard: PlannedShard) -> WrittenShard:
@@ -85,35 +93,68 @@ def _done(shard: PlannedShard) -> str:
 
 
 def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
-    """Write one shard's files, then the record that it is done; ``advance`` is told the raw bytes written."""
+    """Write some shards' files, and of each the record that it is done; ``advance`` is told the raw bytes written."""
     state = BuildState(task.options.output)
-    output, shard = task.options.output, task.shard.name
     opened = open_views(state)
-    views = [ViewFile(view.name, codec.types, output, shard) for view, codec in opened]
-    base = BaseFile(output, shard, task.options.kept_columns)
-    writers: list[BaseFile | ViewFile] = [base, *views]
-    try:
-        with ThreadPoolExecutor(len(writers)) as threads:  # syncing and hashing let go of the interpreter's lock
-            finished: list[Future[Any]] = []
-            for block in _blocks(task, state):
-                base.write(block)
-                if block.is_last:
-                    finished.append(threads.submit(base.finish))
-                for file, (view, codec) in zip(views, opened, strict=True):
-                    file.write(block.doc_ids, encoded(view, codec, block.raw))
-                    if block.is_last:  # while the next view is being encoded
-                        finished.append(threads.submit(file.finish))
-                advance(block.raw_bytes)
-        of_base, *of_views = [file.result() for file in finished]
-        result = WrittenShard(
-            of_base, {view.name: entry for view, entry in zip(views, of_views, strict=True)}, base.languages
-        )
-    except BaseException:
-        for writer in writers:
-            writer.file.abandon()
-        raise
-    record_written(state, task.shard, result)
-    step("write.done")
+    unsettled: list[_Shard] = []
+    with ThreadPoolExecutor(1 + len(opened)) as threads:  # syncing and hashing let go of the interpreter's lock
+        try:
+            for planned in task.shards:
+                unsettled.append(_Shard(task.options, planned, opened, threads))
+                for block in _blocks(task.options, state, planned):
+                    unsettled[-1].write(block)
+                    advance(block.raw_bytes)
+                while len(unsettled) > 1:  # the one before was synced meanwhile
+                    unsettled.pop(0).settle(state)
+            unsettled.pop().settle(state)
+        except BaseException:
+            threads.shutdown()  # no file is removed while it is being finished
+            for shard in unsettled:
+                shard.abandon()
+            raise
+
+
+class _Shard:
+    """The files of a shard that is being written. Each is synced and hashed as soon as its last block is there, while
+    the next view, or the next shard, is made."""
+
+    def __init__(
+        self,
+        options: BuildOptions,
+        planned: PlannedShard,
+        opened: Sequence[tuple[FittedView, Codec]],
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self._planned = planned
+        self._opened = opened
+        self._threads = threads
+        self._views = [ViewFile(view.name, codec.types, options.output, planned.name) for view, codec in opened]
+        self._base = BaseFile(options.output, planned.name, options.kept_columns)
+        self._finished: list[Future[Any]] = []
+
+    def write(self, block: Block) -> None:
+        """Write a block to all files."""
+        self._base.write(block)
+        self._finish_after(block, self._base)
+        for file, (view, codec) in zip(self._views, self._opened, strict=True):
+            file.write(block.doc_ids, encoded(view, codec, block.raw))
+            self._finish_after(block, file)
+
+    def _finish_after(self, block: Block, file: BaseFile | ViewFile) -> None:
+        if block.is_last:
+            self._finished.append(self._threads.submit(file.finish))
+
+    def settle(self, state: BuildState) -> None:
+        """Wait for the files, and note that the shard is done."""
+        base, *views = [finished.result() for finished in self._finished]
+        by_name = {file.name: view for file, view in zip(self._views, views, strict=True)}
+        record_written(state, self._planned, WrittenShard(base, by_name, self._base.languages))
+        step("write.done")
+
+    def abandon(self) -> None:
+        """Remove what is not finished."""
+        for writer in (self._base.file, *(view.file for view in self._views)):
+            writer.abandon()
 
 
 @dataclass
@@ -130,8 +171,8 @@ class Block:
     """Of its shard."""
 
 
-def _blocks(task: WriteTask, state: BuildState) -> Iterator[Block]:
-    pieces = state.read_pieces(task.shard.pieces)
+def _blocks(options: BuildOptions, state: BuildState, planned: PlannedShard) -> Iterator[Block]:
+    pieces = state.read_pieces(planned.pieces)
     written = 0
     for rows in split_blocks(pieces):
         written += len(rows)
@@ -142,7 +183,7 @@ def _blocks(task: WriteTask, state: BuildState) -> Iterator[Block]:
             raw_bytes=int(rows["length"].sum()),
             is_last=written == len(pieces),
         )
-        for raw, metadata in read_pieces(task.options, state, rows, stay_open=True):
+        for raw, metadata in read_pieces(options, state, rows, stay_open=True):
             block.raw.append(raw)
             block.metadata.append(metadata)
         yield block
