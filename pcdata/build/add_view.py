@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,8 +76,9 @@ def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, repor
         fit_requests(new, state, TrainSample(dataset), artifacts, report.say)
         tasks = _tasks(dataset)
         pending = [task for task in tasks if not state.has(task.done)]
-        with report.stage("write", sum(_shard(dataset, task).raw_bytes for task in pending)) as advance:
-            ProcessEngine(workers).run(run_add, pending, advance)
+        raw_bytes = sum(_shard(dataset, task).raw_bytes for task in pending)
+        with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
+            engine.run(run_add, pending, advance)
         manifest = _commit(dataset, state, missing, tasks)
         state.remove()
         step("commit.cleaned")
@@ -207,7 +209,7 @@ def _blocks(dataset: Dataset, task: AddTask) -> Iterator[Block]:
     for number in range(first, first + len(shards[task.shard].block_documents)):
         base = split.base(number)
         raw = [base.raw_of(row).tobytes() for row in range(len(base.doc_ids))]
-        yield Block(doc_ids=bytearray(base.doc_ids.tobytes()), raw=raw, raw_bytes=sum(map(len, raw)))
+        yield Block(doc_ids=base.doc_ids.tobytes(), raw=raw, raw_bytes=sum(map(len, raw)))
 
 
 def _commit(dataset: Dataset, state: BuildState, missing: dict[str, Any], tasks: list[AddTask]) -> Manifest:

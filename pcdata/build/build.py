@@ -63,13 +63,13 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
         plan = make_plan(options, state, n_tasks)
         fit_views(options, state, artifacts, report.say)
         writes = pending_writes(options, state, plan.shards)
-        with report.stage("write", sum(task.shard.raw_bytes for task in writes)) as advance:
+        with report.stage("write", sum(task.raw_bytes for task in writes)) as advance:
             engine.run(run_write, writes, advance)
         state.remove_rubbish()  # of workers that were lost and replaced
         manifest = commit(options, state, shaping, plan)  # last: no manifest, no dataset
         state.remove()
         step("commit.cleaned")
-    return BuildResult(manifest, len(scans), len(writes), was_complete=False)
+    return BuildResult(manifest, len(scans), sum(len(task.shards) for task in writes), was_complete=False)
 
 
 def refuse_foreign(output: Path) -> None:

@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -42,12 +43,12 @@ from pcdata.build.plan import (
 from pcdata.build.records import Metadata
 from pcdata.build.report import Reporter
 from pcdata.build.state import PIECE, BuildState, Pieces
-from pcdata.build.write import BaseFile, Block, ViewFile, WrittenShard, record_written, written
+from pcdata.build.write import BaseFile, Block, ViewFile, WrittenShard, record_written, split_blocks, written
 from pcdata.dataset import Dataset
 from pcdata.dataset.identity import document_hash
 from pcdata.dataset.manifest import MANIFEST, REJECTS, SPLITS, Manifest
 from pcdata.dataset.reader import Split
-from pcdata.dataset.schema import BLOCK_RAW_BYTES, DOC_ID_BYTES, LANG, PATH, SOURCE
+from pcdata.dataset.schema import DOC_ID_BYTES, LANG, PATH, SOURCE
 from pcdata.dataset.shard import write_file
 from pcdata.dataset.views import ViewColumns
 from pcdata.errors import BuildError
@@ -90,8 +91,9 @@ def merge(folders: Sequence[Path], output: Path, workers: int, report: Reporter)
         shards, rejects = _plan(state, datasets)
         tasks = [MergeTask(tuple(one.folder.absolute() for one in datasets), output.absolute(), s) for s in shards]
         pending = [task for task in tasks if not state.has(f"done/{task.shard.name}.json")]
-        with report.stage("write", sum(task.shard.raw_bytes for task in pending)) as advance:
-            ProcessEngine(workers).run(run_merge, pending, advance)
+        raw_bytes = sum(task.shard.raw_bytes for task in pending)
+        with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
+            engine.run(run_merge, pending, advance)
         manifest = _commit(state, datasets, options, shards, rejects)
         state.remove()
         step("commit.cleaned")
@@ -269,7 +271,7 @@ def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
     base = BaseFile(task.output, task.shard.name, manifest.kept_columns)
     views = [ViewFile(view.name, view.types, task.output, task.shard.name) for view in manifest.views]
     try:
-        for rows in _blocks_of_rows(state.read_pieces(task.shard.pieces)):
+        for rows in split_blocks(state.read_pieces(task.shard.pieces)):
             block = _block(rows, splits, [column.name for column in manifest.kept_columns])
             base.write(block)
             for view in views:
@@ -284,14 +286,6 @@ def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
     step("write.done")
 
 
-def _blocks_of_rows(pieces: Pieces) -> Iterator[Pieces]:
-    """Rows that will be one record batch, as a build closes them."""
-    while len(pieces):
-        end = int(np.searchsorted(np.cumsum(pieces["length"]), BLOCK_RAW_BYTES)) + 1
-        yield pieces[:end]
-        pieces = pieces[end:]
-
-
 def _by_block(rows: Pieces, splits: list[Split]) -> Iterator[tuple[Split, int, list[int]]]:
     """Rows that follow one another in a block of a dataset."""
     places = zip(rows["task"].tolist(), rows["entry"].tolist(), rows["line"].tolist(), strict=True)
@@ -301,7 +295,7 @@ def _by_block(rows: Pieces, splits: list[Split]) -> Iterator[tuple[Split, int, l
 
 def _block(rows: Pieces, splits: list[Split], kept: list[str]) -> Block:
     block = Block(
-        doc_ids=bytearray(np.ascontiguousarray(rows["part"]).tobytes()),
+        doc_ids=rows["part"].tobytes(),
         starts=rows["start"].tolist(),
         document_bytes=rows["document_bytes"].tolist(),
         raw_bytes=int(rows["length"].sum()),

@@ -134,8 +134,8 @@ class BuildOptions:
 
     @cached_property
     def root_folders(self) -> list[bytes]:
-        """The folder that each input's entries are relative to: itself, or a file's parent."""
-        return [os.fsencode(path if path.is_dir() else path.parent) for path in self.inputs]
+        """The folder that each input's entries are relative to, with a slash at its end: itself, or a file's parent."""
+        return [os.path.join(os.fsencode(path if path.is_dir() else path.parent), b"") for path in self.inputs]  # noqa: PTH118
 
     @cached_property
     def source_names(self) -> list[str]:

@@ -101,7 +101,7 @@ def find_entries(options: BuildOptions) -> Iterator[Entry | Skipped]:
 
 def entry_path(options: BuildOptions, entry: Entry) -> bytes:
     """Where an entry's file lies."""
-    return os.path.join(options.root_folders[entry.root], entry.relative)  # noqa: PTH118
+    return options.root_folders[entry.root] + entry.relative
 
 
 def _find_files(options: BuildOptions) -> Iterator[Entry | Skipped]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,6 @@ def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
         state = BuildState(options.output)
         with state.locked():
             n_tasks = list_inputs(options, state)
-            with report.stage("scan", None) as advance:
-                ProcessEngine(options.workers).run(run_scan, pending_scans(options, state, n_tasks), advance)
+            with closing(ProcessEngine(options.workers)) as engine, report.stage("scan", None) as advance:
+                engine.run(run_scan, pending_scans(options, state, n_tasks), advance)
             yield Trial(options, state, make_plan(options, state, n_tasks))

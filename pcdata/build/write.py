@@ -7,13 +7,12 @@ codec, and written. Memory: one block, its symbols, and what the codecs hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pcdata.build.faults import step
 from pcdata.build.fit import FittedView, open_views
@@ -21,10 +20,11 @@ from pcdata.build.options import BuildOptions
 from pcdata.build.plan import PlannedShard
 from pcdata.build.records import Metadata
 from pcdata.build.reread import read_pieces
-from pcdata.build.state import BuildState
+from pcdata.build.state import BuildState, Pieces
 from pcdata.codecs.base import Codec, columns_fault
+from pcdata.dataset.histogram import BIT_LENGTHS, unit_histogram
 from pcdata.dataset.manifest import BaseShard, FileEntry, ViewShard
-from pcdata.dataset.schema import BLOCK_RAW_BYTES, DOC_ID_BYTES, KeptColumn, ViewTypes, base_schema, view_schema
+from pcdata.dataset.schema import BLOCK_RAW_BYTES, KeptColumn, ViewTypes, base_schema, view_schema
 from pcdata.dataset.shard import ShardWriter, base_batch, view_batch
 from pcdata.dataset.views import ViewColumns
 from pcdata.errors import CodecError
@@ -32,10 +32,14 @@ from pcdata.errors import CodecError
 
 @dataclass(frozen=True)
 class WriteTask:
-    """Write one shard."""
+    """Write some shards, one after another."""
 
     options: BuildOptions
-    shard: PlannedShard
+    shards: tuple[PlannedShard, ...]
+
+    @property
+    def raw_bytes(self) -> int:
+        return sum(shard.raw_bytes for shard in self.shards)
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,14 @@ class WrittenShard:
 
 
 def pending_writes(options: BuildOptions, state: BuildState, shards: tuple[PlannedShard, ...]) -> list[WriteTask]:
-    """The shards that are not done."""
+    """The shards that are not done: a task each, or all in one where there is one worker, which then need not wait for
+    the disk between them."""
     done = set(state.names("done/*.json"))
-    tasks = options.anchored()
-    return [WriteTask(tasks, shard) for shard in shards if _done(shard) not in done]
+    pending = tuple(shard for shard in shards if _done(shard) not in done)
+    anchored = options.anchored()
+    if pending and options.workers == 1 and options.engine == "process":
+        return [WriteTask(anchored, pending)]
+    return [WriteTask(anchored, (shard,)) for shard in pending]
 
 
 def written(state: BuildState, shard: PlannedShard) -> WrittenShard:
@@ -85,64 +93,110 @@ def _done(shard: PlannedShard) -> str:
 
 
 def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
-    """Write one shard's files, then the record that it is done; ``advance`` is told the raw bytes written."""
+    """Write some shards' files, and of each the record that it is done; ``advance`` is told the raw bytes written."""
     state = BuildState(task.options.output)
-    output, shard = task.options.output, task.shard.name
     opened = open_views(state)
-    views = [ViewFile(view.name, codec.types, output, shard) for view, codec in opened]
-    base = BaseFile(output, shard, task.options.kept_columns)
-    writers: list[BaseFile | ViewFile] = [base, *views]
-    try:
-        for block in _blocks(task, state):
-            base.write(block)
-            for file, (view, codec) in zip(views, opened, strict=True):
-                file.write(block.doc_ids, encoded(view, codec, block.raw))
-            advance(sum(map(len, block.raw)))
-        with ThreadPoolExecutor(len(writers)) as threads:  # syncing and hashing let go of the interpreter's lock
-            base_done = threads.submit(base.finish)
-            views_done = [threads.submit(view.finish) for view in views]
-        result = WrittenShard(
-            base_done.result(),
-            {view.name: done.result() for view, done in zip(views, views_done, strict=True)},
-            base.languages,
-        )
-    except BaseException:
-        for writer in writers:
-            writer.file.abandon()
-        raise
-    record_written(state, task.shard, result)
-    step("write.done")
+    unsettled: list[_Shard] = []
+    with ThreadPoolExecutor(1 + len(opened)) as threads:  # syncing and hashing let go of the interpreter's lock
+        try:
+            for planned in task.shards:
+                unsettled.append(_Shard(task.options, planned, opened, threads))
+                for block in _blocks(task.options, state, planned):
+                    unsettled[-1].write(block)
+                    advance(block.raw_bytes)
+                while len(unsettled) > 1:  # the one before was synced meanwhile
+                    unsettled.pop(0).settle(state)
+            unsettled.pop().settle(state)
+        except BaseException:
+            threads.shutdown()  # no file is removed while it is being finished
+            for shard in unsettled:
+                shard.abandon()
+            raise
+
+
+class _Shard:
+    """The files of a shard that is being written. Each is synced and hashed as soon as its last block is there, while
+    the next view, or the next shard, is made."""
+
+    def __init__(
+        self,
+        options: BuildOptions,
+        planned: PlannedShard,
+        opened: Sequence[tuple[FittedView, Codec]],
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self._planned = planned
+        self._opened = opened
+        self._threads = threads
+        self._views = [ViewFile(view.name, codec.types, options.output, planned.name) for view, codec in opened]
+        self._base = BaseFile(options.output, planned.name, options.kept_columns)
+        self._finished: list[Future[Any]] = []
+
+    def write(self, block: Block) -> None:
+        """Write a block to all files."""
+        self._base.write(block)
+        self._finish_after(block, self._base)
+        for file, (view, codec) in zip(self._views, self._opened, strict=True):
+            file.write(block.doc_ids, encoded(view, codec, block.raw))
+            self._finish_after(block, file)
+
+    def _finish_after(self, block: Block, file: BaseFile | ViewFile) -> None:
+        if block.is_last:
+            self._finished.append(self._threads.submit(file.finish))
+
+    def settle(self, state: BuildState) -> None:
+        """Wait for the files, and note that the shard is done."""
+        base, *views = [finished.result() for finished in self._finished]
+        by_name = {file.name: view for file, view in zip(self._views, views, strict=True)}
+        record_written(state, self._planned, WrittenShard(base, by_name, self._base.languages))
+        step("write.done")
+
+    def abandon(self) -> None:
+        """Remove what is not finished."""
+        for writer in (self._base.file, *(view.file for view in self._views)):
+            writer.abandon()
 
 
 @dataclass
 class Block:
     """Documents that will be one record batch."""
 
-    doc_ids: bytearray = field(default_factory=bytearray)
+    doc_ids: bytes
+    raw_bytes: int
     raw: list[bytes] = field(default_factory=list)
     metadata: list[Metadata] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     document_bytes: list[int] = field(default_factory=list)
-    raw_bytes: int = 0
+    is_last: bool = False
+    """Of its shard."""
 
 
-def _blocks(task: WriteTask, state: BuildState) -> Iterator[Block]:
-    pieces = state.read_pieces(task.shard.pieces)
-    ids = pieces["part"].tobytes()
-    block = Block()
-    starts, document_bytes = pieces["start"], pieces["document_bytes"]
-    for row, (raw, metadata) in enumerate(read_pieces(task.options, state, pieces, stay_open=True)):
-        block.doc_ids += ids[row * DOC_ID_BYTES : (row + 1) * DOC_ID_BYTES]
-        block.raw.append(raw)
-        block.metadata.append(metadata)
-        block.starts.append(int(starts[row]))
-        block.document_bytes.append(int(document_bytes[row]))
-        block.raw_bytes += len(raw)
-        if block.raw_bytes >= BLOCK_RAW_BYTES:
-            yield block
-            block = Block()
-    if block.raw:
+def _blocks(options: BuildOptions, state: BuildState, planned: PlannedShard) -> Iterator[Block]:
+    pieces = state.read_pieces(planned.pieces)
+    written = 0
+    for rows in split_blocks(pieces):
+        written += len(rows)
+        block = Block(
+            doc_ids=rows["part"].tobytes(),
+            starts=rows["start"].tolist(),
+            document_bytes=rows["document_bytes"].tolist(),
+            raw_bytes=int(rows["length"].sum()),
+            is_last=written == len(pieces),
+        )
+        for raw, metadata in read_pieces(options, state, rows, stay_open=True):
+            block.raw.append(raw)
+            block.metadata.append(metadata)
         yield block
+
+
+def split_blocks(pieces: Pieces) -> Iterator[Pieces]:
+    """The pieces of each record batch of a shard."""
+    ends = np.cumsum(pieces["length"], dtype=np.int64)
+    first = begun = 0
+    while first < len(pieces):
+        end = int(np.searchsorted(ends, begun + BLOCK_RAW_BYTES)) + 1
+        yield pieces[first:end]
+        first, begun = end, int(ends[min(end, len(ends)) - 1])
 
 
 class BaseFile:
@@ -159,7 +213,7 @@ class BaseFile:
         metadata = block.metadata
         self.file.write(
             base_batch(
-                bytes(block.doc_ids),
+                block.doc_ids,
                 [one.path for one in metadata],
                 [one.lang for one in metadata],
                 [one.source for one in metadata],
@@ -198,10 +252,10 @@ class ViewFile:
         self._types = types
         self.file = ShardWriter(output, f"views/{name}/{shard}.arrow", view_schema(types))
         self._symbols = 0
-        self._histogram = np.zeros(65, np.int64)
+        self._histogram = np.zeros(BIT_LENGTHS, np.int64)
 
-    def write(self, doc_ids: bytes | bytearray, columns: ViewColumns) -> None:
-        self.file.write(view_batch(bytes(doc_ids), columns, self._types))
+    def write(self, doc_ids: bytes, columns: ViewColumns) -> None:
+        self.file.write(view_batch(doc_ids, columns, self._types))
         self._symbols += len(columns.symbols)
         self._histogram += unit_histogram(columns.unit_bytes)
 
@@ -210,15 +264,6 @@ class ViewFile:
         step("write.view")
         histogram = np.trim_zeros(self._histogram, "b").tolist()
         return WrittenView(ViewShard(entry, self._symbols, int(self._histogram.sum())), histogram)
-
-
-def unit_histogram(unit_bytes: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:
-    """Count units by the bit length of their raw bytes: entry k has those of 2^(k-1) … 2^k - 1. Shape [65]."""
-    if unit_bytes.dtype == np.uint8:
-        sizes = np.bincount(unit_bytes, minlength=1)
-        lengths = np.array([value.bit_length() for value in range(len(sizes))])
-        return np.bincount(lengths, weights=sizes, minlength=65).astype(np.int64)
-    return np.bincount(np.frexp(unit_bytes.astype(np.float64))[1], minlength=65)
 
 
 def _from_json(data: dict[str, Any]) -> WrittenShard:

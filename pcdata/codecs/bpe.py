@@ -8,7 +8,7 @@ that byte. Which bytes are valid is what Python's strict decoder says (RFC 3629:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pcdata.codecs import bpe_engines, bpe_format
 from pcdata.codecs.base import Artifact, Codec, offsets_of, require_range
+from pcdata.codecs.bpe_compare import TokenComparer
 from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError
@@ -120,7 +121,7 @@ class BpeCodec(Codec):
         if ids:
             np.concatenate(ids, out=symbols, casting="same_kind")
         offsets = offsets_of([len(document_ids) for document_ids in ids])
-        return ViewColumns(symbols, offsets, self._lengths[symbols], None, offsets)
+        return ViewColumns(symbols, offsets, self._lengths.take(symbols), None, offsets)
 
     def _ids(self, document: bytes) -> NDArray[np.uint32]:
         try:
@@ -136,6 +137,26 @@ class BpeCodec(Codec):
             is_text = index % 2 == 0
             found.append(self._engine.ids(raw, run) if is_text else self._byte_symbols[np.frombuffer(raw, np.uint8)])
         return np.concatenate(found)
+
+    def faults(
+        self, documents: Sequence[bytes], columns: ViewColumns, rows: Sequence[int]
+    ) -> Iterator[tuple[int, str]]:
+        """Without decoding: each token is compared with the bytes at its place. What differs is then decoded, to say
+        how."""
+        symbols, unit_bytes = columns.symbols, columns.unit_bytes
+        if len(symbols) and int(symbols.max()) >= len(self._tokens):
+            yield from super().faults(documents, columns, rows)
+            return
+        starts = np.cumsum(unit_bytes, dtype=np.int64) - unit_bytes
+        wrong = self._lengths.take(symbols) != unit_bytes
+        wrong |= self._comparer.differ(b"".join(documents), symbols, starts)
+        wrong_before = offsets_of(wrong)[columns.unit_offsets]
+        suspected = [row for row in rows if wrong_before[row] < wrong_before[row + 1]]
+        yield from super().faults(documents, columns, suspected)
+
+    @cached_property
+    def _comparer(self) -> TokenComparer:
+        return TokenComparer(self._tokens)
 
     def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
         if unit_symbols is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.codecs.base import Codec, open_codec
+from pcdata.dataset.histogram import BIT_LENGTHS, unit_histogram
 from pcdata.dataset.identity import SAMPLE, draw
 from pcdata.dataset.manifest import BaseShard, View, ViewShard
 from pcdata.dataset.schema import KeptColumn
@@ -18,9 +19,6 @@ from pcdata.errors import CodecError, DatasetError, OptionError
 from pcdata.inspection.blocks import base_blocks, view_blocks
 from pcdata.inspection.check_base import sum_findings
 from pcdata.inspection.findings import REBUILD, Checked, Fault, Finding
-
-BIT_LENGTHS = 33
-"""Of a uint32: 0 … 32."""
 
 
 class ViewChecker:
@@ -63,7 +61,7 @@ class ViewChecker:
                 for row, what in self._block_faults(codec, raw, doc_ids, columns, checked)
             )
             symbols += int(columns.symbol_offsets[-1])
-            histogram += bit_lengths(columns.unit_bytes[: columns.unit_offsets[-1]])
+            histogram += unit_histogram(columns.unit_bytes[: columns.unit_offsets[-1]])
             advance(int(raw.raw_offsets[-1]))
         checked.histogram = histogram.tolist()
         checked.findings += sum_findings(shard, {"symbols": symbols, "units": int(histogram.sum())})
@@ -118,8 +116,3 @@ def _sums(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.int64]
     np.cumsum(values, dtype=np.int64, out=running[1:])
     sums: NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
     return sums
-
-
-def bit_lengths(values: NDArray[Any]) -> NDArray[np.int64]:
-    """How many values have each bit length. A float64 holds every uint32 exactly; its exponent is the bit length."""
-    return np.bincount(np.frexp(values.astype(np.float64))[1], minlength=BIT_LENGTHS)

@@ -32,47 +32,53 @@ class Task:
     """The file's path in the dataset."""
 
 
-def check_files(
-    folder: Path, tasks: Sequence[Task], sample: float | None, workers: int, progress: Callable[[int], object]
-) -> Iterator[tuple[Task, Checked]]:
-    """Do the tasks in children, as many at a time as ``workers``; results come in the order in which they end.
+class Children:
+    """Does tasks in children, which stay for the tasks that come later: a child takes long to start."""
 
-    ``progress`` is called with raw bytes looked at.
-    """
-    pending = deque(tasks)
-    children: list[_Child] = []
-    try:
-        while pending or children:
-            while pending and len(children) < workers:
-                children.append(_Child(folder, sample, pending.popleft()))
-            for connection in wait([child.connection for child in children]):
-                child = next(child for child in children if child.connection is connection)
+    def __init__(self, folder: Path, sample: float | None, workers: int, progress: Callable[[int], object]) -> None:
+        """At most ``workers`` at a time; ``progress`` is called with raw bytes looked at."""
+        self._folder, self._sample = folder, sample
+        self._workers, self._progress = workers, progress
+        self._idle: list[_Child] = []
+        self._busy: list[_Child] = []
+
+    def check(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Checked]]:
+        """Do the tasks; results come in the order in which they end."""
+        pending = deque(tasks)
+        while pending or self._busy:
+            while pending and len(self._busy) < self._workers:
+                child = self._idle.pop() if self._idle else _Child(self._folder, self._sample)
+                self._busy.append(child)
+                child.give(pending.popleft())
+            for connection in wait([child.connection for child in self._busy]):
+                child = next(child for child in self._busy if child.connection is connection)
                 message = child.receive()
                 if isinstance(message, int):
-                    progress(message)
+                    self._progress(message)
                     continue
-                yield child.task, message
-                if child.alive and pending:
-                    child.give(pending.popleft())
+                self._busy.remove(child)
+                if child.alive:
+                    self._idle.append(child)
                 else:
-                    child.end()
-                    children.remove(child)
-    finally:
-        for child in children:
+                    child.kill()
+                yield child.task, message
+
+    def close(self) -> None:
+        """End all of them, whatever they are doing."""
+        for child in self._idle + self._busy:
             child.kill()
 
 
 class _Child:
     """A process that does one task after another."""
 
-    def __init__(self, folder: Path, sample: float | None, task: Task) -> None:
+    def __init__(self, folder: Path, sample: float | None) -> None:
         spawn = multiprocessing.get_context("spawn")
         self.connection, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(theirs, folder, sample), daemon=True)
         self._process.start()
         theirs.close()  # so that the connection ends when the child does
         self.alive = True
-        self.give(task)
 
     def give(self, task: Task) -> None:
         self.task = task
@@ -90,16 +96,8 @@ class _Child:
             return Checked([Finding(self.task.file, what, "rebuild the dataset and report this")])
         return message
 
-    def end(self) -> None:
-        if self.alive:
-            self.connection.send(None)
-        self._release()
-
     def kill(self) -> None:
         self._process.kill()
-        self._release()
-
-    def _release(self) -> None:
         self._process.join()
         self._process.close()
         self.connection.close()
@@ -116,8 +114,8 @@ def _serve(connection: Connection, folder: Path, sample: float | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     checker = Checker(folder, sample)
     with suppress(EOFError, BrokenPipeError):  # the parent is gone
-        while (task := connection.recv()) is not None:
-            connection.send(checker.check(task, connection.send))
+        while True:
+            connection.send(checker.check(connection.recv(), connection.send))
 
 
 class Checker:

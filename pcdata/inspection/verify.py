@@ -11,6 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -20,7 +21,7 @@ from pcdata.dataset.manifest import MANIFEST, FileEntry, Manifest, View, load_ma
 from pcdata.dataset.shard import TEMPORARY
 from pcdata.errors import OptionError
 from pcdata.inspection.check_manifest import is_inside, manifest_findings, reject_findings
-from pcdata.inspection.children import Task, check_files
+from pcdata.inspection.children import Children, Task
 from pcdata.inspection.findings import REBUILD, RESTORE, Checked, Finding
 from pcdata.inspection.text import size
 
@@ -107,7 +108,8 @@ def verify(
         if manifest.rejects_file.path not in damaged:
             report.findings += reject_findings(folder, manifest)
         unsafe = damaged.keys() | {entry.path for entry in entries if not is_inside(entry)}
-        _check_content(folder, manifest, unsafe, report, workers, progress)
+        with closing(Children(folder, sample, workers, progress)) as children:
+            _check_content(manifest, unsafe, report, children)
     return report
 
 
@@ -160,13 +162,11 @@ def _hash_file(folder: Path, entry: FileEntry, advance: Callable[[int], None]) -
     return None
 
 
-def _check_content(
-    folder: Path, manifest: Manifest, damaged: set[str], report: VerifyReport, workers: int, progress: Progress
-) -> None:
+def _check_content(manifest: Manifest, damaged: set[str], report: VerifyReport, children: Children) -> None:
     """Open what has the right hash: base files, then each view's file if it and its base are sound."""
     shards = [(split, number) for split, of_split in manifest.base.splits.items() for number in range(len(of_split))]
     tasks = [Task(split, n, None, manifest.base.splits[split][n].file.path) for split, n in shards]
-    bases = _run(folder, [task for task in tasks if task.file not in damaged], report, workers, progress)
+    bases = _run([task for task in tasks if task.file not in damaged], report, children)
     report.findings += _base_findings(manifest, bases)
     tasks = [
         Task(task.split, task.shard, view.name, view.splits[task.split][task.shard].file.path)
@@ -175,18 +175,16 @@ def _check_content(
         for task, checked in bases.items()
         if not checked.findings and task.shard < len(view.splits.get(task.split, ()))
     ]
-    files = _run(folder, [task for task in tasks if task.file not in damaged], report, workers, progress)
+    files = _run([task for task in tasks if task.file not in damaged], report, children)
     for view in manifest.views:
         of_view = [checked for task, checked in files.items() if task.view == view.name]
         if len(of_view) == len(shards):
             report.findings += _histogram_findings(view, of_view)
 
 
-def _run(
-    folder: Path, tasks: list[Task], report: VerifyReport, workers: int, progress: Progress
-) -> dict[Task, Checked]:
+def _run(tasks: list[Task], report: VerifyReport, children: Children) -> dict[Task, Checked]:
     """The results of the tasks, in their order; findings and counts go to the report."""
-    done = dict(check_files(folder, tasks, report.sample, workers, progress))
+    done = dict(children.check(tasks))
     results = {task: done[task] for task in tasks}
     for checked in results.values():
         report.findings += checked.findings

@@ -92,7 +92,7 @@ def test_any_number_of_workers_gives_the_same_bytes(code: Path, reference: Path,
     assert_same_tree(reference, tmp_path / "shards")
 
 
-def test_a_codec_that_breaks_its_promise_writes_nothing(
+def test_a_codec_that_breaks_its_promise_writes_no_view(
     code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Columns are narrow because of it: a symbol too large would become another one, in silence."""
@@ -105,7 +105,7 @@ def test_a_codec_that_breaks_its_promise_writes_nothing(
     monkeypatch.setattr(GzipCodec, "encode", broken)
     with pytest.raises(CodecError, match="view mine: codec gzip breaks its own promise: symbols is of uint16"):
         run(code, tmp_path / "shards", "gzip:name=mine")
-    assert not list((tmp_path / "shards").rglob("*.arrow*"))
+    assert not list((tmp_path / "shards" / "views").rglob("*.arrow*"))
 
 
 def test_the_place_of_the_folders_does_not_matter(code: Path, reference: Path, tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def test_a_try_within_a_try(code: Path, reference: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr("pcdata.build.build.run_scan", scan_twice)
     monkeypatch.setattr("pcdata.build.build.run_write", write_twice)
     result = build(options(code, tmp_path / "shards", "zstd"), Silent())
-    assert len(seconds) == result.scanned + result.written > 3
+    assert len(seconds) == result.scanned + 1 > 1
+    assert result.written > 2  # all by one task
     assert_same_tree(reference, tmp_path / "shards")
 
 
@@ -57,7 +58,8 @@ def test_a_try_that_was_killed(code: Path, reference: Path, tmp_path: Path, monk
     output = tmp_path / "shards"
 
     def write_after_a_kill(task: WriteTask, advance: Advance) -> None:
-        ShardWriter(output, f"base/{task.shard.name}.arrow", BASE_SCHEMA)  # never finished
+        for shard in task.shards:
+            ShardWriter(output, f"base/{shard.name}.arrow", BASE_SCHEMA)  # never finished
         run_write(task, advance)
 
     monkeypatch.setattr("pcdata.build.build.run_write", write_after_a_kill)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from unicodedata import ucd_3_2_0
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from pcdata.codecs import bpe_engines, bpe_format
+from pcdata.codecs.base import Codec, offsets_of
 from pcdata.codecs.bpe import BpeCodec, BpeParameters
+from pcdata.codecs.bpe_compare import TokenComparer
 from pcdata.errors import CodecError
 from tests.codecs.examples import codec, fitted, splitting_as_gpt4
 from tests.strategies import HOSTILE, documents, library_files
@@ -211,3 +215,33 @@ def test_byte_characters_are_those_of_the_library() -> None:
     assert sorted(bpe_format.byte_characters()) == sorted(ByteLevel.alphabet())
     (shown,) = [piece for piece, _ in ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str("\0 é\n")]
     assert shown == "".join(bpe_format.byte_characters()[byte] for byte in "\0 é\n".encode())
+
+
+@given(documents(), st.data())
+def test_comparing_finds_what_decoding_finds(raw: bytes, data: st.DataObject) -> None:
+    """A symbol is replaced, now and then by one of as many bytes; the other documents are sound."""
+    tested = codec("bpe:vocab_size=700")
+    long = b"                    =================================\n" * 3
+    raws = [b"", long, raw + long, b"", raw, b"def"]
+    columns = tested.encode(raws)
+    assert int(columns.unit_bytes.max()) > 16
+    assert not list(tested.faults(raws, columns, range(len(raws))))
+    place = data.draw(st.integers(0, len(columns.symbols) - 1))
+    alike = np.flatnonzero(tested._lengths == columns.unit_bytes[place])
+    other = data.draw(st.sampled_from(alike.tolist()) | st.integers(0, 701))
+    symbols = columns.symbols.copy()
+    symbols[place] = other
+    damaged = replace(columns, symbols=symbols)
+    found = list(tested.faults(raws, damaged, range(len(raws))))
+    assert found == list(Codec.faults(tested, raws, damaged, range(len(raws))))
+    assert bool(found) == (other != columns.symbols[place])
+    assert not list(tested.faults(raws, damaged, [row for row in range(6) if row not in dict(found)]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 39), st.booleans()), min_size=1))
+def test_tokens_that_differ_in_the_last_byte_alone_are_told_apart(chosen: list[tuple[int, bool]]) -> None:
+    tokens = [bytes(range(length)) + last for last in (b"x", b"y") for length in range(40)]
+    raw = b"".join(tokens[symbol] for symbol, _ in chosen)
+    symbols = np.array([symbol + 40 * wrong for symbol, wrong in chosen], np.uint16)
+    starts = offsets_of([symbol + 1 for symbol, _ in chosen])[:-1]
+    assert TokenComparer(tokens).differ(raw, symbols, starts).tolist() == [wrong for _, wrong in chosen]

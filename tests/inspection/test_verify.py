@@ -30,7 +30,6 @@ from pcdata.dataset.manifest import (
 )
 from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import OptionError
-from pcdata.inspection.check_view import bit_lengths
 from pcdata.inspection.children import Checker, Task
 from pcdata.inspection.findings import Checked
 from pcdata.inspection.verify import VerifyReport, verify, work_bytes
@@ -88,13 +87,18 @@ def rewrite(folder: Path, path: str, change: Callable[[list[dict[str, Any]]], No
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without children: for what is not about them, since each takes half a second to start."""
 
-    def check_here(
-        folder: Path, tasks: Sequence[Task], sample: float | None, workers: int, progress: Callable[[int], None]
-    ) -> Iterator[tuple[Task, Checked]]:
-        checker = Checker(folder, sample)
-        return ((task, checker.check(task, progress)) for task in tasks)
+    class Here:
+        def __init__(self, folder: Path, sample: float | None, workers: int, progress: Callable[[int], None]) -> None:
+            self._checker = Checker(folder, sample)
+            self._progress = progress
 
-    monkeypatch.setattr("pcdata.inspection.verify.check_files", check_here)
+        def check(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Checked]]:
+            return ((task, self._checker.check(task, self._progress)) for task in tasks)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("pcdata.inspection.verify.Children", Here)
 
 
 def texts(report: VerifyReport) -> list[str]:
@@ -382,9 +386,3 @@ def test_a_dataset_without_views_verifies(tmp_path: Path) -> None:
     report = verify(tmp_path)
     assert report.ok
     assert "30 documents in 0 views, 0 of 0 decoded" in report.render()
-
-
-def test_bit_lengths_are_those_of_python() -> None:
-    values = [1, 2, 3, 4, 255, 256, 65_535, 65_536, 2**31, 2**32 - 1, 2**24 + 1, 2**25 - 1]
-    expected = [sum(value.bit_length() == length for value in values) for length in range(33)]
-    assert bit_lengths(np.array(values, np.uint32)).tolist() == expected

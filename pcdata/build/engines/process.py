@@ -30,6 +30,8 @@ class ProcessEngine:
     def __init__(self, workers: int) -> None:
         """``workers``: how many; 0: as many as there are cores."""
         self._workers = workers or cores()
+        self._pool: _Pool | None = None
+        """Stays from one ``run`` to the next: processes take half a second to start."""
 
     def run(self, function: TaskFunction[Task], tasks: Sequence[Task], advance: Advance) -> None:
         """As ``Engine`` says. Raises ``BuildError`` if a worker dies."""
@@ -37,46 +39,60 @@ class ProcessEngine:
             for task in tasks:
                 function(task, advance)
             return
-        for done in self._spread(function, tasks):
-            advance(done)
-
-    def close(self) -> None:
-        """Nothing: every ``run`` ends its processes itself."""
-
-    def _spread(self, function: Callable[..., None], tasks: Sequence[Any]) -> Iterator[int]:
-        context = multiprocessing.get_context("spawn")
-        counter = context.Value("q", 0)
-        pool = ProcessPoolExecutor(min(self._workers, len(tasks)), context, _start_worker, (counter,))
-        told = 0
+        self._pool = self._pool or _Pool(self._workers)
         try:
-            pending = {pool.submit(_run, function, task) for task in tasks}
-            while pending:
-                ended, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
-                for future in ended:
-                    future.result()
-                now = counter.value
-                yield now - told
-                told = now
+            for done in self._pool.spread(function, tasks):
+                advance(done)
         except BrokenProcessPool:
-            _stop(pool)
+            self._stop()
             raise BuildError(
                 "a worker process died (killed, or out of memory?); run the same command again to go on, "
                 "with fewer --workers if memory is short"
             ) from None
         except BaseException:
-            _stop(pool)
+            self._stop()
             raise
-        pool.shutdown()
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.executor.shutdown()
+            self._pool = None
+
+    def _stop(self) -> None:
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool = None
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers now: what they were doing is done again on resume."""
-    workers = list((pool._processes or {}).values())  # no public way in Python < 3.14
-    pool.shutdown(wait=False, cancel_futures=True)
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join()
+class _Pool:
+    """Processes, each started when there is a task for it, and the counter that they share."""
+
+    def __init__(self, workers: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._counter = context.Value("q", 0)
+        self._told = 0
+        self.executor = ProcessPoolExecutor(workers, context, _start_worker, (self._counter,))
+
+    def spread(self, function: Callable[..., None], tasks: Sequence[Any]) -> Iterator[int]:
+        """Do the tasks; yields what the workers have advanced since the last time."""
+        pending = {self.executor.submit(_run, function, task) for task in tasks}
+        while pending:
+            ended, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
+            for future in ended:
+                future.result()
+            now = self._counter.value
+            yield now - self._told
+            self._told = now
+
+    def stop(self) -> None:
+        """End the workers now: what they were doing is done again on resume."""
+        workers = list((self.executor._processes or {}).values())  # no public way in Python < 3.14
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
 
 
 def _start_worker(counter: Synchronized[int]) -> None:
