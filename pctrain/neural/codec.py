@@ -40,8 +40,8 @@ class NeuralParameters:
     collide; ``ngram``: 5,315, 21 %.
 
     Encoding runs at 8.3, 3.2 and 0.7 kB a second of processor time with 1, 5 and 40 M parameters where the processor
-    multiplies int8 well (AVX-512 with VNNI), and at 4.6, 1.2 and 0.2 kB with AVX2 alone (``tools/bench_neural.py``); the
-    model's passes take 95 to nearly 100 % of it. Decoding, which knows nothing beforehand, runs at 0.3 kB a second.
+    multiplies int8 well (AVX-512 with VNNI), and at 4.6, 1.2 and 0.2 kB with AVX2 alone (``tools/bench_neural.py``);
+    the model's passes take 95 to nearly 100 % of it. Decoding, which knows nothing beforehand, runs at 0.3 kB a second.
 
     The mean length of segments is that of the train split's documents, so another sample's may be off by a tenth: after
     all 1,500 steps of the preset (15 minutes on two cores), asked for 8 and 16, it was 8.3 and 17.0 on 250 kB of train
