@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pcdata.build.report import Silent
 from pcdata.codecs.bpe import BpeCodec
 from pcdata.shell import without_head
 from pctrain.config import MODES, presets
-from tests.build.corpora import Silent, options, write_code
+from tests.build.corpora import options, write_code
 
 bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import shutil
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pcdata.build.build import build
 from pcdata.build.options import BuildOptions
+from pcdata.build.report import Silent
 from pcdata.build.sources import Entry, find_entries
 from pcdata.codecs.base import Artifact, Codec, codec_class, open_codec
 from pcdata.codecs.requests import ViewRequest, parse_requests
@@ -25,17 +25,6 @@ FOUR_VIEWS = ("zstd", "bpe:vocab_size=16384", "gzip", "ngram")
 """The codecs that are used most, by their requests."""
 
 _SWAPPED = b"aeioulnrst"
-
-
-class Silent:
-    """A reporter that says nothing."""
-
-    @contextlib.contextmanager
-    def stage(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
-        yield lambda done: None
-
-    def say(self, text: str) -> None:
-        pass
 
 
 def options(

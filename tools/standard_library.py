@@ -6,29 +6,19 @@ import contextlib
 import json
 import platform
 import shutil
-import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from building import STDLIB
 
 from pcdata.build.build import build
 from pcdata.build.options import BuildOptions
+from pcdata.build.report import Silent
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset, DatasetError
 
 VIEW = "bpe"
 _COMPRESSOR = f"bpe:vocab_size=16384,name={VIEW}"
-
-
-class Silent:
-    """A reporter that says nothing."""
-
-    @contextlib.contextmanager
-    def stage(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
-        yield lambda done: None
-
-    def say(self, text: str) -> None:
-        pass
 
 
 def standard_library(copies: int = 1) -> Dataset:
@@ -58,7 +48,7 @@ def standard_library(copies: int = 1) -> Dataset:
 
 def _write_copy(path: Path, head: str) -> None:
     with path.open("w") as file:
-        for source in sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py")):
+        for source in sorted(STDLIB.rglob("*.py")):
             if "site-packages" not in source.parts:
                 with contextlib.suppress(UnicodeDecodeError):
                     file.write(json.dumps({"text": head + source.read_bytes().decode()}) + "\n")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +12,6 @@ import zstandard
 
 from pcdata.build.options import BuildOptions
 from pcdata.codecs.requests import parse_requests
-
-
-class Silent:
-    """A reporter that says nothing."""
-
-    @contextmanager
-    def stage(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
-        yield lambda done: None
-
-    def say(self, text: str) -> None:
-        pass
 
 
 def options(inputs: Path | list[Path], output: Path, *compressors: str, **rest: Any) -> BuildOptions:

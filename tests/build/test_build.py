@@ -18,12 +18,13 @@ import pcdata.build.plan
 import pcdata.build.scan
 import pcdata.build.write
 from pcdata.build.build import BuildResult, build
+from pcdata.build.report import Silent
 from pcdata.codecs.gzip import GzipCodec
 from pcdata.dataset import Dataset
 from pcdata.dataset.identity import doc_id_of
 from pcdata.dataset.views import ViewColumns
 from pcdata.errors import BuildError, CodecError, InputError, PcdataError
-from tests.build.corpora import Silent, options, write_code, write_hostile, write_jsonl
+from tests.build.corpora import options, write_code, write_hostile, write_jsonl
 
 ALL = ("zstd", "gzip", "bpe:vocab_size=300", "zstd:unit=block,name=blocks")
 

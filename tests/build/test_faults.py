@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pcdata.build.build import build
-from tests.build.corpora import Silent, options
+from pcdata.build.report import Silent
+from tests.build.corpora import options
 from tests.build.test_build import assert_same_tree
 from tests.build.test_kill import VIEWS, code, command, n_files, reference
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pcdata.build.build import build
 from pcdata.build.filters import Measured
 from pcdata.build.records import Metadata, Piece
+from pcdata.build.report import Silent
 from pcdata.dataset import Dataset
 from pcdata.errors import InputError, OptionError
-from tests.build.corpora import Silent, options, write_jsonl
+from tests.build.corpora import options, write_jsonl
 
 RECORDS = [
     {

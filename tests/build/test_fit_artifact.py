@@ -9,11 +9,12 @@ import pytest
 
 from pcdata.build.build import build
 from pcdata.build.fit_artifact import fit_artifact
+from pcdata.build.report import Silent
 from pcdata.codecs.fitted import RECORD
 from pcdata.codecs.requests import parse_request
 from pcdata.dataset import Dataset
 from pcdata.errors import BuildError, OptionError
-from tests.build.corpora import Silent, options, write_code
+from tests.build.corpora import options, write_code
 
 CODECS = {
     "bpe": "bpe:vocab_size=16384",  # of which so small a sample gives fewer

@@ -25,11 +25,12 @@ from click.testing import CliRunner
 from pcdata.build import records, scan, sources
 from pcdata.build.build import build
 from pcdata.build.inputs import base, jsonl
+from pcdata.build.report import Silent
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import InputError, OptionError
 from pcdata.inspection.verify import verify
-from tests.build.corpora import Silent, options, write_jsonl
+from tests.build.corpora import options, write_jsonl
 
 ROWS = [
     {"content": f"def f{n}():\n    return {'é' * (n % 7)}{n}\n" * (1 + n % 5), "path": f"src/f{n}.py", "stars": n}

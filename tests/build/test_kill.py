@@ -15,8 +15,9 @@ import pytest
 
 from pcdata.build.build import build
 from pcdata.build.faults import STEPS
+from pcdata.build.report import Silent
 from pcdata.dataset import Dataset
-from tests.build.corpora import Silent, options, write_code
+from tests.build.corpora import options, write_code
 from tests.build.test_build import assert_same_tree
 
 VIEWS = ("zstd", "bpe:vocab_size=300")

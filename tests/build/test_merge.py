@@ -16,11 +16,12 @@ from pcdata.build.add_view import add_views
 from pcdata.build.build import build
 from pcdata.build.fit_artifact import fit_artifact
 from pcdata.build.merge import merge
+from pcdata.build.report import Silent
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset
 from pcdata.errors import BuildError, DatasetError
 from pcdata.inspection.verify import verify
-from tests.build.corpora import Silent, options, write_code, write_jsonl
+from tests.build.corpora import options, write_code, write_jsonl
 from tests.build.test_views import contents
 
 SHAPE = {"max_document_bytes": 3_000, "keep": ("stars:int64",)}

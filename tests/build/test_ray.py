@@ -16,10 +16,11 @@ import pytest
 
 from pcdata.build.build import build
 from pcdata.build.options import BuildOptions, library_versions
+from pcdata.build.report import Silent
 from pcdata.build.state import BuildState
 from pcdata.errors import BuildError, InputError, OptionError
 from tests.build import engine_tasks
-from tests.build.corpora import Silent, options, write_code, write_jsonl
+from tests.build.corpora import options, write_code, write_jsonl
 from tests.build.engine_tasks import Job, wait_for
 from tests.build.test_build import assert_same_tree
 from tests.build.test_kill import VIEWS, command

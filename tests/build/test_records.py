@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from pcdata.build.build import build
 from pcdata.build.records import Piece, Reject, cut, scan_entry
+from pcdata.build.report import Silent
 from pcdata.build.sources import find_entries
 from pcdata.dataset import Dataset
 from pcdata.errors import InputError
-from tests.build.corpora import Silent, options, write_jsonl
+from tests.build.corpora import options, write_jsonl
 
 FAULTY = [
     {"text": "first\n", "path": "src/a.py", "language": "Python"},

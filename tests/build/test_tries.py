@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from pcdata.build.build import build
+from pcdata.build.report import Silent
 from pcdata.build.scan import ScanTask, run_scan
 from pcdata.build.write import WriteTask, run_write
 from pcdata.dataset.schema import BASE_SCHEMA
 from pcdata.dataset.shard import ShardWriter
-from tests.build.corpora import Silent, options, write_code
+from tests.build.corpora import options, write_code
 from tests.build.test_build import assert_same_tree
 
 Advance = Callable[[int], None]

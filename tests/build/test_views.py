@@ -15,11 +15,12 @@ import pytest
 from pcdata.build.add_view import add_views
 from pcdata.build.build import build
 from pcdata.build.drop_view import drop_view
+from pcdata.build.report import Silent
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset
 from pcdata.errors import BuildError, DatasetError
 from pcdata.inspection.verify import verify
-from tests.build.corpora import Silent, options, write_code
+from tests.build.corpora import options, write_code
 
 FIRST = ("zstd:dictionary=1024", "doublebyte")
 MORE = ("bpe:vocab_size=300", "gzip:ids=raw", "ngram:contexts=20,symbol_bits=4", "halfbyte:name=halves")

@@ -20,13 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcdata.build.build import build
+from pcdata.build.report import Silent
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import DatasetError, OptionError
 from pcdata.export.export import check_export, export_docs
 from pcdata.export.folder import safe_path
 from pcdata.export.whole import Choice, whole_documents
-from tests.build.corpora import Silent, options
+from tests.build.corpora import options
 from tests.dataset.written import Row, sample_rows, write_dataset
 
 PATHS = [

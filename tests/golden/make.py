@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from pcdata.build.build import build
-from tests.build.corpora import HOSTILE_CONTENTS, Silent, options
+from pcdata.build.report import Silent
+from tests.build.corpora import HOSTILE_CONTENTS, options
 
 FOLDER = Path(__file__).parent / "v1"
 VIEWS = (

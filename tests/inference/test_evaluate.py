@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from pcdata.build.build import build
+from pcdata.build.report import Silent
 from pcdata.dataset import Dataset
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_OPEN
 from pctrain.config import ModelConfig, resolve
@@ -24,7 +25,7 @@ from pctrain.inference.evaluate import COMPRESSORS, evaluate, evaluate_run
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.scoring import Alphabet, Windowing
 from pctrain.training.loop import fit
-from tests.build.corpora import Silent, options, write_code
+from tests.build.corpora import options, write_code
 from tests.made_run import IDS, SETTINGS, TYPES, VIEW, make_dataset, triples, write_dataset
 from tests.strategies import library_files
 

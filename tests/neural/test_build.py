@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from pcdata.build.build import build
+from pcdata.build.report import Silent
 from pcdata.dataset import Dataset
 from pcdata.inspection.verify import verify
 from pctrain.config import resolve
 from pctrain.training.loop import fit as train
-from tests.build.corpora import Silent, options, write_code
+from tests.build.corpora import options, write_code
 from tests.build.test_build import assert_same_tree
 from tests.inspection.test_verify import reseal
 from tests.made_run import SETTINGS

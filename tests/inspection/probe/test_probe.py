@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pcdata.build.fit_artifact import fit_artifact
+from pcdata.build.report import Silent
 from pcdata.codecs.bits import DoubleByteCodec
 from pcdata.codecs.bpe import BpeCodec
 from pcdata.errors import InputError, OptionError
@@ -23,7 +24,7 @@ from pcdata.inspection.probe.probe import probe
 from pcdata.inspection.probe.render import render
 from pcdata.inspection.probe.results import Probe
 from pcdata.inspection.probe.sample import ProbeOptions, Sample
-from tests.build.corpora import Silent, options, write_code
+from tests.build.corpora import options, write_code
 from tests.inspection.probe.test_stability import slow_distance
 from tests.strategies import library_files
 
