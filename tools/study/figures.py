@@ -1,0 +1,78 @@
+"""The figure of a study: what arms reach beside raw bytes alone, what a compressed symbol was worth, and transfer
+beside stability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tools.study.exchange import RawCurve
+from tools.study.plan import PLACEBO
+from tools.study.table import Row
+
+_BLUE: Final = "#0072B2"
+_RED: Final = "#D55E00"
+_GREY: Final = "0.55"
+_STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+
+
+def draw(rows: Sequence[Row], curves: Mapping[str, RawCurve], stability: Mapping[str, float], output: Path) -> None:
+    """Three panels side by side; one without data says so."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(15, 5), layout="constrained")
+        reached, worth, transferred = figure.subplots(1, 3)
+        size = next(iter(curves))
+        _draw_reached(reached, [row for row in rows if row.size == size], curves[size])
+        _draw_worth(worth, rows)
+        _draw_transfer(transferred, rows, stability)
+        figure.savefig(output, dpi=160)
+
+
+def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
+    """An arm that lies to the left of the line got more out of its raw symbols than raw bytes alone give; how far to
+    the left is what its compressed symbols were worth."""
+    axes.plot(curve.raw_symbols, curve.bits_per_byte, color="black", marker="o", markersize=4, label="raw bytes alone")
+    proxies = [row for row in rows if row.view]
+    for placebo, colour, label in ((False, _RED, "through a proxy"), (True, _GREY, "placebo")):
+        chosen = [row for row in proxies if row.arm.endswith(PLACEBO) == placebo]
+        symbols, bits = [row.spent.raw_symbols for row in chosen], [row.bits_per_byte for row in chosen]
+        axes.scatter(symbols, bits, s=16, color=colour, label=label, zorder=3)
+        for row in chosen:
+            if not placebo:
+                where = (row.spent.raw_symbols, row.bits_per_byte)
+                axes.annotate(row.arm, where, xytext=(4, 2), textcoords="offset points", fontsize=7)
+    axes.set_xscale("log")
+    axes.set_xlabel("raw symbols shown")
+    axes.set_ylabel("raw bits per byte, val")
+    axes.legend(frameon=False)
+
+
+def _draw_worth(axes: Any, rows: Sequence[Row]) -> None:
+    """Worth above price would pay."""
+    known = [row for row in rows if row.exchange_rate is not None and row.price is not None]
+    known.sort(key=lambda row: (row.size, row.exchange_rate or 0.0))
+    heights = range(len(known))
+    axes.barh(heights, [row.exchange_rate for row in known], color=_BLUE, height=0.6, label="worth")
+    axes.scatter([row.price for row in known], heights, marker="|", s=120, color=_RED, label="price", zorder=3)
+    axes.set_yticks(heights, [f"{row.arm} ({row.size})" for row in known], fontsize=7)
+    axes.axvline(0, color="black", linewidth=0.6)
+    axes.set_xlabel("raw symbols per compressed symbol")
+    axes.legend(frameon=False)
+
+
+def _draw_transfer(axes: Any, rows: Sequence[Row], stability: Mapping[str, float]) -> None:
+    for row in rows:
+        if row.transfer is None or row.view not in stability:
+            continue
+        where = (stability[row.view], row.transfer)
+        axes.scatter(*where, s=18, color=_BLUE)
+        axes.annotate(row.arm, where, xytext=(4, 2), textcoords="offset points", fontsize=7)
+    axes.axhline(0, color="black", linewidth=0.6)
+    axes.set_xlabel("mean distance after an edit (pcdata probe)")
+    axes.set_ylabel("transfer: placebo − arm, bits per byte")

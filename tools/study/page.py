@@ -1,0 +1,115 @@
+"""The tables of a page: Markdown between marks, written anew; the words around them are a person's.
+
+``<!-- table: arms -->`` … ``<!-- end -->``: everything between is replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tools.study.plan import StudyError
+from tools.study.table import Row
+
+_MARKED: Final = re.compile(r"(<!-- table: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+UNDEFINED: Final = "–"
+
+
+def markdown(table: Sequence[Sequence[str]], words: int = 1) -> str:
+    """The first row heads it; the first columns, so many as hold ``words``, are to the left, the others to the
+    right."""
+    head, *body = table
+    rule = ["---"] * words + ["---:"] * (len(head) - words)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *body))
+
+
+def write_tables(page: Path, tables: dict[str, str]) -> None:
+    """Raises ``StudyError`` for a page that cannot be read, or that asks for a table there is not."""
+    try:
+        text = page.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{page} cannot be read: {error.strerror}") from None
+
+    def table(found: re.Match[str]) -> str:
+        if found[2] not in tables:
+            raise StudyError(f"{page} asks for the table {found[2]!r}; there are: {', '.join(tables)}")
+        return f"{found[1]}{tables[found[2]]}{found[3]}"
+
+    page.write_text(_MARKED.sub(table, text), encoding="utf-8")
+
+
+def arms_table(rows: Sequence[Row]) -> str:
+    """Every arm: what it was given and what it came to."""
+    head = ["arm", "what", "seeds", "raw bits/byte", "flops", "raw symbols", "compressed", "raw bytes", "epochs"]
+    head += ["transfer", "rate", "price"]
+    body = [
+        [
+            row.arm,
+            row.what,
+            str(row.seeds),
+            _with_deviation(row),
+            f"{row.spent.flops:.2e}",
+            _millions(row.spent.raw_symbols),
+            _millions(row.spent.compressed_symbols),
+            _millions(row.spent.raw_bytes),
+            f"{row.spent.epochs:.2f}",
+            _or_undefined(row.transfer, "+.3f"),
+            _or_undefined(row.exchange_rate, ".2f"),
+            _or_undefined(row.price, ".2f"),
+        ]
+        for row in rows
+    ]
+    return markdown([head, *body], words=2)
+
+
+def edits_table(rows: Sequence[Row]) -> str:
+    """Bits per byte of edited documents, less those of the same documents unedited: raw, and in the arm's view."""
+    measured = [row for row in rows if row.measured]
+    if not measured:
+        return ""
+    edits = [name for name in measured[0].measured["edits"] if name != "none"]
+    body = []
+    for row in measured:
+        found = row.measured["edits"]
+        for how in found["none"]:
+            worse = [f"{found[edit][how] - found['none'][how]:+.3f}" for edit in edits]
+            body.append([row.arm, how, f"{found['none'][how]:.3f}", *worse])
+    return markdown([["arm", "read as", "unedited", *edits], *body], words=2)
+
+
+def translation_table(rows: Sequence[Row]) -> str:
+    """How far the raw text after a compressed span is from the true one."""
+    body = [
+        [row.arm, str(found["spans"]), f"{found['distance']:.3f}", f"{found['control']:.3f}"]
+        for row in rows
+        if (found := row.measured.get("translation"))
+    ]
+    return markdown([["arm", "spans", "distance", "control"], *body])
+
+
+def stability_table(rows: Sequence[Row], stability: dict[str, float]) -> str:
+    """Transfer beside what ``pcdata probe`` says of the view, the most stable first."""
+    placed = sorted((stability[row.view], row) for row in rows if row.view in stability and row.transfer is not None)
+    body = [[row.arm, row.view, f"{mean:.3f}", f"{row.transfer:+.3f}"] for mean, row in placed]
+    return markdown([["arm", "view", "mean distance", "transfer"], *body], words=2)
+
+
+def _with_deviation(row: Row) -> str:
+    return f"{row.bits_per_byte:.4f}" + ("" if row.deviation is None else f" ± {row.deviation:.4f}")
+
+
+def _millions(number: float) -> str:
+    return f"{number / 1e6:.2f} M"
+
+
+def _or_undefined(value: float | None, spec: str) -> str:
+    return UNDEFINED if value is None else format(value, spec)
+
+
+TABLES: Final[dict[str, Callable[[Sequence[Row]], str]]] = {
+    "arms": arms_table,
+    "edits": edits_table,
+    "translation": translation_table,
+}

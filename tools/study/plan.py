@@ -1,0 +1,193 @@
+"""A study on paper: its corpus, its arms, and what each may spend. Read from TOML; nothing here runs.
+
+An *arm* is one way to train; a *trial* is an arm with one seed. The trials of a study differ in their settings and in
+what they are given of: training flops (the same for all, unless an arm asks for a part), or as much as another arm
+turned out to have had of something.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+EQUAL: Final = ("flops", "raw_symbols", "raw_bytes")
+"""What an arm can be given as much of as the arm it names in ``like``: raw symbols shown, or raw bytes that were shown
+or stood for."""
+PLACEBO: Final = "-placebo"
+_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class StudyError(Exception):
+    """Something a person can mend."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What all arms are trained and measured on."""
+
+    inputs: tuple[str, ...] = ("stdlib",)
+    """Files and folders as ``pcdata build`` takes them; ``stdlib`` is the library of the Python that runs this."""
+    options: tuple[str, ...] = ()
+    """More arguments of ``pcdata build``, such as ``--include``."""
+    compressors: dict[str, str] = field(default_factory=dict)
+    """By name of the view, what ``--compressor`` gets, without ``name=``."""
+    edit_documents: int = 12
+    """Documents of val, the smallest of at least 2 kB, that are edited to see how much worse they are read."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train."""
+
+    name: str
+    what: str = ""
+    """In a few words, for the table."""
+    view: str = ""
+    """The compressed view; none: raw bytes alone."""
+    size: str = ""
+    """One of the study's sizes; none: the first."""
+    budget: float = 1.0
+    """Part of the size's flops."""
+    like: str = ""
+    """The arm that this one has as much of as ``equal`` says, its first seed."""
+    equal: str = "flops"
+    seeds: tuple[int, ...] = (0,)
+    placebo: bool = False
+    """Whether the same arm with permuted symbols (``data.placebo``) stands beside it."""
+    measured: bool = False
+    """Whether its first seed is also measured on edited documents and at translating."""
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Of ``pctrain fit``, over the study's and the size's."""
+
+    @property
+    def is_placebo(self) -> bool:
+        return self.name.endswith(PLACEBO)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An arm with one seed: one run of ``pctrain fit``."""
+
+    arm: Arm
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm.name}-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Size:
+    """A model's shape and what its arms may spend."""
+
+    flops: float
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    corpus: Corpus
+    sizes: dict[str, Size]
+    settings: dict[str, Any]
+    """Of every arm."""
+    arms: dict[str, Arm]
+    """By name, in order of importance: that is the order in which they run."""
+
+    def size(self, arm: Arm) -> Size:
+        return self.sizes[arm.size]
+
+    def settings_of(self, trial: Trial) -> dict[str, Any]:
+        """What ``--set`` gets, but for what depends on the number of steps."""
+        arm = trial.arm
+        shown = {f"data.views.{arm.view}": 1} if arm.view else {"mixture.mode": "raw", "mixture.warmup_fraction": 0}
+        return {**self.settings, **self.size(arm).settings, **shown, **arm.settings, "train.seed": trial.seed}
+
+    def trials(self, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Trial]:
+        """Those of the named arms (none: all) with the named seeds (none: all). Raises ``StudyError`` for a name that
+        is none."""
+        for name in names:
+            if name not in self.arms:
+                raise StudyError(f"there is no arm {name!r}; the arms: {', '.join(self.arms)}")
+        chosen = [arm for arm in self.arms.values() if not names or arm.name in names]
+        trials = [Trial(arm, seed) for arm in chosen for seed in arm.seeds if not seeds or seed in seeds]
+        if not trials:
+            raise StudyError(f"none of these arms has the seed {', '.join(map(str, seeds))}")
+        return trials
+
+
+def read_study(path: Path) -> Study:
+    """Raises ``StudyError`` naming what is wrong, and where."""
+    values = _read(path)
+    try:
+        corpus = Corpus(**_tuples(values.pop("corpus", {})))
+        settings = values.pop("settings", {})
+        sizes = {name: Size(**table) for name, table in values.pop("sizes").items()}
+        arms = [Arm(**_tuples(table)) for table in values.pop("arms")]
+    except (TypeError, KeyError) as error:
+        raise StudyError(f"{path}: {error}") from None
+    values.pop("extends", None)
+    if values:
+        raise StudyError(f"{path}: unknown tables {', '.join(values)}; known: corpus, settings, sizes, arms, extends")
+    first = next(iter(sizes), "")
+    named = {each.name: each for arm in arms for each in _with_placebo(arm, arm.size or first)}
+    study = Study(corpus, sizes, settings, named)
+    for arm in named.values():
+        _check(study, arm, path)
+    return study
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file's tables, over those of the file that it extends; what ``every_arm`` says goes over every arm there."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise StudyError(f"{path} is not TOML: {error}") from None
+    if "extends" not in values:
+        return values
+    below = _read(path.parent / values.pop("extends"))
+    every_arm = values.pop("every_arm", {})
+    merged = _merged(below, values)
+    merged["arms"] = [{**arm, **every_arm} for arm in merged.get("arms", [])]
+    return merged
+
+
+def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    both = {name: _merged(low[name], value) for name, value in high.items() if isinstance(low.get(name), dict)}
+    return {**low, **high, **both}
+
+
+def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+
+
+def _with_placebo(arm: Arm, size: str) -> Iterator[Arm]:
+    arm = dataclasses.replace(arm, size=size)
+    yield arm
+    if arm.placebo:
+        settings = {**arm.settings, "data.placebo": True}
+        what = f"placebo of {arm.name}"
+        name = arm.name + PLACEBO
+        yield dataclasses.replace(arm, name=name, what=what, settings=settings, placebo=False, measured=False)
+
+
+def _check(study: Study, arm: Arm, path: Path) -> None:
+    where = f"{path}: arm {arm.name!r}"
+    if not _NAME.fullmatch(arm.name):
+        raise StudyError(f"{where}: a name is small letters and digits, with single hyphens between")
+    if arm.view and arm.view not in study.corpus.compressors:
+        raise StudyError(f"{where}: no view {arm.view!r} in corpus.compressors")
+    if arm.size not in study.sizes:
+        raise StudyError(f"{where}: no size {arm.size!r}; the sizes: {', '.join(study.sizes)}")
+    if arm.equal not in EQUAL or (arm.equal == "flops") == bool(arm.like):
+        raise StudyError(f"{where}: equal is one of {', '.join(EQUAL[1:])}, and goes with like")
+    if arm.like and arm.like not in study.arms:
+        raise StudyError(f"{where}: there is no arm {arm.like!r} to be like")
+    if not arm.seeds or arm.budget <= 0:
+        raise StudyError(f"{where}: it needs a seed, and a budget above 0")

@@ -1,0 +1,225 @@
+"""One trial: steps out of a budget, an ordinary ``pctrain fit``, an ordinary ``pctrain eval``, and what came out.
+
+A result is written when everything of it is there, and kept as long as the trial would be the same: the same settings
+on the same dataset. Interrupted, ``pctrain fit`` goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from pcdata.dataset import Dataset
+from pctrain.config import RunConfig, resolve
+from pctrain.data.corpus import vocabulary_of
+from pctrain.model.flops import flops_per_position
+from pctrain.training.run import METRICS
+from tools.study import shell
+from tools.study.corpus import Datasets
+from tools.study.plan import Study, Trial
+
+_WARM_UP: Final = 20
+_MEASUREMENTS: Final = 5
+"""Part of the steps that the learning rate rises in, and how often val is looked at on the way."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was shown over a run, as its log says."""
+
+    steps: int
+    positions: int
+    flops: float
+    raw_symbols: int
+    compressed_symbols: int
+    raw_bytes: int
+    """Shown raw, or stood for by compressed symbols."""
+    epochs: float
+    """``raw_bytes`` over those of the train split."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one trial came to."""
+
+    trial: str
+    arm: str
+    seed: int
+    command: str
+    fingerprints: dict[str, str]
+    """Of the base, and of the view."""
+    torch: str
+    commit: str
+    """Of the code; ``+`` behind it if files differed."""
+    parameters: int
+    n_ids: int
+    flops_per_position: int
+    spent: Spent
+    bits_per_byte: float
+    """Of raw bytes, over all of val."""
+    standard_error: float
+    """Over documents."""
+    view_bits_per_byte: float | None
+    measured: dict[str, Any] = field(default_factory=dict)
+    """As ``tools.study.measure`` prints it."""
+
+    @classmethod
+    def read(cls, path: Path) -> Result:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**values, "spent": Spent(**values["spent"])})
+
+
+class Bench:
+    """Where trials are run and their results lie."""
+
+    def __init__(self, study: Study, datasets: Datasets, results: Path) -> None:
+        self.study = study
+        self.datasets = datasets
+        self._dataset = Dataset(datasets.shards)
+        self._runs, self.results = datasets.folder / "runs", results
+        for folder in (self._runs, self.results):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def run_folder(self, trial: Trial) -> Path:
+        return self._runs / trial.name
+
+    def result(self, trial: Trial) -> Result | None:
+        """What the trial came to, if it was run as the study now says."""
+        path = self.results / f"{trial.name}.json"
+        if not path.exists() or not self._is_ready(trial):
+            return None
+        found = Result.read(path)
+        wants_more = self._is_measured(trial) and not found.measured
+        same = found.command == self._command(trial) and found.fingerprints == self._fingerprints(trial)
+        return found if same and not wants_more else None
+
+    def run(self, trial: Trial) -> Result:
+        """Train and measure, or go on with it."""
+        run = self.run_folder(trial)
+        words = self._fit_words(trial)
+        begun_by = run / "command"
+        if not begun_by.exists() or begun_by.read_text(encoding="utf-8") != shell.typed(*words):
+            shutil.rmtree(run, ignore_errors=True)  # with other steps the learning rates so far were not its own
+            run.mkdir()
+            begun_by.write_text(shell.typed(*words), encoding="utf-8")
+        shell.run(*words)
+        evaluation = json.loads(shell.run("pctrain", "eval", run, "--json", "--quiet", "--device", "cpu"))
+        measured: dict[str, Any] = {}
+        if self._is_measured(trial):
+            measured = json.loads(shell.run("python", "-m", "tools.study.measure", run, self.datasets.folder))
+        result = self._result(trial, evaluation, measured)
+        path = self.results / f"{trial.name}.json"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+        return result
+
+    def _result(self, trial: Trial, evaluation: dict[str, Any], measured: dict[str, Any]) -> Result:
+        lines = [json.loads(line) for line in (self.run_folder(trial) / METRICS).read_text().splitlines()]
+        start = next(line for line in lines if line["kind"] == "start")
+        raw, view = evaluation["raw"], evaluation["views"].get(trial.arm.view)
+        return Result(
+            trial=trial.name,
+            arm=trial.arm.name,
+            seed=trial.seed,
+            command=self._command(trial),
+            fingerprints=self._fingerprints(trial),
+            torch=torch.__version__,
+            commit=shell.commit(),
+            parameters=start["parameters"],
+            n_ids=start["n_ids"],
+            flops_per_position=self._flops_per_position(trial),
+            spent=self._spent(trial, [line for line in lines if line["kind"] == "train"]),
+            bits_per_byte=raw["bits_per_byte"],
+            standard_error=raw["bits_per_byte_standard_error"],
+            view_bits_per_byte=view["bits_per_byte"] if view and not trial.arm.is_placebo else None,
+            measured=measured,
+        )
+
+    def _spent(self, trial: Trial, lines: list[dict[str, Any]]) -> Spent:
+        data = [line["data"] for line in lines]
+        positions = sum(each["positions"] for each in data)
+        raw_bytes = sum(each["raw_bytes"] + each["compressed_bytes"] for each in data)
+        raw_symbols = sum(each["symbols_by_view"]["raw"] for each in data)
+        return Spent(
+            steps=sum(line["steps"] for line in lines),
+            positions=positions,
+            flops=float(positions * self._flops_per_position(trial)),
+            raw_symbols=raw_symbols,
+            compressed_symbols=sum(sum(each["symbols_by_view"].values()) for each in data) - raw_symbols,
+            raw_bytes=raw_bytes,
+            epochs=raw_bytes / self._dataset.split("train").raw_bytes,
+        )
+
+    def _is_measured(self, trial: Trial) -> bool:
+        return trial.arm.measured and trial.seed == trial.arm.seeds[0]
+
+    def _is_ready(self, trial: Trial) -> bool:
+        """Whether what the budget hangs on is known."""
+        model = self.like(trial)
+        return model is None or self.result(model) is not None
+
+    def like(self, trial: Trial) -> Trial | None:
+        """The trial that this one's budget is taken from."""
+        if not trial.arm.like:
+            return None
+        arm = self.study.arms[trial.arm.like]
+        return Trial(arm, arm.seeds[0])
+
+    def _command(self, trial: Trial) -> str:
+        return shell.typed(*self._fit_words(trial))
+
+    def _fit_words(self, trial: Trial) -> list[object]:
+        steps = self._steps(trial)
+        paced = {
+            "train.steps": steps,
+            "train.lr_warmup_steps": max(1, steps // _WARM_UP),
+            "train.eval_every": -(-steps // _MEASUREMENTS),
+            "train.log_every": -(-steps // _MEASUREMENTS),
+            "train.checkpoint_every": -(-steps // 2),
+            "train.keep_last": 1,
+            "train.device": "cpu",
+        }
+        values = {**self.study.settings_of(trial), **paced}
+        return [
+            "pctrain",
+            "fit",
+            self.datasets.shards,
+            "-o",
+            self.run_folder(trial),
+            "--quiet",
+            *shell.settings(values),
+        ]
+
+    def _config(self, trial: Trial) -> RunConfig:
+        words = shell.settings(self.study.settings_of(trial))
+        return resolve(None, None, words[1::2])
+
+    def _flops_per_position(self, trial: Trial) -> int:
+        config = self._config(trial)
+        n_ids = vocabulary_of([self._dataset], [trial.arm.view] if trial.arm.view else []).padded_size
+        return flops_per_position(config.model, n_ids, config.data.seq_len)
+
+    def _steps(self, trial: Trial) -> int:
+        """As many as the budget pays for, to the nearest, at least one."""
+        config = self._config(trial)
+        positions = config.data.rows * config.data.seq_len
+        model = self.like(trial)
+        if model is None:
+            flops = self.study.size(trial.arm).flops * trial.arm.budget
+            return max(1, round(flops / (positions * self._flops_per_position(trial))))
+        had = self.result(model)
+        assert had is not None, f"{model.name} is run before what is like it"
+        # Raw alone, a position shows a byte, but for marks and padding: about one in a hundred.
+        wanted: float = getattr(had.spent, trial.arm.equal) * trial.arm.budget
+        return max(1, round(wanted / positions))
+
+    def _fingerprints(self, trial: Trial) -> dict[str, str]:
+        manifest = self._dataset.manifest
+        views = {trial.arm.view: manifest.view(trial.arm.view).fingerprint} if trial.arm.view else {}
+        return {"base": manifest.base.fingerprint, **views}
