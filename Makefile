@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-deep lint docs bench clean
+.PHONY: setup demo test test-deep lint docs bench study study-quick clean
 
 setup: .venv/.done
 
@@ -37,5 +37,12 @@ docs: setup
 bench: setup
 	for bench in tools/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
+# Both go on where they were stopped. STUDY.md says what came out.
+study: setup
+	$(BIN)/python -m tools.study tools/study/cpu.toml -o study --results docs/study/results --page STUDY.md
+
+study-quick: setup
+	$(BIN)/python -m tools.study tools/study/quick.toml -o build/study-quick
+
 clean:
-	rm -rf demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo study build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -30,7 +30,7 @@ class Row:
     """Of the first seed; the others differ by how documents fall."""
     bits_per_byte: float
     deviation: float | None
-    standard_error: float
+    standard_error: float | None
     """Over documents, of the first seed."""
     transfer: float | None
     exchange_rate: float | None

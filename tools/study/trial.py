@@ -62,11 +62,15 @@ class Result:
     spent: Spent
     bits_per_byte: float
     """Of raw bytes, over all of val."""
-    standard_error: float
-    """Over documents."""
+    standard_error: float | None
+    """Over documents; of one alone there is none."""
     view_bits_per_byte: float | None
     measured: dict[str, Any] = field(default_factory=dict)
     """As ``tools.study.measure`` prints it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
 
     @classmethod
     def read(cls, path: Path) -> Result:
@@ -115,7 +119,7 @@ class Bench:
         result = self._result(trial, evaluation, measured)
         path = self.results / f"{trial.name}.json"
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(result.to_dict(), indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
         return result
 
@@ -136,7 +140,7 @@ class Bench:
             flops_per_position=self._flops_per_position(trial),
             spent=self._spent(trial, [line for line in lines if line["kind"] == "train"]),
             bits_per_byte=raw["bits_per_byte"],
-            standard_error=raw["bits_per_byte_standard_error"],
+            standard_error=raw.get("bits_per_byte_standard_error"),
             view_bits_per_byte=view["bits_per_byte"] if view and not trial.arm.is_placebo else None,
             measured=measured,
         )

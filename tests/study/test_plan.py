@@ -1,0 +1,89 @@
+"""A study is read as it is written, or refused with what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools.study.plan import StudyError, read_study
+
+TOOLS = Path(__file__).parents[2] / "tools" / "study"
+PLAIN = """
+[corpus.compressors]
+bpe = "bpe"
+[settings]
+"train.lr" = 1
+"data.rows" = 2
+[sizes.m]
+flops = 10.0
+settings = { "data.rows" = 3 }
+[[arms]]
+name = "raw"
+[[arms]]
+name = "bpe"
+view = "bpe"
+seeds = [0, 4]
+placebo = true
+settings = { "train.lr" = 2 }
+"""
+
+
+def written(folder: Path, text: str, name: str = "study.toml") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_settings_of_an_arm_go_over_its_sizes_and_those_over_the_studys(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, PLAIN))
+    names = [trial.name for trial in study.trials()]
+    assert names == ["raw-s0", "bpe-s0", "bpe-s4", "bpe-placebo-s0", "bpe-placebo-s4"]
+    raw, _, bpe, _, placebo = (study.settings_of(trial) for trial in study.trials())
+    assert (raw["train.lr"], raw["data.rows"], raw["mixture.mode"]) == (1, 3, "raw")
+    assert (bpe["train.lr"], bpe["train.seed"], bpe["data.views.bpe"]) == (2, 4, 1)
+    assert placebo == {**bpe, "data.placebo": True}
+
+
+def test_a_study_that_extends_another_changes_what_it_names(tmp_path: Path) -> None:
+    written(tmp_path, PLAIN)
+    more = 'extends = "study.toml"\n[sizes.m]\nflops = 1.0\n[every_arm]\nseeds = [7]\n'
+    study = read_study(written(tmp_path, more, "quick.toml"))
+    assert [trial.name for trial in study.trials(["bpe"])] == ["bpe-s7"]
+    assert (study.sizes["m"].flops, study.sizes["m"].settings) == (1.0, {"data.rows": 3})
+
+
+@pytest.mark.parametrize("name", ["cpu.toml", "quick.toml"])
+def test_the_studies_that_come_with_it_are_sound(name: str) -> None:
+    study = read_study(TOOLS / name)
+    assert {arm.view for arm in study.arms.values()} - {""} == {*study.corpus.compressors}
+    assert {arm.size for arm in study.arms.values()} == {"s", "m", "l"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('view = "bpe"', 'view = "zip"'), "no view 'zip'"),
+        (('name = "raw"', 'name = "Raw bytes"'), "small letters"),
+        (('name = "raw"', 'name = "raw"\nlike = "bpe"'), "equal is one of"),
+        (('name = "raw"', 'name = "raw"\nlike = "zip"\nequal = "raw_bytes"'), "no arm 'zip'"),
+        (('name = "raw"', 'name = "raw"\nsize = "xl"'), "no size 'xl'"),
+        (('name = "raw"', 'name = "raw"\nbudget = 0'), "a budget above 0"),
+        (('name = "raw"', 'name = "raw"\ncolour = "red"'), "colour"),
+        (("[sizes.m]", "[size.m]"), "sizes"),
+        (("flops", "flops ="), "is not TOML"),
+        (("[settings]", "[setings]"), "unknown tables setings"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    with pytest.raises(StudyError, match=said):
+        read_study(written(tmp_path, PLAIN.replace(*change, 1)))
+
+
+def test_an_arm_or_a_seed_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, PLAIN))
+    with pytest.raises(StudyError, match="no arm 'zip'; the arms: raw, bpe, bpe-placebo"):
+        study.trials(["zip"])
+    with pytest.raises(StudyError, match="has the seed 9"):
+        study.trials(["raw"], [9])
+    with pytest.raises(StudyError, match="cannot be read"):
+        read_study(tmp_path / "nothing.toml")
