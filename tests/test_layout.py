@@ -13,7 +13,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FLOORS = {
-    "pcdata": ["errors", "dataset", "codecs", "build", "inspection", "export", "shell", "completion", "cli"],
+    "pcdata": [
+        "errors",
+        "dataset",
+        "codecs",
+        "build",
+        "inspection",
+        "export",
+        "shell",
+        "completion",
+        "commands",
+        "cli",
+    ],
     "pctrain": [
         "errors",
         "config",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcdata.cli import _wants_colour
+from pcdata.commands.looking import wants_colour
 from pcdata.dataset import Alignment, Dataset, DatasetError
 from pcdata.errors import OptionError
 from pcdata.inspection.find import find_document, overall_number
@@ -190,4 +190,4 @@ def test_a_terminal_gets_colours_unless_asked_otherwise(
     if no_color is not None:
         monkeypatch.setenv("NO_COLOR", no_color)
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
-    assert _wants_colour() is coloured
+    assert wants_colour() is coloured

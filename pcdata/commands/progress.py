@@ -1,0 +1,28 @@
+"""Progress of a command, on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+
+class BarReporter:
+    """Progress bars on standard error; silent where that is no terminal, or with --quiet."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+
+    @contextmanager
+    def stage(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
+        from tqdm import tqdm
+
+        disable = True if self._quiet else None  # None: unless a terminal
+        with tqdm(total=total_bytes, desc=name, unit="B", unit_scale=True, disable=disable, file=sys.stderr) as bar:
+            yield bar.update
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            click.echo(text, err=True)
