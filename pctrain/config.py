@@ -144,6 +144,9 @@ class ModelConfig:
     rope_base: float = 10_000.0
     norm_eps: float = 1e-5
     tie_embeddings: bool = False
+    byte_mean: bool = False
+    """Embed a compressed symbol as the mean of the embeddings of the raw bytes that it stands for, as far as the
+    dataset says which, plus a learned residual that starts at zero. Raw bytes are embedded as ever."""
     heads: int = 1
     """Heads that predict the next symbol, the one after it, and so on, each over all ids."""
     raw_heads: int = 0
@@ -153,6 +156,10 @@ class ModelConfig:
         for name in ("width", "layers", "attention_heads", "kv_heads", "hidden", "heads"):
             _at_least(f"model.{name}", getattr(self, name), 1)
         _at_least("model.reach", self.reach, 0)
+        if self.byte_mean and self.tie_embeddings:
+            raise ConfigError(
+                "model.byte_mean leaves residuals where model.tie_embeddings would take output weights; set one of them"
+            )
         if self.raw_heads and self.raw_heads <= self.heads:
             raise ConfigError(
                 f"model.raw_heads must be 0 or more than model.heads={self.heads}, whose heads predict raw bytes too; "

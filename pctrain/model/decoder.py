@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
 from pctrain.model.attention import Visible, attend, causal, nearby, within_samples
+from pctrain.model.embedding import BytesEmbedding
 
 
 class Decoder(nn.Module):
@@ -27,7 +28,7 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig, n_ids: int) -> None:
         super().__init__()
         self.config = config
-        self.embed = nn.Embedding(n_ids, config.width)
+        self.embed = (BytesEmbedding if config.byte_mean else nn.Embedding)(n_ids, config.width)
         self.layers = nn.ModuleList(Block(config, index) for index in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps)
         self.head = nn.Linear(config.width, n_ids, bias=False)

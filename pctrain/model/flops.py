@@ -7,7 +7,7 @@ from time import perf_counter
 
 import torch
 
-from pcdata.dataset.vocab import RAW_IDS
+from pcdata.dataset.vocab import N_BYTES, RAW_IDS
 from pctrain.config import ModelConfig
 from pctrain.model.device import precision
 
@@ -17,7 +17,9 @@ def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
 
     6 per weight that multiplies (Kaplan et al. 2020, section 2.1), the output matrices counted as often as they are
     used and the embedding table, which is looked up, not at all; and 12 · layers · width · seq_len for attention
-    (Chowdhery et al. 2022, *PaLM*, appendix B): with a mask, what is masked is computed too.
+    (Chowdhery et al. 2022, *PaLM*, appendix B): with a mask, what is masked is computed too. With ``byte_mean`` 4 per
+    weight of the byte embeddings, at all positions, since raw ones are multiplied with zeros: the shares that they are
+    multiplied with want no gradient.
     """
     kv_width = model.width // model.attention_heads * model.kv_heads
     layer = 2 * model.width**2 + 2 * model.width * kv_width + 3 * model.width * model.hidden
@@ -25,7 +27,8 @@ def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
     raw_outputs = max(0, model.raw_heads - model.heads)
     outputs = model.heads * n_ids * model.width + raw_outputs * RAW_IDS * model.width
     weights = model.layers * layer + ahead * model.width**2 + outputs
-    return 6 * weights + 12 * model.layers * model.width * seq_len
+    embedding = 4 * N_BYTES * model.width if model.byte_mean else 0
+    return embedding + 6 * weights + 12 * model.layers * model.width * seq_len
 
 
 def matmul_flops_per_second(device: torch.device, dtype: str) -> float:

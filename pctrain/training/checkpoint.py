@@ -128,7 +128,7 @@ def load_optimizer(folder: Path, model: nn.Module, optimizer: torch.optim.Optimi
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     """All that a model has, sharing its memory; what has two names (tied embeddings) under the first."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+    return {name: tensor.detach() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
 
 
 def _averages(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

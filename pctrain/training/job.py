@@ -10,16 +10,18 @@ from typing import Any
 
 import torch
 
-from pcdata.dataset import Dataset
-from pctrain.config import ModelConfig, RunConfig, TrainConfig
+from pcdata.dataset import Dataset, Split
+from pctrain.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from pctrain.data.batch import Batch
 from pctrain.data.corpus import by_name, view_names
 from pctrain.data.loader import Loader
 from pctrain.data.mixture import Schedule
+from pctrain.data.spelling import byte_shares
 from pctrain.errors import ConfigError
 from pctrain.model.attention import flex_fits
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.device import choose_device
+from pctrain.model.embedding import BytesEmbedding
 from pctrain.model.loss import Objective
 from pctrain.training import checkpoint
 from pctrain.training.distributed import World, shard
@@ -74,6 +76,7 @@ class Job:
         model = Decoder(config.model, loader.vocabulary.padded_size).to(world.device)
         if not folder:
             init_weights(model, settings.seed)
+            _tell_bytes(model, splits, loader, config.data)
         objective = _objective(model, loader, settings, world.device)
         shard(objective, world, settings.replicas)
         optimizer = make_optimizer(model, settings)
@@ -99,6 +102,13 @@ class Job:
             "device": str(self.device),
             "torch": torch.__version__,
         }
+
+
+def _tell_bytes(model: Decoder, splits: Sequence[Split], loader: Loader, data: DataConfig) -> None:
+    """Tell a new model what compressed ids stand for, as far as it wants to know."""
+    if isinstance(model.embed, BytesEmbedding):
+        shares_VB = byte_shares(splits, loader.vocabulary, loader.view_names, placebo=data.placebo)
+        model.embed.stand_for(torch.from_numpy(shares_VB))
 
 
 def _objective(model: Decoder, loader: Loader, settings: TrainConfig, device: torch.device) -> Objective:

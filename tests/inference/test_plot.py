@@ -78,6 +78,9 @@ def test_flops_count_every_weight_that_multiplies(heads: int, raw_heads: int) ->
         weights += (raw_heads - heads - 1) * model.raw_head.weight.numel()
     assert flops_per_position(config, 640, 100) == 6 * weights + 12 * 2 * 32 * 100
     longer = dataclasses.replace(config, layers=4)
+    mean = dataclasses.replace(config, byte_mean=True)
+    forward_and_bytes = 2 * (2 * 256 * 32)
+    assert flops_per_position(mean, 640, 100) - flops_per_position(config, 640, 100) == forward_and_bytes
     assert flops_per_position(longer, 640, 100) > flops_per_position(config, 640, 100)
 
 

@@ -21,6 +21,7 @@ from pctrain.training.loop import fit
 from tests.made_run import SETTINGS, make_dataset, saved_tensors
 
 HEADS = (
+    "model.byte_mean=true",
     "model.heads=2",
     "model.raw_heads=3",
     "train.micro_rows=1",

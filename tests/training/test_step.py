@@ -40,6 +40,7 @@ def runs(draw: st.DrawFn) -> list[str]:
         f"data.rows={draw(st.integers(1, 6))}",
         f"model.heads={heads}",
         f"model.raw_heads={raw_heads}",
+        f"model.byte_mean={draw(st.sampled_from(['true', 'false']))}",
         f"train.softmax={draw(st.sampled_from(['all', 'own']))}",
         f"mixture.mode={draw(st.sampled_from(MODES))}",
         "mixture.warmup_fraction=0",
