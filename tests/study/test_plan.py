@@ -37,8 +37,8 @@ def written(folder: Path, text: str, name: str = "study.toml") -> Path:
 def test_settings_of_an_arm_go_over_its_sizes_and_those_over_the_studys(tmp_path: Path) -> None:
     study = read_study(written(tmp_path, PLAIN))
     names = [trial.name for trial in study.trials()]
-    assert names == ["raw-s0", "bpe-s0", "bpe-s4", "bpe-placebo-s0", "bpe-placebo-s4"]
-    raw, _, bpe, _, placebo = (study.settings_of(trial) for trial in study.trials())
+    assert names == ["raw-s0", "bpe-s0", "bpe-placebo-s0", "bpe-s4", "bpe-placebo-s4"]
+    raw, _, _, bpe, placebo = (study.settings_of(trial) for trial in study.trials())
     assert (raw["train.lr"], raw["data.rows"], raw["mixture.mode"]) == (1, 3, "raw")
     assert (bpe["train.lr"], bpe["train.seed"], bpe["data.views.bpe"]) == (2, 4, 1)
     assert placebo == {**bpe, "data.placebo": True}

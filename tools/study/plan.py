@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,13 +109,15 @@ class Study:
         return {**self.settings, **self.size(arm).settings, **shown, **arm.settings, "train.seed": trial.seed}
 
     def trials(self, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Trial]:
-        """Those of the named arms (none: all) with the named seeds (none: all). Raises ``StudyError`` for a name that
-        is none."""
+        """Those of the named arms (none: all) with the named seeds (none: all), every arm's first seed before any
+        second, so that a study that is stopped has a whole table. Raises ``StudyError`` for a name that is none."""
         for name in names:
             if name not in self.arms:
                 raise StudyError(f"there is no arm {name!r}; the arms: {', '.join(self.arms)}")
         chosen = [arm for arm in self.arms.values() if not names or arm.name in names]
-        trials = [Trial(arm, seed) for arm in chosen for seed in arm.seeds if not seeds or seed in seeds]
+        rounds = zip_longest(*(arm.seeds for arm in chosen))
+        drawn = [(arm, seed) for of_round in rounds for arm, seed in zip(chosen, of_round, strict=True)]
+        trials = [Trial(arm, seed) for arm, seed in drawn if seed is not None and (not seeds or seed in seeds)]
         if not trials:
             raise StudyError(f"none of these arms has the seed {', '.join(map(str, seeds))}")
         return trials
