@@ -203,6 +203,10 @@ class TrainConfig:
     """A gradient of a larger norm, before it is clipped, makes a bad step; 0: none is too large."""
     softmax: str = "all"
     """What a target is predicted among: ``all`` ids, or the marks and its ``own`` view's symbols."""
+    bag: int = 1
+    """Consecutive symbols that are read and predicted at once in the first bag_fraction of the steps, each of which
+    costs as much less: superposition (arXiv 2605.06546). It must divide data.seq_len."""
+    bag_fraction: float = 0.0
     micro_rows: int = 0
     """Rows of one forward pass; 0 means all of a rank's rows."""
     replicas: int = 1
@@ -229,10 +233,12 @@ class TrainConfig:
     """Checkpoints kept, besides the best."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "log_every", "checkpoint_every", "keep_last", "eval_bytes", "replicas"):
+        for name in ("steps", "log_every", "checkpoint_every", "keep_last", "eval_bytes", "replicas", "bag"):
             _at_least(f"train.{name}", getattr(self, name), 1)
         for name in ("lr_warmup_steps", "clip", "micro_rows", "eval_every", "weight_decay"):
             _at_least(f"train.{name}", getattr(self, name), 0)
+        if not 0 <= self.bag_fraction <= 1:
+            raise ConfigError(f"train.bag_fraction must be 0 … 1, got {self.bag_fraction}")
         if not self.lr > 0:
             raise ConfigError(f"train.lr must be above 0, got {self.lr}")
         if self.schedule not in ("cosine", "wsd"):
@@ -257,6 +263,14 @@ class RunConfig:
     mixture: MixtureConfig = MixtureConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+
+    def __post_init__(self) -> None:
+        if self.data.seq_len % self.train.bag:
+            raise ConfigError(f"train.bag must divide data.seq_len={self.data.seq_len}, got {self.train.bag}")
+        if self.train.bag > 1 and max(self.model.heads, self.model.raw_heads) > 1:
+            raise ConfigError(
+                f"train.bag={self.train.bag} predicts bags with one head; set model.heads=1 and model.raw_heads=0"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

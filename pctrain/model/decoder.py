@@ -55,18 +55,27 @@ class Decoder(nn.Module):
         cache: Cache | None = None,
     ) -> Tensor:
         """What the output layer sees [R, T, D]. With a ``cache`` the inputs go on where it ends, and join it."""
+        return self.through(self.embed(inputs_RT), positions_RT, samples_RT, cache)
+
+    def through(
+        self,
+        x_RTD: Tensor,
+        positions_RT: Tensor | None = None,
+        samples_RT: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """As ``hidden``, of inputs that are embedded already."""
         past = cache.length if cache is not None else 0
-        n_positions = inputs_RT.shape[1]
+        n_positions = x_RTD.shape[1]
         if positions_RT is None:
-            positions_RT = torch.arange(past, past + n_positions, device=inputs_RT.device)[None]
+            positions_RT = torch.arange(past, past + n_positions, device=x_RTD.device)[None]
         if samples_RT is None:
-            visible: Visible = causal(n_positions, past + n_positions, inputs_RT.device)
+            visible: Visible = causal(n_positions, past + n_positions, x_RTD.device)
         else:
             visible = within_samples(samples_RT, flex=self.flex and not self.config.reach)
         rotation = None
         if not self.config.reach:
             rotation = rotary(positions_RT, self.config.width // self.config.attention_heads, self.config.rope_base)
-        x_RTD = self.embed(inputs_RT)
         for layer in self.layers:
             if self.recompute and self.training:
                 x_RTD = checkpoint(layer, x_RTD, rotation, visible, cache, use_reentrant=False)

@@ -194,6 +194,26 @@ def test_cross_entropy_by_pieces_is_that_of_torch(n_ids: int) -> None:
     assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-4) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.parametrize("n_ids", [320, 40_000])
+def test_cross_entropy_of_several_targets_is_that_of_torch(n_ids: int) -> None:
+    """Some targets twice, some of weight 0, some positions without any."""
+    generator = torch.Generator().manual_seed(n_ids)
+    hidden = torch.randn(600, 8, generator=generator, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(n_ids, 8, generator=generator, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(n_ids, (600, 3), generator=generator)
+    targets[::5, 1] = targets[::5, 0]
+    weights = torch.rand(600, 3, generator=generator)
+    weights[::3, 2] = 0
+    weights[::7] = 0
+    expected = F.cross_entropy((hidden @ weight.T)[..., None].expand(-1, -1, 3), targets, reduction="none")
+    gradients = torch.autograd.grad((expected * weights).sum(), [hidden, weight])
+    total, nats = linear_cross_entropy(hidden, weight, targets, weights)
+    found = torch.autograd.grad(total, [hidden, weight])
+    assert torch.allclose(nats, expected, atol=1e-9)
+    assert torch.allclose(total, (expected * weights).sum(), rtol=1e-9)
+    assert all(torch.allclose(a, b, atol=1e-9, rtol=1e-9) for a, b in zip(found, gradients, strict=True))
+
+
 def test_equal_logits_are_exactly_8_bits_over_256_ids() -> None:
     own, full = symbol_bits(torch.full((5, 512), 0.3), torch.tensor([64, 100, 319, 65, 66]), 64, 320)
     assert own.tolist() == [8.0] * 5

@@ -131,6 +131,14 @@ def test_a_signal_to_one_stops_all_and_another_number_goes_on(data: Path, whole:
     assert len(lines(folder, "start")) == 2
 
 
+def test_a_phase_of_bags_is_the_same_on_two(data: Path, tmp_path: Path) -> None:
+    """The phase ends inside the run, and one of two processes has a row less than the other."""
+    bags = ("model.byte_mean=true", "train.bag=4", "train.bag_fraction=0.5", "data.rows=3", "train.steps=4")
+    fit(data, tmp_path / "whole", resolve(None, None, [*SETTINGS, *bags]), quiet=True)
+    assert run(2, data, tmp_path / "run", *bags) == ["4 None"] * 2
+    check_same(tmp_path / "run", tmp_path / "whole")
+
+
 def test_one_process_is_a_world_of_its_own() -> None:
     world = World()
     assert (world.is_first, world.largest(7)) == (True, 7)

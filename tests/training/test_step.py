@@ -34,13 +34,15 @@ class OneOf(World):
 
 @st.composite
 def runs(draw: st.DrawFn) -> list[str]:
-    heads = draw(st.integers(1, 3))
-    raw_heads = draw(st.sampled_from([0, heads + 1, heads + 3]))
+    heads = draw(st.sampled_from([1, 1, 2, 3]))
+    raw_heads = draw(st.sampled_from([0, 0, heads + 1, heads + 3]))
+    bag = draw(st.sampled_from([1, 1, 2, 4])) if max(heads, raw_heads) == 1 else 1
     return [
         f"data.rows={draw(st.integers(1, 6))}",
         f"model.heads={heads}",
         f"model.raw_heads={raw_heads}",
         f"model.byte_mean={draw(st.sampled_from(['true', 'false']))}",
+        f"train.bag={bag}",
         f"train.softmax={draw(st.sampled_from(['all', 'own']))}",
         f"mixture.mode={draw(st.sampled_from(MODES))}",
         "mixture.warmup_fraction=0",
@@ -66,6 +68,7 @@ def test_the_gradient_does_not_depend_on_how_the_batch_is_divided(
 ) -> None:
     config = resolve(None, None, [*SETTINGS, *settings, "train.seed=3"])
     job = Job.prepare(dataset, folder, config)
+    job.objective.bag = config.train.bag
     whole = gradients(job, job.loader.batch(0))
     expected = [parameter.grad for parameter in job.model.parameters()]
     assert whole.targets > 0
