@@ -41,7 +41,8 @@ def _through(model: ModelConfig, n_ids: int, seq_len: int) -> int:
     ahead = max(model.heads, model.raw_heads) - 1
     raw_outputs = max(0, model.raw_heads - model.heads)
     outputs = model.heads * n_ids * model.width + raw_outputs * RAW_IDS * model.width
-    weights = model.layers * layer + ahead * model.width**2 + outputs
+    unit = model.unit_heads * (model.width**2 + RAW_IDS * model.width)
+    weights = model.layers * layer + ahead * model.width**2 + outputs + unit
     return 6 * weights + 12 * model.layers * model.width * seq_len
 
 

@@ -1,7 +1,8 @@
 """Hidden states → loss, and logits → bits.
 
 The loss of a batch is the mean over its positions that have a next symbol of the mean over that position's heads whose
-target lies in the same sample; of bags (``bags``) the mean over those that have a target of the mean over their
+target lies in the same sample, and ``unit_weight`` times the mean over the heads that predict bytes of its next unit,
+where it has those; of bags (``bags``) the mean over those that have a target of the mean over their
 targets. Training wants the sum of the first mean's terms, and beside it, for the log, the nats of the first head per
 view. Scoring wants bits under two distributions: the one restricted to the ids that the symbols can have, as law 8
 asks, and the full softmax. Only sums leave this file; whoever has all of them divides.
@@ -31,7 +32,8 @@ class LossSums:
     """Sums over the targets of some rows."""
 
     nats: Tensor
-    """Scalar, float32; the one that has a gradient. Of each position the mean over its heads."""
+    """Scalar, float32; the one that has a gradient. Of each position the mean over its heads, and the weighted mean
+    over its unit's."""
     nats_W: Tensor
     """Of the first head, per view, raw bytes first."""
     targets_W: Tensor
@@ -41,12 +43,15 @@ class LossSums:
 class Objective(nn.Module):
     """A decoder and what it is trained for, in one forward pass: the logits never leave it."""
 
-    def __init__(self, decoder: Decoder, views: Sequence[tuple[int, int]], softmax: str = "all") -> None:
+    def __init__(
+        self, decoder: Decoder, views: Sequence[tuple[int, int]], softmax: str = "all", unit_weight: float = 1.0
+    ) -> None:
         """``views`` are the first id and its exclusive end of each used view, raw bytes left out."""
         super().__init__()
         self.decoder = decoder
         self._ranges_W = [(FIRST_BYTE, FIRST_BYTE + N_BYTES), *views]
         self._own_only = softmax == "own"
+        self._unit_weight = unit_weight
         self.bag = 1
         """Symbols that are read and predicted at once."""
 
@@ -64,6 +69,9 @@ class Objective(nn.Module):
         for k, ahead in enumerate(self.decoder.ahead, 1):
             weight_VD = self.decoder.output_weight(k)
             nats = nats + self._nats(ahead(hidden_ND), weight_VD, targets_KN[k], views_KN[k], weights_KN[k])[0]
+        if self.decoder.unit_heads is not None:
+            unit_nats = self.decoder.unit_heads(hidden_ND, self.decoder.head.weight, targets_KN[0])
+            nats = nats + self._unit_weight * unit_nats
         return self._sums(nats, first_nats_N, views_KN[0])
 
     def _of_bags(self, bags: Bags) -> LossSums:

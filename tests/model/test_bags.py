@@ -181,6 +181,8 @@ def test_what_the_phase_cannot_do_is_refused() -> None:
         resolve(None, None, ["train.bag=5"])
     with pytest.raises(ConfigError, match="predicts bags with one head"):
         resolve(None, None, ["train.bag=4", "model.raw_heads=3"])
+    with pytest.raises(ConfigError, match=r"and model\.unit_heads=0"):
+        resolve(None, None, ["train.bag=4", "model.unit_heads=1"])
     with pytest.raises(ConfigError, match=r"train\.bag_fraction must be 0 … 1"):
         resolve(None, None, ["train.bag_fraction=1.5"])
     with pytest.raises(ConfigError, match=r"train\.bag must be at least 1"):

@@ -18,10 +18,11 @@ from pctrain.config import resolve
 from pctrain.training.checkpoint import checkpoints
 from pctrain.training.distributed import World
 from pctrain.training.loop import fit
-from tests.made_run import SETTINGS, make_dataset, saved_tensors
+from tests.made_run import SETTINGS, make_spelled_dataset, saved_tensors
 
 HEADS = (
     "model.byte_mean=true",
+    "model.unit_heads=2",
     "model.heads=2",
     "model.raw_heads=3",
     "train.micro_rows=1",
@@ -100,7 +101,7 @@ def check_same(folder: Path, whole: Path) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("data")).folder
+    return make_spelled_dataset(tmp_path_factory.mktemp("data")).folder
 
 
 @pytest.fixture(scope="module")
