@@ -151,11 +151,15 @@ class ModelConfig:
     """Heads that predict the next symbol, the one after it, and so on, each over all ids."""
     raw_heads: int = 0
     """The same for raw bytes, over the raw ids alone: as many symbols ahead; 0, or more than ``heads``."""
+    unit_heads: int = 0
+    """Where the next symbol is compressed, and stands for the same bytes wherever it occurs (as a token does), heads
+    that predict the first so many of those bytes, over the raw ids alone."""
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "attention_heads", "kv_heads", "hidden", "heads"):
             _at_least(f"model.{name}", getattr(self, name), 1)
         _at_least("model.reach", self.reach, 0)
+        _at_least("model.unit_heads", self.unit_heads, 0)
         if self.byte_mean and self.tie_embeddings:
             raise ConfigError(
                 "model.byte_mean leaves residuals where model.tie_embeddings would take output weights; set one of them"
@@ -203,6 +207,12 @@ class TrainConfig:
     """A gradient of a larger norm, before it is clipped, makes a bad step; 0: none is too large."""
     softmax: str = "all"
     """What a target is predicted among: ``all`` ids, or the marks and its ``own`` view's symbols."""
+    unit_weight: float = 1.0
+    """What the mean over a position's unit heads (model.unit_heads) counts beside the mean over its other heads."""
+    bag: int = 1
+    """Consecutive symbols that are read and predicted at once in the first bag_fraction of the steps, each of which
+    costs as much less: superposition (arXiv 2605.06546). It must divide data.seq_len."""
+    bag_fraction: float = 0.0
     micro_rows: int = 0
     """Rows of one forward pass; 0 means all of a rank's rows."""
     replicas: int = 1
@@ -229,10 +239,12 @@ class TrainConfig:
     """Checkpoints kept, besides the best."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "log_every", "checkpoint_every", "keep_last", "eval_bytes", "replicas"):
+        for name in ("steps", "log_every", "checkpoint_every", "keep_last", "eval_bytes", "replicas", "bag"):
             _at_least(f"train.{name}", getattr(self, name), 1)
-        for name in ("lr_warmup_steps", "clip", "micro_rows", "eval_every", "weight_decay"):
+        for name in ("lr_warmup_steps", "clip", "micro_rows", "eval_every", "weight_decay", "unit_weight"):
             _at_least(f"train.{name}", getattr(self, name), 0)
+        if not 0 <= self.bag_fraction <= 1:
+            raise ConfigError(f"train.bag_fraction must be 0 … 1, got {self.bag_fraction}")
         if not self.lr > 0:
             raise ConfigError(f"train.lr must be above 0, got {self.lr}")
         if self.schedule not in ("cosine", "wsd"):
@@ -257,6 +269,15 @@ class RunConfig:
     mixture: MixtureConfig = MixtureConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+
+    def __post_init__(self) -> None:
+        if self.data.seq_len % self.train.bag:
+            raise ConfigError(f"train.bag must divide data.seq_len={self.data.seq_len}, got {self.train.bag}")
+        if self.train.bag > 1 and (max(self.model.heads, self.model.raw_heads) > 1 or self.model.unit_heads):
+            raise ConfigError(
+                f"train.bag={self.train.bag} predicts bags with one head; set model.heads=1, model.raw_heads=0 and "
+                "model.unit_heads=0"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -6,7 +6,7 @@ which. Views with units of several symbols say nothing of a symbol alone, and th
 no telling: both are left out. A placebo's symbols are counted in the order that it gives them, so that they stand for
 whatever they came to lie beside.
 
-Legend: V ids, U units of a block.
+Legend: V ids, U units of a block, K bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset import DatasetError, Split, Vocabulary
-from pcdata.dataset.vocab import N_BYTES, RAW_IDS
+from pcdata.dataset.vocab import FIRST_BYTE, N_BYTES, RAW_IDS
+from pctrain.data.batch import IGNORE
 from pctrain.data.placebo import permuted
 
 LOOKED_AT_BYTES: Final = 1 << 24
@@ -54,6 +55,45 @@ def byte_shares(
     shares = counts.astype(np.float32)
     shares /= np.maximum(1, counts.sum(1, keepdims=True))
     return shares
+
+
+def spellings(
+    splits: Sequence[Split],
+    vocabulary: Vocabulary,
+    views: Sequence[str],
+    n_bytes: int,
+    *,
+    placebo: bool = False,
+    up_to_bytes: int = LOOKED_AT_BYTES,
+) -> NDArray[np.int16]:
+    """The raw ids of the first bytes of what an id stands for: [V, n_bytes], IGNORE behind the end of a shorter one.
+
+    Only of views in which every id was seen to stand for one run of bytes: where one does not, another may have been
+    seen too seldom to tell. Ids that were not seen, or that nothing is known of, have IGNORE throughout.
+    """
+    begins_VK = np.full((vocabulary.padded_size, n_bytes), IGNORE, np.int16)
+    for view in views:
+        sizes_V = np.zeros(len(begins_VK), np.int64)
+        for units in _units(splits, vocabulary, view, placebo, up_to_bytes):
+            begins_UK = _beginnings(units, n_bytes)
+            new_U = sizes_V[units.ids_U] == 0
+            sizes_V[units.ids_U[new_U]] = units.sizes_U[new_U]
+            begins_VK[units.ids_U[new_U]] = begins_UK[new_U]
+            same = np.array_equal(sizes_V[units.ids_U], units.sizes_U)
+            if not same or not np.array_equal(begins_VK[units.ids_U], begins_UK):
+                begins_VK[sizes_V > 0] = IGNORE
+                break
+    return begins_VK
+
+
+def _beginnings(units: _Units, n_bytes: int) -> NDArray[np.int16]:
+    """The first raw ids of each unit, IGNORE behind the end of a shorter one."""
+    begins_UK = np.full((len(units.ids_U), n_bytes), IGNORE, np.int16)
+    starts_U = np.cumsum(units.sizes_U) - units.sizes_U
+    for at in range(n_bytes):
+        has_U = units.sizes_U > at
+        begins_UK[has_U, at] = units.raw[starts_U[has_U] + at].astype(np.int16) + FIRST_BYTE
+    return begins_UK
 
 
 def _units(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pctrain.config import RunConfig
 from pctrain.data.mixture import Schedule
 from pctrain.errors import PctrainError
-from pctrain.model.flops import flops_per_position
+from pctrain.model.flops import flops_of_step
 from pctrain.training.optim import learning_rate
 from pctrain.training.run import METRICS, read_settings
 
@@ -60,7 +60,7 @@ class Curve:
         steps = np.unique(np.linspace(0, max(0, last - 1), 400).astype(int))
         shares, rates = [], []
         for step in steps.tolist():
-            config = next(config for begin, config in reversed(self.settings) if begin <= step)
+            config = _in_force(self.settings, step)
             phase = Schedule(config.mixture, config.train.steps).at(step)
             shares.append({"raw": 0.0, "compressed": 1.0}.get(phase.mode, phase.share))
             rates.append(learning_rate(step, config.train) / config.train.lr)
@@ -77,16 +77,27 @@ def read_curve(run: Path, name: str) -> Curve:
     trained = [line for line in lines if line["kind"] == "train"]
     if not points or not trained:
         raise PctrainError(f"{run / METRICS} has no measurement on val yet; let it train to train.eval_every steps")
-    model, seq_len = settings[0][1].model, settings[0][1].data.seq_len
-    flops = flops_per_position(model, starts[0]["n_ids"], seq_len)
+    flops = [
+        sum(flops_of_step(_in_force(settings, step), starts[0]["n_ids"], step) for step in _steps(line))
+        for line in trained
+    ]
     spent = {
         "steps": [line["steps"] for line in trained],
         "symbols": [sum(line["data"]["symbols_by_view"].values()) for line in trained],
         "raw_bytes": [line["data"]["raw_bytes"] + line["data"]["compressed_bytes"] for line in trained],
-        "flops": [line["data"]["positions"] * flops for line in trained],
+        "flops": flops,
     }
     costs = {axis: np.cumsum([0.0, *values]) for axis, values in spent.items()}
     return Curve(name, settings, costs, np.array([*points], float), np.array([*points.values()], float))
+
+
+def _steps(line: dict[str, Any]) -> range:
+    """The steps that a line of kind train covers."""
+    return range(line["step"] - line["steps"], line["step"])
+
+
+def _in_force(settings: Sequence[tuple[int, RunConfig]], step: int) -> RunConfig:
+    return next(config for begin, config in reversed(settings) if begin <= step)
 
 
 def plot(runs: Sequence[Path], output: Path) -> None:

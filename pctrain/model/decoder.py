@@ -20,6 +20,7 @@ from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
 from pctrain.model.attention import Visible, attend, causal, nearby, within_samples
 from pctrain.model.embedding import BytesEmbedding
+from pctrain.model.heads import Ahead, UnitHeads
 
 
 class Decoder(nn.Module):
@@ -36,6 +37,7 @@ class Decoder(nn.Module):
             self.head.weight = self.embed.weight
         self.ahead = nn.ModuleList(Ahead(config.width) for _ in range(1, max(config.heads, config.raw_heads)))
         self.raw_head = nn.Linear(config.width, RAW_IDS, bias=False) if config.raw_heads else None
+        self.unit_heads = UnitHeads(config.unit_heads, n_ids, config.width) if config.unit_heads else None
         self.recompute = False
         """Whether layers compute their insides again for backward (activation checkpointing)."""
         self.flex = False
@@ -55,18 +57,27 @@ class Decoder(nn.Module):
         cache: Cache | None = None,
     ) -> Tensor:
         """What the output layer sees [R, T, D]. With a ``cache`` the inputs go on where it ends, and join it."""
+        return self.through(self.embed(inputs_RT), positions_RT, samples_RT, cache)
+
+    def through(
+        self,
+        x_RTD: Tensor,
+        positions_RT: Tensor | None = None,
+        samples_RT: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """As ``hidden``, of inputs that are embedded already."""
         past = cache.length if cache is not None else 0
-        n_positions = inputs_RT.shape[1]
+        n_positions = x_RTD.shape[1]
         if positions_RT is None:
-            positions_RT = torch.arange(past, past + n_positions, device=inputs_RT.device)[None]
+            positions_RT = torch.arange(past, past + n_positions, device=x_RTD.device)[None]
         if samples_RT is None:
-            visible: Visible = causal(n_positions, past + n_positions, inputs_RT.device)
+            visible: Visible = causal(n_positions, past + n_positions, x_RTD.device)
         else:
             visible = within_samples(samples_RT, flex=self.flex and not self.config.reach)
         rotation = None
         if not self.config.reach:
             rotation = rotary(positions_RT, self.config.width // self.config.attention_heads, self.config.rope_base)
-        x_RTD = self.embed(inputs_RT)
         for layer in self.layers:
             if self.recompute and self.training:
                 x_RTD = checkpoint(layer, x_RTD, rotation, visible, cache, use_reentrant=False)
@@ -96,22 +107,6 @@ class Decoder(nn.Module):
             F.linear(further(hidden), self.output_weight(ahead)[:RAW_IDS])
             for ahead, further in enumerate(self.ahead, 1)
         ]
-
-
-class Ahead(nn.Module):
-    """Hidden states for the next symbol → hidden states for one further ahead.
-
-    A residual block that begins as nothing at all, as in Medusa (Cai et al. 2024, section 2.1.1); the output matrix
-    behind it is the first head's, as in Gloeckle et al. 2024, *Better & Faster LLMs via Multi-token Prediction*.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.turn = nn.Linear(width, width, bias=False)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        further: Tensor = hidden + F.silu(self.turn(hidden))
-        return further
 
 
 class Block(nn.Module):

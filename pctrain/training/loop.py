@@ -17,8 +17,9 @@ from pcdata.dataset import Dataset
 from pctrain.config import RunConfig
 from pctrain.data.filter import Filter
 from pctrain.data.prefetch import Prefetcher
+from pctrain.model.bags import bag_at
 from pctrain.model.device import autocast, choose_device
-from pctrain.model.flops import flops_per_position, matmul_flops_per_second
+from pctrain.model.flops import flops_of_step, matmul_flops_per_second
 from pctrain.training import checkpoint
 from pctrain.training.distributed import gathered, joined
 from pctrain.training.job import Job
@@ -70,10 +71,9 @@ def train(job: Job, quiet: bool) -> Outcome:
     settings, data = job.config.train, job.config.data
     splits = [dataset.split("val") for dataset in job.datasets.values()]
     val = ValSlice(splits, settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows, Filter(data.where))
-    positions = data.rows * data.seq_len
-    flops = positions * flops_per_position(job.config.model, job.loader.vocabulary.padded_size, data.seq_len)
+    n_ids = job.loader.vocabulary.padded_size
     peak = settings.peak_flops or matmul_flops_per_second(job.device, settings.dtype)
-    tally = Tally(job.loader.view_names, job.loader.dataset_names, positions, flops, peak * job.world.size)
+    tally = Tally(job.loader.view_names, job.loader.dataset_names, peak * job.world.size)
     bad_steps = 0
     with (
         MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
@@ -85,14 +85,16 @@ def train(job: Job, quiet: bool) -> Outcome:
         for step in range(job.first_step, settings.steps):
             batch = batches.batch(step)
             rate = learning_rate(step, settings)
+            job.objective.bag = bag_at(step, settings)
             losses = take_step(job, rate, batch)
             done, stop = step + 1, agreed(received(), job.world)
             fault = losses.fault(settings.largest_norm)
             bad_steps = bad_steps + 1 if fault else 0
+            flops = flops_of_step(job.config, n_ids, step)
             if fault is None:
-                tally.add(losses, batch.stats)
+                tally.add(losses, batch.stats, flops)
             else:
-                tally.skip(batch.stats)
+                tally.skip(batch.stats, flops)
                 log.write("bad", done, what=fault, documents=documents_of(batch), gradient_norm=losses.gradient_norm)
                 refuse(step, fault, batch, settings, bad_steps)
             speed = tally.speed(batches.wait_seconds)

@@ -81,6 +81,7 @@ class Losses:
     nats: float
     """Over all targets of the global batch."""
     targets: int
+    """Positions, or bags, that have one."""
     nats_W: Tensor
     targets_W: Tensor
     gradient_norm: float
@@ -102,21 +103,17 @@ class Tally:
         self,
         view_names: Sequence[str],
         dataset_names: Sequence[str],
-        positions_per_step: int,
-        flops_per_step: int,
         peak_flops: float,
     ) -> None:
         """``peak_flops`` are those that all devices together could do in a second."""
         self._names = ["raw", *view_names]
-        self._flops_per_step = flops_per_step
         self._peak_flops = peak_flops
         self._named = {"_V": ("_by_view", self._names), "_D": ("_by_dataset", [*dataset_names])}
-        self._positions_per_step = positions_per_step
         self.restart(0.0)
 
     def restart(self, wait_seconds: float) -> None:
         """Begin anew; ``wait_seconds`` is how long was waited for data so far in the run."""
-        self._steps = self._skipped = 0
+        self._steps = self._skipped = self._flops = 0
         self._nats = 0.0
         self._targets = 0
         self._nats_W = torch.zeros(len(self._names), dtype=torch.float64)
@@ -125,19 +122,22 @@ class Tally:
         self._wait_before = wait_seconds
         self._begun = perf_counter()
 
-    def skip(self, stats: BatchStats) -> None:
+    def skip(self, stats: BatchStats, flops: int) -> None:
         """One step more, of which nothing was learnt."""
-        self._steps += 1
         self._skipped += 1
-        self._stats = stats if self._stats is None else self._stats + stats
+        self._count(stats, flops)
 
-    def add(self, losses: Losses, stats: BatchStats) -> None:
+    def add(self, losses: Losses, stats: BatchStats, flops: int) -> None:
         """One step more."""
-        self._steps += 1
+        self._count(stats, flops)
         self._nats += losses.nats
         self._targets += losses.targets
         self._nats_W += losses.nats_W
         self._targets_W += losses.targets_W
+
+    def _count(self, stats: BatchStats, flops: int) -> None:
+        self._steps += 1
+        self._flops += flops
         self._stats = stats if self._stats is None else self._stats + stats
 
     def speed(self, wait_seconds: float) -> dict[str, float]:
@@ -146,10 +146,10 @@ class Tally:
         assert self._stats is not None
         seconds = perf_counter() - self._begun
         return {
-            "symbols_per_second": self._steps * self._positions_per_step / seconds,
+            "symbols_per_second": self._stats.positions / seconds,
             "raw_bytes_per_second": (self._stats.raw_bytes + self._stats.compressed_bytes) / seconds,
-            "flops_per_second": self._steps * self._flops_per_step / seconds,
-            "utilisation": self._steps * self._flops_per_step / seconds / self._peak_flops,
+            "flops_per_second": self._flops / seconds,
+            "utilisation": self._flops / seconds / self._peak_flops,
             "waiting": (wait_seconds - self._wait_before) / seconds,
         }
 

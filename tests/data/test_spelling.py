@@ -11,10 +11,11 @@ import pytest
 
 from pcdata.dataset import DatasetError, Split, ViewIds, Vocabulary
 from pcdata.dataset.vocab import RAW_IDS
+from pctrain.data.batch import IGNORE
 from pctrain.data.placebo import permuted
-from pctrain.data.spelling import byte_shares
+from pctrain.data.spelling import byte_shares, spellings
 from tests.data.made_dataset import CHUNKS, LETTERS, make_documents, make_split
-from tests.made_run import write_dataset
+from tests.made_run import VIEW, make_dataset, make_spelled_dataset, spelled, write_dataset
 
 VOCABULARY = Vocabulary({LETTERS: ViewIds(0, RAW_IDS + 100, 1000), CHUNKS: ViewIds(1, RAW_IDS + 1100, 256)})
 """Not the ids that the dataset has."""
@@ -90,3 +91,42 @@ def test_units_that_do_not_cover_the_bytes_are_an_error(tmp_path: Path, monkeypa
     monkeypatch.setattr(split, "view", lambda name, block: damaged)
     with pytest.raises(DatasetError, match="stand for 4 bytes of 6"):
         byte_shares([split], split.dataset.vocabulary, ["triples"])
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 5])
+def test_a_spelling_is_the_first_bytes_that_an_id_always_stands_for(tmp_path: Path, n_bytes: int) -> None:
+    splits = [make_spelled_dataset(tmp_path / str(seed), seed).split("train") for seed in range(2)]
+    expected = {}
+    for split in splits:
+        for number in range(split.n_documents):
+            raw = split.document(number).raw.tobytes()
+            for at, symbol in enumerate(spelled(raw).tolist()):
+                expected[symbol] = [64 + byte for byte in raw[3 * at : 3 * at + 3]]
+    found = spellings(splits, splits[0].dataset.vocabulary, [VIEW], n_bytes)
+    for row in range(len(found)):
+        known = expected.get(row - RAW_IDS, [])
+        assert found[row].tolist() == (known + [IGNORE] * n_bytes)[:n_bytes]
+    assert len(expected) > 200
+    assert {len(known) for known in expected.values()} == {1, 2, 3}
+
+
+def test_a_view_with_an_id_that_stands_for_different_bytes_has_no_spelling(tmp_path: Path) -> None:
+    """Only the last unit of the last of many blocks tells."""
+    split = make_spelled_dataset(tmp_path / "a").split("train")
+    ids, columns = split.dataset.vocabulary, split.view(VIEW, 0)
+    assert (spellings([split], ids, [VIEW], 2) != IGNORE).any()
+    documents = [b"abc", b"abcabc", b"abcabcabc", b"abcabd"]
+
+    def same(raw: bytes) -> np.ndarray:
+        return np.full(len(raw) // 3, 7, np.uint16)
+
+    other = write_dataset(tmp_path / "b", documents, [b"abc"], symbols_of=same).split("train")
+    assert (spellings([other], ids, [VIEW], 2)[RAW_IDS + 7] == [64 + 97, 64 + 98]).all(), "the two that are asked for"
+    assert (spellings([other], ids, [VIEW], 3) == IGNORE).all()
+    assert (spellings([split, other], ids, [VIEW], 3) == IGNORE).all()
+    lengths = write_dataset(tmp_path / "c", [b"abc", b"ab"], [b"abc"], symbols_of=lambda raw: np.full(1, 7, np.uint16))
+    assert (spellings([lengths.split("train")], ids, [VIEW], 1) == IGNORE).all()
+    made = make_dataset(tmp_path / "d").split("train")
+    assert (spellings([made], ids, [VIEW], 2) == IGNORE).all()
+    assert (spellings([split], ids, [VIEW], 2, placebo=True) == IGNORE).all()
+    assert len(columns.symbols)

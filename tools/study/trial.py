@@ -17,7 +17,7 @@ import torch
 from pcdata.dataset import Dataset
 from pctrain.config import RunConfig, resolve
 from pctrain.data.corpus import vocabulary_of
-from pctrain.model.flops import flops_per_position
+from pctrain.model.flops import flops_of_step, flops_per_position
 from pctrain.training.run import METRICS
 from tools.study import shell
 from tools.study.corpus import Datasets
@@ -138,22 +138,22 @@ class Bench:
             parameters=start["parameters"],
             n_ids=start["n_ids"],
             flops_per_position=self._flops_per_position(trial),
-            spent=self._spent(trial, [line for line in lines if line["kind"] == "train"]),
+            spent=self._spent(start, [line for line in lines if line["kind"] == "train"]),
             bits_per_byte=raw["bits_per_byte"],
             standard_error=raw.get("bits_per_byte_standard_error"),
             view_bits_per_byte=view["bits_per_byte"] if view and not trial.arm.is_placebo else None,
             measured=measured,
         )
 
-    def _spent(self, trial: Trial, lines: list[dict[str, Any]]) -> Spent:
-        data = [line["data"] for line in lines]
-        positions = sum(each["positions"] for each in data)
+    def _spent(self, start: dict[str, Any], lines: list[dict[str, Any]]) -> Spent:
+        data, config = [line["data"] for line in lines], RunConfig.from_dict(start["config"])
+        steps = sum(line["steps"] for line in lines)
         raw_bytes = sum(each["raw_bytes"] + each["compressed_bytes"] for each in data)
         raw_symbols = sum(each["symbols_by_view"]["raw"] for each in data)
         return Spent(
-            steps=sum(line["steps"] for line in lines),
-            positions=positions,
-            flops=float(positions * self._flops_per_position(trial)),
+            steps=steps,
+            positions=sum(each["positions"] for each in data),
+            flops=float(sum(flops_of_step(config, start["n_ids"], step) for step in range(steps))),
             raw_symbols=raw_symbols,
             compressed_symbols=sum(sum(each["symbols_by_view"].values()) for each in data) - raw_symbols,
             raw_bytes=raw_bytes,
@@ -200,28 +200,34 @@ class Bench:
             *shell.settings(values),
         ]
 
-    def _config(self, trial: Trial) -> RunConfig:
-        words = shell.settings(self.study.settings_of(trial))
+    def _config(self, trial: Trial, **train: Any) -> RunConfig:
+        words = shell.settings({**self.study.settings_of(trial), **{f"train.{k}": value for k, value in train.items()}})
         return resolve(None, None, words[1::2])
+
+    def _n_ids(self, trial: Trial) -> int:
+        return vocabulary_of([self._dataset], [trial.arm.view] if trial.arm.view else []).padded_size
 
     def _flops_per_position(self, trial: Trial) -> int:
         config = self._config(trial)
-        n_ids = vocabulary_of([self._dataset], [trial.arm.view] if trial.arm.view else []).padded_size
-        return flops_per_position(config.model, n_ids, config.data.seq_len)
+        return flops_per_position(config.model, self._n_ids(trial), config.data.seq_len)
 
     def _steps(self, trial: Trial) -> int:
         """As many as the budget pays for, to the nearest, at least one."""
-        config = self._config(trial)
-        positions = config.data.rows * config.data.seq_len
-        model = self.like(trial)
+        config, model = self._config(trial), self.like(trial)
         if model is None:
             flops = self.study.size(trial.arm).flops * trial.arm.budget
-            return max(1, round(flops / (positions * self._flops_per_position(trial))))
+            return max(1, round(flops / self._mean_flops(trial)))
         had = self.result(model)
         assert had is not None, f"{model.name} is run before what is like it"
         # Raw alone, a position shows a byte, but for marks and padding: about one in a hundred.
         wanted: float = getattr(had.spent, trial.arm.equal) * trial.arm.budget
-        return max(1, round(wanted / positions))
+        return max(1, round(wanted / (config.data.rows * config.data.seq_len)))
+
+    def _mean_flops(self, trial: Trial) -> float:
+        """Of a step, over a long run: a first phase of bags is cheaper than the rest."""
+        many = 1_000
+        config, n_ids = self._config(trial, steps=many), self._n_ids(trial)
+        return sum(flops_of_step(config, n_ids, step) for step in range(many)) / many
 
     def _fingerprints(self, trial: Trial) -> dict[str, str]:
         manifest = self._dataset.manifest
