@@ -104,8 +104,11 @@ def plot(runs: Sequence[Path], output: Path) -> None:
         figure = Figure(figsize=(12, 4.6), layout="constrained")
         _draw(figure, curves)
         temporary = output.with_name(f".{output.name}.tmp{output.suffix}")
-        figure.savefig(temporary, dpi=200)
-    temporary.replace(output)
+        try:
+            figure.savefig(temporary, dpi=200)
+            temporary.replace(output)
+        except OSError as error:
+            raise PctrainError(f"{output} cannot be written: {error.strerror}; name another file with -o") from error
 
 
 def _draw(figure: Any, curves: Sequence[Curve]) -> None:

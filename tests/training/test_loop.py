@@ -228,12 +228,18 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_documents(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken_at(monkeypatch, {5})
-    with pytest.raises(PctrainError, match=r"step 5: the loss is nan .* \(documents \d+ … \d+ of the stream\)"):
+    with pytest.raises(PctrainError, match="step 6: the loss is nan") as stopped:
         fit(dataset.folder, tmp_path, settings())
     assert [folder.name for folder in checkpoints(tmp_path)] == ["step-00000004"]
     (bad,) = lines(tmp_path, "bad")
-    assert bad["step"] == 6
-    assert bad["documents"][0] < bad["documents"][1]
+    assert (bad["step"], bad["loss"], bad["gradient_norm"]) == (6, None, None), "JSON has no nan"
+    assert len(bad["documents"]) > 3
+    for one in bad["documents"]:
+        number = int(one["document"].removeprefix("train:"))
+        assert one == {"dataset": dataset.folder.name, "document": f"train:{number}", "path": f"train-{number}"}
+    first, sentence = bad["documents"][0], str(stopped.value)
+    assert f"it showed {first['dataset']} {first['document']} ({first['path']}), " in sentence
+    assert f" and {len(bad['documents']) - 3} more, all of them in metrics.jsonl; lower train.lr, or " in sentence
 
 
 def test_a_bad_step_can_be_skipped_and_leaves_no_trace_in_the_weights(
@@ -252,14 +258,28 @@ def test_too_many_bad_steps_in_a_row_stop_the_run(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken_at(monkeypatch, set(range(1, 100)))
-    with pytest.raises(PctrainError, match="step 10: the loss is nan"):
-        fit(dataset.folder, tmp_path, settings("train.bad_step=skip", "train.checkpoint_every=100"))
+    with pytest.raises(
+        PctrainError, match=r"step 11: the loss is nan.*; 10 steps in a row were skipped; lower train\.lr and"
+    ):
+        fit(
+            dataset.folder, tmp_path, settings("train.bad_step=skip", "train.checkpoint_every=100", "train.log_every=1")
+        )
+    skipped = lines(tmp_path, "train")[1:]
+    assert [line["skipped"] for line in skipped] == [1] * 9
+    assert not any("loss" in line for line in skipped), "of nothing learnt there is no mean"
 
 
 def test_a_gradient_that_is_too_large_is_a_bad_step(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
     norms = [line["gradient_norm"] for line in lines(whole, "train")]
     with pytest.raises(PctrainError, match=r"the gradient's norm is .*, above train\.largest_norm="):
         fit(dataset.folder, tmp_path, settings(f"train.largest_norm={max(norms) * 0.99}"))
+
+
+def test_a_loss_that_is_too_large_is_a_bad_step(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(PctrainError, match=r"step 1: the loss is .*, above train\.largest_loss="):
+        fit(dataset.folder, tmp_path, settings("train.largest_loss=3"))
+    assert fit(dataset.folder, tmp_path, settings("train.largest_loss=30")).step == 12
+    assert losses(tmp_path) == losses(whole)
 
 
 def test_two_processes_do_not_write_one_run(dataset: Dataset, tmp_path: Path) -> None:
