@@ -130,6 +130,9 @@ def test_mistakes_get_one_sentence(dataset: Dataset, run: Path, tmp_path: Path) 
     refused(pctrain("eval", run, "--stride", "65"), "stride must be 1 … 64")
     refused(pctrain("eval", run, "--checkpoint", "3"), "no checkpoint '3'")
     refused(pctrain("generate", tmp_path / "nowhere"), "is not a run")
+    refused(pctrain("plot", run, "-o", tmp_path / "nowhere" / "x.png"), "x.png cannot be written: No such file")
+    refused(pctrain("export", run, "-o", run / "config.json" / "hf"), "hf cannot be written: Not a directory")
+    refused(pctrain("fit", dataset.folder, *out, "--set", "train.beta1=1.5"), "train.beta1", "1.5")
     refused(pctrain("generate", run, "--temperature", "-1"), "--temperature must be at least 0")
 
 

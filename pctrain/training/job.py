@@ -49,12 +49,21 @@ class Job:
 
     @classmethod
     def prepare(
-        cls, datasets: Dataset | Sequence[Dataset], run: Path, config: RunConfig, world: World | None = None
+        cls,
+        datasets: Dataset | Sequence[Dataset],
+        run: Path,
+        config: RunConfig,
+        world: World | None = None,
+        *,
+        anew: bool = False,
     ) -> Job:
-        """A new run, or that in ``run`` as of its last checkpoint. Raises ``CheckpointError`` if it does not fit."""
+        """That in ``run`` as of its last checkpoint, or a new run if there is none, or it is to begin ``anew``.
+
+        Raises ``CheckpointError`` if the checkpoint does not fit. Nothing is written.
+        """
         named = by_name([datasets] if isinstance(datasets, Dataset) else datasets)
         settings, config = config.train, with_views(config, [*named.values()])
-        folder = next(reversed(checkpoint.checkpoints(run)), None)
+        folder = None if anew else next(reversed(checkpoint.checkpoints(run)), None)
         last = checkpoint.load_state(folder) if folder else None
         if last:
             check_resume(last, config, named)

@@ -51,17 +51,16 @@ def fit(
     progress, with a checkpoint; a second one ends the process. Raises ``PctrainError`` and ``DatasetError``.
     """
     with joined(choose_device(config.train.device)) as world, locked(run) if world.is_first else nullcontext():
-        if restart and world.is_first:
-            clear(run)
-        world.wait()
         paths = [folders] if isinstance(folders, Path) else folders
-        job = Job.prepare([Dataset(path) for path in paths], run, config, world)
+        job = Job.prepare([Dataset(path) for path in paths], run, config, world, anew=restart)
         if job.first_step >= config.train.steps:
             say(f"{run} is finished ({job.first_step} steps); more with --set train.steps=N, anew with --restart")
             return Outcome(job.first_step)
         if job.first_step:
             say(f"{run}: going on from step {job.first_step}" + "".join(f"; {change}" for change in job.changes))
         if world.is_first:
+            if restart:
+                clear(run)
             write_settings(run, job.config, job.datasets)
         return train(job, quiet)
 

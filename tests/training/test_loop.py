@@ -197,6 +197,9 @@ def test_restart_begins_anew_and_removes_only_what_a_run_writes(dataset: Dataset
     run = tmp_path / "run"
     fit(dataset.folder, run, settings("train.steps=2", "train.seed=3"))
     (run / "notes.txt").write_text("mine")
+    with pytest.raises(PctrainError, match="none of the datasets"):
+        fit(dataset.folder, run, settings("data.weights.other=2"), restart=True)
+    assert checkpoints(run), "what cannot begin throws nothing away"
     fit(dataset.folder, run, settings(), restart=True)
     assert losses(run) == losses(whole)
     assert (run / "notes.txt").read_text() == "mine"
