@@ -128,15 +128,20 @@ def test_a_batch_is_shown_in_pieces_of_micro_rows(dataset: Dataset, tmp_path: Pa
         assert len(list(micro_batches(job.loader.batch(0), job.config.train, 4))) == pieces
 
 
+@pytest.mark.parametrize("heads", [(), ("model.heads=2", "model.raw_heads=4")], ids=["one head", "heads"])
 @pytest.mark.parametrize("mode", MODES)
-def test_one_batch_is_learned_by_heart(dataset: Dataset, tmp_path: Path, mode: str) -> None:
-    mixture = [f'mixture.mode="{mode}"', "mixture.warmup_fraction=0", "mixture.share=0.5", "mixture.splice_bytes=20"]
-    job = Job.prepare(dataset, tmp_path, settings("data.rows=2", "model.width=64", "model.hidden=128", *mixture))
+def test_one_batch_is_learned_by_heart(dataset: Dataset, tmp_path: Path, mode: str, heads: tuple[str, ...]) -> None:
+    """But for which document begins, or goes on, behind an open mark: a few hundredths of a nat per target."""
+    mixture = [f'mixture.mode="{mode}"', "mixture.warmup_fraction=0", "mixture.share=0.7", "mixture.splice_bytes=20"]
+    job = Job.prepare(
+        dataset, tmp_path, settings("data.rows=6", "model.width=64", "model.hidden=128", *mixture, *heads)
+    )
     batch = job.loader.batch(0)
-    found = [take_step(job, 1e-2, batch) for _ in range(70)]
-    first, last = (losses.nats / losses.targets for losses in (found[0], found[-1]))
-    assert first > 5
-    assert last < 0.2
+    shown = [symbols > 0 for symbols in batch.stats.symbols_V]
+    assert shown == {"raw": [True], "compressed": [False, True]}.get(mode, [True, True])
+    found = [take_step(job, 1e-2, batch).mean for _ in range(70)]
+    assert found[0] > 5
+    assert min(found[-10:]) < 0.1
 
 
 def test_the_log_adds_up(dataset: Dataset, whole: Path) -> None:
