@@ -119,6 +119,8 @@ def _json_files(state: State) -> dict[str, Any]:
             "pad_token": names[PAD],
             "model_max_length": state.config.data.seq_len,
             "clean_up_tokenization_spaces": False,
+            # Of several prompts, so that what is generated follows on each.
+            "padding_side": "left",
             # Text that happens to spell a mark stays text.
             "split_special_tokens": True,
         },

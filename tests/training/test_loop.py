@@ -154,6 +154,14 @@ def test_the_log_adds_up(dataset: Dataset, whole: Path) -> None:
         assert sum(view["targets"] for view in views) == line["targets"]
         assert sum(view["nats"] for view in views) == pytest.approx(line["nats"], rel=1e-5)
         assert line["loss"] == pytest.approx(line["nats"] / line["targets"])
+        assert set(line["shares"]) >= {"compressed_documents", "compressed_symbols", "padding"}
+        assert line["data"]["positions"] == 2 * 4 * 64
+        seconds = line["data"]["positions"] / line["symbols_per_second"]
+        shown = line["data"]["raw_bytes"] + line["data"]["compressed_bytes"]
+        assert line["raw_bytes_per_second"] == pytest.approx(shown / seconds)
+        assert 0 < line["utilisation"] < line["flops_per_second"]
+        assert 0 <= line["waiting"] < 1
+        assert line["peak_memory_bytes"] > 1e7
     assert all(line["raw_bytes"] == 500 for line in val)
     assert lines(whole, "start")[0]["config"] == json.loads((whole / "config.json").read_text())["config"]
 
