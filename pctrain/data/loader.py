@@ -15,10 +15,11 @@ from pctrain.data.corpus import by_name, dataset_weights, mean_lengths, shared_v
 from pctrain.data.documents import Documents
 from pctrain.data.filling import Filler
 from pctrain.data.filter import Filter
-from pctrain.data.mixture import RAW, Appearance, How, Mixture, Schedule, Splicing
+from pctrain.data.mixture import RAW, Appearance, How, Mixture, Splicing
 from pctrain.data.order import seed_of
 from pctrain.data.packing import Packer, stats_of
 from pctrain.data.pieces import Row
+from pctrain.data.schedule import Schedule
 from pctrain.data.showing import Fresh
 from pctrain.data.stream import Stream
 from pctrain.errors import CheckpointError, ConfigError, DataError

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pctrain.config import RunConfig
-from pctrain.data.mixture import Schedule
+from pctrain.data.schedule import Schedule
 from pctrain.errors import PctrainError
 from pctrain.model.flops import flops_per_position
 from pctrain.training.optim import learning_rate

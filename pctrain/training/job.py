@@ -15,7 +15,7 @@ from pctrain.config import ModelConfig, RunConfig, TrainConfig
 from pctrain.data.batch import Batch
 from pctrain.data.corpus import by_name, view_names
 from pctrain.data.loader import Loader
-from pctrain.data.mixture import Schedule
+from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError
 from pctrain.model.attention import flex_fits
 from pctrain.model.decoder import Decoder, init_weights
