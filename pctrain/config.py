@@ -26,8 +26,13 @@ COLUMNS = ("path", "lang", "source")
 
 
 def _at_least(name: str, value: float, low: float) -> None:
-    if value < low:
+    if not low <= value < math.inf:  # nor is it nan
         raise ConfigError(f"{name} must be at least {low}, got {value}")
+
+
+def _fraction(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{name} must be 0 … 1, got {value}")
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,7 @@ class DataConfig:
         _at_least("data.window_blocks", self.window_blocks, 1)
         _at_least("data.prefetch", self.prefetch, 0)
         _at_least("data.fresh_bytes", self.fresh_bytes, 1)
-        if not 0 <= self.fresh_share <= 1:
-            raise ConfigError(f"data.fresh_share must be 0 … 1, got {self.fresh_share}")
+        _fraction("data.fresh_share", self.fresh_share)
         for setting in ("views", "weights"):
             for name, weight in getattr(self, setting).items():
                 if not 0 < weight < math.inf:
@@ -119,8 +123,7 @@ class MixtureConfig:
             if getattr(self, name) not in known:
                 raise ConfigError(f"mixture.{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         for name in ("warmup_fraction", "decay_fraction", "initial_share", "share", "final_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"mixture.{name} must be 0 … 1, got {getattr(self, name)}")
+            _fraction(f"mixture.{name}", getattr(self, name))
         _at_least("mixture.warmup_steps", self.warmup_steps, 0)
         _at_least("mixture.decay_steps", self.decay_steps, 0)
         _at_least("mixture.splice_bytes", self.splice_bytes, 1)
@@ -164,6 +167,10 @@ class ModelConfig:
             raise ConfigError(
                 "model.byte_mean leaves residuals where model.tie_embeddings would take output weights; set one of them"
             )
+        _at_least("model.raw_heads", self.raw_heads, 0)
+        _at_least("model.rope_base", self.rope_base, 1)
+        if not 0 < self.norm_eps < 1:
+            raise ConfigError(f"model.norm_eps must be above 0 and below 1, got {self.norm_eps}")
         if self.raw_heads and self.raw_heads <= self.heads:
             raise ConfigError(
                 f"model.raw_heads must be 0 or more than model.heads={self.heads}, whose heads predict raw bytes too; "
@@ -205,6 +212,8 @@ class TrainConfig:
     would be learnt from it. Either names the step and its documents; too many in a row stop the run anyway."""
     largest_norm: float = 0.0
     """A gradient of a larger norm, before it is clipped, makes a bad step; 0: none is too large."""
+    largest_loss: float = 0.0
+    """So does a larger loss, in nats per target; a new model's is the logarithm of its number of ids. 0: none is."""
     softmax: str = "all"
     """What a target is predicted among: ``all`` ids, or the marks and its ``own`` view's symbols."""
     unit_weight: float = 1.0
@@ -241,22 +250,24 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "log_every", "checkpoint_every", "keep_last", "eval_bytes", "replicas", "bag"):
             _at_least(f"train.{name}", getattr(self, name), 1)
-        for name in ("lr_warmup_steps", "clip", "micro_rows", "eval_every", "weight_decay", "unit_weight"):
+        not_below_0 = ("lr_warmup_steps", "clip", "micro_rows", "eval_every", "weight_decay", "eps", "peak_flops")
+        for name in (*not_below_0, "largest_norm", "largest_loss", "unit_weight"):
             _at_least(f"train.{name}", getattr(self, name), 0)
-        if not 0 <= self.bag_fraction <= 1:
-            raise ConfigError(f"train.bag_fraction must be 0 … 1, got {self.bag_fraction}")
-        if not self.lr > 0:
+        for name in ("lr_final", "lr_decay_fraction", "bag_fraction"):
+            _fraction(f"train.{name}", getattr(self, name))
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"train.{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        if not 0 < self.lr < math.inf:
             raise ConfigError(f"train.lr must be above 0, got {self.lr}")
         if self.schedule not in ("cosine", "wsd"):
             raise ConfigError(f"train.schedule must be cosine or wsd, got {self.schedule!r}")
-        _at_least("train.largest_norm", self.largest_norm, 0)
         if self.bad_step not in ("stop", "skip"):
             raise ConfigError(f"train.bad_step must be stop or skip, got {self.bad_step!r}")
         if self.softmax not in ("all", "own"):
             raise ConfigError(f"train.softmax must be all or own, got {self.softmax!r}")
         if self.attention not in ("auto", "sdpa", "flex"):
             raise ConfigError(f"train.attention must be auto, sdpa or flex, got {self.attention!r}")
-        _at_least("train.peak_flops", self.peak_flops, 0)
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise ConfigError(f"train.dtype must be auto, float32 or bfloat16, got {self.dtype!r}")
 
@@ -350,9 +361,16 @@ def _typed(cls: Any, values: Any, where: str) -> Any:
     for name, value in values.items():
         key = f"{where}.{name}" if where else name
         if name not in hints:
-            raise ConfigError(f"unknown setting {key}; known here: {', '.join(hints)}")
+            inside = [f"{section}.{name}" for section, hint in hints.items() if name in _names(hint)]
+            meant = f"did you mean {' or '.join(inside)}?" if inside else f"known here: {', '.join(hints)}"
+            raise ConfigError(f"unknown setting {key}; {meant}")
         made[name] = _value(hints[name], value, key)
     return cls(**made)
+
+
+def _names(hint: Any) -> list[str]:
+    """The settings of a section; of a plain setting, none."""
+    return [each.name for each in dataclasses.fields(hint)] if dataclasses.is_dataclass(hint) else []
 
 
 def _value(hint: Any, value: Any, key: str) -> Any:

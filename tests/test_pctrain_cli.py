@@ -70,6 +70,36 @@ def test_modes_and_views_are_settings(dataset: Dataset, tmp_path: Path) -> None:
     assert (config["mixture"]["mode"], config["mixture"]["warmup_fraction"]) == ("raw", 0.0)
 
 
+def test_datasets_have_weights_and_documents_are_chosen(dataset: Dataset, tmp_path: Path) -> None:
+    other = make_dataset(tmp_path / "other", 9)
+    name = dataset.folder.name
+    both = (
+        dataset.folder,
+        other.folder,
+        "-o",
+        tmp_path / "run",
+        *SET,
+        "--set",
+        "train.steps=2",
+        "--weight",
+        "other=0.5",
+    )
+    result = pctrain("fit", *both, "--where", "path=train-*1", "--where", "path=val-*")
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert config["data"]["weights"] == {"other": 0.5}
+    assert config["data"]["where"] == {"path": ["train-*1", "val-*"]}
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    shown = next(line["data"] for line in lines if line["kind"] == "train")
+    assert set(shown["documents_by_dataset"]) == {name, "other"}
+    assert shown["passed_over"] > 0
+    refused(pctrain("fit", *both, "--lang", "Rust", "--restart"), "no document of the train split of", "lang like Rust")
+    refused(pctrain("fit", *both, "--where", "*.py"), "--where *.py: expected column=glob")
+    refused(pctrain("fit", *both, "--where", "size=3"), "data.where.size", "known: path, lang, source")
+    refused(pctrain("fit", *both, "--weight", "third=2"), "'third'", "none of the datasets")
+    refused(pctrain("fit", dataset.folder, *both), "both named", name)
+
+
 def test_eval_prints_a_table_or_json(run: Path) -> None:
     table, values = pctrain("eval", run), json.loads(pctrain("eval", run, "--json").stdout)
     assert table.exit_code == 0
@@ -130,6 +160,9 @@ def test_mistakes_get_one_sentence(dataset: Dataset, run: Path, tmp_path: Path) 
     refused(pctrain("eval", run, "--stride", "65"), "stride must be 1 … 64")
     refused(pctrain("eval", run, "--checkpoint", "3"), "no checkpoint '3'")
     refused(pctrain("generate", tmp_path / "nowhere"), "is not a run")
+    refused(pctrain("plot", run, "-o", tmp_path / "nowhere" / "x.png"), "x.png cannot be written: No such file")
+    refused(pctrain("export", run, "-o", run / "config.json" / "hf"), "hf cannot be written: Not a directory")
+    refused(pctrain("fit", dataset.folder, *out, "--set", "train.beta1=1.5"), "train.beta1", "1.5")
     refused(pctrain("generate", run, "--temperature", "-1"), "--temperature must be at least 0")
 
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pcdata.dataset import Split, Vocabulary
-from pcdata.dataset.splitmix import key_of
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.batch import Batch, Cursor
 from pctrain.data.corpus import by_name, dataset_weights, mean_lengths, shared_views, vocabulary_of
 from pctrain.data.documents import Documents
 from pctrain.data.filling import Filler
 from pctrain.data.filter import Filter
-from pctrain.data.hashing import Purpose
-from pctrain.data.mixture import RAW, Appearance, How, Mixture, Schedule, Splicing
+from pctrain.data.mixture import RAW, Appearance, How, Mixture, Splicing
+from pctrain.data.order import seed_of
 from pctrain.data.packing import Packer, stats_of
 from pctrain.data.pieces import Row
+from pctrain.data.schedule import Schedule
 from pctrain.data.showing import Fresh
 from pctrain.data.stream import Stream
 from pctrain.errors import CheckpointError, ConfigError, DataError
@@ -137,10 +137,9 @@ def _stream(
             f"the checkpoint stands in {len(draws)} datasets, {len(splits)} are given; give those it was trained on"
         )
     only = Filter(data.where)
-    seeds = [key_of(seed, Purpose.DATASET, number) if number else seed for number in range(len(splits))]
     datasets = [
-        Documents(split, names, data.window_blocks, key, only, placebo=data.placebo)
-        for split, key in zip(splits, seeds, strict=True)
+        Documents(split, names, data.window_blocks, seed_of(seed, number), only, placebo=data.placebo)
+        for number, split in enumerate(splits)
     ]
     for documents, draw in zip(datasets, draws, strict=True):
         documents.next_kept(draw)

@@ -61,6 +61,11 @@ class Stretch:
         return len(self.rows)
 
 
+def seed_of(seed: int, dataset: int) -> int:
+    """The seed of a run's n-th dataset: that of the run for the first, so that one alone has it."""
+    return key_of(seed, Purpose.DATASET, dataset) if dataset else seed
+
+
 class Order:
     """Which document each draw is. Draw d is position d mod N of epoch d // N, over N documents."""
 

@@ -74,17 +74,18 @@ def export_run(run: Path, output: Path, which: str = "last") -> Export:
     tensors = llama_tensors(model)
     output = output.resolve()
     temporary = output.with_name(f"{output.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
     try:
+        temporary.mkdir(parents=True)
         save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
         for name, values in _json_files(state).items():
             (temporary / name).write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         parameters = sum(tensor.numel() for tensor in tensors.values())
         (temporary / "README.md").write_text(_card(state, parameters), encoding="utf-8")
         temporary.replace(output)
-    except BaseException:
-        shutil.rmtree(temporary)
-        raise
+    except OSError as error:
+        raise PctrainError(f"{output} cannot be written: {error.strerror}; name another folder with -o") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return Export(state.step, parameters)
 
 
@@ -118,6 +119,8 @@ def _json_files(state: State) -> dict[str, Any]:
             "pad_token": names[PAD],
             "model_max_length": state.config.data.seq_len,
             "clean_up_tokenization_spaces": False,
+            # Of several prompts, so that what is generated follows on each.
+            "padding_side": "left",
             # Text that happens to spell a mark stays text.
             "split_special_tokens": True,
         },

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pctrain.config import RunConfig
-from pctrain.data.mixture import Schedule
+from pctrain.data.schedule import Schedule
 from pctrain.errors import PctrainError
 from pctrain.model.flops import flops_of_step
 from pctrain.training.optim import learning_rate
@@ -34,6 +34,20 @@ _AXES: Final = {
     "symbols": "symbols shown",
     "raw_bytes": "raw bytes shown, or stood for",
     "flops": "training flops",
+}
+
+
+_INCHES: Final = (7.2, 3.3)
+"""As wide as the text of a page of two columns, so that letters are printed in the size they have here."""
+_STYLE: Final[Any] = {
+    "font.size": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "pdf.fonttype": 42,  # letters as letters: journals refuse the outlines that are the default
+    "svg.hashsalt": "pctrain",
 }
 
 
@@ -110,17 +124,19 @@ def plot(runs: Sequence[Path], output: Path) -> None:
     matplotlib.use("agg")
     from matplotlib.figure import Figure
 
-    style: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "pctrain"}
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(12, 4.6), layout="constrained")
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=_INCHES, layout="constrained")
         _draw(figure, curves)
         temporary = output.with_name(f".{output.name}.tmp{output.suffix}")
-        figure.savefig(temporary, dpi=200)
-    temporary.replace(output)
+        try:
+            figure.savefig(temporary, dpi=300)
+            temporary.replace(output)
+        except OSError as error:
+            raise PctrainError(f"{output} cannot be written: {error.strerror}; name another file with -o") from error
 
 
 def _draw(figure: Any, curves: Sequence[Curve]) -> None:
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     axes = figure.subplots(2, len(_AXES), sharex="col", sharey="row", height_ratios=[3, 1])
     for column, (axis, label) in enumerate(_AXES.items()):
@@ -129,21 +145,18 @@ def _draw(figure: Any, curves: Sequence[Curve]) -> None:
             _draw_curve(above, below, curve, axis, colour)
         below.set_xlabel(label)
         below.xaxis.set_major_formatter(EngFormatter(sep=""))
+        below.xaxis.set_major_locator(MaxNLocator(4))
         below.set_ylim(-0.05, 1.05)
         below.set_xlim(left=0)
         above.grid(axis="y", linewidth=0.4, alpha=0.5)
     axes[0, 0].set_ylabel("raw bits per byte, val")
     axes[1, 0].set_ylabel("schedule")
-    axes[0, -1].legend(frameon=False, loc="upper right")
-    (share,) = axes[1, 0].plot([], [], color="0.3")
-    (rate,) = axes[1, 0].plot([], [], color="0.3", linestyle=":")
-    figure.legend(
-        [share, rate],
-        ["share to be shown compressed", "learning rate, of its highest"],
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
-    )
+    figure.align_ylabels(axes[:, 0])
+    (share,) = axes[1, 0].plot([], [], color="0.3", linewidth=1, label="share to be shown compressed")
+    (rate,) = axes[1, 0].plot([], [], color="0.3", linewidth=0.9, linestyle=":", label="learning rate, of its highest")
+    of_runs, _ = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles=of_runs, loc="outside upper center", ncols=min(4, len(of_runs)), frameon=False)
+    figure.legend(handles=[share, rate], loc="outside lower center", ncols=2, frameon=False)
 
 
 def colours_of(count: int) -> list[str]:
@@ -165,12 +178,12 @@ def _draw_curve(above: Any, below: Any, curve: Curve, axis: str, colour: str) ->
         color=colour,
         label=curve.name,
         marker="o" if few else None,
-        markersize=3,
-        linewidth=1.4,
+        markersize=2.2,
+        linewidth=1.1,
     )
     steps, shares, rates = curve.schedule()
-    below.plot(curve.along(axis, steps), shares, color=colour, linewidth=1.2)
-    below.plot(curve.along(axis, steps), rates, color=colour, linewidth=1, linestyle=":")
+    below.plot(curve.along(axis, steps), shares, color=colour, linewidth=1)
+    below.plot(curve.along(axis, steps), rates, color=colour, linewidth=0.9, linestyle=":")
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

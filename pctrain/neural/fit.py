@@ -24,7 +24,7 @@ from pcdata.dataset import Dataset
 from pcdata.dataset.manifest import Amount
 from pcdata.dataset.shard import write_file
 from pctrain.config import RunConfig
-from pctrain.data.mixture import Schedule
+from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError
 from pctrain.neural.artifact import LEAST_SEGMENT_BYTES, Numbers, canary, pack
 from pctrain.neural.codec import NeuralParameters

@@ -15,7 +15,7 @@ from pctrain.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from pctrain.data.batch import IGNORE, Batch
 from pctrain.data.corpus import by_name, view_names
 from pctrain.data.loader import Loader
-from pctrain.data.mixture import Schedule
+from pctrain.data.schedule import Schedule
 from pctrain.data.spelling import byte_shares, spellings
 from pctrain.errors import ConfigError
 from pctrain.model.attention import flex_fits
@@ -51,12 +51,21 @@ class Job:
 
     @classmethod
     def prepare(
-        cls, datasets: Dataset | Sequence[Dataset], run: Path, config: RunConfig, world: World | None = None
+        cls,
+        datasets: Dataset | Sequence[Dataset],
+        run: Path,
+        config: RunConfig,
+        world: World | None = None,
+        *,
+        anew: bool = False,
     ) -> Job:
-        """A new run, or that in ``run`` as of its last checkpoint. Raises ``CheckpointError`` if it does not fit."""
+        """That in ``run`` as of its last checkpoint, or a new run if there is none, or it is to begin ``anew``.
+
+        Raises ``CheckpointError`` if the checkpoint does not fit. Nothing is written.
+        """
         named = by_name([datasets] if isinstance(datasets, Dataset) else datasets)
         settings, config = config.train, with_views(config, [*named.values()])
-        folder = next(reversed(checkpoint.checkpoints(run)), None)
+        folder = None if anew else next(reversed(checkpoint.checkpoints(run)), None)
         last = checkpoint.load_state(folder) if folder else None
         if last:
             check_resume(last, config, named)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pcdata.dataset import Dataset
 from pctrain.config import RunConfig
 from pctrain.data.filter import Filter
+from pctrain.data.naming import documents_between
 from pctrain.data.prefetch import Prefetcher
 from pctrain.model.bags import bag_at
 from pctrain.model.device import autocast, choose_device
@@ -28,7 +29,7 @@ from pctrain.training.optim import learning_rate
 from pctrain.training.progress import Progress, say
 from pctrain.training.run import METRICS, clear, locked, write_settings
 from pctrain.training.signals import agreed, stop_signals
-from pctrain.training.step import documents_of, refuse, take_step
+from pctrain.training.step import refuse, take_step
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,16 @@ def fit(
     progress, with a checkpoint; a second one ends the process. Raises ``PctrainError`` and ``DatasetError``.
     """
     with joined(choose_device(config.train.device)) as world, locked(run) if world.is_first else nullcontext():
-        if restart and world.is_first:
-            clear(run)
-        world.wait()
         paths = [folders] if isinstance(folders, Path) else folders
-        job = Job.prepare([Dataset(path) for path in paths], run, config, world)
+        job = Job.prepare([Dataset(path) for path in paths], run, config, world, anew=restart)
         if job.first_step >= config.train.steps:
             say(f"{run} is finished ({job.first_step} steps); more with --set train.steps=N, anew with --restart")
             return Outcome(job.first_step)
         if job.first_step:
             say(f"{run}: going on from step {job.first_step}" + "".join(f"; {change}" for change in job.changes))
         if world.is_first:
+            if restart:
+                clear(run)
             write_settings(run, job.config, job.datasets)
         return train(job, quiet)
 
@@ -74,7 +74,7 @@ def train(job: Job, quiet: bool) -> Outcome:
     n_ids = job.loader.vocabulary.padded_size
     peak = settings.peak_flops or matmul_flops_per_second(job.device, settings.dtype)
     tally = Tally(job.loader.view_names, job.loader.dataset_names, peak * job.world.size)
-    bad_steps = 0
+    bad_steps, cursor = 0, job.loader.cursor
     with (
         MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
         Prefetcher(job.loader, range(job.first_step, settings.steps), data.prefetch) as batches,
@@ -88,17 +88,20 @@ def train(job: Job, quiet: bool) -> Outcome:
             job.objective.bag = bag_at(step, settings)
             losses = take_step(job, rate, batch)
             done, stop = step + 1, agreed(received(), job.world)
-            fault = losses.fault(settings.largest_norm)
+            fault = losses.fault(settings)
             bad_steps = bad_steps + 1 if fault else 0
             flops = flops_of_step(job.config, n_ids, step)
             if fault is None:
                 tally.add(losses, batch.stats, flops)
             else:
                 tally.skip(batch.stats, flops)
-                log.write("bad", done, what=fault, documents=documents_of(batch), gradient_norm=losses.gradient_norm)
-                refuse(step, fault, batch, settings, bad_steps)
+                shown = [*documents_between(job.datasets, data, settings.seed, cursor, batch.cursor)]
+                values = {"loss": losses.mean, "gradient_norm": losses.gradient_norm}
+                log.write("bad", done, what=fault, **values, documents=[asdict(one) for one in shown])
+                refuse(f"step {done}: {fault}", shown, settings, bad_steps)
+            cursor = batch.cursor
             speed = tally.speed(batches.wait_seconds)
-            progress.step(losses.nats / losses.targets, speed)
+            progress.step(losses.mean, speed)
 
             save_due = done == settings.steps or done % settings.checkpoint_every == 0
             bits_per_byte = None

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from pcdata.dataset import Split
+from pctrain.config import TrainConfig
 from pctrain.data.batch import BatchStats
 from pctrain.data.filter import Filter
 from pctrain.errors import DataError
@@ -44,9 +45,11 @@ class MetricsLog:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, kind: str, step: int, **values: Any) -> None:
-        """One line, on its way to the disk when this returns."""
+        """One line, on its way to the disk when this returns; a number that is not finite becomes null, as JSON has
+        none."""
         if self._writes:
-            self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+            known = {name: None if _is_no_number(value) else value for name, value in values.items()}
+            self._file.write(json.dumps({"kind": kind, "step": step, **known}, allow_nan=False) + "\n")
             self._file.flush()
 
     def __enter__(self) -> Self:
@@ -57,6 +60,10 @@ class MetricsLog:
     ) -> None:
         if self._writes:
             self._file.close()
+
+
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _lines(path: Path) -> list[str]:
@@ -87,12 +94,21 @@ class Losses:
     gradient_norm: float
     """Before it was clipped."""
 
-    def fault(self, largest_norm: float) -> str | None:
+    @property
+    def mean(self) -> float:
+        """Nats per target: the loss."""
+        return self.nats / self.targets
+
+    def fault(self, settings: TrainConfig) -> str | None:
         """Why nothing should be learnt from this, if so."""
         if not math.isfinite(self.nats) or not math.isfinite(self.gradient_norm):
-            return f"the loss is {self.nats / self.targets} and its gradient's norm {self.gradient_norm}"
-        if largest_norm and self.gradient_norm > largest_norm:
-            return f"the gradient's norm is {self.gradient_norm:.4g}, above train.largest_norm={largest_norm:g}"
+            return f"the loss is {self.mean:.4g} and its gradient's norm {self.gradient_norm:.4g}"
+        if 0 < settings.largest_loss < self.mean:
+            return f"the loss is {self.mean:.4g}, above train.largest_loss={settings.largest_loss:g}"
+        if 0 < settings.largest_norm < self.gradient_norm:
+            return (
+                f"the gradient's norm is {self.gradient_norm:.4g}, above train.largest_norm={settings.largest_norm:g}"
+            )
         return None
 
 
@@ -154,13 +170,14 @@ class Tally:
         }
 
     def line(self) -> dict[str, Any]:
-        """The sums, and the loss: nats per target."""
+        """The sums, and the loss: nats per target. If all steps were skipped, there is none, and no key for one."""
         assert self._stats is not None
+        loss = {"loss": self._nats / self._targets} if self._targets else {}
         per_view = zip(self._names, self._nats_W.tolist(), self._targets_W.tolist(), strict=True)
         return {
             "steps": self._steps,
             "skipped": self._skipped,
-            "loss": self._nats / max(1, self._targets),
+            **loss,
             "nats": self._nats,
             "targets": self._targets,
             "views": {name: _view(nats, int(targets)) for name, nats, targets in per_view},

@@ -11,7 +11,7 @@ from pcdata.dataset import Dataset, ViewIds, Vocabulary
 from pctrain.config import RunConfig
 from pctrain.data.batch import Cursor
 from pctrain.data.corpus import shared_views
-from pctrain.data.mixture import Schedule
+from pctrain.data.schedule import Schedule
 from pctrain.errors import CheckpointError
 
 _VERSION = 3

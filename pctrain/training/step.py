@@ -6,7 +6,7 @@ Legend: R rows, T positions, W the raw bytes and the views.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 from pctrain.config import TrainConfig
 from pctrain.data.batch import Batch
 from pctrain.data.filling import NOTHING
+from pctrain.data.naming import Named
 from pctrain.errors import PctrainError
 from pctrain.model.bags import n_predicting
 from pctrain.model.device import autocast
@@ -25,16 +26,19 @@ from pctrain.training.job import Job
 from pctrain.training.metrics import Losses
 from pctrain.training.optim import set_learning_rate
 from pctrain.training.progress import say
+from pctrain.training.run import METRICS
 
 _MOST_BAD_STEPS = 10
 """In a row: then it is not the documents."""
+_NAMED = 3
+"""Documents that a sentence names."""
 
 
 def take_step(job: Job, rate: float, batch: Batch) -> Losses:
     """One optimizer step, unless its losses have a fault: then the weights stay as they were."""
     set_learning_rate(job.optimizer, rate)
     losses = gradients(job, batch)
-    if losses.fault(job.config.train.largest_norm) is None:
+    if losses.fault(job.config.train) is None:
         job.optimizer.step()
     job.optimizer.zero_grad(set_to_none=True)
     return losses
@@ -83,17 +87,17 @@ def micro_batches(batch: Batch, settings: TrainConfig, n_rows: int) -> Iterator[
     return zip(*(torch.split(tensor, settings.micro_rows or n_rows) for tensor in tensors), strict=True)
 
 
-def documents_of(batch: Batch) -> list[int]:
-    """The draws of the documents that begin in a batch: the first, and the end (exclusive). One that began before may
-    go on in it."""
-    end = batch.cursor.draw + (batch.cursor.how is not None)
-    return [end - batch.stats.documents - batch.stats.passed_over, end]
-
-
-def refuse(step: int, fault: str, batch: Batch, settings: TrainConfig, in_a_row: int) -> None:
+def refuse(fault: str, shown: Sequence[Named], settings: TrainConfig, in_a_row: int) -> None:
     """Say that a step was skipped. Raises ``PctrainError`` if the settings say to stop, or too many were."""
-    first, end = documents_of(batch)
-    where = f"step {step}: {fault} (documents {first} … {end - 1} of the stream)"
-    if settings.bad_step == "stop" or in_a_row == _MOST_BAD_STEPS:
-        raise PctrainError(f"{where}; lower train.lr and run again, it goes on from the last checkpoint")
-    say(f"{where}; nothing is learnt from it")
+    names = [f"{one.dataset} {one.document} ({one.path})" for one in shown[:_NAMED]]
+    more = f" and {len(shown) - _NAMED} more, all of them in {METRICS}" if len(shown) > _NAMED else ""
+    where = f"{fault}; it showed {', '.join(names)}{more}"
+    if settings.bad_step == "skip" and in_a_row < _MOST_BAD_STEPS:
+        say(f"{where}; nothing is learnt from it")
+        return
+    if settings.bad_step == "skip":
+        where += f"; {in_a_row} steps in a row were skipped"
+        advice = "lower train.lr"
+    else:
+        advice = "lower train.lr, or pass over such steps with train.bad_step=skip,"
+    raise PctrainError(f"{where}; {advice} and run again: it goes on from the last checkpoint")

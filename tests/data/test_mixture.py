@@ -5,7 +5,8 @@ import pytest
 
 from pctrain.config import MixtureConfig
 from pctrain.data.hashing import Purpose, uniform
-from pctrain.data.mixture import RAW, Dice, Lengths, Mixture, Phase, Schedule
+from pctrain.data.mixture import RAW, Dice, Lengths, Mixture
+from pctrain.data.schedule import Phase
 
 DOCUMENTS = 40_000
 
@@ -64,20 +65,3 @@ def test_views_come_by_weight_and_independently_of_the_kind():
     assert [near(total[1 + i], weight / 8) for i, weight in enumerate([3, 1, 4])] == [True] * 3
     pairs = {view: sum(n for shown, n in counts.items() if len(shown) == 2 and view in shown) for view in (1, 2, 3)}
     assert [pairs[view] / total[view] for view in (1, 2, 3)] == pytest.approx([2 / 3] * 3, abs=0.03)
-
-
-def test_the_schedule_rises_then_stays():
-    schedule = Schedule(MixtureConfig(), steps=50_000)
-    assert schedule.warmup_steps == 10_000
-    assert schedule.at(0) == Phase("translation", 0.4)
-    assert schedule.at(5_000).share == pytest.approx(0.65)
-    assert schedule.at(9_999).mode == "translation"
-    assert schedule.at(10_000) == schedule.at(49_999) == Phase("mixed", 0.9)
-    shares = [schedule.at(step).share for step in range(0, 50_000, 500)]
-    assert shares == sorted(shares)
-
-
-def test_no_warmup_leaves_the_first_phase_out():
-    schedule = Schedule(MixtureConfig(warmup_fraction=0.0, mode="compressed"), steps=10)
-    assert schedule.modes == ["compressed"]
-    assert schedule.at(0) == Phase("compressed", 0.9)

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.batch import Cursor
 from pctrain.data.loader import Loader
-from pctrain.data.mixture import Phase, Schedule
-from pctrain.errors import ConfigError, DataError
+from pctrain.errors import DataError
 from tests.data.made_dataset import CHUNKS, LETTERS, encode, make_documents, make_split, write_dataset
 from tests.data.reading_back import RAW, Side, read_documents, read_samples, same
 
@@ -167,20 +166,6 @@ def test_a_share_by_symbols_is_one_of_symbols(split, mode):
     assert shares["symbols"]["compressed_symbols"] == pytest.approx(0.6, abs=0.03)
     assert shares["documents"]["compressed_symbols"] < 0.5
     assert shares["documents"]["compressed_documents"] == pytest.approx(0.6, abs=0.03)
-
-
-def test_the_last_phase_falls_to_its_share_in_its_mode():
-    mixture = MixtureConfig(warmup_steps=10, decay_fraction=0.25, final_share=0.1, final_mode="splice")
-    schedule = Schedule(mixture, steps=100)
-    assert (schedule.warmup_steps, schedule.decay_begin) == (10, 75)
-    assert schedule.modes == ["translation", "mixed", "splice"]
-    assert schedule.at(74) == schedule.at(10) == Phase("mixed", 0.9)
-    assert schedule.at(75) == Phase("splice", 0.9)
-    assert schedule.at(95).share == pytest.approx(0.9 - 0.8 * 20 / 25)
-    falling = [schedule.at(step).share for step in range(75, 100)]
-    assert falling == sorted(falling, reverse=True)
-    with pytest.raises(ConfigError, match=r"do not fit into the 20 of train\.steps"):
-        Schedule(MixtureConfig(warmup_steps=15, decay_steps=6), steps=20)
 
 
 @given(weight=st.sampled_from([0.25, 1.0, 3.0]), seed=st.integers(0, 9), stop=st.integers(0, 7), order=st.booleans())

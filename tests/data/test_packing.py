@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_OPEN
-from pctrain.config import MODES, DataConfig, MixtureConfig
+from pctrain.config import MODES, PAIR_ORDERS, DataConfig, MixtureConfig
 from pctrain.data.batch import IGNORE, NO_VIEW, Batch
 from pctrain.data.loader import Loader
 from tests.data.made_dataset import CHUNKS, IDS, LETTERS, encode, make_documents, make_split
@@ -37,12 +37,18 @@ def runs(draw, modes=MODES):
         window_blocks=draw(st.integers(1, 9)),
         views=draw(st.sampled_from([{}, {LETTERS: 1.0}, {CHUNKS: 2.0}, {CHUNKS: 3.0, LETTERS: 1.0}])),
     )
+    warmup, decay = draw(st.sampled_from([(0.0, 0.0), (0.5, 0.0), (1.0, 0.0), (0.4, 0.3), (0.0, 1.0)]))
     mixture = MixtureConfig(
         warmup_mode=draw(st.sampled_from(modes)),
         mode=draw(st.sampled_from(modes)),
-        warmup_fraction=draw(st.sampled_from([0.0, 0.5, 1.0])),
+        final_mode=draw(st.sampled_from(modes)),
+        warmup_fraction=warmup,
+        decay_fraction=decay,
         initial_share=draw(st.floats(0.1, 1)),
         share=draw(st.floats(0.1, 1)),
+        final_share=draw(st.floats(0, 1)),
+        share_by=draw(st.sampled_from(["documents", "symbols"])),
+        pair_order=draw(st.sampled_from(PAIR_ORDERS)),
         splice_bytes=draw(st.integers(1, 200)),
     )
     return data, mixture, draw(st.integers(0, 99))

@@ -88,6 +88,40 @@ def test_a_pipeline_goes_on_from_a_text(runs: dict[str, tuple[Path, Path]], prom
     assert rest
 
 
+def test_generation_stops_at_raw_close_and_draws_no_other_mark(
+    runs: dict[str, tuple[Path, Path]], transformers: Any
+) -> None:
+    exported = runs["plain"][1]
+    model = transformers.AutoModelForCausalLM.from_pretrained(exported)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(exported)
+    inputs = tokenizer("the cat", return_tensors="pt", return_token_type_ids=False)
+    torch.nn.init.zeros_(model.lm_head.weight)  # everything is as likely: the first that may be drawn is
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = model.generate(**inputs, do_sample=False, max_new_tokens=9)[0]
+        drawn = model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=40, eos_token_id=-1)[0]
+    assert made.tolist() == [*inputs["input_ids"][0].tolist(), RAW_CLOSE]
+    assert tokenizer.decode(made, skip_special_tokens=True) == "the cat"
+    assert all(each >= FIRST_BYTE or each == RAW_CLOSE for each in drawn[2:].tolist())
+
+
+def test_several_prompts_go_on_as_each_alone(runs: dict[str, tuple[Path, Path]], transformers: Any) -> None:
+    exported, prompts = runs["plain"][1], ["the cat", "né", "sat on small mats"]
+    model = transformers.AutoModelForCausalLM.from_pretrained(exported)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(exported)
+
+    def goes_on(texts: list[str]) -> list[str]:
+        inputs = tokenizer(texts, return_tensors="pt", padding=True, return_token_type_ids=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = model.generate(**inputs, do_sample=False, max_new_tokens=12)
+        return [tokenizer.decode(one, skip_special_tokens=True) for one in made]
+
+    together = goes_on(prompts)
+    assert together == [text for prompt in prompts for text in goes_on([prompt])]
+    assert all(len(text) > len(prompt) + 3 for text, prompt in zip(together, prompts, strict=True))
+
+
 def test_a_text_is_its_bytes_behind_the_opening_marks(runs: dict[str, tuple[Path, Path]], transformers: Any) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(runs["plain"][1])
     hostile = ["", "<|bos|>x<|/raw|><|unused63|>", " two  spaces \n\t", "e\u0301 👩‍👩‍👧 \ufeff\u2028\x00\x7f", "Ġ"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pctrain.config import ModelConfig, resolve
-from pctrain.data.mixture import Schedule
+from pctrain.data.schedule import Schedule
 from pctrain.errors import CheckpointError, PctrainError
 from pctrain.inference.plot import colours_of, plot, read_curve
 from pctrain.model.decoder import Decoder

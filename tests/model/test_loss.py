@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pctrain.config import ModelConfig
 from pctrain.data.batch import IGNORE
+from pctrain.model import cross_entropy
 from pctrain.model.cross_entropy import linear_cross_entropy
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.loss import Objective, symbol_bits
@@ -267,6 +268,22 @@ def test_cross_entropy_of_several_targets_is_that_of_torch(n_ids: int) -> None:
     assert torch.allclose(nats, expected, atol=1e-9)
     assert torch.allclose(total, (expected * weights).sum(), rtol=1e-9)
     assert all(torch.allclose(a, b, atol=1e-9, rtol=1e-9) for a, b in zip(found, gradients, strict=True))
+
+
+def test_the_logits_of_a_large_vocabulary_are_never_all_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, real = [], F.linear
+
+    def linear(*arguments: Tensor) -> Tensor:
+        made = real(*arguments)
+        sizes.append(made.numel())
+        return made
+
+    monkeypatch.setattr(cross_entropy.F, "linear", linear)
+    hidden = torch.randn(4096, 2, requires_grad=True)
+    weight = torch.randn(65_536, 2, requires_grad=True)
+    total, _ = linear_cross_entropy(hidden, weight, torch.zeros(4096, dtype=torch.long), torch.ones(4096))
+    total.backward()
+    assert max(sizes) == 256 * 65_536
 
 
 def test_equal_logits_are_exactly_8_bits_over_256_ids() -> None:

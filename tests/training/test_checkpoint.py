@@ -45,6 +45,7 @@ def trained(seed: int = 0) -> tuple[Decoder, torch.optim.Optimizer]:
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     model, optimizer = trained()
     folder = checkpoint.save(tmp_path, state(7, 2.5), model, optimizer)
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".safetensors", ".json", ""}, "no pickles"
     assert checkpoint.load_state(folder) == state(7, 2.5)
     other, its_optimizer = trained(1)
     checkpoint.load_model(folder, other)

@@ -112,7 +112,22 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("size", "more"), [(2, ()), (3, ()), (4, ("train.replicas=2",))])
+def test_two_processes_make_the_same_run_and_go_on_to_the_last_bit(data: Path, whole: Path, tmp_path: Path) -> None:
+    through, stopped = tmp_path / "through", tmp_path / "stopped"
+    assert run(2, data, through, *HEADS) == ["6 None"] * 2
+    check_same(through, whole)
+    assert run(2, data, stopped, *HEADS, stop=(2, 1)) == [f"3 {int(signal.SIGTERM)}"] * 2
+    assert run(2, data, stopped, *HEADS) == ["6 None"] * 2
+    found, expected = ({line["step"]: line for line in lines(each, "train")} for each in (stopped, through))
+    for step in (4, 6):
+        assert found[step]["gradient_norm"] == expected[step]["gradient_norm"]
+    assert found[6]["nats"] == expected[6]["nats"]
+    for part in ("model", "optimizer"):
+        ours, theirs = tensors(stopped, part), tensors(through, part)
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs), part
+
+
+@pytest.mark.parametrize(("size", "more"), [(3, ()), (4, ("train.replicas=2",))])
 def test_any_number_of_processes_makes_the_same_run(
     data: Path, whole: Path, tmp_path: Path, size: int, more: tuple[str, ...]
 ) -> None:

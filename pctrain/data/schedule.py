@@ -1,0 +1,82 @@
+"""The schedule: in which mode documents are shown at an optimizer step, and how much of it compressed.
+
+(That of the learning rate is in ``training.optim``.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pctrain.config import MixtureConfig
+from pctrain.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What the schedule says at one step."""
+
+    mode: str
+    share: float
+    """Of what is shown, how much is compressed; what it counts is ``share_by``."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Mode and share as a pure function of the optimizer step."""
+
+    config: MixtureConfig
+    steps: int
+    """Optimizer steps of the whole run."""
+
+    def __post_init__(self) -> None:
+        """Raises ``ConfigError`` if warm-up and decay do not both fit into the run."""
+        config = self.config
+        warmup = config.warmup_steps or config.warmup_fraction * self.steps
+        decay = config.decay_steps or config.decay_fraction * self.steps
+        if warmup + decay > self.steps + 1e-6:  # two fractions may add up to a hair more than 1
+            raise ConfigError(
+                f"mixture: a warm-up of {warmup:g} steps and a decay of {decay:g} do not fit into the "
+                f"{self.steps} of train.steps; shorten one"
+            )
+
+    @property
+    def warmup_steps(self) -> int:
+        return self.config.warmup_steps or round(self.config.warmup_fraction * self.steps)
+
+    @property
+    def decay_begin(self) -> int:
+        """The first step of the final decay; ``steps`` if there is none. Rounded as the learning rate's (``wsd``)."""
+        config = self.config
+        begin = (
+            self.steps - config.decay_steps if config.decay_steps else round(self.steps * (1 - config.decay_fraction))
+        )
+        return max(self.warmup_steps, begin)
+
+    @property
+    def raw_only(self) -> bool:
+        """Whether no phase shows anything compressed."""
+        return {*self.modes} == {"raw"}
+
+    def at(self, step: int) -> Phase:
+        config = self.config
+        if step < self.warmup_steps:
+            share = _between(config.initial_share, config.share, step / self.warmup_steps)
+            return Phase(config.warmup_mode, share)
+        decay = self.steps - self.decay_begin
+        if step < self.decay_begin or not decay:
+            return Phase(config.mode, config.share)
+        done = min(1.0, (step - self.decay_begin) / decay)
+        return Phase(config.final_mode, _between(config.share, config.final_share, done))
+
+    @property
+    def modes(self) -> list[str]:
+        """The modes that occur, in order."""
+        config = self.config
+        warmup = [config.warmup_mode] if self.warmup_steps else []
+        main = [config.mode] if self.warmup_steps < self.decay_begin else []
+        final = [config.final_mode] if self.decay_begin < self.steps else []
+        return [*warmup, *main, *final]
+
+
+def _between(begin: float, end: float, done: float) -> float:
+    return begin + (end - begin) * done

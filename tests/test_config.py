@@ -1,0 +1,110 @@
+"""Settings: what is merged over what, and that a value no run can have is refused with its name and the value."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pctrain.config import RunConfig, presets, resolve
+from pctrain.errors import ConfigError
+
+SECTIONS = {
+    field.name: dataclasses.fields(type(getattr(RunConfig(), field.name))) for field in dataclasses.fields(RunConfig)
+}
+NUMBERS = [
+    f"{section}.{field.name}"
+    for section, fields in SECTIONS.items()
+    for field in fields
+    if field.type in ("int", "float") and field.name != "seed"
+]
+WORDS = [f"{section}.{field.name}" for section, fields in SECTIONS.items() for field in fields if field.type == "str"]
+
+
+def refused(setting: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        resolve(None, None, [setting])
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["-1", "NaN", "-1e-3", "Infinity", "true", '"many"'])
+def test_no_number_is_negative_or_none_at_all(name: str, value: str) -> None:
+    sentence = refused(f"{name}={value}")
+    assert sentence.startswith(f"{name} must be "), sentence
+    assert str(json.loads(value)) in sentence
+
+
+@pytest.mark.parametrize(
+    ("setting", "limit"),
+    [
+        ("train.beta1=1", "at least 0 and below 1"),
+        ("train.beta2=1.5", "at least 0 and below 1"),
+        ("train.lr=0", "above 0"),
+        ("train.lr_final=1.1", "0 … 1"),
+        ("train.lr_decay_fraction=3.0", "0 … 1"),
+        ("mixture.share=1.01", "0 … 1"),
+        ("mixture.warmup_fraction=2.0", "0 … 1"),
+        ("data.fresh_share=1.5", "0 … 1"),
+        ("data.seq_len=7", "at least 8"),
+        ("model.rope_base=0", "at least 1"),
+        ("model.norm_eps=0", "above 0 and below 1"),
+        ("model.attention_heads=3", "an even multiple"),
+        ("model.kv_heads=3", "a multiple of model.kv_heads"),
+        ("model.raw_heads=1", "0 or more than model.heads=1"),
+        ("data.views.bpe=0", "above 0"),
+        ("data.weights.a=-1", "above 0"),
+    ],
+)
+def test_what_no_run_can_have_is_refused(setting: str, limit: str) -> None:
+    name, _, value = setting.partition("=")
+    sentence = refused(setting)
+    assert name in sentence
+    assert limit in sentence
+    assert value in sentence
+
+
+@pytest.mark.parametrize("name", [name for name in WORDS if name != "train.device"])
+def test_a_word_that_means_nothing_is_refused_with_those_that_do(name: str) -> None:
+    sentence = refused(f"{name}=sideways")
+    assert sentence.startswith(f"{name} must be ")
+    assert sentence.endswith("got 'sideways'")
+
+
+def test_an_unknown_setting_is_refused_with_those_there_are() -> None:
+    assert refused("train.speed=3").startswith("unknown setting train.speed; known here: steps, lr, ")
+    assert refused("steps=3") == "unknown setting steps; did you mean train.steps?"
+    assert refused("train=3") == "train must be a section of settings, got 3"
+    assert refused("train.lr") == "--set train.lr: expected section.name=value"
+    assert refused('data.where.size=["3"]').startswith("data.where.size: there is no such column")
+
+
+def test_the_later_goes_before_the_earlier(tmp_path: Path) -> None:
+    """Defaults, preset, file, settings."""
+    (tmp_path / "run.toml").write_text("[train]\nlr = 5e-4\nsteps = 77\n[data.views]\nbpe = 2\n")
+    made = resolve("tiny", tmp_path / "run.toml", ["train.steps=78", "data.views.zstd=1"])
+    assert (made.train.beta1, made.model.width, made.train.lr, made.train.steps) == (0.9, 128, 5e-4, 78)
+    assert made.data.views == {"bpe": 2.0, "zstd": 1.0}
+
+
+@pytest.mark.parametrize("name", [None, *presets()])
+def test_settings_survive_being_written(name: str | None) -> None:
+    made = resolve(name, None, ['data.where={"lang": ["Python"]}', "data.views.bpe=2"])
+    assert RunConfig.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda each: st.lists(each) | st.dictionaries(st.text(), each),
+    )
+)
+def test_any_value_makes_settings_or_a_sentence(value: object) -> None:
+    for name in ("train", "data.views", "data.where", "train.steps", "train.compile"):
+        with suppress(ConfigError):
+            resolve(None, None, [f"{name}={json.dumps(value)}"])
