@@ -56,6 +56,9 @@ def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
 def _draw_worth(axes: Any, rows: Sequence[Row]) -> None:
     """Worth above price would pay."""
     known = [row for row in rows if row.exchange_rate is not None and row.price is not None]
+    if not known:
+        _say_empty(axes, "no arm has a rate yet")
+        return
     known.sort(key=lambda row: (row.size, row.exchange_rate or 0.0))
     heights = range(len(known))
     axes.barh(heights, [row.exchange_rate for row in known], color=_BLUE, height=0.6, label="worth")
@@ -67,12 +70,18 @@ def _draw_worth(axes: Any, rows: Sequence[Row]) -> None:
 
 
 def _draw_transfer(axes: Any, rows: Sequence[Row], stability: Mapping[str, float]) -> None:
-    for row in rows:
-        if row.transfer is None or row.view not in stability:
-            continue
-        where = (stability[row.view], row.transfer)
-        axes.scatter(*where, s=18, color=_BLUE)
-        axes.annotate(row.arm, where, xytext=(4, 2), textcoords="offset points", fontsize=7)
+    placed = [(stability[row.view], row.transfer, row.arm) for row in rows if row.view in stability and row.transfer]
+    if not placed:
+        _say_empty(axes, "no arm has its placebo yet")
+        return
+    for distance, transfer, arm in placed:
+        axes.scatter(distance, transfer, s=18, color=_BLUE)
+        axes.annotate(arm, (distance, transfer), xytext=(4, 2), textcoords="offset points", fontsize=7)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xlabel("mean distance after an edit (pcdata probe)")
     axes.set_ylabel("transfer: placebo − arm, bits per byte")
+
+
+def _say_empty(axes: Any, why: str) -> None:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes)
