@@ -19,6 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcdata.dataset import schema
+from pcdata.dataset.advice import map_random
 from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.manifest import SPLITS, FileEntry, Manifest, View, load_manifest
 from pcdata.dataset.views import BaseColumns, ViewColumns, base_columns, view_columns
@@ -77,6 +78,8 @@ class Split:
         self._first_document: list[int] = [0, *np.cumsum(self.block_documents).tolist()]
         self._first_block = [0, *accumulate(len(shard.block_documents) for shard in self._base)]
         self._files: dict[tuple[str | None, int], pa.RecordBatchFileReader] = {}
+        self.random = False
+        """Whether the kernel is to read nothing ahead of the files that are mapped from now on (``advice``)."""
         self._bases: OrderedDict[int, BaseColumns] = OrderedDict()
         self._views: OrderedDict[tuple[str, int], ViewColumns] = OrderedDict()
 
@@ -153,7 +156,7 @@ class Split:
         key = (None if view is None else view.name, shard)
         file = self._files.get(key)
         if file is None:
-            file = self._files[key] = open_arrow(self.dataset.folder, entry)
+            file = self._files[key] = open_arrow(self.dataset.folder, entry, random=self.random)
             if file.num_record_batches != len(self._base[shard].block_documents):
                 raise DatasetError(f"{entry.path} has another number of record batches than the manifest; rebuild")
         where = f"{entry.path} block {index}"
@@ -224,8 +227,11 @@ class Document(NamedTuple):
         return self.split.alignment(view, self.block, self.row)
 
 
-def open_arrow(folder: Path, entry: FileEntry) -> pa.RecordBatchFileReader:
-    """Map an Arrow file. Raises ``DatasetError`` if it is missing, of another size than listed, or does not parse."""
+def open_arrow(folder: Path, entry: FileEntry, *, random: bool = False) -> pa.RecordBatchFileReader:
+    """Map an Arrow file; if ``random``, the kernel reads nothing of it but what is touched or asked for (``advice``).
+
+    Raises ``DatasetError`` if it is missing, of another size than listed, or does not parse.
+    """
     path = folder / entry.path
     try:
         size = path.stat().st_size
@@ -236,8 +242,8 @@ def open_arrow(folder: Path, entry: FileEntry) -> pa.RecordBatchFileReader:
             f"{path} has {size} bytes, the manifest says {entry.bytes}; restore it or rebuild the dataset"
         )
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path)))
-    except (pa.ArrowException, OSError) as error:
+        return pa.ipc.open_file(pa.py_buffer(map_random(path)) if random else pa.memory_map(str(path)))
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DatasetError(f"{path} is damaged ({error}); run pcdata verify") from error
 
 

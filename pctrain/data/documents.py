@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset import Alignment, DatasetError, Split
+from pcdata.dataset.advice import will_need
 from pcdata.dataset.splitmix import fractions, key_of
 from pctrain.data.filter import Filter
 from pctrain.data.hashing import Purpose, uniform
@@ -40,6 +41,7 @@ class Documents:
     ) -> None:
         """``placebo``: compressed symbols are permuted within each document."""
         self._split = split
+        split.random = True  # what is shown is asked for: here, and by the filler where raw bytes are rare
         self._filter = only or Filter({})
         self._filtered = bool(only)
         self._view_names = view_names
@@ -49,6 +51,9 @@ class Documents:
         self._lookup: _Lookup | None = None
         self._columns: dict[tuple[int, int], NDArray[Any]] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
+        self._aligned: set[tuple[int, int]] = set()
+        self.raw_is_rare = False
+        """Whether of a block's raw bytes few are shown, so that each document's are to be asked for by themselves."""
 
     def document(self, draw: int) -> Document:
         lookup = self._at(draw)
@@ -82,17 +87,24 @@ class Documents:
         column = self._columns.get((view, block))
         if column is None:
             split = self._split
-            column = split.base(block).raw if view == RAW else self._checked_symbols(view, block)
+            column = self._raw(block) if view == RAW else self._checked_symbols(view, block)
             if self._placebo and view != RAW:
                 offsets = split.view(self.view_name(view), block).symbol_offsets
                 column = permuted(column, offsets, key_of(self._seed, Purpose.PLACEBO, block))
             self._columns[view, block] = column
         return column
 
+    def _raw(self, block: int) -> NDArray[np.uint8]:
+        raw = self._split.base(block).raw
+        if not self.raw_is_rare:
+            will_need(raw)
+        return raw
+
     def _checked_symbols(self, view: int, block: int) -> NDArray[Any]:
         """One pass over a block's symbols, so that a damaged one is named, not looked up in the embedding."""
         name = self.view_name(view)
         symbols = self._split.view(name, block).symbols
+        will_need(symbols)
         n_symbols = self._split.dataset.manifest.view(name).n_symbols
         if n_symbols <= np.iinfo(symbols.dtype).max and len(symbols) and int(symbols.max()) >= n_symbols:
             raise DatasetError(
@@ -100,6 +112,17 @@ class Documents:
                 "run pcdata verify and rebuild"
             )
         return symbols
+
+    def alignment(self, view: int, block: int, row: int) -> Alignment:
+        """Of one document of a block. Raises ``DatasetError`` as ``Split.alignment``."""
+        name = self.view_name(view)
+        if (view, block) not in self._aligned:
+            self._aligned.add((view, block))
+            columns = self._split.view(name, block)
+            will_need(columns.unit_bytes)
+            if columns.unit_symbols is not None:
+                will_need(columns.unit_symbols)
+        return self._split.alignment(name, block, row)
 
     def view_name(self, view: int) -> str:
         return self._view_names[view - 1]
@@ -115,6 +138,7 @@ class Documents:
         if self._lookup is None or self._lookup.window != (stretch.epoch, stretch.window):
             self._columns.clear()
             self._kept.clear()
+            self._aligned.clear()
         self._lookup = _Lookup(self, self._split, stretch, self._seed, self._filtered)
         return self._lookup
 
@@ -215,7 +239,7 @@ class _Lookup:
         return self._extents[view]
 
     def alignment(self, view: int, index: int) -> Alignment:
-        return self._split.alignment(self.documents.view_name(view), self.blocks[index], self._rows[index])
+        return self.documents.alignment(view, self.blocks[index], self._rows[index])
 
     def _offsets(self, view: int, block: int) -> NDArray[np.int64]:
         if view == RAW:

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdata.dataset.advice import will_need
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_OPEN, Vocabulary
 from pctrain.data.batch import IGNORE, NO_VIEW
+from pctrain.data.mixture import RAW
 from pctrain.data.pieces import Row, Span
 
 # R rows, T positions (seq_len), C = T + 1 symbols of a row
@@ -60,6 +62,15 @@ def _empty(rows: int, seq_len: int) -> Arrays:
     )
 
 
+def _ask_for_raw(rows: Sequence[Row]) -> None:
+    """Have rare raw bytes read all at once where they lie on a disk, rather than each when it is copied. (Of all else
+    ``Documents`` asks for whole blocks.)"""
+    for row in rows:
+        for span in row.spans:
+            if span.view == RAW and span.documents.raw_is_rare:
+                will_need(span.documents.column(RAW, span.block)[span.start : span.end])
+
+
 class Filler:
     """Turns layouts into arrays of ids."""
 
@@ -79,6 +90,7 @@ class Filler:
         Ids are put together in the narrowest integers that hold them, and widened twice, as inputs and as targets: a
         quarter faster than to put them together wide and to copy them twice. All else is written to where it stays.
         """
+        _ask_for_raw(rows)
         arrays = _empty(len(rows), self._seq_len)
         ids_RC = np.empty((len(rows), self._seq_len + 1), self._narrow)
         flat, ids = arrays.flat(), ids_RC.reshape(-1)

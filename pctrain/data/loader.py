@@ -96,6 +96,7 @@ class Loader:
 
     def _lay_out(self, step: int) -> list[Row]:
         odds = self._mixture.odds(self.schedule.at(step))
+        self._stream.expect_raw((1 - odds.compressed) / self._world_size)
         return [self._packer.row(odds) for _ in range(self._rows)]
 
     @property

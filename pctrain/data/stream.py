@@ -36,6 +36,11 @@ class Stream:
         self._chunk = -1
         self._choices: list[int] = []
 
+    def expect_raw(self, share: float) -> None:
+        """How many of the documents are to be read as raw bytes. Nothing but what is read ahead depends on it."""
+        for documents in self._datasets:
+            documents.raw_is_rare = share < 0.5
+
     def peek(self) -> Document:
         """The document that would begin next, the same until one does."""
         if self._next is None:

@@ -105,7 +105,7 @@ class _Context:
         self._cache: Cache | None = None
         self._shown = 0
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def show(self, text: bytearray, guesses: list[int]) -> tuple[Tensor, list[int]]:
         """Show what is new in ``text`` and, as far as the window goes, the guesses behind it.
 
@@ -132,12 +132,12 @@ class _Context:
         self._cache.length -= count
         self._shown -= count
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def logits(self, state_D: Tensor) -> NDArray[np.float64]:
         """Of the bytes and END, next."""
-        return self._of_bytes(self._model.logits(state_D))
+        return self._of_bytes(self._model.raw_logits(state_D))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def further(self, state_D: Tensor) -> list[NDArray[np.float64]]:
         """The same of each head that looks further ahead."""
         return [self._of_bytes(logits_V) for logits_V in self._model.further_logits(state_D)]

@@ -21,8 +21,9 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 Visible = Tensor | BlockMask
 
 
-def attend(query_RNTH: Tensor, key_RGSH: Tensor, value_RGSH: Tensor, visible: Visible) -> Tensor:
-    """[R, N, T, H]; each query head has the keys of the N / G heads it shares them with."""
+def attend(query_RNTH: Tensor, key_RGSH: Tensor, value_RGSH: Tensor, visible: Visible | None) -> Tensor:
+    """[R, N, T, H]; each query head has the keys of the N / G heads it shares them with. Without ``visible`` all look
+    at all: of one position, which sees all that came before it, a mask would take longer than the rest."""
     if isinstance(visible, BlockMask):
         attended: Tensor = _flex(query_RNTH.is_cuda)(
             query_RNTH, key_RGSH, value_RGSH, block_mask=visible, enable_gqa=True

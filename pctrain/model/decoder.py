@@ -71,10 +71,13 @@ class Decoder(nn.Module):
         n_positions = x_RTD.shape[1]
         if positions_RT is None:
             positions_RT = torch.arange(past, past + n_positions, device=x_RTD.device)[None]
-        if samples_RT is None:
-            visible: Visible = causal(n_positions, past + n_positions, x_RTD.device)
-        else:
+        visible: Visible | None
+        if samples_RT is not None:
             visible = within_samples(samples_RT, flex=self.flex and not self.config.reach)
+        elif n_positions == 1 and not self.config.reach:
+            visible = None
+        else:
+            visible = causal(n_positions, past + n_positions, x_RTD.device)
         rotation = None
         if not self.config.reach:
             rotation = rotary(positions_RT, self.config.width // self.config.attention_heads, self.config.rope_base)
@@ -92,6 +95,10 @@ class Decoder(nn.Module):
         """[…, D] → […, V]."""
         logits: Tensor = self.head(hidden)
         return logits
+
+    def raw_logits(self, hidden: Tensor) -> Tensor:
+        """Of the raw ids alone, which is all that can come next in raw bytes: […, D] → […, 320]."""
+        return F.linear(hidden, self.output_weight(0)[:RAW_IDS])
 
     def output_weight(self, ahead: int) -> Tensor:
         """The output matrix of the head that predicts ``ahead`` symbols behind the next: [V, D], or of the raw ids
@@ -119,7 +126,7 @@ class Block(nn.Module):
         self.feed_norm = RMSNorm(config.width, config.norm_eps)
         self.feed = FeedForward(config)
 
-    def forward(self, x_RTD: Tensor, rotation: Rotation, visible: Visible, cache: Cache | None) -> Tensor:
+    def forward(self, x_RTD: Tensor, rotation: Rotation, visible: Visible | None, cache: Cache | None) -> Tensor:
         x_RTD = x_RTD + self.attention(self.attention_norm(x_RTD), rotation, visible, cache)
         fed_RTD: Tensor = x_RTD + self.feed(self.feed_norm(x_RTD))
         return fed_RTD
@@ -137,7 +144,7 @@ class Attention(nn.Module):
         self.near = nn.Parameter(torch.empty(config.attention_heads, config.reach)) if config.reach else None
         """By head and distance, what is added to a score."""
 
-    def forward(self, x_RTD: Tensor, rotation: Rotation, visible: Visible, cache: Cache | None) -> Tensor:
+    def forward(self, x_RTD: Tensor, rotation: Rotation, visible: Visible | None, cache: Cache | None) -> Tensor:
         query_RNTH, key_RGTH = self._heads(self.query(x_RTD)), self._heads(self.key(x_RTD))
         if rotation is not None:
             query_RNTH, key_RGTH = rotate(query_RNTH, rotation), rotate(key_RGTH, rotation)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pcdata.dataset import Dataset, DatasetError
 from pctrain.config import DataConfig, MixtureConfig
+from pctrain.data import documents, filling
 from pctrain.data.batch import Batch, Cursor
 from pctrain.data.loader import Loader
 from pctrain.errors import CheckpointError, ConfigError, DataError
@@ -148,6 +149,35 @@ def test_only_the_files_that_are_needed_are_mapped(tmp_path):
     assert Loader(split, data, mixture, steps=1, seed=0).batch(0).stats.symbols_V[1]
     with pytest.raises(DatasetError, match="is missing"):
         Loader(split, DataConfig(seq_len=64, rows=40), mixture, steps=1, seed=0).batch(0)
+
+
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_rare_raw_bytes_are_asked_for_as_they_are_shown_and_others_by_block(tmp_path, monkeypatch, world_size):
+    """Of the disk, before they are copied; what nobody is told of is not read ahead."""
+    split = make_split(tmp_path, DOCUMENTS, block_documents=3)
+    blocks, asked = [split.base(block).raw for block in range(split.n_blocks)], []
+    for module in (documents, filling):
+        monkeypatch.setattr(module, "will_need", asked.append)
+
+    def ask(share: float) -> tuple[list[np.ndarray], int]:
+        """The raw bytes that the ranks ask for in an epoch, and how many they show."""
+        asked.clear()
+        run = RUN[0], MixtureConfig(share=share, warmup_fraction=0), 0
+        loaders = [make(split, run, rank=rank, world_size=world_size) for rank in range(world_size)]
+        shown = 0
+        while loaders[0].cursor.draw < len(DOCUMENTS):
+            batches = [loader.batch(0) for loader in loaders]
+            shown += batches[0].stats.symbols_V[0]
+        return [array for array in asked if any(np.shares_memory(array, block) for block in blocks)], shown
+
+    rare, shown = ask(0.9)
+    assert sum(map(len, rare)) == shown > 0
+    often, shown = ask(0.1)
+    if world_size == 1:
+        assert {array.ctypes.data for array in often} == {block.ctypes.data for block in blocks}
+        assert all(any(len(array) == len(block) for block in blocks) for array in often)
+    else:  # of a block that a rank reads, it shows a third at most
+        assert sum(map(len, often)) == shown
 
 
 def test_units_that_do_not_fit_their_document_are_refused(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ import pytest
 
 from pcdata.codecs.base import open_codec
 from pcdata.dataset import Dataset, DatasetError, reader
+from pcdata.dataset.advice import will_need
 from pcdata.dataset.identity import doc_id_of
 from pcdata.dataset.manifest import MANIFEST
 from tests.dataset.written import Row, sample_rows, save, write_dataset
@@ -32,9 +33,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     paths: list[str] = []
     open_arrow = reader.open_arrow
 
-    def spy(folder: Path, entry: reader.FileEntry) -> object:
+    def spy(folder: Path, entry: reader.FileEntry, *, random: bool) -> object:
         paths.append(entry.path)
-        return open_arrow(folder, entry)
+        return open_arrow(folder, entry, random=random)
 
     monkeypatch.setattr(reader, "open_arrow", spy)
     return paths
@@ -106,6 +107,18 @@ def test_arrays_are_read_only_views(written: Path) -> None:
     for array in (view.symbols, view.symbols_of(0), view.unit_bytes, view.unit_symbols, view.unit_offsets):
         assert not array.flags.writeable
         assert not array.flags.owndata
+
+
+def test_what_the_kernel_is_told_changes_no_byte(written: Path) -> None:
+    usual, at_random = (Dataset(written).split("train") for _ in range(2))
+    at_random.random = True
+    for block in range(usual.n_blocks):
+        pairs = [(usual.base(block).raw, at_random.base(block).raw)]
+        pairs += [(usual.view(name, block).symbols, at_random.view(name, block).symbols) for name in ("zstd", "bpe")]
+        for one, other in pairs:
+            will_need(other), will_need(other[1:2]), will_need(other[:0])
+            assert np.array_equal(one, other)
+            assert not other.flags.writeable
 
 
 def test_arrays_outlive_the_dataset(written: Path) -> None:

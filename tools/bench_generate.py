@@ -1,0 +1,204 @@
+"""How fast is text generated on one CPU core, beside reading the weights once for each byte?
+
+The limit is what each byte costs whatever else is done: the products of one state with every matrix that it passes
+through, in a loop of nothing but those (``torch.mv``); of the output matrix, the rows of the raw ids. Attention, norms,
+the draw and everything between are not in it. *Sum of the weights* reads the same memory and multiplies nothing: where
+it is no faster than the products, they are as fast as memory. ``transformers`` generates with the exported weights,
+greedily and with its own cache. Weights are random where speed does not hang on them.
+
+Then, drafting (``model.heads``): how much faster further heads make it, for a model of the preset's shapes that was
+trained for a minute on one page of text and goes on with it: heads that guess right nearly always, the best case. A
+pass over 4 bytes takes two to three times as long as one over a single byte.
+
+    OMP_NUM_THREADS=1 python tools/bench_generate.py [--rounds 5] [--presets tiny,base] [--steps 400]
+
+Goals: 0.8 of the limit; drafting faster than without. Prints two tables (of this process's own time) and one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from benching import Figure, in_turn, print_json, print_table, ratio
+from torch import Tensor, nn
+
+from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_CLOSE, RAW_IDS, RAW_OPEN
+from pctrain.config import ModelConfig, resolve
+from pctrain.inference.export import llama_tensors
+from pctrain.inference.generate import Generation, Sampling
+from pctrain.model.decoder import Decoder, init_weights
+from pctrain.model.loss import Objective
+
+PROMPT = b"def "
+BYTES = {"tiny": 400, "base": 48}
+"""Made in a round; of other presets as of the last."""
+HEADS = 4
+PAGE = (
+    b"The cat sat on the mat and looked at the door. A bird sang outside, small and grey, and would not stop. When the "
+    b"rain began the cat went in, and the bird flew up under the roof, where it was dry, and sang there until noon.\n"
+)
+
+
+def made(config: ModelConfig, n_ids: int) -> Decoder:
+    model = Decoder(config, n_ids)
+    init_weights(model, 0)
+    return model.eval()
+
+
+def ours(model: Decoder, prompt: bytes, count: int, window: int, *, drafts: bool = True) -> Callable[[], None]:
+    """As ``pctrain generate`` does; a document that ends before ``count`` bytes would spoil the comparison."""
+
+    def run() -> None:
+        generation = Generation(model, prompt, Sampling(count), window, drafts=drafts)
+        if (n := len(bytes(generation))) != count:
+            raise SystemExit(f"the document ended after {n} bytes of {count}")
+
+    return run
+
+
+def matrices_of(model: Decoder) -> list[Tensor]:
+    """What a byte passes through: of the output matrix, the raw ids."""
+    layers = [module.weight.detach() for module in model.layers.modules() if isinstance(module, nn.Linear)]
+    return [*layers, model.head.weight.detach()[:RAW_IDS]]
+
+
+def products(model: Decoder, count: int) -> Callable[[], None]:
+    """A vector times each matrix, ``count`` times."""
+    matrices = matrices_of(model)
+    vectors = {matrix.shape[1]: torch.ones(matrix.shape[1]) for matrix in matrices}
+    pairs = [(matrix, vectors[matrix.shape[1]]) for matrix in matrices]
+
+    @torch.inference_mode()
+    def run() -> None:
+        for _ in range(count):
+            for matrix, vector in pairs:
+                torch.mv(matrix, vector)
+
+    return run
+
+
+def sums(model: Decoder, count: int) -> Callable[[], None]:
+    """The same memory read and added up."""
+    matrices = matrices_of(model)
+
+    def run() -> None:
+        for _ in range(count):
+            for matrix in matrices:
+                matrix.sum()
+
+    return run
+
+
+def llama(model: Decoder, count: int, window: int) -> Callable[[], None]:
+    """transformers with the weights of the export, given the same prompt. Raises ``ImportError`` without it."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = model.config
+    theirs = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=RAW_IDS,
+            hidden_size=shape.width,
+            intermediate_size=shape.hidden,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.attention_heads,
+            num_key_value_heads=shape.kv_heads,
+            max_position_embeddings=window,
+            rms_norm_eps=shape.norm_eps,
+        )
+    ).eval()
+    theirs.load_state_dict(llama_tensors(model))
+    inputs = torch.tensor([[BOS, RAW_OPEN, *(FIRST_BYTE + byte for byte in PROMPT)]])
+    exactly: dict[str, Any] = {"min_new_tokens": count, "max_new_tokens": count, "do_sample": False}
+
+    @torch.inference_mode()
+    def run() -> None:
+        theirs.generate(
+            inputs, attention_mask=torch.ones_like(inputs), eos_token_id=RAW_CLOSE, pad_token_id=0, **exactly
+        )
+
+    return run
+
+
+def measure_speed(preset: str, rounds: int) -> dict[str, Any]:
+    config = resolve(preset, None, [])
+    window, count = config.data.seq_len, BYTES.get(preset, BYTES["base"])
+    model = made(config.model, 16_704)
+    contestants = {
+        "pctrain": ours(model, PROMPT, count, window),
+        "limit: products": products(model, count),
+        "sum of the weights": sums(model, count),
+    }
+    try:
+        contestants["transformers"] = llama(model, count, window)
+    except ImportError as error:
+        print(f"transformers is left out: {error}")
+    seconds = in_turn(contestants, rounds, time.process_time)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    speed = {
+        name: {
+            "bytes_per_s": Figure.of([count / each for each in taken]),
+            "of_limit": ratio(seconds["limit: products"], taken),
+        }
+        for name, taken in seconds.items()
+    }
+    return {"parameters": parameters, "speed": speed}
+
+
+def taught(config: ModelConfig, steps: int) -> Decoder:
+    """A model with further heads that knows ``PAGE`` by heart: over and over in rows of 257."""
+    model = Decoder(replace(config, heads=HEADS), 384)
+    init_weights(model, 0)
+    ids = torch.tensor([BOS, RAW_OPEN, *(FIRST_BYTE + byte for byte in PAGE * 2)])[None, :257]
+    positions, samples, views = torch.arange(256)[None], torch.ones(1, 256).int(), torch.zeros(1, 256).int()
+    objective, optimizer = Objective(model, []), torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (objective(ids[:, :-1], ids[:, 1:], positions, samples, views).nats / 256).backward()
+        optimizer.step()
+    return model.eval()
+
+
+def measure_drafting(preset: str, steps: int, rounds: int) -> dict[str, Any]:
+    """Bytes a second with and without, and the bytes that a pass of the model gives with."""
+    config = resolve(preset, None, [])
+    model = taught(config.model, steps)
+    prompt, count = PAGE[:20], 200
+    kinds = {"with drafts": True, "without": False}
+    contestants = {name: ours(model, prompt, count, 512, drafts=drafts) for name, drafts in kinds.items()}
+    seconds = in_turn(contestants, rounds, time.process_time)
+    generation = Generation(model, prompt, Sampling(count), 512)
+    list(generation)
+    return {
+        "bytes_per_pass": generation.bytes_made / generation.passes,
+        "bytes_per_s": {name: Figure.of([count / each for each in taken]) for name, taken in seconds.items()},
+        "faster": ratio(seconds["without"], seconds["with drafts"]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--presets", default="tiny,base")
+    parser.add_argument("--steps", type=int, default=400, help="of training, for drafting; with the first preset")
+    given = parser.parse_args()
+    presets = given.presets.split(",")
+    speeds = {preset: measure_speed(preset, given.rounds) for preset in presets}
+    for preset, found in speeds.items():
+        rows = [[name, f"{row['bytes_per_s']:.1f}", f"{row['of_limit']:.2f}"] for name, row in found["speed"].items()]
+        print_table([[f"{preset}, {found['parameters']:,} parameters", "bytes/s", "of the limit"], *rows])
+    drafting = measure_drafting(presets[0], given.steps, given.rounds)
+    print(f"\n{presets[0]} with {HEADS} heads on text it knows, {drafting['bytes_per_pass']:.1f} bytes a pass")
+    rows = [[name, f"{figure:.1f}"] for name, figure in drafting["bytes_per_s"].items()]
+    print_table([["drafting", "bytes/s"], *rows, ["times faster", f"{drafting['faster']:.2f}"]])
+    print_json("generate", {"presets": speeds, "drafting": drafting}, ["numpy", "torch"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""How much of a bare loop's speed does a step of training reach, and how long does it wait for data?
+
+Contestants take turns at the same number of steps of the same shapes; ratios are within a round. *pctrain* is the loop
+of ``pctrain fit`` without its log and its checkpoints: batches made ahead by the loader, ``take_step``. *Bare* is what
+no loop can do without: a model made the same way, its batches prepared and in the device's memory, forward, loss,
+backward, clipping, AdamW. It comes twice, with torch's cross entropy of whole logits, which is what one writes first,
+and with the loss of pctrain, which never holds them; the goal counts beside the faster. Llama is that of
+``transformers``, of the same shapes and with its own loss, on rows that are one sample each: it has no mask to obey.
+
+    OMP_NUM_THREADS=1 python tools/bench_train.py [--rounds 5] [--steps 5] [--preset tiny] [--set section.name=value …]
+
+Without a GPU the preset is ``tiny`` (512 positions, 4 rows, float32), on one it is ``base`` (150 M parameters,
+bfloat16, 4,096 positions) with 32 rows a step; the latter was never run on one, only small on a CPU. Goals: 0.97 of the
+bare loop, waiting 0.5 %; on a GPU 0.45 of what it does in products of matrices. Prints a table (wall time) and one JSON
+line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from benching import Figure, in_turn, print_json, print_table, ratio
+from standard_library import standard_library
+from torch import Tensor, nn
+
+from pcdata.dataset import Dataset
+from pctrain.config import RunConfig, resolve
+from pctrain.data.batch import IGNORE
+from pctrain.data.prefetch import Prefetcher
+from pctrain.model.decoder import Decoder
+from pctrain.model.device import autocast, choose_device
+from pctrain.model.flops import flops_per_position, matmul_flops_per_second
+from pctrain.training.job import Job
+from pctrain.training.optim import learning_rate, make_optimizer
+from pctrain.training.step import micro_batches, take_step
+
+PREPARED = 4
+"""Batches of a bare loop, used again and again."""
+STEPS = 1_000_000
+"""Of the run whose first steps these are."""
+
+Micro = tuple[Tensor, ...]
+"""Inputs, targets, positions, samples and target views of the rows of one forward pass."""
+
+
+def settings(device: torch.device, preset: str | None, asked: Sequence[str]) -> RunConfig:
+    """Documents alone in one view, as in most of a run: what rows look like does not change from step to step."""
+    usual = [f"train.steps={STEPS}", "mixture.warmup_fraction=0"]
+    usual += ["data.rows=32"] if device.type == "cuda" else []
+    return resolve(preset or ("base" if device.type == "cuda" else "tiny"), None, [*usual, *asked])
+
+
+class Pctrain:
+    """``steps`` steps of the real loop each time it is called."""
+
+    def __init__(self, job: Job, batches: Prefetcher, steps: int) -> None:
+        self._job, self._batches, self._steps, self._done = job, batches, steps, 0
+        self.waits: list[float] = []
+        """Seconds waited for batches, of each call."""
+
+    def __call__(self) -> None:
+        before = self._batches.wait_seconds
+        for step in range(self._done, self._done + self._steps):
+            rate = learning_rate(step, self._job.config.train)
+            take_step(self._job, rate, self._batches.batch(step))
+        self._done += self._steps
+        finish(self._job.device)
+        self.waits.append(self._batches.wait_seconds - before)
+
+
+def bare(
+    model: nn.Module, loss: Callable[[Micro], Tensor], batches: Iterator[list[Micro]], config: RunConfig, steps: int
+) -> Callable[[], None]:
+    """The loop that does nothing else; ``loss`` gives the sum over the targets of some rows."""
+    device = next(model.parameters()).device
+    optimizer = make_optimizer(model, config.train)
+
+    def run() -> None:
+        for _ in range(steps):
+            batch = next(batches)
+            targets = sum((micro[1] != IGNORE).sum() for micro in batch)
+            for micro in batch:
+                with autocast(device, config.train.dtype):
+                    total = loss(micro)
+                (total / targets).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        finish(device)
+
+    return run
+
+
+def torch_loss(model: Decoder) -> Callable[[Micro], Tensor]:
+    """Whole logits, and torch's cross entropy of them."""
+
+    def loss(micro: Micro) -> Tensor:
+        inputs_RT, targets_RT, positions_RT, samples_RT, _ = micro
+        logits_NV = model(inputs_RT, positions_RT, samples_RT).flatten(0, 1)
+        return F.cross_entropy(logits_NV, targets_RT.flatten(), ignore_index=IGNORE, reduction="sum")
+
+    return loss
+
+
+def llama(config: RunConfig, n_ids: int, device: torch.device) -> tuple[nn.Module, Callable[[Micro], Tensor]]:
+    """transformers' model of these shapes. Raises ``ImportError`` where it is not installed."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = config.model
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=n_ids,
+            hidden_size=shape.width,
+            intermediate_size=shape.hidden,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.attention_heads,
+            num_key_value_heads=shape.kv_heads,
+            max_position_embeddings=config.data.seq_len,
+            use_cache=False,
+        )
+    ).to(device)
+    if config.train.compile:
+        for layer in model.model.layers:
+            layer.compile()
+
+    def loss(micro: Micro) -> Tensor:
+        mean: Tensor = model(input_ids=micro[0], labels=micro[0]).loss
+        return mean * micro[0].numel()
+
+    return model, loss
+
+
+def prepared(job: Job) -> list[list[Micro]]:
+    """Some batches on the device, in the pieces in which they are learnt from."""
+    rows = job.config.data.rows
+    batches = (job.loader.batch(step) for step in range(PREPARED))
+    return [
+        [tuple(array.to(job.device) for array in micro) for micro in micro_batches(batch, job.config.train, rows)]
+        for batch in batches
+    ]
+
+
+def finish(device: torch.device) -> None:
+    """Wait until the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def contestants(dataset: Dataset, config: RunConfig, folder: Path, steps: int) -> dict[str, Callable[[], None]]:
+    """All but pctrain, each with a model of its own."""
+    one, other = (Job.prepare(dataset, folder / name, config) for name in ("one", "other"))
+    batches = prepared(one)
+    runs = {
+        "bare, torch's cross entropy": bare(one.model, torch_loss(one.model), cycle(batches), config, steps),
+        "bare, our cross entropy": bare(
+            other.model, lambda micro: other.objective(*micro).nats, cycle(batches), config, steps
+        ),
+    }
+    try:
+        model, loss = llama(config, one.loader.vocabulary.padded_size, one.device)
+    except ImportError as error:
+        print(f"transformers' Llama is left out: {error}")
+    else:
+        runs["transformers' Llama"] = bare(model, loss, cycle(batches), config, steps)
+    return runs
+
+
+def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dict[str, object]:
+    """What the JSON line holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job.prepare(dataset, Path(folder) / "pctrain", config)
+        with Prefetcher(job.loader, range(STEPS), config.data.prefetch) as batches:
+            ours = Pctrain(job, batches, steps)
+            seconds = in_turn({"pctrain": ours, **contestants(dataset, config, Path(folder), steps)}, rounds)
+    positions = steps * config.data.rows * config.data.seq_len
+    n_ids = job.loader.vocabulary.padded_size
+    flops = positions * flops_per_position(config.model, n_ids, config.data.seq_len)
+    ceiling = matmul_flops_per_second(job.device, config.train.dtype)
+    faster = min((name for name in seconds if name.startswith("bare")), key=lambda name: sum(seconds[name]))
+    results = {
+        name: {
+            "k_symbols_per_s": Figure.of([positions / each / 1e3 for each in taken]),
+            "of_bare": ratio(seconds[faster], taken),
+            "of_ceiling": Figure.of([flops / each / ceiling for each in taken]),
+        }
+        for name, taken in seconds.items()
+    }
+    made_meanwhile = (steps - config.data.prefetch) / steps  # the others were there when the round began
+    waits = zip(ours.waits[1:], seconds["pctrain"], strict=True)
+    wait = Figure.of([waited / taken / made_meanwhile for waited, taken in waits])
+    return {
+        "device": torch.cuda.get_device_name() if job.device.type == "cuda" else "cpu",
+        "parameters": sum(parameter.numel() for parameter in job.model.parameters()),
+        "bare": faster,
+        "ceiling_gflops": ceiling / 1e9,
+        "data_wait": wait,
+        "throughput": results,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=5, help="in a round")
+    parser.add_argument("--preset", help="tiny on a CPU, base on a GPU")
+    parser.add_argument("--set", action="append", default=[], metavar="section.name=value")
+    given = parser.parse_args()
+    config = settings(choose_device("auto"), given.preset, given.set)
+    if given.steps <= config.data.prefetch:
+        parser.error(f"--steps must be more than the {config.data.prefetch} batches that are made ahead")
+    found = measure(standard_library(), config, given.rounds, given.steps)
+    throughput: dict[str, dict[str, Figure]] = found["throughput"]  # type: ignore[assignment]
+    rows = [
+        [name, f"{row['k_symbols_per_s']:.2f}", f"{row['of_bare']:.2f}", f"{row['of_ceiling']:.2f}"]
+        for name, row in throughput.items()
+    ]
+    print(f"{found['parameters']:,} parameters on {found['device']}, {config.data.rows} x {config.data.seq_len:,}")
+    print_table([["steps of training", "k symbols/s", f"of {found['bare']}", "of the ceiling"], *rows])
+    print(f"\nwaiting for data: {found['data_wait']:.3%}; products of matrices: {found['ceiling_gflops']:,.0f} GFLOP/s")
+    print_json("train", found, ["numpy", "pyarrow", "torch"])
+
+
+if __name__ == "__main__":
+    main()
