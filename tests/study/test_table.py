@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tests.study.test_plan import PLAIN, written
 from tools.study.corpus import widen
 from tools.study.exchange import RawCurve, price, rate
-from tools.study.page import arms_table, write_tables
+from tools.study.page import arms_table, stability_table, write_tables
 from tools.study.plan import StudyError, read_study
 from tools.study.table import rows
 from tools.study.trial import Result, Spent
@@ -91,6 +92,12 @@ def test_a_page_keeps_its_words_and_gets_its_tables(tmp_path: Path) -> None:
         write_tables(page, {"edits": ""})
     with pytest.raises(StudyError, match="cannot be read"):
         write_tables(tmp_path / "nothing.md", {})
+
+
+def test_arms_of_one_view_stand_side_by_side(tmp_path: Path) -> None:
+    _, bpe, _ = rows(read_study(written(tmp_path, PLAIN)), results())
+    table = stability_table([bpe, dataclasses.replace(bpe, arm="other", transfer=-0.1)], {"bpe": 0.25})
+    assert table.splitlines()[2:] == ["| bpe | bpe | 0.250 | +0.300 |", "| other | bpe | 0.250 | -0.100 |"]
 
 
 def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:

@@ -91,8 +91,9 @@ def translation_table(rows: Sequence[Row]) -> str:
 
 def stability_table(rows: Sequence[Row], stability: dict[str, float]) -> str:
     """Transfer beside what ``pcdata probe`` says of the view, the most stable first."""
-    placed = sorted((stability[row.view], row) for row in rows if row.view in stability and row.transfer is not None)
-    body = [[row.arm, row.view, f"{mean:.3f}", f"{row.transfer:+.3f}"] for mean, row in placed]
+    placed = [row for row in rows if row.view in stability and row.transfer is not None]
+    placed.sort(key=lambda row: stability[row.view])
+    body = [[row.arm, row.view, f"{stability[row.view]:.3f}", f"{row.transfer:+.3f}"] for row in placed]
     return markdown([["arm", "view", "mean distance", "transfer"], *body], words=2)
 
 
