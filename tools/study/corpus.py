@@ -93,6 +93,7 @@ def _edit(name: str) -> Callable[[bytes], bytes]:
     if name == UNEDITED:
         return bytes
     if name == WHITE_SPACE:
+        # It is none of probe's edits, which have keys of their own; never drawn beside the first, it may have its key.
         return lambda raw: widen(raw, key_for(_SEED, next(iter(EDITS)), raw))
     return partial(edited, name=name, seed=_SEED)
 
