@@ -18,7 +18,6 @@ Goals: 0.8 of the limit; drafting faster than without. Prints two tables (of thi
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +25,7 @@ from typing import Any
 
 import torch
 from benching import Figure, in_turn, print_json, print_table, ratio
+from llama import llama
 from torch import Tensor, nn
 
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_CLOSE, RAW_IDS, RAW_OPEN
@@ -95,24 +95,9 @@ def sums(model: Decoder, count: int) -> Callable[[], None]:
     return run
 
 
-def llama(model: Decoder, count: int, window: int) -> Callable[[], None]:
+def transformers_loop(model: Decoder, count: int, window: int) -> Callable[[], None]:
     """transformers with the weights of the export, given the same prompt. Raises ``ImportError`` without it."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    shape = model.config
-    theirs = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=RAW_IDS,
-            hidden_size=shape.width,
-            intermediate_size=shape.hidden,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.attention_heads,
-            num_key_value_heads=shape.kv_heads,
-            max_position_embeddings=window,
-            rms_norm_eps=shape.norm_eps,
-        )
-    ).eval()
+    theirs = llama(model.config, RAW_IDS, window).eval()
     theirs.load_state_dict(llama_tensors(model))
     inputs = torch.tensor([[BOS, RAW_OPEN, *(FIRST_BYTE + byte for byte in PROMPT)]])
     exactly: dict[str, Any] = {"min_new_tokens": count, "max_new_tokens": count, "do_sample": False}
@@ -136,7 +121,7 @@ def measure_speed(preset: str, rounds: int) -> dict[str, Any]:
         "sum of the weights": sums(model, count),
     }
     try:
-        contestants["transformers"] = llama(model, count, window)
+        contestants["transformers"] = transformers_loop(model, count, window)
     except ImportError as error:
         print(f"transformers is left out: {error}")
     seconds = in_turn(contestants, rounds, time.process_time)

@@ -26,6 +26,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from benching import Figure, in_turn, print_json, print_table, ratio
+from llama import llama
 from standard_library import standard_library
 from torch import Tensor, nn
 
@@ -108,23 +109,9 @@ def torch_loss(model: Decoder) -> Callable[[Micro], Tensor]:
     return loss
 
 
-def llama(config: RunConfig, n_ids: int, device: torch.device) -> tuple[nn.Module, Callable[[Micro], Tensor]]:
+def their_model(config: RunConfig, n_ids: int, device: torch.device) -> tuple[nn.Module, Callable[[Micro], Tensor]]:
     """transformers' model of these shapes. Raises ``ImportError`` where it is not installed."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    shape = config.model
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=n_ids,
-            hidden_size=shape.width,
-            intermediate_size=shape.hidden,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.attention_heads,
-            num_key_value_heads=shape.kv_heads,
-            max_position_embeddings=config.data.seq_len,
-            use_cache=False,
-        )
-    ).to(device)
+    model = llama(config.model, n_ids, config.data.seq_len, use_cache=False).to(device)
     if config.train.compile:
         for layer in model.model.layers:
             layer.compile()
@@ -163,7 +150,7 @@ def contestants(dataset: Dataset, config: RunConfig, folder: Path, steps: int) -
         ),
     }
     try:
-        model, loss = llama(config, one.loader.vocabulary.padded_size, one.device)
+        model, loss = their_model(config, one.loader.vocabulary.padded_size, one.device)
     except ImportError as error:
         print(f"transformers' Llama is left out: {error}")
     else:

@@ -65,7 +65,7 @@ def run_all(bench: Bench, trials: list[Trial], jobs: int) -> None:
     running: dict[Future[Result], Trial] = {}
     with ThreadPoolExecutor(jobs) as pool:
         while waiting or running:
-            for trial in [trial for trial in waiting if _can_begin(bench, trial)]:
+            for trial in [trial for trial in waiting if bench.is_ready(trial)]:
                 if len(running) == jobs:
                     break
                 waiting.remove(trial)
@@ -77,11 +77,6 @@ def run_all(bench: Bench, trials: list[Trial], jobs: int) -> None:
             for future in done:
                 trial = running.pop(future)
                 click.echo(f"{trial.name}: {future.result().bits_per_byte:.4f} bits per byte", err=True)
-
-
-def _can_begin(bench: Bench, trial: Trial) -> bool:
-    model = bench.like(trial)
-    return model is None or bench.result(model) is not None
 
 
 if __name__ == "__main__":

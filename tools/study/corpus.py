@@ -20,6 +20,7 @@ import numpy as np
 from pcdata.dataset import Dataset
 from pcdata.dataset.splitmix import fractions
 from pcdata.inspection.probe.edits import EDITS, edited, key_for
+from pcdata.inspection.probe.results import mean_of
 from tools.study import shell
 from tools.study.plan import Corpus, StudyError
 
@@ -71,8 +72,8 @@ def prepare(corpus: Corpus, folder: Path) -> Datasets:
 def stability(made: Datasets) -> dict[str, float]:
     """By view, the mean distance of a document's symbols before and after an edit: 0 is as stable as can be."""
     found: dict[str, Any] = json.loads(made.probe.read_text(encoding="utf-8"))["compressors"]
-    means = {name: [v for v in figures["distances"].values() if v is not None] for name, figures in found.items()}
-    return {name: sum(values) / len(values) for name, values in means.items()}
+    means = {name: mean_of(figures["distances"]) for name, figures in found.items()}
+    return {name: mean for name, mean in means.items() if mean is not None}
 
 
 def slug(edit: str) -> str:

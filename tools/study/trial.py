@@ -95,7 +95,7 @@ class Bench:
     def result(self, trial: Trial) -> Result | None:
         """What the trial came to, if it was run as the study now says."""
         path = self.results / f"{trial.name}.json"
-        if not path.exists() or not self._is_ready(trial):
+        if not path.exists() or not self.is_ready(trial):
             return None
         found = Result.read(path)
         wants_more = self._is_measured(trial) and not found.measured
@@ -163,7 +163,7 @@ class Bench:
     def _is_measured(self, trial: Trial) -> bool:
         return trial.arm.measured and trial.seed == trial.arm.seeds[0]
 
-    def _is_ready(self, trial: Trial) -> bool:
+    def is_ready(self, trial: Trial) -> bool:
         """Whether what the budget hangs on is known."""
         model = self.like(trial)
         return model is None or self.result(model) is not None
