@@ -10,9 +10,8 @@ and with the loss of pctrain, which never holds them; the goal counts beside the
     OMP_NUM_THREADS=1 python tools/bench_train.py [--rounds 5] [--steps 5] [--preset tiny] [--set section.name=value …]
 
 Without a GPU the preset is ``tiny`` (512 positions, 4 rows, float32), on one it is ``base`` (150 M parameters,
-bfloat16, 4,096 positions) with 32 rows a step; the latter was never run on one, only small on a CPU. Goals: 0.97 of the
-bare loop, waiting 0.5 %; on a GPU 0.45 of what it does in products of matrices. Prints a table (wall time) and one JSON
-line.
+bfloat16, 4,096 positions) with 32 rows a step. Goals: 0.97 of the bare loop, waiting 0.5 %; on a GPU 0.45 of what it
+does in products of matrices. Prints a table (wall time) and one JSON line.
 """
 
 from __future__ import annotations
@@ -127,10 +126,7 @@ def prepared(job: Job) -> list[list[Micro]]:
     """Some batches on the device, in the pieces in which they are learnt from."""
     rows = job.config.data.rows
     batches = (job.loader.batch(step) for step in range(PREPARED))
-    return [
-        [tuple(array.to(job.device) for array in micro) for micro in micro_batches(batch, job.config.train, rows)]
-        for batch in batches
-    ]
+    return [list(micro_batches(batch, job.config.train, rows, job.device)) for batch in batches]
 
 
 def finish(device: torch.device) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,13 +20,18 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 
 Visible = Tensor | BlockMask
 
+_FLEX_OPTIONS: Final[Any] = {"FORCE_USE_FLEX_ATTENTION": True}
+"""Never its kernel for decoding, which torch 2.11 takes for rows of less than 128 positions, and then finds none that
+fits."""
+
 
 def attend(query_RNTH: Tensor, key_RGSH: Tensor, value_RGSH: Tensor, visible: Visible | None) -> Tensor:
     """[R, N, T, H]; each query head has the keys of the N / G heads it shares them with. Without ``visible`` all look
     at all: of one position, which sees all that came before it, a mask would take longer than the rest."""
     if isinstance(visible, BlockMask):
-        attended: Tensor = _flex(query_RNTH.is_cuda)(
-            query_RNTH, key_RGSH, value_RGSH, block_mask=visible, enable_gqa=True
+        flex = _compiled_flex() if query_RNTH.is_cuda and not torch.compiler.is_compiling() else flex_attention
+        attended: Tensor = flex(
+            query_RNTH, key_RGSH, value_RGSH, block_mask=visible, enable_gqa=True, kernel_options=_FLEX_OPTIONS
         )
         return attended
     return F.scaled_dot_product_attention(query_RNTH, key_RGSH, value_RGSH, attn_mask=visible, enable_gqa=True)
@@ -71,7 +76,6 @@ def flex_fits(device: torch.device, head_width: int) -> bool:
 
 
 @cache
-def _flex(compiled: bool) -> Callable[..., Any]:
+def _compiled_flex() -> Callable[..., Any]:
     """Uncompiled, flex attention makes the whole matrix of scores."""
-    flex: Any = torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
-    return cast("Callable[..., Any]", flex)
+    return cast("Callable[..., Any]", torch.compile(flex_attention, dynamic=False))

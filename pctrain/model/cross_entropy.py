@@ -18,6 +18,8 @@ from torch import Tensor
 
 _LOGITS_AT_ONCE: Final = 1 << 22
 """16 MB in float32: glibc keeps so much for the next piece, and gives more back to the system each time."""
+_LOGITS_AT_ONCE_ON_GPU: Final = 1 << 27
+"""512 MB: in pieces of 16 MB an H200 waited for the host, which has some 20 operations a piece to begin."""
 _LEAST_POSITIONS: Final = 256
 """Of a large vocabulary too: every piece adds to the gradient of the whole output matrix once."""
 
@@ -51,7 +53,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         nats_NK = torch.empty_like(weights_NK)
         grad_hidden_ND = torch.empty_like(hidden_ND) if with_gradient else None
         grad_weight_VD = torch.zeros_like(weight_VD, dtype=wide) if with_gradient else None
-        positions = max(_LEAST_POSITIONS, _LOGITS_AT_ONCE // len(weight_VD))
+        at_once = _LOGITS_AT_ONCE_ON_GPU if hidden_ND.is_cuda else _LOGITS_AT_ONCE
+        positions = max(_LEAST_POSITIONS, at_once // len(weight_VD))
         for start in range(0, len(hidden_ND), positions):
             here = slice(start, start + positions)
             logits_MV = F.linear(hidden_ND[here], weight_VD).to(wide)

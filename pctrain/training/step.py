@@ -51,24 +51,24 @@ def gradients(job: Job, batch: Batch) -> Losses:
     n_views = len(job.loader.view_names)
     arrays = torch.from_numpy(batch.targets_RT), torch.from_numpy(batch.samples_RT)
     targets = max(1, int(world.sum(np.array([n_predicting(*arrays, job.objective.bag)]))[0]))
-    nats = 0.0
-    nats_W, targets_W = torch.zeros(n_views + 1), torch.zeros(n_views + 1)
-    for rows in micro_batches(batch, settings, -(-job.config.data.rows // world.size)):
+    # A GPU is never waited for before the last piece: the batch is there before the first, and sums stay there.
+    total = torch.zeros(1 + 2 * (n_views + 1), dtype=torch.float64, device=job.device)
+    for rows in micro_batches(batch, settings, -(-job.config.data.rows // world.size), job.device):
         with autocast(job.device, settings.dtype):
-            sums = job.objective(*(tensor.to(job.device) for tensor in rows))
+            sums = job.objective(*rows)
         # FSDP takes the mean over processes, the loss is a sum over them.
         (sums.nats / targets * world.size).backward()
-        nats += sums.nats.item()
-        nats_W += sums.nats_W.cpu()
-        targets_W += sums.targets_W.cpu()
+        total += torch.cat([sums.nats.detach()[None], sums.nats_W, sums.targets_W])
     norm = whole(torch.nn.utils.clip_grad_norm_(job.model.parameters(), settings.clip or math.inf))
-    summed = world.sum(np.concatenate([[nats], nats_W.double().numpy(), targets_W.double().numpy()]))
+    summed = world.sum(total.cpu().numpy())
     nats_W, targets_W = torch.from_numpy(summed[1:]).chunk(2)
     return Losses(float(summed[0]), targets, nats_W, targets_W, norm.item())
 
 
-def micro_batches(batch: Batch, settings: TrainConfig, n_rows: int) -> Iterator[tuple[Tensor, ...]]:
-    """The batch's arrays in pieces of ``micro_rows``, in the order in which ``Objective`` wants them.
+def micro_batches(
+    batch: Batch, settings: TrainConfig, n_rows: int, device: torch.device
+) -> Iterator[tuple[Tensor, ...]]:
+    """The batch's arrays on a device in pieces of ``micro_rows``, in the order in which ``Objective`` wants them.
 
     Filled up with empty rows to ``n_rows``: processes that share weights must all make as many forward passes.
     """
@@ -80,10 +80,11 @@ def micro_batches(batch: Batch, settings: TrainConfig, n_rows: int) -> Iterator[
         batch.target_views_RT,
     ]
     missing = n_rows - len(batch.inputs_RT)
-    tensors = [
-        torch.from_numpy(np.pad(array, ((0, missing), (0, 0)), constant_values=nothing) if missing else array)
+    filled = [
+        np.pad(array, ((0, missing), (0, 0)), constant_values=nothing) if missing else array
         for array, nothing in zip(arrays, NOTHING, strict=True)
     ]
+    tensors = [torch.from_numpy(array).to(device) for array in filled]
     return zip(*(torch.split(tensor, settings.micro_rows or n_rows) for tensor in tensors), strict=True)
 
 

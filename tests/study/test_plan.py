@@ -59,6 +59,18 @@ def test_the_studies_that_come_with_it_are_sound(name: str) -> None:
     assert {arm.size for arm in study.arms.values()} == {"s", "m", "l"}
 
 
+@pytest.mark.parametrize("name", ["cpu.toml", "quick.toml", "gpu.toml", "neural.toml"])
+def test_every_arm_has_what_it_is_read_against(name: str) -> None:
+    study = read_study(TOOLS / name)
+    plain = {arm.size: arm for arm in study.arms.values() if not (arm.view or arm.like or arm.settings)}
+    assert all(arm.size in plain for arm in study.arms.values() if arm.view)
+
+
+def test_a_study_says_where_its_arms_run(tmp_path: Path) -> None:
+    assert read_study(written(tmp_path, PLAIN)).device == "cpu"
+    assert read_study(written(tmp_path, 'device = "cuda"\n' + PLAIN)).device == "cuda"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -71,7 +83,7 @@ def test_the_studies_that_come_with_it_are_sound(name: str) -> None:
         (('name = "raw"', 'name = "raw"\ncolour = "red"'), "colour"),
         (("[sizes.m]", "[size.m]"), "sizes"),
         (("flops", "flops ="), "is not TOML"),
-        (("[settings]", "[setings]"), "unknown tables setings"),
+        (("[settings]", "[setings]"), "unknown: setings"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], said: str) -> None:

@@ -125,7 +125,7 @@ def test_prefetching_changes_nothing(dataset: Dataset, whole: Path, tmp_path: Pa
 def test_a_batch_is_shown_in_pieces_of_micro_rows(dataset: Dataset, tmp_path: Path) -> None:
     for micro_rows, pieces in {0: 1, 1: 4, 3: 2}.items():
         job = Job.prepare(dataset, tmp_path, settings(f"train.micro_rows={micro_rows}"))
-        assert len(list(micro_batches(job.loader.batch(0), job.config.train, 4))) == pieces
+        assert len(list(micro_batches(job.loader.batch(0), job.config.train, 4, job.device))) == pieces
 
 
 @pytest.mark.parametrize("heads", [(), ("model.heads=2", "model.raw_heads=4")], ids=["one head", "heads"])

@@ -54,7 +54,7 @@ class Datasets:
 def prepare(corpus: Corpus, folder: Path) -> Datasets:
     """Build what is not there yet."""
     made = Datasets(folder)
-    inputs = [_located(name) for name in corpus.inputs]
+    inputs = [located(name) for name in corpus.inputs]
     requests = {name: _request(name, text) for name, text in corpus.compressors.items()}
     compressors = [word for text in requests.values() for word in ("--compressor", text)]
     shell.run("pcdata", "build", *inputs, "-o", made.shards, *corpus.options, *compressors, "--quiet")
@@ -70,7 +70,7 @@ def prepare(corpus: Corpus, folder: Path) -> Datasets:
     return made
 
 
-def _located(name: str) -> str:
+def located(name: str) -> str:
     """The path of an input, as ``Corpus.inputs`` names them."""
     if name == "stdlib":
         return sysconfig.get_path("stdlib")

@@ -47,7 +47,8 @@ def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
             if not placebo:
                 where = (row.spent.raw_symbols, row.bits_per_byte)
                 axes.annotate(row.arm, where, xytext=(4, 2), textcoords="offset points", fontsize=7)
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda symbols, _: f"{symbols / 1e6:.2g} M")
     axes.set_xlabel("raw symbols shown")
     axes.set_ylabel("raw bits per byte, val")
     axes.legend(frameon=False)
