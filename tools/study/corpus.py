@@ -12,6 +12,7 @@ import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,7 +54,7 @@ class Datasets:
 def prepare(corpus: Corpus, folder: Path) -> Datasets:
     """Build what is not there yet."""
     made = Datasets(folder)
-    inputs = [sysconfig.get_path("stdlib") if name == "stdlib" else name for name in corpus.inputs]
+    inputs = [_located(name) for name in corpus.inputs]
     requests = {name: _request(name, text) for name, text in corpus.compressors.items()}
     compressors = [word for text in requests.values() for word in ("--compressor", text)]
     shell.run("pcdata", "build", *inputs, "-o", made.shards, *corpus.options, *compressors, "--quiet")
@@ -67,6 +68,19 @@ def prepare(corpus: Corpus, folder: Path) -> Datasets:
         found = shell.run("pcdata", "probe", *inputs, *filters, *compressors, *words)
         made.probe.write_text(found, encoding="utf-8")
     return made
+
+
+def _located(name: str) -> str:
+    """The path of an input, as ``Corpus.inputs`` names them."""
+    if name == "stdlib":
+        return sysconfig.get_path("stdlib")
+    kind, _, package = name.partition(":")
+    if kind != "package":
+        return name
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise StudyError(f"the corpus asks for {name}, and this Python has no package {package!r}")
+    return next(iter(found.submodule_search_locations))
 
 
 def stability(made: Datasets) -> dict[str, float]:

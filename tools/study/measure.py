@@ -22,6 +22,7 @@ from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, RAW_OPEN, ViewIds
 from pcdata.inspection.probe.stability import distance
 from pctrain.inference.evaluate import evaluate
 from pctrain.model.decoder import Cache, Decoder
+from pctrain.model.device import autocast, choose_device
 from pctrain.model.scoring import Alphabet, Windowing
 from pctrain.training.run import load_model
 from pctrain.training.state import State
@@ -31,13 +32,15 @@ _SPAN_BYTES: Final = 48
 """The least raw bytes of a span that is translated; it ends with a unit."""
 
 
-def measure(run: Path, folder: Path) -> dict[str, Any]:
-    model, state = load_model(run, "last", torch.device("cpu"))
+def measure(run: Path, folder: Path, device: str) -> dict[str, Any]:
+    where = choose_device(device)
+    model, state = load_model(run, "last", where)
     places = Datasets(folder).edited()
     view = next(iter(state.views), None)
-    found: dict[str, Any] = {"edits": {name: edited_bits(model, state, place) for name, place in places.items()}}
-    if view is not None:
-        found["translation"] = translation(model, state.vocabulary.views[view], view, Dataset(places[UNEDITED]))
+    with autocast(where, state.config.train.dtype):
+        found: dict[str, Any] = {"edits": {name: edited_bits(model, state, place) for name, place in places.items()}}
+        if view is not None:
+            found["translation"] = translation(model, state.vocabulary.views[view], view, Dataset(places[UNEDITED]))
     return found
 
 
@@ -72,10 +75,10 @@ def _span(document: Document, view: str) -> tuple[np.ndarray, np.ndarray]:
 def _raw_after(model: Decoder, ids: ViewIds, symbols: np.ndarray, n_bytes: int) -> np.ndarray:
     """The likeliest raw bytes, one after another, after a compressed span. [n_bytes]"""
     shown = [BOS, ids.open_id, *(symbols.astype(np.int64) + ids.first_id).tolist(), RAW_OPEN]
-    cache = Cache(len(shown) + n_bytes)
+    cache, device = Cache(len(shown) + n_bytes), next(model.parameters()).device
     made: list[int] = []
     for _ in range(n_bytes):
-        state_D = model.hidden(torch.tensor([shown]), cache=cache)[0, -1]
+        state_D = model.hidden(torch.tensor([shown], device=device), cache=cache)[0, -1]
         made.append(int(model.logits(state_D)[FIRST_BYTE : FIRST_BYTE + N_BYTES].argmax()))
         shown = [FIRST_BYTE + made[-1]]
     return np.array(made, np.uint8)
@@ -85,8 +88,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=next(islice((__doc__ or "").splitlines(), 1)))
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    print(json.dumps(measure(arguments.run, arguments.folder)))
+    print(json.dumps(measure(arguments.run, arguments.folder, arguments.device)))
 
 
 if __name__ == "__main__":

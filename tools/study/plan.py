@@ -32,7 +32,8 @@ class Corpus:
     """What all arms are trained and measured on."""
 
     inputs: tuple[str, ...] = ("stdlib",)
-    """Files and folders as ``pcdata build`` takes them; ``stdlib`` is the library of the Python that runs this."""
+    """Files and folders as ``pcdata build`` takes them; ``stdlib`` is the library of the Python that runs this, and
+    ``package:NAME`` a package that it can import."""
     options: tuple[str, ...] = ()
     """More arguments of ``pcdata build``, such as ``--include``."""
     compressors: dict[str, str] = field(default_factory=dict)
@@ -98,6 +99,8 @@ class Study:
     """Of every arm."""
     arms: dict[str, Arm]
     """By name, in order of importance: that is the order in which they run."""
+    device: str = "cpu"
+    """Where every arm is trained and measured."""
 
     def size(self, arm: Arm) -> Size:
         return self.sizes[arm.size]
@@ -131,14 +134,15 @@ def read_study(path: Path) -> Study:
         settings = values.pop("settings", {})
         sizes = {name: Size(**table) for name, table in values.pop("sizes").items()}
         arms = [Arm(**_tuples(table)) for table in values.pop("arms")]
+        device = values.pop("device", "cpu")
     except (TypeError, KeyError) as error:
         raise StudyError(f"{path}: {error}") from None
     values.pop("extends", None)
     if values:
-        raise StudyError(f"{path}: unknown tables {', '.join(values)}; known: corpus, settings, sizes, arms, extends")
+        raise StudyError(f"{path}: unknown: {', '.join(values)}; known: corpus, device, settings, sizes, arms, extends")
     first = next(iter(sizes), "")
     named = {each.name: each for arm in arms for each in _with_placebo(arm, arm.size or first)}
-    study = Study(corpus, sizes, settings, named)
+    study = Study(corpus, sizes, settings, named, device)
     for arm in named.values():
         _check(study, arm, path)
     return study

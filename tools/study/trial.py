@@ -112,10 +112,11 @@ class Bench:
             run.mkdir()
             begun_by.write_text(shell.typed(*words), encoding="utf-8")
         shell.run(*words)
-        evaluation = json.loads(shell.run("pctrain", "eval", run, "--json", "--quiet", "--device", "cpu"))
+        on = ("--device", self.study.device)
+        evaluation = json.loads(shell.run("pctrain", "eval", run, "--json", "--quiet", *on))
         measured: dict[str, Any] = {}
         if self._is_measured(trial):
-            measured = json.loads(shell.run("python", "-m", "tools.study.measure", run, self.datasets.folder))
+            measured = json.loads(shell.run("python", "-m", "tools.study.measure", run, self.datasets.folder, *on))
         result = self._result(trial, evaluation, measured)
         path = self.results / f"{trial.name}.json"
         temporary = path.with_suffix(".tmp")
@@ -187,7 +188,7 @@ class Bench:
             "train.log_every": -(-steps // _MEASUREMENTS),
             "train.checkpoint_every": -(-steps // 2),
             "train.keep_last": 1,
-            "train.device": "cpu",
+            "train.device": self.study.device,
         }
         values = {**self.study.settings_of(trial), **paced}
         return [
