@@ -36,15 +36,16 @@ def draw(rows: Sequence[Row], curves: Mapping[str, RawCurve], stability: Mapping
 
 def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
     """An arm that lies to the left of the line got more out of its raw symbols than raw bytes alone give; how far to
-    the left is what its compressed symbols were worth."""
+    the left is what its compressed symbols were worth. Named are the arms with the most seeds."""
     axes.plot(curve.raw_symbols, curve.bits_per_byte, color="black", marker="o", markersize=4, label="raw bytes alone")
     proxies = [row for row in rows if row.view]
+    most_seeds = max((row.seeds for row in proxies), default=0)
     for placebo, colour, label in ((False, _RED, "through a proxy"), (True, _GREY, "placebo")):
         chosen = [row for row in proxies if row.arm.endswith(PLACEBO) == placebo]
         symbols, bits = [row.spent.raw_symbols for row in chosen], [row.bits_per_byte for row in chosen]
         axes.scatter(symbols, bits, s=16, color=colour, label=label, zorder=3)
         for row in chosen:
-            if not placebo:
+            if not placebo and row.seeds == most_seeds:
                 where = (row.spent.raw_symbols, row.bits_per_byte)
                 axes.annotate(row.arm, where, xytext=(4, 2), textcoords="offset points", fontsize=7)
     axes.set_xscale("log", base=2)
