@@ -30,7 +30,7 @@ def spent(raw_symbols: int, compressed_symbols: int, flops: float = 1e6) -> Spen
 
 
 def result(arm: str, seed: int, bits: float, what: Spent, per_position: int = FLOPS) -> Result:
-    return Result(f"{arm}-s{seed}", arm, seed, "", {}, "", "", 1, 320, per_position, what, bits, 0.1, None)
+    return Result(f"{arm}-s{seed}", arm, seed, "", {}, "", "", "", 1, 320, per_position, what, bits, 0.1, None)
 
 
 @given(st.floats(0.1, 2), st.integers(2, 6), st.floats(0, 1), st.integers(1, 10**6))

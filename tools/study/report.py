@@ -25,8 +25,9 @@ def report(bench: Bench, to_page: Path | None, *, as_json: bool) -> str:
     table = rows(study, results)
     stable = stability(bench.datasets)
     values = {"rows": [asdict(row) for row in table], "stability": stable}
-    commands = [{"trial": each.trial, "command": each.command} for each in chain(*results.values())]
-    (folder / "table.json").write_text(json.dumps({**values, "trials": commands}, indent=1) + "\n", encoding="utf-8")
+    made_by = ("trial", "command", "torch", "processor", "commit")
+    trials = [{name: getattr(each, name) for name in made_by} for each in chain(*results.values())]
+    (folder / "table.json").write_text(json.dumps({**values, "trials": trials}, indent=1) + "\n", encoding="utf-8")
     tables = {name: make(table) for name, make in page.TABLES.items()}
     tables["stability"] = page.stability_table(table, stable)
     curves = {size: raw_curve(study, results, size) for size in study.sizes}

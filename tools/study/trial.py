@@ -7,6 +7,7 @@ on the same dataset. Interrupted, ``pctrain fit`` goes on from its checkpoint.
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -54,6 +55,8 @@ class Result:
     fingerprints: dict[str, str]
     """Of the base, and of the view."""
     torch: str
+    processor: str
+    """What did the arithmetic; on another kind sums are rounded otherwise, and after some hundred steps it shows."""
     commit: str
     """Of the code; ``+`` behind it if files differed."""
     parameters: int
@@ -135,6 +138,7 @@ class Bench:
             command=self._command(trial),
             fingerprints=self._fingerprints(trial),
             torch=torch.__version__,
+            processor=_processor(torch.device(self.study.device)),
             commit=shell.commit(),
             parameters=start["parameters"],
             n_ids=start["n_ids"],
@@ -234,3 +238,10 @@ class Bench:
         manifest = self._dataset.manifest
         views = {trial.arm.view: manifest.view(trial.arm.view).fingerprint} if trial.arm.view else {}
         return {"base": manifest.base.fingerprint, **views}
+
+
+def _processor(device: torch.device) -> str:
+    """The GPU's name, or the kind of processor and the widest instructions that torch uses on it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
