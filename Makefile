@@ -45,4 +45,4 @@ study-quick: setup
 	$(BIN)/python -m tools.study tools/study/quick.toml -o build/study-quick
 
 clean:
-	rm -rf demo study study-gpu build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo study study-* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
