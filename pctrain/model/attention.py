@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,8 @@ def attend(query_RNTH: Tensor, key_RGSH: Tensor, value_RGSH: Tensor, visible: Vi
     """[R, N, T, H]; each query head has the keys of the N / G heads it shares them with. Without ``visible`` all look
     at all: of one position, which sees all that came before it, a mask would take longer than the rest."""
     if isinstance(visible, BlockMask):
-        flex = _compiled_flex() if query_RNTH.is_cuda and not torch.compiler.is_compiling() else flex_attention
+        compiled = query_RNTH.is_cuda and not torch.compiler.is_compiling()
+        flex: Callable[..., Any] = _compiled_flex() if compiled else flex_attention
         attended: Tensor = flex(
             query_RNTH, key_RGSH, value_RGSH, block_mask=visible, enable_gqa=True, kernel_options=_FLEX_OPTIONS
         )
@@ -78,4 +79,4 @@ def flex_fits(device: torch.device, head_width: int) -> bool:
 @cache
 def _compiled_flex() -> Callable[..., Any]:
     """Uncompiled, flex attention makes the whole matrix of scores."""
-    return cast("Callable[..., Any]", torch.compile(flex_attention, dynamic=False))
+    return torch.compile(flex_attention, dynamic=False)
