@@ -30,7 +30,7 @@ def attend(query_RNTH: Tensor, key_RGSH: Tensor, value_RGSH: Tensor, visible: Vi
     at all: of one position, which sees all that came before it, a mask would take longer than the rest."""
     if isinstance(visible, BlockMask):
         compiled = query_RNTH.is_cuda and not torch.compiler.is_compiling()
-        flex: Callable[..., Any] = _compiled_flex() if compiled else flex_attention
+        flex: Any = _compiled_flex() if compiled else flex_attention
         attended: Tensor = flex(
             query_RNTH, key_RGSH, value_RGSH, block_mask=visible, enable_gqa=True, kernel_options=_FLEX_OPTIONS
         )
