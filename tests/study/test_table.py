@@ -50,6 +50,7 @@ def test_beyond_the_curve_nothing_is_claimed() -> None:
     assert RawCurve([1e6], [4.0], FLOPS).symbols_for(4.0) is None
     assert rate(curve, 3.5, spent(10, 0)) is None
     assert price(curve, spent(10, 0)) is None
+    assert price(RawCurve([], [], 1), spent(10, 10)) is None
 
 
 def test_at_the_price_a_proxy_costs_what_it_is_worth() -> None:

@@ -44,7 +44,7 @@ def rate(curve: RawCurve, bits_per_byte: float, spent: Spent) -> float | None:
 
 
 def price(curve: RawCurve, spent: Spent) -> float | None:
-    """Raw positions that one compressed symbol cost."""
-    if not spent.compressed_symbols:
+    """Raw positions that one compressed symbol cost; None without raw-only runs, which say what a position costs."""
+    if not curve.raw_symbols or not spent.compressed_symbols:
         return None
     return (spent.flops / curve.flops_per_position - spent.raw_symbols) / spent.compressed_symbols
