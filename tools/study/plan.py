@@ -67,6 +67,12 @@ class Arm:
     """Of ``pctrain fit``, over the study's and the size's."""
 
     @property
+    def is_plain_raw(self) -> bool:
+        """Whether it is raw bytes alone with nothing changed but the budget: a point of the curve that others are read
+        against."""
+        return not (self.view or self.like or self.settings)
+
+    @property
     def is_placebo(self) -> bool:
         return self.name.endswith(PLACEBO)
 

@@ -46,14 +46,10 @@ def rows(study: Study, results: Mapping[str, Sequence[Result]]) -> list[Row]:
 
 def raw_curve(study: Study, results: Mapping[str, Sequence[Result]], size: str) -> RawCurve:
     """Of the plain raw arms of one size."""
-    plain = [arm.name for arm in study.arms.values() if _is_plain_raw(arm) and arm.size == size and arm.name in results]
+    plain = [arm.name for arm in study.arms.values() if arm.is_plain_raw and arm.size == size and arm.name in results]
     points = sorted((_mean_raw_symbols(results[name]), _mean_bits(results[name])) for name in plain)
     per_position = results[plain[0]][0].flops_per_position if plain else 1
     return RawCurve([symbols for symbols, _ in points], [bits for _, bits in points], per_position)
-
-
-def _is_plain_raw(arm: Arm) -> bool:
-    return not arm.view and not arm.like and not arm.settings
 
 
 def _row(arm: Arm, results: Mapping[str, Sequence[Result]], curve: RawCurve) -> Row:
