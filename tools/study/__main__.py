@@ -1,10 +1,11 @@
 """The study: which compressor is worth training through, and does what it teaches transfer to raw bytes?
 
     python -m tools.study tools/study/cpu.toml -o study/ [--arm bpe --seed 0] [--jobs 2]
+    python -m tools.study tools/study/gpu.toml -o docs/study/gpu --only-report
 
 Builds the corpus once, trains and measures every arm that has no result yet, and writes ``table.json``,
 ``curves.png``, ``exchange.png`` and, with ``--page``, the tables of a page. Stopped at any time, the same command
-goes on.
+goes on. ``--only-report`` writes what results alone are enough for: all but ``curves.png``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import click
 
 from pcdata.errors import PcdataError
 from pctrain.errors import PctrainError
-from tools.study.corpus import prepare
+from tools.study.corpus import prepare, stability
 from tools.study.plan import StudyError, Trial, read_study
-from tools.study.report import report
+from tools.study.report import recorded_results, recorded_stability, report
 from tools.study.trial import Bench, Result
 
 _PATH = click.Path(path_type=Path)
@@ -36,6 +37,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--arm", "arms", multiple=True, metavar="NAME", help="Only this arm; may be repeated.")
 @click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed; may be repeated.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Trials at once, a thread each.")
+@click.option("--only-report", is_flag=True, help="Run nothing: tables and figure of the results that lie there.")
 @click.option("--page", type=_PATH, help="The page whose tables are written anew, such as STUDY.md.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def main(
@@ -45,14 +47,22 @@ def main(
     arms: tuple[str, ...],
     seeds: tuple[int, ...],
     jobs: int,
+    only_report: bool,
     page: Path | None,
     as_json: bool,
 ) -> None:
+    results = results or folder / "results"
+    beside = results.parent
     try:
         plan = read_study(study)
-        bench = Bench(plan, prepare(plan.corpus, folder), results or folder / "results")
-        run_all(bench, plan.trials(arms, seeds), jobs)
-        text = report(bench, page, as_json=as_json)
+        if only_report:
+            found, stable = recorded_results(plan, results), recorded_stability(beside)
+        else:
+            bench = Bench(plan, prepare(plan.corpus, folder), results)
+            run_all(bench, plan.trials(arms, seeds), jobs)
+            found, stable = bench.all_results(), stability(bench.datasets)
+            bench.draw_curves(beside / "curves.png")
+        text = report(plan, found, stable, beside, page, as_json=as_json)
     except (StudyError, PcdataError, PctrainError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -89,7 +89,7 @@ def translation_table(rows: Sequence[Row]) -> str:
     return markdown([["arm", "spans", "distance", "control"], *body])
 
 
-def stability_table(rows: Sequence[Row], stability: dict[str, float]) -> str:
+def stability_table(rows: Sequence[Row], stability: Mapping[str, float]) -> str:
     """Transfer beside what ``pcdata probe`` says of the view, the most stable first."""
     placed = [row for row in rows if row.view in stability and row.transfer is not None]
     placed.sort(key=lambda row: stability[row.view])

@@ -1,46 +1,64 @@
-"""Results → table, figures and page."""
+"""Results → table, figure and page; nothing but the results is needed, so those of another machine do as well."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
-from tools.study import figures, page, shell
-from tools.study.corpus import stability
+from tools.study import figures, page
+from tools.study.plan import Study, StudyError
 from tools.study.table import raw_curve, rows
-from tools.study.trial import Bench, Result
+from tools.study.trial import Result, path_of
+
+_TABLE: Final = "table.json"
 
 
-def report(bench: Bench, to_page: Path | None, *, as_json: bool) -> str:
-    """Write everything beside the results (and the tables into a page); returns what to print."""
-    study, folder = bench.study, bench.results.parent
-    results: dict[str, list[Result]] = defaultdict(list)
-    for trial in study.trials():
-        if found := bench.result(trial):
-            results[trial.arm.name].append(found)
+def report(
+    study: Study,
+    results: Mapping[str, Sequence[Result]],
+    stability: Mapping[str, float],
+    folder: Path,
+    to_page: Path | None,
+    *,
+    as_json: bool,
+) -> str:
+    """Write table and figure into the folder, and the tables into a page; returns what to print.
+
+    ``results`` are by name of the arm, its first seed first; ``stability`` is by view.
+    """
     table = rows(study, results)
-    stable = stability(bench.datasets)
-    values = {"rows": [asdict(row) for row in table], "stability": stable}
+    values = {"rows": [asdict(row) for row in table], "stability": stability}
     made_by = ("trial", "command", "torch", "processor", "commit")
     trials = [{name: getattr(each, name) for name in made_by} for each in chain(*results.values())]
-    (folder / "table.json").write_text(json.dumps({**values, "trials": trials}, indent=1) + "\n", encoding="utf-8")
+    (folder / _TABLE).write_text(json.dumps({**values, "trials": trials}, indent=1) + "\n", encoding="utf-8")
     tables = {name: make(table) for name, make in page.TABLES.items()}
-    tables["stability"] = page.stability_table(table, stable)
+    tables["stability"] = page.stability_table(table, stability)
     curves = {size: raw_curve(study, results, size) for size in study.sizes}
-    figures.draw(table, curves, stable, folder / "exchange.png")
-    _draw_curves(bench, results)
+    figures.draw(table, curves, stability, folder / "exchange.png")
     if to_page is not None:
         page.write_tables(to_page, tables)
     return json.dumps(values, indent=1) if as_json else tables["arms"]
 
 
-def _draw_curves(bench: Bench, results: Mapping[str, Sequence[Result]]) -> None:
-    """The runs of the measured arms, as ``pctrain plot`` draws them."""
-    arms, place = bench.study.arms, bench.datasets.folder
-    runs = [place / "runs" / found[0].trial for name, found in results.items() if arms[name].measured]
-    if runs := [run for run in runs if run.exists()]:
-        shell.run("pctrain", "plot", *runs, "-o", bench.results.parent / "curves.png")
+def recorded_results(study: Study, folder: Path) -> dict[str, list[Result]]:
+    """What lies in the folder of the study's trials, whatever made it. Raises ``StudyError`` if nothing does."""
+    trials = [trial for trial in study.trials() if path_of(folder, trial).exists()]
+    if not trials:
+        raise StudyError(f"{folder} has no result of this study")
+    found: dict[str, list[Result]] = {}
+    for trial in trials:
+        found.setdefault(trial.arm.name, []).append(Result.read(path_of(folder, trial)))
+    return found
+
+
+def recorded_stability(folder: Path) -> dict[str, float]:
+    """As the last report of this folder knew it; of none, nothing is known."""
+    path = folder / _TABLE
+    if not path.exists():
+        return {}
+    stability: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))["stability"]
+    return stability

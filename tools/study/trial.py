@@ -81,6 +81,11 @@ class Result:
         return cls(**{**values, "spent": Spent(**values["spent"])})
 
 
+def path_of(results: Path, trial: Trial) -> Path:
+    """Where its result lies among others."""
+    return results / f"{trial.name}.json"
+
+
 class Bench:
     """Where trials are run and their results lie."""
 
@@ -95,9 +100,24 @@ class Bench:
     def run_folder(self, trial: Trial) -> Path:
         return self._runs / trial.name
 
+    def all_results(self) -> dict[str, list[Result]]:
+        """Of every trial that was run as the study now says, by arm."""
+        found: dict[str, list[Result]] = {}
+        for trial in self.study.trials():
+            if result := self.result(trial):
+                found.setdefault(trial.arm.name, []).append(result)
+        return found
+
+    def draw_curves(self, output: Path) -> None:
+        """The runs of the measured arms, as ``pctrain plot`` draws them."""
+        measured = [trial for trial in self.study.trials() if self._is_measured(trial)]
+        runs = [self.run_folder(trial) for trial in measured if self.result(trial)]
+        if runs := [run for run in runs if run.exists()]:
+            shell.run("pctrain", "plot", *runs, "-o", output)
+
     def result(self, trial: Trial) -> Result | None:
         """What the trial came to, if it was run as the study now says."""
-        path = self.results / f"{trial.name}.json"
+        path = path_of(self.results, trial)
         if not path.exists() or not self.is_ready(trial):
             return None
         found = Result.read(path)
@@ -121,7 +141,7 @@ class Bench:
         if self._is_measured(trial):
             measured = json.loads(shell.run("python", "-m", "tools.study.measure", run, self.datasets.folder, *on))
         result = self._result(trial, evaluation, measured)
-        path = self.results / f"{trial.name}.json"
+        path = path_of(self.results, trial)
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(result.to_dict(), indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
