@@ -5,7 +5,7 @@ build does, one against several (their cores share caches and memory, so several
 *Reached* is the gain of a build in parts of that, round by round. The corpus is varied copies of the standard library,
 so many that starting processes, about a second, does not decide.
 
-    python tools/bench_workers.py [--copies 8] [--workers 2] [--rounds 3] [--quick] [--compressor zstd]
+    python tools/bench_workers.py [--copies 16] [--workers 2] [--rounds 3] [--quick] [--compressor zstd]
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read_and_encode(paths: list[str]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--copies", type=int, default=8, help="of 31.5 MB each")
+    parser.add_argument("--copies", type=int, default=16, help="of 31.5 MB each")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one round of two copies")

@@ -147,11 +147,10 @@ class BpeCodec(Codec):
         if len(symbols) and int(symbols.max()) >= len(self._tokens):
             yield from super().faults(documents, columns, rows)
             return
-        starts = np.cumsum(unit_bytes, dtype=np.int64) - unit_bytes
-        wrong = self._lengths.take(symbols) != unit_bytes
-        wrong |= self._comparer.differ(b"".join(documents), symbols, starts)
-        wrong_before = offsets_of(wrong)[columns.unit_offsets]
-        suspected = [row for row in rows if wrong_before[row] < wrong_before[row + 1]]
+        wrong = np.flatnonzero(self._lengths.take(symbols) != unit_bytes)
+        wrong = np.append(wrong, self._comparer.differ(documents, symbols, unit_bytes))
+        in_rows = set(np.searchsorted(columns.unit_offsets, wrong, side="right") - 1)
+        suspected = [row for row in rows if row in in_rows]
         yield from super().faults(documents, columns, suspected)
 
     @cached_property

@@ -36,7 +36,7 @@ def _block_findings(path: str, block: int, columns: BaseColumns, checked: Checke
     metadata = [columns.batch.column(name).to_pylist() for name in (schema.PATH, schema.SOURCE, schema.LANG)]
     for row, (name, source, lang) in enumerate(zip(*metadata, strict=True)):
         raw = columns.raw_of(row)
-        if doc_id_of(raw.tobytes()) != columns.doc_ids[row].tobytes():
+        if doc_id_of(raw.data) != columns.doc_ids[row].tobytes():
             yield Finding(path, "doc_id is not the hash of raw", REBUILD, block, row)
         start = int(columns.part_starts[row])
         edge = Edge(name, source, start, start + len(raw), int(columns.document_bytes[row]))

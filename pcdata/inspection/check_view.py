@@ -112,7 +112,7 @@ def _out_of_range(
 
 def _sums(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """The sum of each list."""
-    running = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values, dtype=np.int64, out=running[1:])
-    sums: NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
+    sums = np.zeros(len(offsets) - 1, np.int64)
+    filled = offsets[:-1] < offsets[1:]  # of a list without values reduceat takes the next one's first
+    sums[filled] = np.add.reduceat(values[: offsets[-1]], offsets[:-1][filled], dtype=np.int64)
     return sums

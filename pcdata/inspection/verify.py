@@ -102,14 +102,17 @@ def verify(
     report = VerifyReport(n_documents, len(entries) + 1, n_bytes, len(manifest.views), quick, sample)
     report.findings += manifest_findings(manifest)
     report.findings += _unlisted(folder, entries)
-    damaged = {finding.file: finding for finding in _hash_files(folder, entries, workers, progress)}
-    report.findings += damaged.values()
-    if not quick:
+    with closing(Children(folder, sample, workers, progress)) as children:
+        if not quick:
+            children.start()
+        damaged = {finding.file: finding for finding in _hash_files(folder, entries, workers, progress)}
+        report.findings += damaged.values()
+        if quick:
+            return report
         if manifest.rejects_file.path not in damaged:
             report.findings += reject_findings(folder, manifest)
         unsafe = damaged.keys() | {entry.path for entry in entries if not is_inside(entry)}
-        with closing(Children(folder, sample, workers, progress)) as children:
-            _check_content(manifest, unsafe, report, children)
+        _check_content(manifest, unsafe, report, children)
     return report
 
 

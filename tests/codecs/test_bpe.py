@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 from unicodedata import ucd_3_2_0
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from pcdata.codecs import bpe_engines, bpe_format
-from pcdata.codecs.base import Codec, offsets_of
+from pcdata.codecs import bpe_compare, bpe_engines, bpe_format
+from pcdata.codecs.base import Codec
 from pcdata.codecs.bpe import BpeCodec, BpeParameters
 from pcdata.codecs.bpe_compare import TokenComparer
+from pcdata.dataset.views import ViewColumns
 from pcdata.errors import CodecError
 from tests.codecs.examples import codec, fitted, splitting_as_gpt4
 from tests.strategies import HOSTILE, documents, library_files
@@ -238,10 +240,31 @@ def test_comparing_finds_what_decoding_finds(raw: bytes, data: st.DataObject) ->
     assert not list(tested.faults(raws, damaged, [row for row in range(6) if row not in dict(found)]))
 
 
-@given(st.lists(st.tuples(st.integers(0, 39), st.booleans()), min_size=1))
-def test_tokens_that_differ_in_the_last_byte_alone_are_told_apart(chosen: list[tuple[int, bool]]) -> None:
-    tokens = [bytes(range(length)) + last for last in (b"x", b"y") for length in range(40)]
-    raw = b"".join(tokens[symbol] for symbol, _ in chosen)
-    symbols = np.array([symbol + 40 * wrong for symbol, wrong in chosen], np.uint16)
-    starts = offsets_of([symbol + 1 for symbol, _ in chosen])[:-1]
-    assert TokenComparer(tokens).differ(raw, symbols, starts).tolist() == [wrong for _, wrong in chosen]
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(-1, 39)), min_size=1))
+def test_tokens_that_differ_in_one_byte_are_told_apart(chosen: list[tuple[int, int]]) -> None:
+    """A token of each length, and one with another byte at each place; a document each, few compared at once."""
+    tokens = [bytes(range(length)) for length in range(1, 41)]
+    right = [length - 1 for length, _ in chosen]
+    shown = []
+    for symbol, at in zip(right, (at for _, at in chosen), strict=True):
+        if 0 <= at <= symbol:
+            tokens.append(tokens[symbol][:at] + b"\xff" + tokens[symbol][at + 1 :])
+            symbol = len(tokens) - 1
+        shown.append(symbol)
+    lengths = np.array([len(tokens[symbol]) for symbol in shown], np.uint8)
+    with mock.patch.object(bpe_compare, "_AT_ONCE", 3):
+        compared = TokenComparer(tokens).differ([tokens[symbol] for symbol in right], np.array(shown), lengths)
+    assert compared.tolist() == [place for place, symbol in enumerate(shown) if symbol != right[place]]
+
+
+@pytest.mark.parametrize(("token_bytes", "bytes_given"), [(1, 2), (9, 8)])
+def test_comparing_finds_lengths_that_are_not_the_tokens(token_bytes: int, bytes_given: int) -> None:
+    """A length that leaves out the token's ninth byte, or takes in the zero behind its first."""
+    tested = codec("bpe:vocab_size=700")
+    symbol = int(np.flatnonzero(tested._lengths == token_bytes)[0])
+    raw = [(tested._tokens[symbol] + b"\0")[:bytes_given]]
+    at = np.array([0, 1])
+    lying = ViewColumns(np.array([symbol], np.uint16), at, np.array([bytes_given], np.uint8), None, at)
+    found = list(tested.faults(raw, lying, [0]))
+    assert found == list(Codec.faults(tested, raw, lying, [0]))
+    assert len(found) == 1

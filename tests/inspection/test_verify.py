@@ -92,6 +92,9 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
             self._checker = Checker(folder, sample)
             self._progress = progress
 
+        def start(self) -> None:
+            pass
+
         def check(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Checked]]:
             return ((task, self._checker.check(task, self._progress)) for task in tasks)
 
