@@ -147,26 +147,15 @@ class ModelConfig:
     rope_base: float = 10_000.0
     norm_eps: float = 1e-5
     tie_embeddings: bool = False
-    byte_mean: bool = False
-    """Embed a compressed symbol as the mean of the embeddings of the raw bytes that it stands for, as far as the
-    dataset says which, plus a learned residual that starts at zero. Raw bytes are embedded as ever."""
     heads: int = 1
     """Heads that predict the next symbol, the one after it, and so on, each over all ids."""
     raw_heads: int = 0
     """The same for raw bytes, over the raw ids alone: as many symbols ahead; 0, or more than ``heads``."""
-    unit_heads: int = 0
-    """Where the next symbol is compressed, and stands for the same bytes wherever it occurs (as a token does), heads
-    that predict the first so many of those bytes, over the raw ids alone."""
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "attention_heads", "kv_heads", "hidden", "heads"):
             _at_least(f"model.{name}", getattr(self, name), 1)
         _at_least("model.reach", self.reach, 0)
-        _at_least("model.unit_heads", self.unit_heads, 0)
-        if self.byte_mean and self.tie_embeddings:
-            raise ConfigError(
-                "model.byte_mean leaves residuals where model.tie_embeddings would take output weights; set one of them"
-            )
         _at_least("model.raw_heads", self.raw_heads, 0)
         _at_least("model.rope_base", self.rope_base, 1)
         if not 0 < self.norm_eps < 1:
@@ -216,12 +205,6 @@ class TrainConfig:
     """So does a larger loss, in nats per target; a new model's is the logarithm of its number of ids. 0: none is."""
     softmax: str = "all"
     """What a target is predicted among: ``all`` ids, or the marks and its ``own`` view's symbols."""
-    unit_weight: float = 1.0
-    """What the mean over a position's unit heads (model.unit_heads) counts beside the mean over its other heads."""
-    bag: int = 1
-    """Consecutive symbols that are read and predicted at once in the first bag_fraction of the steps, each of which
-    costs as much less: superposition (arXiv 2605.06546). It must divide data.seq_len."""
-    bag_fraction: float = 0.0
     micro_rows: int = 0
     """Rows of one forward pass; 0 means all of a rank's rows."""
     replicas: int = 1
@@ -248,12 +231,12 @@ class TrainConfig:
     """Checkpoints kept, besides the best."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "log_every", "checkpoint_every", "keep_last", "eval_bytes", "replicas", "bag"):
+        for name in ("steps", "log_every", "checkpoint_every", "keep_last", "eval_bytes", "replicas"):
             _at_least(f"train.{name}", getattr(self, name), 1)
         not_below_0 = ("lr_warmup_steps", "clip", "micro_rows", "eval_every", "weight_decay", "eps", "peak_flops")
-        for name in (*not_below_0, "largest_norm", "largest_loss", "unit_weight"):
+        for name in (*not_below_0, "largest_norm", "largest_loss"):
             _at_least(f"train.{name}", getattr(self, name), 0)
-        for name in ("lr_final", "lr_decay_fraction", "bag_fraction"):
+        for name in ("lr_final", "lr_decay_fraction"):
             _fraction(f"train.{name}", getattr(self, name))
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
@@ -280,15 +263,6 @@ class RunConfig:
     mixture: MixtureConfig = MixtureConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
-
-    def __post_init__(self) -> None:
-        if self.data.seq_len % self.train.bag:
-            raise ConfigError(f"train.bag must divide data.seq_len={self.data.seq_len}, got {self.train.bag}")
-        if self.train.bag > 1 and (max(self.model.heads, self.model.raw_heads) > 1 or self.model.unit_heads):
-            raise ConfigError(
-                f"train.bag={self.train.bag} predicts bags with one head; set model.heads=1, model.raw_heads=0 and "
-                "model.unit_heads=0"
-            )
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +27,6 @@ IDS = {VIEW: Alphabet(5, RAW_IDS, TYPES.n_symbols)}
 """As ``evaluate`` wants them."""
 
 WORDS = ["the", "cat", "sat", "on", "mats", "and", "saw", "small", "birds", "sing", "né", "über", "猫", "over"]
-
-LETTERS = b"abcde "
 
 SETTINGS = [
     "data.seq_len=64",
@@ -60,21 +58,7 @@ def triples(raw: bytes) -> np.ndarray:
     return np.array([(sum((i + 1) * 37 * byte for i, byte in enumerate(piece))) % 512 for piece in pieces], np.uint16)
 
 
-def spelled(raw: bytes) -> np.ndarray:
-    """As ``triples``, of six letters, each symbol for the same bytes wherever it occurs."""
-    pieces = [raw[start : start + 3] for start in range(0, len(raw), 3)]
-    return np.array(
-        [sum((LETTERS.index(byte) + 1) * 7**i for i, byte in enumerate(piece)) for piece in pieces], np.uint16
-    )
-
-
-def write_dataset(
-    root: Path,
-    train: Sequence[bytes],
-    val: Sequence[bytes],
-    continued: Sequence[int] = (),
-    symbols_of: Callable[[bytes], np.ndarray] = triples,
-) -> Dataset:
+def write_dataset(root: Path, train: Sequence[bytes], val: Sequence[bytes], continued: Sequence[int] = ()) -> Dataset:
     """One shard per split; ``continued`` are the numbers of val documents that are later parts of a cut document."""
     splits = {"train": (list(train), []), "val": (list(val), list(continued))}
     bases: dict[str, tuple[BaseShard, ...]] = {}
@@ -89,7 +73,7 @@ def write_dataset(
         writer.write(base_batch(ids, names, blanks, blanks, starts, ends, documents))
         n_bytes = sum(map(len, documents))
         bases[split] = (BaseShard(writer.finish(), len(documents), n_bytes, (len(documents),)),)
-        views[split] = (_write_view(root, split, ids, documents, symbols_of),)
+        views[split] = (_write_view(root, split, ids, documents),)
     base_print = fingerprint([shard.file for shards in bases.values() for shard in shards])
     view_print = fingerprint([shard.file for shards in views.values() for shard in shards])
     manifest = Manifest(
@@ -120,17 +104,8 @@ def make_dataset(root: Path, seed: int = 0) -> Dataset:
     return write_dataset(root, make_texts(60, seed), make_texts(8, seed + 1000), continued=(3,))
 
 
-def make_spelled_dataset(root: Path, seed: int = 0) -> Dataset:
-    """As ``make_dataset``, of which unit heads can learn."""
-    rng = np.random.default_rng(seed)
-    texts = [bytes(rng.choice([*LETTERS], size).tolist()) for size in rng.integers(1, 400, 68)]
-    return write_dataset(root, texts[8:], texts[:8], continued=(3,), symbols_of=spelled)
-
-
-def _write_view(
-    root: Path, split: str, ids: bytes, documents: Sequence[bytes], symbols_of: Callable[[bytes], np.ndarray]
-) -> ViewShard:
-    symbols = [symbols_of(raw) for raw in documents]
+def _write_view(root: Path, split: str, ids: bytes, documents: Sequence[bytes]) -> ViewShard:
+    symbols = [triples(raw) for raw in documents]
     offsets = np.concatenate([[0], np.cumsum([len(item) for item in symbols])]).astype(np.int64)
     sizes = [np.diff(np.minimum(np.arange(0, len(raw) + 3, 3), len(raw))) for raw in documents]
     columns = ViewColumns(

@@ -91,9 +91,9 @@ def read_curve(run: Path, name: str) -> Curve:
     trained = [line for line in lines if line["kind"] == "train"]
     if not points or not trained:
         raise PctrainError(f"{run / METRICS} has no measurement on val yet; let it train to train.eval_every steps")
+    # What a line covers was trained under one setting: another begins with a run that goes on.
     flops = [
-        sum(flops_of_step(_in_force(settings, step), starts[0]["n_ids"], step) for step in _steps(line))
-        for line in trained
+        line["steps"] * flops_of_step(_in_force(settings, line["step"] - 1), starts[0]["n_ids"]) for line in trained
     ]
     spent = {
         "steps": [line["steps"] for line in trained],
@@ -103,11 +103,6 @@ def read_curve(run: Path, name: str) -> Curve:
     }
     costs = {axis: np.cumsum([0.0, *values]) for axis, values in spent.items()}
     return Curve(name, settings, costs, np.array([*points], float), np.array([*points.values()], float))
-
-
-def _steps(line: dict[str, Any]) -> range:
-    """The steps that a line of kind train covers."""
-    return range(line["step"] - line["steps"], line["step"])
 
 
 def _in_force(settings: Sequence[tuple[int, RunConfig]], step: int) -> RunConfig:

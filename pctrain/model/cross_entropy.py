@@ -5,7 +5,7 @@ are made for some positions at a time, and their gradient is spent on the spot: 
 matrix, which is all that backward needs. Nothing is computed twice. (Hsu et al. 2024, *Liger Kernel*, section 3.2,
 fuse the same steps on a GPU; torch has ``linear_cross_entropy`` from 2.13 on, without weights.)
 
-Legend: N positions, M of them at a time, K targets of each, D width, V ids.
+Legend: N positions, M of them at a time, D width, V ids.
 """
 
 from __future__ import annotations
@@ -25,32 +25,28 @@ _LEAST_POSITIONS: Final = 256
 
 
 def linear_cross_entropy(
-    hidden_ND: Tensor, weight_VD: Tensor, targets_NK: Tensor, weights_NK: Tensor
+    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, weights_N: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(Σ weights · nats, nats [N, K]) of ``softmax(hidden · weightᵀ)``; the sum has a gradient, the nats have none.
+    """(Σ weights · nats, nats [N]) of ``softmax(hidden · weightᵀ)``; the sum has a gradient, the nats have none.
 
-    A position may have several targets under its one softmax; where all have one, everything is [N] instead. Softmax
-    and sums are float32 (of a model in float64: float64), whatever autocast says. A target of weight 0 need not make
-    sense, but be an id.
+    Softmax and sums are float32 (of a model in float64: float64), whatever autocast says. A target of weight 0 need not
+    make sense, but be an id.
     """
     total: Tensor
-    nats_NK: Tensor
-    flat = len(targets_NK), targets_NK.shape[1:].numel()
-    total, nats_NK = _LinearCrossEntropy.apply(hidden_ND, weight_VD, targets_NK.view(flat), weights_NK.view(flat))  # type: ignore[no-untyped-call]
-    return total, nats_NK.view(targets_NK.shape)
+    nats_N: Tensor
+    total, nats_N = _LinearCrossEntropy.apply(hidden_ND, weight_VD, targets_N, weights_N)  # type: ignore[no-untyped-call]
+    return total, nats_N
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_NK: Tensor, weights_NK: Tensor
+        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, weights_N: Tensor
     ) -> tuple[Tensor, Tensor]:
         with_gradient = any(ctx.needs_input_grad[:2])
         wide = torch.promote_types(weight_VD.dtype, torch.float32)
-        weights_NK = weights_NK.to(wide)
-        weights_N1 = weights_NK.sum(1, keepdim=True)
-        shares_NK = weights_NK / weights_N1.masked_fill(weights_N1 == 0, 1.0)
-        nats_NK = torch.empty_like(weights_NK)
+        weights_N = weights_N.to(wide)
+        nats_N = torch.empty_like(weights_N)
         grad_hidden_ND = torch.empty_like(hidden_ND) if with_gradient else None
         grad_weight_VD = torch.zeros_like(weight_VD, dtype=wide) if with_gradient else None
         at_once = _LOGITS_AT_ONCE_ON_GPU if hidden_ND.is_cuda else _LOGITS_AT_ONCE
@@ -58,21 +54,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for start in range(0, len(hidden_ND), positions):
             here = slice(start, start + positions)
             logits_MV = F.linear(hidden_ND[here], weight_VD).to(wide)
-            targets_MK = targets_NK[here]
+            targets_M1 = targets_N[here, None]
             logsumexp_M1 = logits_MV.logsumexp(1, keepdim=True)
-            nats_NK[here] = logsumexp_M1 - logits_MV.gather(1, targets_MK)
+            nats_N[here] = (logsumexp_M1 - logits_MV.gather(1, targets_M1))[:, 0]
             if grad_hidden_ND is not None and grad_weight_VD is not None:
-                # The gradient of nats by logits, softmax minus one at the target (of several, minus their shares of
-                # one), in the logits' own memory.
+                # The gradient of nats by logits, softmax minus one at the target, in the logits' own memory.
                 grad_MV = logits_MV.sub_(logsumexp_M1).exp_()
-                grad_MV.scatter_add_(1, targets_MK, -shares_NK[here])
-                grad_MV *= weights_N1[here]
+                grad_MV.scatter_add_(1, targets_M1, torch.full_like(logsumexp_M1, -1.0))
+                grad_MV *= weights_N[here, None]
                 grad_hidden_ND[here] = F.linear(grad_MV.to(weight_VD.dtype), weight_VD.t())
                 grad_weight_VD += torch.mm(grad_MV.t(), hidden_ND[here].to(grad_MV.dtype))
         ctx.save_for_backward(grad_hidden_ND, grad_weight_VD)
-        ctx.mark_non_differentiable(nats_NK)
+        ctx.mark_non_differentiable(nats_N)
         ctx.weight_dtype = weight_VD.dtype
-        return (nats_NK * weights_NK).sum(), nats_NK
+        return (nats_N * weights_N).sum(), nats_N
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:

@@ -19,8 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
 from pctrain.model.attention import Visible, attend, causal, nearby, within_samples
-from pctrain.model.embedding import BytesEmbedding
-from pctrain.model.heads import Ahead, UnitHeads
+from pctrain.model.heads import Ahead
 
 
 class Decoder(nn.Module):
@@ -29,7 +28,7 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig, n_ids: int) -> None:
         super().__init__()
         self.config = config
-        self.embed = (BytesEmbedding if config.byte_mean else nn.Embedding)(n_ids, config.width)
+        self.embed = nn.Embedding(n_ids, config.width)
         self.layers = nn.ModuleList(Block(config, index) for index in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps)
         self.head = nn.Linear(config.width, n_ids, bias=False)
@@ -37,7 +36,6 @@ class Decoder(nn.Module):
             self.head.weight = self.embed.weight
         self.ahead = nn.ModuleList(Ahead(config.width) for _ in range(1, max(config.heads, config.raw_heads)))
         self.raw_head = nn.Linear(config.width, RAW_IDS, bias=False) if config.raw_heads else None
-        self.unit_heads = UnitHeads(config.unit_heads, n_ids, config.width) if config.unit_heads else None
         self.recompute = False
         """Whether layers compute their insides again for backward (activation checkpointing)."""
         self.flex = False
@@ -57,16 +55,7 @@ class Decoder(nn.Module):
         cache: Cache | None = None,
     ) -> Tensor:
         """What the output layer sees [R, T, D]. With a ``cache`` the inputs go on where it ends, and join it."""
-        return self.through(self.embed(inputs_RT), positions_RT, samples_RT, cache)
-
-    def through(
-        self,
-        x_RTD: Tensor,
-        positions_RT: Tensor | None = None,
-        samples_RT: Tensor | None = None,
-        cache: Cache | None = None,
-    ) -> Tensor:
-        """As ``hidden``, of inputs that are embedded already."""
+        x_RTD = self.embed(inputs_RT)
         past = cache.length if cache is not None else 0
         n_positions = x_RTD.shape[1]
         if positions_RT is None:

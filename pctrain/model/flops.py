@@ -7,42 +7,30 @@ from time import perf_counter
 
 import torch
 
-from pcdata.dataset.vocab import N_BYTES, RAW_IDS
+from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig, RunConfig
-from pctrain.model.bags import bag_at
 from pctrain.model.device import precision
 
 
-def flops_of_step(config: RunConfig, n_ids: int, step: int) -> int:
-    """Of one step of training, forward and backward, over all its rows. Where ``train.bag`` makes several positions
-    one, they are embedded each, and go through the model as one."""
-    model, seq_len, bag = config.model, config.data.seq_len, bag_at(step, config.train)
-    bags = seq_len // bag
-    return config.data.rows * (seq_len * _embedding(model) + bags * _through(model, n_ids, bags))
+def flops_of_step(config: RunConfig, n_ids: int) -> int:
+    """Of one step of training, forward and backward, over all its rows."""
+    seq_len = config.data.seq_len
+    return config.data.rows * seq_len * flops_per_position(config.model, n_ids, seq_len)
 
 
 def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
-    """Floating-point operations of one ordinary training step per position, forward and backward."""
-    return _embedding(model) + _through(model, n_ids, seq_len)
+    """Floating-point operations of one training step per position, forward and backward.
 
-
-def _embedding(model: ModelConfig) -> int:
-    """Looking up costs nothing. With ``byte_mean`` 4 per weight of the byte embeddings: the shares that they are
-    multiplied with want no gradient, and are multiplied at raw positions too, where they are 0."""
-    return 4 * N_BYTES * model.width if model.byte_mean else 0
-
-
-def _through(model: ModelConfig, n_ids: int, seq_len: int) -> int:
-    """6 per weight that multiplies (Kaplan et al. 2020, section 2.1), the output matrices counted as often as they are
+    6 per weight that multiplies (Kaplan et al. 2020, section 2.1), the output matrices counted as often as they are
     used; and 12 · layers · width · seq_len for attention (Chowdhery et al. 2022, *PaLM*, appendix B): with a mask, what
-    is masked is computed too."""
+    is masked is computed too.
+    """
     kv_width = model.width // model.attention_heads * model.kv_heads
     layer = 2 * model.width**2 + 2 * model.width * kv_width + 3 * model.width * model.hidden
     ahead = max(model.heads, model.raw_heads) - 1
     raw_outputs = max(0, model.raw_heads - model.heads)
     outputs = model.heads * n_ids * model.width + raw_outputs * RAW_IDS * model.width
-    unit = model.unit_heads * (model.width**2 + RAW_IDS * model.width)
-    weights = model.layers * layer + ahead * model.width**2 + outputs + unit
+    weights = model.layers * layer + ahead * model.width**2 + outputs
     return 6 * weights + 12 * model.layers * model.width * seq_len
 
 

@@ -1,14 +1,11 @@
 """Hidden states → loss, and logits → bits.
 
 The loss of a batch is the mean over its positions that have a next symbol of the mean over that position's heads whose
-target lies in the same sample, and ``unit_weight`` times the mean over the heads that predict bytes of its next unit,
-where it has those; of bags (``bags``) the mean over those that have a target of the mean over their
-targets. Training wants the sum of the first mean's terms, and beside it, for the log, the nats of the first head per
-view. Scoring wants bits under two distributions: the one restricted to the ids that the symbols can have, as law 8
-asks, and the full softmax. Only sums leave this file; whoever has all of them divides.
+target lies in the same sample. Training wants the sum of the first mean's terms, and beside it, for the log, the nats
+of the first head per view. Scoring wants bits under two distributions: the one restricted to the ids that the symbols
+can have, as law 8 asks, and the full softmax. Only sums leave this file; whoever has all of them divides.
 
-Legend: R rows, T positions, B bags, N = R·T (or R·B) in a line, K heads (of bags: targets), W the raw bytes and the
-used views, V ids, D width.
+Legend: R rows, T positions, N = R·T positions in a line, K heads, W the raw bytes and the used views, V ids, D width.
 """
 
 from __future__ import annotations
@@ -22,7 +19,6 @@ from torch import Tensor, nn
 
 from pcdata.dataset.vocab import FIRST_BYTE, N_BYTES
 from pctrain.data.batch import IGNORE, NO_VIEW
-from pctrain.model.bags import Bags, in_bags
 from pctrain.model.cross_entropy import linear_cross_entropy
 from pctrain.model.decoder import Decoder
 
@@ -32,8 +28,7 @@ class LossSums:
     """Sums over the targets of some rows."""
 
     nats: Tensor
-    """Scalar, float32; the one that has a gradient. Of each position the mean over its heads, and the weighted mean
-    over its unit's."""
+    """Scalar, float32; the one that has a gradient. Of each position the mean over its heads."""
     nats_W: Tensor
     """Of the first head, per view, raw bytes first."""
     targets_W: Tensor
@@ -43,24 +38,17 @@ class LossSums:
 class Objective(nn.Module):
     """A decoder and what it is trained for, in one forward pass: the logits never leave it."""
 
-    def __init__(
-        self, decoder: Decoder, views: Sequence[tuple[int, int]], softmax: str = "all", unit_weight: float = 1.0
-    ) -> None:
+    def __init__(self, decoder: Decoder, views: Sequence[tuple[int, int]], softmax: str = "all") -> None:
         """``views`` are the first id and its exclusive end of each used view, raw bytes left out."""
         super().__init__()
         self.decoder = decoder
         self._ranges_W = [(FIRST_BYTE, FIRST_BYTE + N_BYTES), *views]
         self._own_only = softmax == "own"
-        self._unit_weight = unit_weight
-        self.bag = 1
-        """Symbols that are read and predicted at once."""
 
     def forward(
         self, inputs_RT: Tensor, targets_RT: Tensor, positions_RT: Tensor, samples_RT: Tensor, target_views_RT: Tensor
     ) -> LossSums:
         """The arrays of a ``Batch``, or some of its rows."""
-        if self.bag > 1:
-            return self._of_bags(in_bags(self.bag, inputs_RT, targets_RT, positions_RT, samples_RT, target_views_RT))
         hidden_ND = self.decoder.hidden(inputs_RT, positions_RT, samples_RT).flatten(0, 1)
         targets_KN, views_KN = self._targets(targets_RT, samples_RT, target_views_RT)
         has_KN = targets_KN != IGNORE
@@ -69,26 +57,9 @@ class Objective(nn.Module):
         for k, ahead in enumerate(self.decoder.ahead, 1):
             weight_VD = self.decoder.output_weight(k)
             nats = nats + self._nats(ahead(hidden_ND), weight_VD, targets_KN[k], views_KN[k], weights_KN[k])[0]
-        if self.decoder.unit_heads is not None:
-            unit_nats = self.decoder.unit_heads(hidden_ND, self.decoder.head.weight, targets_KN[0])
-            nats = nats + self._unit_weight * unit_nats
-        return self._sums(nats, first_nats_N, views_KN[0])
-
-    def _of_bags(self, bags: Bags) -> LossSums:
-        x_RBND = self.decoder.embed(bags.inputs_RBN)
-        x_RBD = (bags.weights_RBN[..., None].to(x_RBND.dtype) * x_RBND).sum(2)
-        hidden_ND = self.decoder.through(x_RBD, bags.positions_RB, bags.samples_RB).flatten(0, 1)
-        targets_NK, views_NK = bags.targets_RBN.flatten(0, 1), bags.views_RBN.flatten(0, 1)
-        has_NK = targets_NK != IGNORE
-        weights_NK = has_NK / has_NK.sum(1, keepdim=True).clamp(min=1)
-        nats, nats_NK = self._nats(hidden_ND, self.decoder.head.weight, targets_NK, views_NK, weights_NK)
-        return self._sums(nats, nats_NK.flatten(), views_NK.flatten())
-
-    def _sums(self, nats: Tensor, nats_N: Tensor, views_N: Tensor) -> LossSums:
-        """``nats_N`` are those of each target, ``views_N`` the views that they are of."""
-        belongs_NW = views_N[:, None] == torch.arange(len(self._ranges_W), device=nats.device)
-        belongs_NW = belongs_NW.to(nats_N.dtype)
-        return LossSums(nats, nats_N @ belongs_NW, belongs_NW.sum(0))
+        belongs_NW = views_KN[0][:, None] == torch.arange(len(self._ranges_W), device=nats.device)
+        belongs_NW = belongs_NW.to(first_nats_N.dtype)
+        return LossSums(nats, first_nats_N @ belongs_NW, belongs_NW.sum(0))
 
     def _targets(self, targets_RT: Tensor, samples_RT: Tensor, views_RT: Tensor) -> tuple[Tensor, Tensor]:
         """What each head is to predict and of which view it is; IGNORE and NO_VIEW where it has nothing to. [K, N]"""
@@ -106,27 +77,24 @@ class Objective(nn.Module):
         return torch.stack(all_targets).flatten(1), torch.stack(all_views).flatten(1)
 
     def _nats(
-        self, hidden_ND: Tensor, weight_VD: Tensor, targets: Tensor, views: Tensor, weights: Tensor
+        self, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, views_N: Tensor, weights_N: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The weighted sum, which has a gradient, and the nats of each target (0 where there is none). Targets and what
-        is said of them are [N], or [N, K] where a position has several."""
+        """The weighted sum, which has a gradient, and the nats of each position (0 without a target)."""
         if not self._own_only:
-            total, nats = linear_cross_entropy(hidden_ND, weight_VD, targets.clamp(min=0), weights)
-            return total, nats * (weights > 0)
-        total, nats = (
+            total, nats_N = linear_cross_entropy(hidden_ND, weight_VD, targets_N.clamp(min=0), weights_N)
+            return total, nats_N * (weights_N > 0)
+        total, nats_N = (
             hidden_ND.sum() * 0,
-            torch.zeros_like(weights, dtype=torch.promote_types(hidden_ND.dtype, torch.float32)),
+            torch.zeros_like(weights_N, dtype=torch.promote_types(hidden_ND.dtype, torch.float32)),
         )
         for view, (first_id, end_id) in enumerate(self._ranges_W):
-            mine = (views == view) & (targets != IGNORE)
-            here = torch.nonzero(mine.view(len(mine), -1).any(1))[:, 0]
+            here = torch.nonzero((views_N == view) & (targets_N != IGNORE))[:, 0]
             own_VD = torch.cat([weight_VD[:FIRST_BYTE], weight_VD[first_id:end_id]])
-            there, mine = targets[here], mine[here]
-            own_targets = torch.where(there < FIRST_BYTE, there, there - first_id + FIRST_BYTE) * mine
-            part, part_nats = linear_cross_entropy(hidden_ND[here], own_VD, own_targets, weights[here] * mine)
+            targets = targets_N[here]
+            own_targets = torch.where(targets < FIRST_BYTE, targets, targets - first_id + FIRST_BYTE)
+            part, nats_N[here] = linear_cross_entropy(hidden_ND[here], own_VD, own_targets, weights_N[here])
             total = total + part
-            nats[here] += part_nats * mine
-        return total, nats
+        return total, nats_N
 
 
 def symbol_bits(logits_NV: Tensor, targets_N: Tensor, first_id: int, end_id: int) -> tuple[Tensor, Tensor]:

@@ -10,18 +10,16 @@ from typing import Any
 
 import torch
 
-from pcdata.dataset import Dataset, Split
-from pctrain.config import DataConfig, ModelConfig, RunConfig, TrainConfig
-from pctrain.data.batch import IGNORE, Batch
+from pcdata.dataset import Dataset
+from pctrain.config import ModelConfig, RunConfig, TrainConfig
+from pctrain.data.batch import Batch
 from pctrain.data.corpus import by_name, view_names
 from pctrain.data.loader import Loader
 from pctrain.data.schedule import Schedule
-from pctrain.data.spelling import byte_shares, spellings
 from pctrain.errors import ConfigError
 from pctrain.model.attention import flex_fits
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.device import choose_device
-from pctrain.model.embedding import BytesEmbedding
 from pctrain.model.loss import Objective
 from pctrain.training import checkpoint
 from pctrain.training.distributed import World, shard
@@ -85,7 +83,6 @@ class Job:
         model = Decoder(config.model, loader.vocabulary.padded_size).to(world.device)
         if not folder:
             init_weights(model, settings.seed)
-            _tell_bytes(model, splits, loader, config.data)
         objective = _objective(model, loader, settings, world.device)
         shard(objective, world, settings.replicas)
         optimizer = make_optimizer(model, settings)
@@ -113,23 +110,6 @@ class Job:
         }
 
 
-def _tell_bytes(model: Decoder, splits: Sequence[Split], loader: Loader, data: DataConfig) -> None:
-    """Tell a new model what compressed ids stand for, as far as it wants to know."""
-    ids, views = loader.vocabulary, loader.view_names
-    if isinstance(model.embed, BytesEmbedding):
-        model.embed.stand_for(torch.from_numpy(byte_shares(splits, ids, views, placebo=data.placebo)))
-    if model.unit_heads is not None:
-        n_heads = len(model.unit_heads.turns)
-        spelling_VK = torch.from_numpy(spellings(splits, ids, views, n_heads, placebo=data.placebo))
-        if not data.placebo and (spelling_VK == IGNORE).all():
-            raise ConfigError(
-                f"model.unit_heads={n_heads} have nothing to predict: no view that is shown "
-                f"({', '.join(views) or 'none'}) has symbols that stand for the same bytes wherever they occur, as bpe "
-                "has; leave it at 0"
-            )
-        model.unit_heads.spelling_VK.copy_(spelling_VK)
-
-
 def _objective(model: Decoder, loader: Loader, settings: TrainConfig, device: torch.device) -> Objective:
     """The model as the settings want it to run, and its loss."""
     model.recompute = settings.activation_checkpointing
@@ -138,7 +118,7 @@ def _objective(model: Decoder, loader: Loader, settings: TrainConfig, device: to
         for layer in model.layers:
             layer.compile()
     ranges = [loader.vocabulary.views[name] for name in loader.view_names]
-    return Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], settings.softmax, settings.unit_weight)
+    return Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], settings.softmax)
 
 
 def _wants_flex(attention: str, device: torch.device, model: ModelConfig) -> bool:

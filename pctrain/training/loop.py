@@ -18,7 +18,6 @@ from pctrain.config import RunConfig
 from pctrain.data.filter import Filter
 from pctrain.data.naming import documents_between
 from pctrain.data.prefetch import Prefetcher
-from pctrain.model.bags import bag_at
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_of_step, matmul_flops_per_second
 from pctrain.training import checkpoint
@@ -71,9 +70,9 @@ def train(job: Job, quiet: bool) -> Outcome:
     settings, data = job.config.train, job.config.data
     splits = [dataset.split("val") for dataset in job.datasets.values()]
     val = ValSlice(splits, settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows, Filter(data.where))
-    n_ids = job.loader.vocabulary.padded_size
+    flops = flops_of_step(job.config, job.loader.vocabulary.padded_size)
     peak = settings.peak_flops or matmul_flops_per_second(job.device, settings.dtype)
-    tally = Tally(job.loader.view_names, job.loader.dataset_names, peak * job.world.size)
+    tally = Tally(job.loader.view_names, job.loader.dataset_names, flops, peak * job.world.size)
     bad_steps, cursor = 0, job.loader.cursor
     with (
         MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
@@ -85,16 +84,14 @@ def train(job: Job, quiet: bool) -> Outcome:
         for step in range(job.first_step, settings.steps):
             batch = batches.batch(step)
             rate = learning_rate(step, settings)
-            job.objective.bag = bag_at(step, settings)
             losses = take_step(job, rate, batch)
             done, stop = step + 1, agreed(received(), job.world)
             fault = losses.fault(settings)
             bad_steps = bad_steps + 1 if fault else 0
-            flops = flops_of_step(job.config, n_ids, step)
             if fault is None:
-                tally.add(losses, batch.stats, flops)
+                tally.add(losses, batch.stats)
             else:
-                tally.skip(batch.stats, flops)
+                tally.skip(batch.stats)
                 shown = [*documents_between(job.datasets, data, settings.seed, cursor, batch.cursor)]
                 values = {"loss": losses.mean, "gradient_norm": losses.gradient_norm}
                 log.write("bad", done, what=fault, **values, documents=[asdict(one) for one in shown])

@@ -88,7 +88,7 @@ class Losses:
     nats: float
     """Over all targets of the global batch."""
     targets: int
-    """Positions, or bags, that have one."""
+    """Positions that have one."""
     nats_W: Tensor
     targets_W: Tensor
     gradient_norm: float
@@ -119,17 +119,19 @@ class Tally:
         self,
         view_names: Sequence[str],
         dataset_names: Sequence[str],
+        flops_per_step: int,
         peak_flops: float,
     ) -> None:
         """``peak_flops`` are those that all devices together could do in a second."""
         self._names = ["raw", *view_names]
+        self._flops_per_step = flops_per_step
         self._peak_flops = peak_flops
         self._named = {"_V": ("_by_view", self._names), "_D": ("_by_dataset", [*dataset_names])}
         self.restart(0.0)
 
     def restart(self, wait_seconds: float) -> None:
         """Begin anew; ``wait_seconds`` is how long was waited for data so far in the run."""
-        self._steps = self._skipped = self._flops = 0
+        self._steps = self._skipped = 0
         self._nats = 0.0
         self._targets = 0
         self._nats_W = torch.zeros(len(self._names), dtype=torch.float64)
@@ -138,22 +140,21 @@ class Tally:
         self._wait_before = wait_seconds
         self._begun = perf_counter()
 
-    def skip(self, stats: BatchStats, flops: int) -> None:
+    def skip(self, stats: BatchStats) -> None:
         """One step more, of which nothing was learnt."""
         self._skipped += 1
-        self._count(stats, flops)
+        self._count(stats)
 
-    def add(self, losses: Losses, stats: BatchStats, flops: int) -> None:
+    def add(self, losses: Losses, stats: BatchStats) -> None:
         """One step more."""
-        self._count(stats, flops)
+        self._count(stats)
         self._nats += losses.nats
         self._targets += losses.targets
         self._nats_W += losses.nats_W
         self._targets_W += losses.targets_W
 
-    def _count(self, stats: BatchStats, flops: int) -> None:
+    def _count(self, stats: BatchStats) -> None:
         self._steps += 1
-        self._flops += flops
         self._stats = stats if self._stats is None else self._stats + stats
 
     def speed(self, wait_seconds: float) -> dict[str, float]:
@@ -161,11 +162,12 @@ class Tally:
         devices could do; and the share of the time that was spent waiting for data."""
         assert self._stats is not None
         seconds = perf_counter() - self._begun
+        flops_per_second = self._steps * self._flops_per_step / seconds
         return {
             "symbols_per_second": self._stats.positions / seconds,
             "raw_bytes_per_second": (self._stats.raw_bytes + self._stats.compressed_bytes) / seconds,
-            "flops_per_second": self._flops / seconds,
-            "utilisation": self._flops / seconds / self._peak_flops,
+            "flops_per_second": flops_per_second,
+            "utilisation": flops_per_second / self._peak_flops,
             "waiting": (wait_seconds - self._wait_before) / seconds,
         }
 

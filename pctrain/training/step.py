@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pctrain.config import TrainConfig
-from pctrain.data.batch import Batch
+from pctrain.data.batch import IGNORE, Batch
 from pctrain.data.filling import NOTHING
 from pctrain.data.naming import Named
 from pctrain.errors import PctrainError
-from pctrain.model.bags import n_predicting
 from pctrain.model.device import autocast
 from pctrain.training.distributed import whole
 from pctrain.training.job import Job
@@ -49,8 +48,7 @@ def gradients(job: Job, batch: Batch) -> Losses:
     norm. Of several processes each brings its rows; all have the same result."""
     settings, world = job.config.train, job.world
     n_views = len(job.loader.view_names)
-    arrays = torch.from_numpy(batch.targets_RT), torch.from_numpy(batch.samples_RT)
-    targets = max(1, int(world.sum(np.array([n_predicting(*arrays, job.objective.bag)]))[0]))
+    targets = max(1, int(world.sum(np.array([(batch.targets_RT != IGNORE).sum()]))[0]))
     # A GPU is never waited for before the last piece: the batch is there before the first, and sums stay there.
     total = torch.zeros(1 + 2 * (n_views + 1), dtype=torch.float64, device=job.device)
     for rows in micro_batches(batch, settings, -(-job.config.data.rows // world.size), job.device):

@@ -167,61 +167,6 @@ def test_recomputing_activations_changes_no_gradient() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-def spelled_model(n_heads: int) -> Decoder:
-    """Of three symbols in four something is known: their first 0 … 4 bytes."""
-    config = ModelConfig(width=16, layers=1, attention_heads=2, kv_heads=1, hidden=24, heads=2, unit_heads=n_heads)
-    model, generator = Decoder(config, 448), torch.Generator().manual_seed(5)
-    init_weights(model, 3)
-    assert model.unit_heads is not None
-    with torch.no_grad():
-        for turn in model.unit_heads.turns:
-            turn.turn.weight.copy_(torch.randn(16, 16, generator=generator) / 4)
-    for symbol in range(320, 416):
-        known = torch.randint(64, 320, (symbol % 4,), generator=generator)[:n_heads]
-        model.unit_heads.spelling_VK[symbol, : len(known)] = known.to(torch.int16)
-    return model
-
-
-@pytest.mark.parametrize("n_heads", [1, 3])
-def test_unit_heads_predict_the_bytes_of_the_next_compressed_symbol(n_heads: int) -> None:
-    model, seen = spelled_model(n_heads), Counter[int]()
-    assert model.unit_heads is not None
-    objective, plain = Objective(model, VIEWS, unit_weight=0.6), Objective(model, VIEWS, unit_weight=0.0)
-
-    @given(batches())
-    def law(made: Made) -> None:
-        hidden, expected = model.hidden(made.inputs_RT, made.positions_RT, made.samples_RT), 0.0
-        for row, position in product(range(made.inputs_RT.shape[0]), range(made.inputs_RT.shape[1])):
-            target = int(made.targets_RT[row, position])
-            known = [] if target < 320 else model.unit_heads.spelling_VK[target].tolist()[: target % 4]
-            terms = []
-            for turn, byte_id in zip(model.unit_heads.turns, known, strict=False):
-                logits = model.head.weight[:320].double() @ turn(hidden[row, position]).double()
-                terms.append((logits.logsumexp(0) - logits[byte_id]).item())
-            expected += sum(terms) / len(terms) if terms else 0.0
-            seen[len(terms)] += 1
-        sums, without = (each(*made.rows(slice(None))) for each in (objective, plain))
-        assert sums.nats.item() - without.nats.item() == pytest.approx(0.6 * expected, rel=1e-4, abs=1e-4)
-        assert torch.equal(sums.nats_W, without.nats_W)
-        assert torch.equal(sums.targets_W, without.targets_W)
-
-    law()
-    assert all(seen[count] for count in range(n_heads + 1)), seen
-
-
-def test_unit_heads_teach_the_rows_of_raw_bytes() -> None:
-    model = spelled_model(2)
-    made = Made(*(torch.tensor([line]) for line in ([5, 323], [323, 6], [0, 1], [1, 1], [1, 1])))
-    found = []
-    for weight in (0.0, 1.0):
-        model.zero_grad()
-        Objective(model, VIEWS, "own", weight)(*made.rows(slice(None))).nats.backward()
-        assert model.head.weight.grad is not None
-        found.append(model.head.weight.grad.clone())
-    assert not found[0][64:320].any(), "the symbols' own softmax has no bytes in it"
-    assert found[1][64:320].any()
-
-
 def test_rows_without_targets_sum_to_nothing() -> None:
     made = Made(*(torch.full((1, 4), value) for value in (0, IGNORE, 0, 0, -1)))
     for softmax in ("all", "own"):
@@ -248,26 +193,6 @@ def test_cross_entropy_by_pieces_is_that_of_torch(n_ids: int) -> None:
     assert torch.allclose(nats_N, expected_N, atol=1e-5)
     assert torch.allclose(total, (expected_N * weights).sum(), rtol=1e-5)
     assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-4) for a, b in zip(found, expected, strict=True))
-
-
-@pytest.mark.parametrize("n_ids", [320, 40_000])
-def test_cross_entropy_of_several_targets_is_that_of_torch(n_ids: int) -> None:
-    """Some targets twice, some of weight 0, some positions without any."""
-    generator = torch.Generator().manual_seed(n_ids)
-    hidden = torch.randn(600, 8, generator=generator, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(n_ids, 8, generator=generator, dtype=torch.float64, requires_grad=True)
-    targets = torch.randint(n_ids, (600, 3), generator=generator)
-    targets[::5, 1] = targets[::5, 0]
-    weights = torch.rand(600, 3, generator=generator)
-    weights[::3, 2] = 0
-    weights[::7] = 0
-    expected = F.cross_entropy((hidden @ weight.T)[..., None].expand(-1, -1, 3), targets, reduction="none")
-    gradients = torch.autograd.grad((expected * weights).sum(), [hidden, weight])
-    total, nats = linear_cross_entropy(hidden, weight, targets, weights)
-    found = torch.autograd.grad(total, [hidden, weight])
-    assert torch.allclose(nats, expected, atol=1e-9)
-    assert torch.allclose(total, (expected * weights).sum(), rtol=1e-9)
-    assert all(torch.allclose(a, b, atol=1e-9, rtol=1e-9) for a, b in zip(found, gradients, strict=True))
 
 
 def test_the_logits_of_a_large_vocabulary_are_never_all_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,9 @@ from pctrain.config import resolve
 from pctrain.training.checkpoint import checkpoints
 from pctrain.training.distributed import World
 from pctrain.training.loop import fit
-from tests.made_run import SETTINGS, make_spelled_dataset, saved_tensors
+from tests.made_run import SETTINGS, make_dataset, saved_tensors
 
 HEADS = (
-    "model.byte_mean=true",
-    "model.unit_heads=2",
     "model.heads=2",
     "model.raw_heads=3",
     "train.micro_rows=1",
@@ -101,7 +99,7 @@ def check_same(folder: Path, whole: Path) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_spelled_dataset(tmp_path_factory.mktemp("data")).folder
+    return make_dataset(tmp_path_factory.mktemp("data")).folder
 
 
 @pytest.fixture(scope="module")
@@ -145,14 +143,6 @@ def test_a_signal_to_one_stops_all_and_another_number_goes_on(data: Path, whole:
     assert found[6]["data"] == expected[6]["data"]
     assert found[6]["loss"] == pytest.approx(expected[6]["loss"], abs=1e-6)
     assert len(lines(folder, "start")) == 2
-
-
-def test_a_phase_of_bags_is_the_same_on_two(data: Path, tmp_path: Path) -> None:
-    """The phase ends inside the run, and one of two processes has a row less than the other."""
-    bags = ("model.byte_mean=true", "train.bag=4", "train.bag_fraction=0.5", "data.rows=3", "train.steps=4")
-    fit(data, tmp_path / "whole", resolve(None, None, [*SETTINGS, *bags]), quiet=True)
-    assert run(2, data, tmp_path / "run", *bags) == ["4 None"] * 2
-    check_same(tmp_path / "run", tmp_path / "whole")
 
 
 def test_one_process_is_a_world_of_its_own() -> None:

@@ -178,7 +178,7 @@ class Bench:
         return Spent(
             steps=steps,
             positions=sum(each["positions"] for each in data),
-            flops=float(sum(flops_of_step(config, start["n_ids"], step) for step in range(steps))),
+            flops=float(steps * flops_of_step(config, start["n_ids"])),
             raw_symbols=raw_symbols,
             compressed_symbols=sum(sum(each["symbols_by_view"].values()) for each in data) - raw_symbols,
             raw_bytes=raw_bytes,
@@ -225,9 +225,8 @@ class Bench:
             *shell.settings(values),
         ]
 
-    def _config(self, trial: Trial, **train: Any) -> RunConfig:
-        words = shell.settings({**self.study.settings_of(trial), **{f"train.{k}": value for k, value in train.items()}})
-        return resolve(None, None, words[1::2])
+    def _config(self, trial: Trial) -> RunConfig:
+        return resolve(None, None, shell.settings(self.study.settings_of(trial))[1::2])
 
     def _n_ids(self, trial: Trial) -> int:
         return vocabulary_of([self._dataset], [trial.arm.view] if trial.arm.view else []).padded_size
@@ -241,18 +240,12 @@ class Bench:
         config, model = self._config(trial), self.like(trial)
         if model is None:
             flops = self.study.size(trial.arm).flops * trial.arm.budget
-            return max(1, round(flops / self._mean_flops(trial)))
+            return max(1, round(flops / flops_of_step(config, self._n_ids(trial))))
         had = self.result(model)
         assert had is not None, f"{model.name} is run before what is like it"
         # Raw alone, a position shows a byte, but for marks and padding: about one in a hundred.
         wanted: float = getattr(had.spent, trial.arm.equal) * trial.arm.budget
         return max(1, round(wanted / (config.data.rows * config.data.seq_len)))
-
-    def _mean_flops(self, trial: Trial) -> float:
-        """Of a step, over a long run: a first phase of bags is cheaper than the rest."""
-        many = 1_000
-        config, n_ids = self._config(trial, steps=many), self._n_ids(trial)
-        return sum(flops_of_step(config, n_ids, step) for step in range(many)) / many
 
     def _fingerprints(self, trial: Trial) -> dict[str, str]:
         manifest = self._dataset.manifest
