@@ -36,7 +36,7 @@ from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.loss import Objective
 
 PROMPT = b"def "
-BYTES = {"tiny": 400, "base": 48}
+BYTES = {"tiny": 400, "base": 96}
 """Made in a round; of other presets as of the last."""
 HEADS = 4
 PAGE = (

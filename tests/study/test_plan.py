@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.study.plan import StudyError, read_study
+from tools.study.plan import StudyError, Trial, read_study
 
 TOOLS = Path(__file__).parents[2] / "tools" / "study"
 PLAIN = """
@@ -44,6 +44,47 @@ def test_settings_of_an_arm_go_over_its_sizes_and_those_over_the_studys(tmp_path
     assert placebo == {**bpe, "data.placebo": True}
 
 
+RICH = """
+[corpus.compressors]
+bpe = "bpe"
+[sizes.m]
+flops = 10.0
+settings = { "train.lr" = 1, "data.rows" = 3 }
+[sizes.l]
+flops = 20.0
+settings = {}
+[[arms]]
+name = "raw"
+[[arms]]
+name = "raw-l"
+size = "l"
+[[arms]]
+name = "raw-as-bpe"
+like = "bpe"
+equal = "raw_symbols"
+[[arms]]
+name = "raw-other"
+settings = { "train.lr" = 2 }
+[[arms]]
+name = "bpe"
+view = "bpe"
+placebo = true
+measured = true
+"""
+
+
+def test_what_an_arm_is(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, RICH))
+    raw, large, like, other, bpe, placebo = study.arms.values()
+    assert [arm.name for arm in study.arms.values() if arm.is_plain_raw] == ["raw", "raw-l"]
+    assert [arm.is_placebo for arm in study.arms.values()] == [False] * 5 + [True]
+    assert [arm.size for arm in study.arms.values()] == ["m", "l", "m", "m", "m", "m"], "the first, if none is named"
+    assert study.size(large).flops == 20
+    assert (bpe.measured, placebo.measured, placebo.placebo) == (True, False, False)
+    rates = [study.settings_of(Trial(arm, 0)).get("train.lr") for arm in (raw, large, like, other)]
+    assert rates == [1, None, 1, 2], "an arm's settings go over its size's"
+
+
 def test_a_study_that_extends_another_changes_what_it_names(tmp_path: Path) -> None:
     written(tmp_path, PLAIN)
     more = 'extends = "study.toml"\n[sizes.m]\nflops = 1.0\n[every_arm]\nseeds = [7]\n'
@@ -76,7 +117,10 @@ def test_a_study_says_where_its_arms_run(tmp_path: Path) -> None:
     [
         (('view = "bpe"', 'view = "zip"'), "no view 'zip'"),
         (('name = "raw"', 'name = "Raw bytes"'), "small letters"),
+        (('name = "raw"', 'name = "raw-"'), "single hyphens"),
         (('name = "raw"', 'name = "raw"\nlike = "bpe"'), "equal is one of"),
+        (('name = "raw"', 'name = "raw"\nlike = "bpe"\nequal = "steps"'), "equal is one of"),
+        (('name = "raw"', 'name = "raw"\nseeds = []'), "it needs a seed"),
         (('name = "raw"', 'name = "raw"\nlike = "zip"\nequal = "raw_bytes"'), "no arm 'zip'"),
         (('name = "raw"', 'name = "raw"\nsize = "xl"'), "no size 'xl'"),
         (('name = "raw"', 'name = "raw"\nbudget = 0'), "a budget above 0"),

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.study.test_plan import PLAIN, written
 from tools.study.corpus import widen
 from tools.study.exchange import RawCurve, price, rate
-from tools.study.page import arms_table, stability_table, write_tables
+from tools.study.page import arms_table, edits_table, stability_table, write_tables
 from tools.study.plan import StudyError, read_study
-from tools.study.table import rows
+from tools.study.table import raw_curve, rows
 from tools.study.trial import Result, Spent
 
 FLOPS = 100
@@ -80,6 +80,44 @@ def test_seeds_are_taken_together_and_transfer_is_placebo_minus_arm(tmp_path: Pa
     assert placebo.transfer is None
 
 
+def test_an_arm_is_read_against_the_plain_raw_runs_of_its_size(tmp_path: Path) -> None:
+    """However they were ordered, and whatever other raw runs there are."""
+    sizes = PLAIN.replace("[[arms]]", "[sizes.l]\nflops = 1\nsettings = {}\n[[arms]]", 1)
+    more = "".join(
+        f'[[arms]]\nname = "raw-{name}"\n{line}\n'
+        for name, line in {"4th": "budget = 0.25", "other": 'settings = { "train.lr" = 9 }', "l": 'size = "l"'}.items()
+    )
+    study = read_study(written(tmp_path, sizes + more))
+    found = {
+        **results(),
+        "raw-4th": [result("raw-4th", 0, 4.0, spent(1_000, 0), 2 * FLOPS)],
+        "raw-other": [result("raw-other", 0, 1.0, spent(90_000, 0))],
+        "raw-l": [result("raw-l", 0, 2.0, spent(70_000, 0))],
+    }
+    curve = raw_curve(study, found, "m")
+    assert (curve.raw_symbols, curve.bits_per_byte) == ([1_000, 10_000], [4.0, 3.0])
+    table = {row.arm: row for row in rows(study, found)}
+    assert [*table] == ["raw", "bpe", "bpe-placebo", "raw-4th", "raw-other", "raw-l"]
+    assert table["bpe"].exchange_rate == pytest.approx((10 ** (3 + 0.4) - 4_000) / 1_000), "the mean of its seeds"
+    del found["raw-l"]
+    assert "raw-l" not in {row.arm for row in rows(study, found)}, "an arm without results has no row"
+    large = read_study(written(tmp_path, sizes.replace('view = "bpe"', 'view = "bpe"\nsize = "l"') + more))
+    assert {row.arm: row for row in rows(large, found)}["bpe"].exchange_rate is None, "no raw run of that size"
+
+
+def test_edits_are_told_as_what_they_add(tmp_path: Path) -> None:
+    raw, *_ = rows(read_study(written(tmp_path, PLAIN)), results())
+    edits = {"none": {"raw": 3.0, "bpe": 2.0}, "rename": {"raw": 3.25, "bpe": 1.5}}
+    measured = dataclasses.replace(raw, measured={"edits": edits})
+    assert edits_table([raw, measured]).splitlines() == [
+        "| arm | read as | unedited | rename |",
+        "| --- | --- | ---: | ---: |",
+        "| raw | raw | 3.000 | +0.250 |",
+        "| raw | bpe | 2.000 | -0.500 |",
+    ]
+    assert edits_table([raw]) == ""
+
+
 def test_a_page_keeps_its_words_and_gets_its_tables(tmp_path: Path) -> None:
     table = arms_table(rows(read_study(written(tmp_path, PLAIN)), results()))
     assert "| bpe |  | 2 | 3.6000 ± 0.1414 | 1.00e+06 |" in table
@@ -99,6 +137,9 @@ def test_arms_of_one_view_stand_side_by_side(tmp_path: Path) -> None:
     _, bpe, _ = rows(read_study(written(tmp_path, PLAIN)), results())
     table = stability_table([bpe, dataclasses.replace(bpe, arm="other", transfer=-0.1)], {"bpe": 0.25})
     assert table.splitlines()[2:] == ["| bpe | bpe | 0.250 | +0.300 |", "| other | bpe | 0.250 | -0.100 |"]
+    stable = dataclasses.replace(bpe, arm="words", view="words")
+    table = stability_table([bpe, stable], {"bpe": 0.25, "words": 0.125})
+    assert [line[:8] for line in table.splitlines()[2:]] == ["| words ", "| bpe | "], "the most stable first"
 
 
 def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -118,4 +159,5 @@ def test_widened_white_space_changes_nothing_else(raw: bytes, key: int) -> None:
 def test_a_quarter_of_the_spaces_is_widened() -> None:
     raw = b"a b" * 10_000
     assert len(widen(raw, 5)) - len(raw) == pytest.approx(2_500, rel=0.1)
-    assert widen(b"a  b\n  c \n", 5) == b"a  b\n  c \n", "only single spaces between other characters"
+    untouched = b"  a  b\n  c \n" * 100
+    assert widen(untouched, 5) == untouched, "only single spaces between other characters"
