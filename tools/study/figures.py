@@ -14,6 +14,9 @@ from tools.study.table import Row
 _BLUE: Final = "#0072B2"
 _RED: Final = "#D55E00"
 _GREY: Final = "0.55"
+_NAME_HEIGHT: Final = 8
+_NAME_WIDTH: Final = 90
+"""In points, of a name beside a point."""
 _STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 
 
@@ -44,15 +47,13 @@ def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
         chosen = [row for row in proxies if row.arm.endswith(PLACEBO) == placebo]
         symbols, bits = [row.spent.raw_symbols for row in chosen], [row.bits_per_byte for row in chosen]
         axes.scatter(symbols, bits, s=16, color=colour, label=label, zorder=3)
-        for row in chosen:
-            if not placebo and row.seeds == most_seeds:
-                where = (row.spent.raw_symbols, row.bits_per_byte)
-                axes.annotate(row.arm, where, xytext=(4, 2), textcoords="offset points", fontsize=7)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda symbols, _: f"{symbols / 1e6:.2g} M")
     axes.set_xlabel("raw symbols shown")
     axes.set_ylabel("raw bits per byte, val")
     axes.legend(frameon=False)
+    named = [row for row in proxies if row.seeds == most_seeds and not row.arm.endswith(PLACEBO)]
+    _name(axes, [(row.spent.raw_symbols, row.bits_per_byte, row.arm) for row in named])
 
 
 def _draw_worth(axes: Any, rows: Sequence[Row]) -> None:
@@ -76,12 +77,31 @@ def _draw_transfer(axes: Any, rows: Sequence[Row], stability: Mapping[str, float
     if not placed:
         _say_empty(axes, "no arm has its placebo yet")
         return
-    for distance, transfer, arm in placed:
-        axes.scatter(distance, transfer, s=18, color=_BLUE)
-        axes.annotate(arm, (distance, transfer), xytext=(4, 2), textcoords="offset points", fontsize=7)
+    axes.scatter([distance for distance, *_ in placed], [transfer for _, transfer, _ in placed], s=18, color=_BLUE)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xlabel("mean distance after an edit (pcdata probe)")
     axes.set_ylabel("transfer: placebo − arm, bits per byte")
+    _name(axes, placed)
+
+
+def _name(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
+    """Names to the right of points, each a line above the one below it where they would lie over one another."""
+    axes.figure.draw_without_rendering()  # before, nobody knows where a point will lie
+    in_points = 72 / axes.figure.dpi
+    taken: list[tuple[float, float]] = []
+    for x, y, name in sorted(points, key=lambda point: point[1]):
+        left, height = axes.transData.transform((x, y)) * in_points
+        beside = [at for other_left, at in taken if abs(other_left - left) < _NAME_WIDTH]
+        placed = max([height, *(at + _NAME_HEIGHT for at in beside)])
+        taken.append((left, placed))
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=(6, placed - height - 2),
+            textcoords="offset points",
+            fontsize=7,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": _GREY} if placed > height else None,
+        )
 
 
 def _say_empty(axes: Any, why: str) -> None:

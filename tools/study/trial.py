@@ -109,10 +109,10 @@ class Bench:
         return found
 
     def draw_curves(self, output: Path) -> None:
-        """The runs of the measured arms, as ``pctrain plot`` draws them."""
-        measured = [trial for trial in self.study.trials() if self._is_measured(trial)]
-        runs = [self.run_folder(trial) for trial in measured if self.result(trial)]
-        if runs := [run for run in runs if run.exists()]:
+        """The runs of the measured arms, as ``pctrain plot`` draws them; nothing, unless all of them are here: a figure
+        of some would be taken for one of all."""
+        runs = [self.run_folder(trial) for trial in self.study.trials() if self._is_measured(trial)]
+        if runs and all((run / METRICS).exists() for run in runs):
             shell.run("pctrain", "plot", *runs, "-o", output)
 
     def result(self, trial: Trial) -> Result | None:
