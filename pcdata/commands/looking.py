@@ -139,8 +139,8 @@ def probe(
 
 
 def wants_colour() -> bool:
-    """On a terminal, unless NO_COLOR is set and not empty, as no-color.org has it."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    """On a terminal that has them, unless NO_COLOR is set and not empty, as no-color.org has it."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
 @click.command()
