@@ -166,6 +166,12 @@ def test_mistakes_get_one_sentence(dataset: Dataset, run: Path, tmp_path: Path) 
     refused(pctrain("generate", run, "--temperature", "-1"), "--temperature must be at least 0")
 
 
+def test_a_run_of_another_version_gets_one_sentence(run: Path, tmp_path: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "version": 2}))
+    refused(pctrain("eval", tmp_path), "config.json has version 2", "use the pctrain that wrote it")
+
+
 def test_a_truncated_shard_gets_one_sentence(dataset: Dataset, tmp_path: Path) -> None:
     shutil.copytree(dataset.folder, tmp_path / "cut")
     shard = tmp_path / "cut" / "base" / "train-00000.arrow"

@@ -20,7 +20,7 @@ from pctrain.model.decoder import Decoder
 from pctrain.training import checkpoint
 from pctrain.training.state import State, check_datasets, check_prints
 
-_VERSION = 2
+_VERSION = 3
 """1 knew one dataset."""
 CONFIG, METRICS = "config.json", "metrics.jsonl"
 
@@ -61,7 +61,9 @@ def read_settings(run: Path) -> Settings:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
         version = values["version"]
         if version != _VERSION:
-            raise CheckpointError(f"{path} has version {version!r}, this pctrain reads {_VERSION}")
+            raise CheckpointError(
+                f"{path} has version {version!r}, this pctrain reads {_VERSION}; use the pctrain that wrote it"
+            )
         places = {
             name: Place(str(place["given"]), str(place["resolved"])) for name, place in values["datasets"].items()
         }

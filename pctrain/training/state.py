@@ -14,7 +14,7 @@ from pctrain.data.corpus import shared_views
 from pctrain.data.schedule import Schedule
 from pctrain.errors import CheckpointError
 
-_VERSION = 3
+_VERSION = 4
 """1 knew one dataset; 2 had the ids of the dataset, and whole tensors."""
 
 FROZEN = (
