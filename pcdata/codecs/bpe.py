@@ -143,7 +143,8 @@ class BpeCodec(Codec):
     ) -> Iterator[tuple[int, str]]:
         """Without decoding: each token is compared with the bytes at its place. What differs is then decoded, to say
         how."""
-        symbols, unit_bytes = columns.symbols, columns.unit_bytes
+        n_units = int(columns.unit_offsets[-1])
+        symbols, unit_bytes = columns.symbols[:n_units], columns.unit_bytes[:n_units]
         if len(symbols) and int(symbols.max()) >= len(self._tokens):
             yield from super().faults(documents, columns, rows)
             return

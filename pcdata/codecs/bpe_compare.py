@@ -12,18 +12,21 @@ from pcdata.dataset.views import Unsigned
 
 _WORD: Final = 8
 """So many bytes are compared as one number."""
+_MOST_WORDS: Final = 8
+"""Of a token, so many words are kept; hardly any is longer, and those are compared once more by themselves."""
 _AT_ONCE: Final = 1 << 15
 """Tokens. What is made of so few stays in the processor's cache."""
 
 
 class TokenComparer:
-    """The bytes of every token, in words; room for as many symbols as the longest token has bytes."""
+    """The beginning of every token, in words: at most 64 bytes of memory for each."""
 
     def __init__(self, tokens: Sequence[bytes | None]) -> None:
-        longest = max(len(token or b"") for token in tokens)
-        self._n_words = max(1, -(-longest // _WORD))
+        self._tokens = [token or b"" for token in tokens]
+        longest = max(map(len, self._tokens))
+        self._n_words = min(_MOST_WORDS, max(1, -(-longest // _WORD)))
         # Word by word: what most tokens need lies close together.
-        self._words = _as_words([token or b"" for token in tokens], self._n_words).T.copy()
+        self._words = _as_words([token[: self._n_words * _WORD] for token in self._tokens], self._n_words).T.copy()
         self._masks = _as_words([b"\xff" * length for length in range(_WORD + 1)], 1)[:, 0]
         """By how many bytes of a word count."""
 
@@ -40,13 +43,18 @@ class TokenComparer:
         for first in range(0, len(symbols), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
             ends = start + np.cumsum(lengths[some], dtype=np.int64)
-            differ = self._some_differ(words, symbols[some].astype(np.intp), lengths[some], ends - lengths[some])
+            differ = self._some_differ(raw, words, symbols[some].astype(np.intp), lengths[some], ends - lengths[some])
             found.append(first + np.flatnonzero(differ))
             start = int(ends[-1])
         return np.concatenate(found)
 
     def _some_differ(
-        self, words: NDArray[np.uint64], symbols: NDArray[np.intp], lengths: Unsigned, starts: NDArray[np.int64]
+        self,
+        raw: bytes,
+        words: NDArray[np.uint64],
+        symbols: NDArray[np.intp],
+        lengths: Unsigned,
+        starts: NDArray[np.int64],
     ) -> NDArray[np.bool_]:
         # "clip": of a token that goes on, all bytes of its word count.
         found = words[starts] & self._masks.take(lengths, mode="clip")
@@ -59,6 +67,8 @@ class TokenComparer:
             rest = lengths[longer] - number * _WORD
             found = words[starts[longer] + number * _WORD] & self._masks.take(rest, mode="clip")
             wrong[longer] |= found != self._words[number].take(symbols[longer])
+        for place in longer[lengths[longer] > self._n_words * _WORD].tolist():
+            wrong[place] |= not raw.startswith(self._tokens[symbols[place]], int(starts[place]))
         return wrong
 
 

@@ -29,11 +29,12 @@ from pctrain.neural.model import NeuralModel
 WEIGHTS: Final = "model.safetensors"
 """A ``Decoder``'s, by name, as trained (float32)."""
 SHAPE: Final = "config.json"
-"""``ModelConfig``."""
+"""Of ``ModelConfig`` what is not the default, so that settings that others need change no artifact."""
 NUMBERS: Final = "neural.json"
 """``Numbers``."""
 
 LEAST_SEGMENT_BYTES: Final = 2
+_DEFAULTS: Final = dataclasses.asdict(ModelConfig())
 _COUNTS: Final = "whole-1"
 """How weights become counts: ``exact`` and ``model.counts`` as they are now. Another rule gets another name."""
 
@@ -66,7 +67,7 @@ def pack(config: ModelConfig, weights: Mapping[str, Tensor], numbers: Numbers) -
     values = {"counts": _COUNTS, **dataclasses.asdict(numbers)}
     return {
         WEIGHTS: safetensors.torch.save({name: weight.contiguous() for name, weight in weights.items()}),
-        SHAPE: _json(dataclasses.asdict(config)),
+        SHAPE: _json({name: value for name, value in dataclasses.asdict(config).items() if value != _DEFAULTS[name]}),
         NUMBERS: _json(values),
     }
 
@@ -87,7 +88,9 @@ def unpack(artifact: Artifact) -> tuple[NeuralModel, Numbers]:
             raise CodecError(f"neural: {WEIGHTS} holds another model than {SHAPE} describes")
         model = NeuralModel(Exact(config, weights))
     except (ConfigError, SafetensorError, TypeError) as error:
-        raise CodecError(f"neural: the artifact's model cannot be used: {error}") from None
+        raise CodecError(
+            f"neural: the artifact's model cannot be used: {error}; use the pctrain that fitted it, or fit again"
+        ) from None
     found = canary(model)
     if found != numbers.canary:
         raise CodecError(

@@ -21,7 +21,7 @@ from pctrain.training import checkpoint
 from pctrain.training.state import State, check_datasets, check_prints
 
 _VERSION = 3
-"""1 knew one dataset."""
+"""1 knew one dataset; 2 had settings that are gone."""
 CONFIG, METRICS = "config.json", "metrics.jsonl"
 
 

@@ -15,7 +15,7 @@ from pctrain.data.schedule import Schedule
 from pctrain.errors import CheckpointError
 
 _VERSION = 4
-"""1 knew one dataset; 2 had the ids of the dataset, and whole tensors."""
+"""1 knew one dataset; 2 had the ids of the dataset, and whole tensors; 3 had settings that are gone."""
 
 FROZEN = (
     "data.seq_len",

@@ -240,8 +240,9 @@ def test_comparing_finds_what_decoding_finds(raw: bytes, data: st.DataObject) ->
     assert not list(tested.faults(raws, damaged, [row for row in range(6) if row not in dict(found)]))
 
 
-@given(st.lists(st.tuples(st.integers(1, 40), st.integers(-1, 39)), min_size=1))
-def test_tokens_that_differ_in_one_byte_are_told_apart(chosen: list[tuple[int, int]]) -> None:
+@pytest.mark.parametrize("most_words", [2, 8])
+@given(chosen=st.lists(st.tuples(st.integers(1, 40), st.integers(-1, 39)), min_size=1))
+def test_tokens_that_differ_in_one_byte_are_told_apart(most_words: int, chosen: list[tuple[int, int]]) -> None:
     """A token of each length, and one with another byte at each place; a document each, few compared at once."""
     tokens = [bytes(range(length)) for length in range(1, 41)]
     right = [length - 1 for length, _ in chosen]
@@ -252,7 +253,7 @@ def test_tokens_that_differ_in_one_byte_are_told_apart(chosen: list[tuple[int, i
             symbol = len(tokens) - 1
         shown.append(symbol)
     lengths = np.array([len(tokens[symbol]) for symbol in shown], np.uint8)
-    with mock.patch.object(bpe_compare, "_AT_ONCE", 3):
+    with mock.patch.multiple(bpe_compare, _AT_ONCE=3, _MOST_WORDS=most_words):
         compared = TokenComparer(tokens).differ([tokens[symbol] for symbol in right], np.array(shown), lengths)
     assert compared.tolist() == [place for place, symbol in enumerate(shown) if symbol != right[place]]
 

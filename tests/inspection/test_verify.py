@@ -30,7 +30,7 @@ from pcdata.dataset.manifest import (
 )
 from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import OptionError
-from pcdata.inspection.children import Checker, Task
+from pcdata.inspection.children import Checker, Children, Task
 from pcdata.inspection.findings import Checked
 from pcdata.inspection.verify import VerifyReport, verify, work_bytes
 from tests.dataset.written import sample_rows, save, write_dataset
@@ -106,6 +106,26 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def texts(report: VerifyReport) -> list[str]:
     return [str(finding) for finding in report.findings]
+
+
+@pytest.mark.parametrize(("quick", "started"), [(False, [0]), (True, [])])
+def test_a_child_starts_before_the_first_hash(
+    sound: Path, monkeypatch: pytest.MonkeyPatch, quick: bool, started: list[int]
+) -> None:
+    """So that it is ready when there is something to parse; where nothing will be parsed, none starts."""
+    done, start, at = [0], Children.start, list[int]()
+
+    def noted(self: Children) -> None:
+        at.append(done[0])
+        start(self)
+
+    def progress(count: int) -> None:
+        done[0] += count
+
+    monkeypatch.setattr(Children, "start", noted)
+    assert verify(sound, quick=quick, progress=progress).ok
+    assert at == started
+    assert done[0] > 0
 
 
 def test_a_sound_dataset_is_sound_and_wholly_decoded(sound: Path) -> None:

@@ -37,7 +37,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--arm", "arms", multiple=True, metavar="NAME", help="Only this arm; may be repeated.")
 @click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed; may be repeated.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Trials at once, a thread each.")
-@click.option("--only-report", is_flag=True, help="Run nothing: tables and figure of the results that lie there.")
+@click.option("--only-report", is_flag=True, help="Run nothing: tables and figure of all results that lie there.")
 @click.option("--page", type=_PATH, help="The page whose tables are written anew, such as STUDY.md.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def main(
@@ -57,12 +57,12 @@ def main(
         plan = read_study(study)
         if only_report:
             found, stable = recorded_results(plan, results), recorded_stability(beside)
+            text = report(plan, found, stable, beside, page, as_json=as_json)
         else:
             bench = Bench(plan, prepare(plan.corpus, folder), results)
             run_all(bench, plan.trials(arms, seeds), jobs)
-            found, stable = bench.all_results(), stability(bench.datasets)
+            text = report(plan, bench.all_results(), stability(bench.datasets), beside, page, as_json=as_json)
             bench.draw_curves(beside / "curves.png")
-        text = report(plan, found, stable, beside, page, as_json=as_json)
     except (StudyError, PcdataError, PctrainError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

@@ -14,9 +14,6 @@ from tools.study.table import Row
 _BLUE: Final = "#0072B2"
 _RED: Final = "#D55E00"
 _GREY: Final = "0.55"
-_NAME_HEIGHT: Final = 8
-_NAME_WIDTH: Final = 90
-"""In points, of a name beside a point."""
 _STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 
 
@@ -53,7 +50,7 @@ def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
     axes.set_ylabel("raw bits per byte, val")
     axes.legend(frameon=False)
     named = [row for row in proxies if row.seeds == most_seeds and not row.arm.endswith(PLACEBO)]
-    _name(axes, [(row.spent.raw_symbols, row.bits_per_byte, row.arm) for row in named])
+    _name_in_corner(axes, [(row.spent.raw_symbols, row.bits_per_byte, row.arm) for row in named])
 
 
 def _draw_worth(axes: Any, rows: Sequence[Row]) -> None:
@@ -77,30 +74,24 @@ def _draw_transfer(axes: Any, rows: Sequence[Row], stability: Mapping[str, float
     if not placed:
         _say_empty(axes, "no arm has its placebo yet")
         return
-    axes.scatter([distance for distance, *_ in placed], [transfer for _, transfer, _ in placed], s=18, color=_BLUE)
+    for distance, transfer, arm in placed:
+        axes.scatter(distance, transfer, s=18, color=_BLUE)
+        axes.annotate(arm, (distance, transfer), xytext=(5, -2), textcoords="offset points", fontsize=7)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xlabel("mean distance after an edit (pcdata probe)")
     axes.set_ylabel("transfer: placebo − arm, bits per byte")
-    _name(axes, placed)
 
 
-def _name(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
-    """Names to the right of points, each a line above the one below it where they would lie over one another."""
-    axes.figure.draw_without_rendering()  # before, nobody knows where a point will lie
-    in_points = 72 / axes.figure.dpi
-    taken: list[tuple[float, float]] = []
-    for x, y, name in sorted(points, key=lambda point: point[1]):
-        left, height = axes.transData.transform((x, y)) * in_points
-        beside = [at for other_left, at in taken if abs(other_left - left) < _NAME_WIDTH]
-        placed = max([height, *(at + _NAME_HEIGHT for at in beside)])
-        taken.append((left, placed))
+def _name_in_corner(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
+    """Names one above the other in the lower left, which is empty, each with a line to its point."""
+    for line, (x, y, name) in enumerate(sorted(points, key=lambda point: point[1])):
         axes.annotate(
             name,
             (x, y),
-            xytext=(6, placed - height - 2),
-            textcoords="offset points",
+            xytext=(0.03, 0.03 + 0.04 * line),
+            textcoords="axes fraction",
             fontsize=7,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": _GREY} if placed > height else None,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": _GREY, "relpos": (1, 0.5)},
         )
 
 
