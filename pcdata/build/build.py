@@ -17,7 +17,7 @@ from pcdata.build.engines.base import open_engine
 from pcdata.build.faults import step
 from pcdata.build.fit import fit_views
 from pcdata.build.options import BuildOptions, handed_in_artifacts, library_versions
-from pcdata.build.plan import make_plan
+from pcdata.build.plan import EmptyError, make_plan
 from pcdata.build.report import Reporter
 from pcdata.build.reread import half_read
 from pcdata.build.scan import inputs_digest, list_inputs, pending_scans, run_scan
@@ -44,7 +44,8 @@ class BuildResult:
 def build(options: BuildOptions, report: Reporter) -> BuildResult:
     """Build, or go on building, the dataset in ``options.output``.
 
-    Raises a ``PcdataError`` for everything a person can mend; the state on disk then stays for the next call.
+    Raises a ``PcdataError`` for everything a person can mend; the state on disk then stays for the next call, unless
+    nothing can come of it.
     """
     refuse_foreign(options.output)
     artifacts = handed_in_artifacts(options.requests)
@@ -60,7 +61,11 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
         with report.stage("scan", None) as advance:
             scans = pending_scans(options, state, n_tasks)
             engine.run(run_scan, scans, advance)
-        plan = make_plan(options, state, n_tasks)
+        try:
+            plan = make_plan(options, state, n_tasks)
+        except EmptyError:
+            state.remove()  # there is nothing to go on with, and it would refuse the options that the message asks for
+            raise
         fit_views(options, state, artifacts, report.say)
         writes = pending_writes(options, state, plan.shards)
         with report.stage("write", sum(task.raw_bytes for task in writes)) as advance:
@@ -102,8 +107,12 @@ def _claim(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) ->
     roots = [str(path.resolve()) for path in options.inputs]
     asked = {**shaping, "folders": roots, "strict": options.strict, "versions": library_versions()}
     if state.has("options.json"):
+        found = state.read_json("options.json")
+        if found["strict"] and not options.strict:  # so far nothing was refused: it is as if it had not been strict
+            found["strict"] = False
+            state.write_json("options.json", found)
         _refuse_other(
-            state.read_json("options.json"),
+            found,
             asked,
             f"{options.output} holds an unfinished build",
             "finish it with its own options and versions, or remove the folder",

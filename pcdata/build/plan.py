@@ -292,7 +292,11 @@ class FitSample:
         self._held_bytes = int(self._held[0]["length"].sum())
 
 
-class EmptyValError(InputError):
+class EmptyError(InputError):
+    """These inputs and options give no dataset, however often they are tried: others are needed."""
+
+
+class EmptyValError(EmptyError):
     """No document was drawn into val. A build may do without it, which is what the text says; a probe may not."""
 
     def __init__(self, documents: int, val_fraction: float) -> None:
@@ -309,20 +313,20 @@ def _refuse_empty(
     names = ", ".join(map(str, options.inputs))
     if not shards:
         if not rejects:
-            raise InputError(f"{names}: no files there, so nothing to build; name a folder with files in it")
+            raise EmptyError(f"{names}: no files there, so nothing to build; name a folder with files in it")
         with (state.folder / REJECTS_PART).open(encoding="utf-8") as file:
             first = json.loads(file.readline())
         place = f"{first['file']} line {first['position']}" if first["position"] else first["file"]
-        raise InputError(
+        raise EmptyError(
             f"{names}: no documents; {sum(rejects.values())} inputs were refused, the first: "
             f"{place}: {first['reason']} ({first['detail']})"
         )
     if counts["val"] == 0 and options.val_list is not None:
-        raise InputError(f"the val split is empty: no document has a path that {options.val_list} lists")
+        raise EmptyError(f"the val split is empty: no document has a path that {options.val_list} lists")
     if counts["val"] == 0 and options.val_fraction > 0:
         raise EmptyValError(counts["train"], options.val_fraction)
     if counts["train"] == 0:
-        raise InputError(
+        raise EmptyError(
             f"the train split is empty: all {counts['val']} documents were drawn into val with --val-fraction "
             f"{options.val_fraction}; lower it, or add documents"
         )

@@ -264,6 +264,10 @@ def test_nothing_to_build(tmp_path: Path, files: dict[str, bytes], arguments: di
         (tmp_path / "in" / name).write_bytes(raw)
     with pytest.raises(InputError, match=message):
         run(tmp_path / "in", tmp_path / "shards", **arguments)
+    assert not [*(tmp_path / "shards").iterdir()], "what cannot be gone on with is not left behind"
+    (tmp_path / "in" / "more.py").write_bytes(b"more")
+    run(tmp_path / "in", tmp_path / "shards", val_fraction=0.0)
+    assert (tmp_path / "shards" / "manifest.json").exists()
 
 
 def test_jsonl_without_the_text_key_names_the_keys_there_are(tmp_path: Path) -> None:
@@ -273,7 +277,7 @@ def test_jsonl_without_the_text_key_names_the_keys_there_are(tmp_path: Path) -> 
         match=r"data\.jsonl line 1: no text key \(no key 'text' or 'content' or 'code'; its keys: 'body', 'path'",
     ):
         run(tmp_path / "data.jsonl", tmp_path / "shards")
-    run(tmp_path / "data.jsonl", tmp_path / "other", text_key="body", val_fraction=0.0)
+    run(tmp_path / "data.jsonl", tmp_path / "shards", text_key="body", val_fraction=0.0)
 
 
 def test_two_inputs_keep_their_names(tmp_path: Path) -> None:

@@ -86,7 +86,11 @@ def test_strict_makes_a_reject_an_error(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     write_jsonl(path, FAULTY)
     with pytest.raises(InputError, match=r"data\.jsonl line 2: lone surrogate"):
-        build(options(path, tmp_path / "out", strict=True), Silent())
+        build(options(path, tmp_path / "out", strict=True, val_fraction=0.0), Silent())
+    build(options(path, tmp_path / "out", val_fraction=0.0), Silent())
+    build(options(path, tmp_path / "never strict", val_fraction=0.0), Silent())
+    ours, others = (Dataset(tmp_path / name).manifest for name in ("out", "never strict"))
+    assert ours == others, "as the message says, it can be built without"
 
 
 @given(
