@@ -30,7 +30,7 @@ HEADS = (
 )
 
 FIT = """
-import os, signal, sys
+import signal, sys
 from pathlib import Path
 from pctrain.config import resolve
 from pctrain.training import loop, step
@@ -40,7 +40,7 @@ real = step.gradients
 steps = iter(range(10**6))
 def gradients(job, batch):
     if next(steps) == stop_at and job.world.rank == stop_rank:
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
     return real(job, batch)
 step.gradients = gradients
 outcome = loop.fit(Path(sys.argv[1]), Path(sys.argv[2]), resolve(None, None, sys.argv[5:]), quiet=True)

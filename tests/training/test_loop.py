@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -101,7 +100,7 @@ def test_a_stop_signal_ends_after_the_step_with_a_checkpoint(
 
     def take_step(job: Job, rate: float, batch: Batch) -> Any:
         if next(steps) == 4:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         return real(job, rate, batch)
 
     with monkeypatch.context() as patch:

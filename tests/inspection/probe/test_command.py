@@ -117,9 +117,10 @@ def test_without_matplotlib_a_sentence_says_what_to_install(
 
 def test_a_probe_that_is_stopped_leaves_nothing(code: Path, tmp_path: Path) -> None:
     program = (
-        "import os, signal, sys\n"
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # what a shell starts in the background ignores it
         "from pcdata.inspection.probe import probe\n"
-        "probe.open_views = lambda state: os.kill(os.getpid(), signal.SIGINT)\n"
+        "probe.open_views = lambda state: signal.raise_signal(signal.SIGINT)\n"
         "from pcdata.cli import main\n"
         "main(sys.argv[1:])"
     )
