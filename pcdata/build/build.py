@@ -108,15 +108,15 @@ def _claim(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) ->
     asked = {**shaping, "folders": roots, "strict": options.strict, "versions": library_versions()}
     if state.has("options.json"):
         found = state.read_json("options.json")
-        if found["strict"] and not options.strict:  # so far nothing was refused: it is as if it had not been strict
-            found["strict"] = False
-            state.write_json("options.json", found)
+        eased = found["strict"] and not options.strict  # so far nothing was refused: it is as if it had not been strict
         _refuse_other(
-            found,
+            {**found, "strict": False} if eased else found,
             asked,
             f"{options.output} holds an unfinished build",
             "finish it with its own options and versions, or remove the folder",
         )
+        if eased:
+            state.write_json("options.json", asked)
         state.remove_rubbish()
     else:
         state.write_json("options.json", asked)

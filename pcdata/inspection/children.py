@@ -51,7 +51,9 @@ class Children:
         pending = deque(tasks)
         while pending or self._busy:
             while pending and len(self._busy) < self._workers:
-                child = self._idle.pop() if self._idle else _Child(self._folder, self._sample)
+                if not self._idle:
+                    self.start()
+                child = self._idle.pop()
                 self._busy.append(child)
                 child.give(pending.popleft())
             for connection in wait([child.connection for child in self._busy]):

@@ -14,7 +14,7 @@ from pcdata.build.records import Piece, Reject, cut, scan_entry
 from pcdata.build.report import Silent
 from pcdata.build.sources import find_entries
 from pcdata.dataset import Dataset
-from pcdata.errors import InputError
+from pcdata.errors import BuildError, InputError
 from tests.build.corpora import options, write_jsonl
 
 FAULTY = [
@@ -86,6 +86,10 @@ def test_strict_makes_a_reject_an_error(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     write_jsonl(path, FAULTY)
     with pytest.raises(InputError, match=r"data\.jsonl line 2: lone surrogate"):
+        build(options(path, tmp_path / "out", strict=True, val_fraction=0.0), Silent())
+    with pytest.raises(BuildError, match="with other val_fraction"):
+        build(options(path, tmp_path / "out", val_fraction=0.5), Silent())
+    with pytest.raises(InputError, match="lone surrogate"):  # what was refused has changed nothing
         build(options(path, tmp_path / "out", strict=True, val_fraction=0.0), Silent())
     build(options(path, tmp_path / "out", val_fraction=0.0), Silent())
     build(options(path, tmp_path / "never strict", val_fraction=0.0), Silent())
