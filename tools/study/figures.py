@@ -39,9 +39,9 @@ def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
     the left is what its compressed symbols were worth. Named are the arms with the most seeds."""
     axes.plot(curve.raw_symbols, curve.bits_per_byte, color="black", marker="o", markersize=4, label="raw bytes alone")
     proxies = [row for row in rows if row.view]
-    most_seeds = max((row.seeds for row in proxies), default=0)
-    for placebo, colour, label in ((False, _RED, "through a proxy"), (True, _GREY, "placebo")):
-        chosen = [row for row in proxies if row.arm.endswith(PLACEBO) == placebo]
+    arms = [row for row in proxies if not row.arm.endswith(PLACEBO)]
+    placebos = [row for row in proxies if row not in arms]
+    for chosen, colour, label in ((arms, _RED, "through a proxy"), (placebos, _GREY, "placebo")):
         symbols, bits = [row.spent.raw_symbols for row in chosen], [row.bits_per_byte for row in chosen]
         axes.scatter(symbols, bits, s=16, color=colour, label=label, zorder=3)
     axes.set_xscale("log", base=2)
@@ -49,7 +49,8 @@ def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
     axes.set_xlabel("raw symbols shown")
     axes.set_ylabel("raw bits per byte, val")
     axes.legend(frameon=False)
-    named = [row for row in proxies if row.seeds == most_seeds and not row.arm.endswith(PLACEBO)]
+    most_seeds = max((row.seeds for row in arms), default=0)
+    named = [row for row in arms if row.seeds == most_seeds]
     _name_in_corner(axes, [(row.spent.raw_symbols, row.bits_per_byte, row.arm) for row in named])
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ _TABLE: Final = "table.json"
 
 def report(
     study: Study,
-    results: Mapping[str, Sequence[Result]],
+    results: Sequence[Result],
     stability: Mapping[str, float],
     folder: Path,
     to_page: Path | None,
@@ -28,30 +28,31 @@ def report(
 ) -> str:
     """Write table and figure into the folder, and the tables into a page; returns what to print.
 
-    ``results`` are by name of the arm, its first seed first; ``stability`` is by view.
+    ``results`` are of the study's trials, in their order; ``stability`` is by view.
     """
-    table = rows(study, results)
+    by_arm: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        by_arm[result.arm].append(result)
+    table = rows(study, by_arm)
     values = {"rows": [asdict(row) for row in table], "stability": stability}
     made_by = ("trial", "command", "torch", "processor", "commit")
-    trials = [{name: getattr(each, name) for name in made_by} for each in chain(*results.values())]
+    trials = [{name: getattr(each, name) for name in made_by} for each in results]
     (folder / _TABLE).write_text(json.dumps({**values, "trials": trials}, indent=1) + "\n", encoding="utf-8")
     tables = {name: make(table) for name, make in page.TABLES.items()}
     tables["stability"] = page.stability_table(table, stability)
-    curves = {size: raw_curve(study, results, size) for size in study.sizes}
+    curves = {size: raw_curve(study, by_arm, size) for size in study.sizes}
     figures.draw(table, curves, stability, folder / "exchange.png")
     if to_page is not None:
         page.write_tables(to_page, tables)
     return json.dumps(values, indent=1) if as_json else tables["arms"]
 
 
-def recorded_results(study: Study, folder: Path) -> dict[str, list[Result]]:
+def recorded_results(study: Study, folder: Path) -> list[Result]:
     """What lies in the folder of the study's trials, whatever made it. Raises ``StudyError`` if nothing does."""
-    trials = [trial for trial in study.trials() if path_of(folder, trial).exists()]
-    if not trials:
+    paths = (path_of(folder, trial) for trial in study.trials())
+    found = [Result.read(path) for path in paths if path.exists()]
+    if not found:
         raise StudyError(f"{folder} has no result of this study")
-    found: dict[str, list[Result]] = {}
-    for trial in trials:
-        found.setdefault(trial.arm.name, []).append(Result.read(path_of(folder, trial)))
     return found
 
 

@@ -100,13 +100,9 @@ class Bench:
     def run_folder(self, trial: Trial) -> Path:
         return self._runs / trial.name
 
-    def all_results(self) -> dict[str, list[Result]]:
-        """Of every trial that was run as the study now says, by arm."""
-        found: dict[str, list[Result]] = {}
-        for trial in self.study.trials():
-            if result := self.result(trial):
-                found.setdefault(trial.arm.name, []).append(result)
-        return found
+    def all_results(self) -> list[Result]:
+        """Of every trial that was run as the study now says."""
+        return [result for trial in self.study.trials() if (result := self.result(trial))]
 
     def draw_curves(self, output: Path) -> None:
         """The runs of the measured arms, as ``pctrain plot`` draws them; nothing, unless all of them are here: a figure
