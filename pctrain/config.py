@@ -45,6 +45,10 @@ class DataConfig:
     """Rows of a global batch, over all ranks and micro-batches."""
     window_blocks: int = 16
     """Documents are shuffled within a window of this many blocks (record batches) of the shuffled block order."""
+    shuffle_rows: int = 32_768
+    """Rows are shuffled within windows of so many rows of the stream, in whole batches; 0 shows them in its order, in
+    which a document that is longer than a row fills many rows one after the other. A window holds lengths and places,
+    not symbols: about 1 kB a row. It ends where a phase of the mixture does, and is shorter while the share moves."""
     views: dict[str, float] = field(default_factory=dict)
     """Compressed views and their weights; empty means all views of the dataset, equally."""
     weights: dict[str, float] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class DataConfig:
         _at_least("data.seq_len", self.seq_len, 8)
         _at_least("data.rows", self.rows, 1)
         _at_least("data.window_blocks", self.window_blocks, 1)
+        _at_least("data.shuffle_rows", self.shuffle_rows, 0)
         _at_least("data.prefetch", self.prefetch, 0)
         _at_least("data.fresh_bytes", self.fresh_bytes, 1)
         _fraction("data.fresh_share", self.fresh_share)

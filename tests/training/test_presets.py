@@ -70,6 +70,6 @@ def test_the_size_is_as_announced_and_a_meta_step_runs(name: str) -> None:
 def test_a_real_step_runs(dataset: Dataset, tmp_path: Path, name: str) -> None:
     job = Job.prepare(dataset, tmp_path, resolve(name, None, CUT))
     before = job.model.layers[-1].feed.down.weight.detach().clone()
-    losses = take_step(job, 1e-3, job.loader.batch(0))
+    losses = take_step(job, 1e-3, job.loader.next_batch())
     assert 4 < losses.nats / losses.targets < 9
     assert not torch.equal(before, job.model.layers[-1].feed.down.weight)
