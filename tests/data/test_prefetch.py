@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def loader(folder):
-    data = DataConfig(seq_len=64, rows=4)
+    data = DataConfig(seq_len=64, rows=4, shuffle_rows=12)
     return lambda: Loader(Dataset(folder).split("train"), data, MixtureConfig(), steps=20, seed=0)
 
 

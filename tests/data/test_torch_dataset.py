@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata 0.11 on torch 2.13
 ]
 
-DATA, MIXTURE, STEPS = DataConfig(seq_len=64, rows=5), MixtureConfig(), 9
+DATA, MIXTURE, STEPS = DataConfig(seq_len=64, rows=5, shuffle_rows=15), MixtureConfig(), 9
 
 
 @pytest.fixture(scope="module")
