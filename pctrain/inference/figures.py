@@ -81,7 +81,7 @@ class Evaluation:
             "raw": self._figures(self.raw[:, of_K], sizes_K),
             "views": views,
             "compressors": {
-                name: {"bytes": int(bytes_D[of_K].sum())} | _ratio("bits_per_byte", 8.0 * bytes_D[of_K], sizes_K)
+                name: {"bytes": int(bytes_D[of_K].sum())} | ratio("bits_per_byte", 8.0 * bytes_D[of_K], sizes_K)
                 for name, bytes_D in self.compressed_bytes.items()
             },
         }
@@ -92,9 +92,9 @@ class Evaluation:
         return {
             "symbols": int(symbols_K.sum()),
             "bits": float(bits_K.sum()),
-            **_ratio("bits_per_byte", bits_K, sizes_K),
+            **ratio("bits_per_byte", bits_K, sizes_K),
             "full_softmax_bits": float(full_bits_K.sum()),
-            **_ratio("full_softmax_bits_per_byte", full_bits_K, sizes_K),
+            **ratio("full_softmax_bits_per_byte", full_bits_K, sizes_K),
         }
 
     def table(self) -> str:
@@ -118,22 +118,23 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def _ratio(name: str, bits_K: NDArray[np.floating], sizes_K: NDArray[np.int64]) -> dict[str, float]:
-    """Bits per raw byte, and from two documents on its standard error; nothing of no bytes.
+def ratio(name: str, bits_K: NDArray[np.floating], sizes_K: NDArray[np.int64]) -> dict[str, float]:
+    """Bits per raw byte, and its standard error if two documents or more have bytes; nothing of no bytes.
 
-    The error is that of a ratio of two sums over a sample of documents, linearised (Cochran 1977, *Sampling
-    Techniques*, section 6.4, without the correction for a finite population): documents are what was sampled, and
-    their bytes are not independent of each other.
+    Documents are what was sampled: the bytes of one are not independent of each other. The error is the jackknife's,
+    from the ratios that remain when one document is left out (Efron and Stein 1981, *The jackknife estimate of
+    variance*). Linearised (Cochran 1977, *Sampling Techniques*, section 6.4) it is too small where documents are few
+    and a few of them long. A document without bytes says nothing about the ratio, and does not count.
     """
-    raw_bytes = int(sizes_K.sum())
+    raw_bytes, bits = int(sizes_K.sum()), float(bits_K.sum())
     if not raw_bytes:
         return {}
-    per_byte = float(bits_K.sum()) / raw_bytes
-    if len(sizes_K) < 2:
-        return {name: per_byte}
-    residuals_K = bits_K - per_byte * sizes_K
-    variance = float(residuals_K @ residuals_K) * len(sizes_K) / (len(sizes_K) - 1)
-    return {name: per_byte, f"{name}_standard_error": math.sqrt(variance) / raw_bytes}
+    has_bytes_K = sizes_K > 0
+    n_documents = int(has_bytes_K.sum())
+    if n_documents < 2:
+        return {name: bits / raw_bytes}
+    without_one = (bits - bits_K[has_bytes_K]) / (raw_bytes - sizes_K[has_bytes_K])
+    return {name: bits / raw_bytes, f"{name}_standard_error": math.sqrt((n_documents - 1) * float(without_one.var()))}
 
 
 def _mark(found: dict[str, Any]) -> str:

@@ -12,8 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pcdata.build.build import build
 from pcdata.build.report import Silent
@@ -22,6 +25,7 @@ from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_OPEN
 from pctrain.config import ModelConfig, resolve
 from pctrain.errors import DataError
 from pctrain.inference.evaluate import COMPRESSORS, evaluate, evaluate_run
+from pctrain.inference.figures import ratio
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.scoring import Alphabet, Windowing
 from pctrain.training.loop import fit
@@ -146,18 +150,59 @@ def by_document(dataset: Dataset, model: Decoder) -> list[tuple[int, float]]:
 
 
 def test_the_standard_error_is_that_of_a_ratio_over_documents(dataset: Dataset, model: Decoder) -> None:
-    """Against leaving out one document at a time (the jackknife), which agrees to the first order."""
+    """Each document is left out once, and the ratio taken of the others."""
     found = evaluate(model, dataset.split("val"), IDS, how=Windowing(4096, 4096)).to_dict()
     documents = by_document(dataset, model)
     assert found["documents"] == len(documents) == dataset.split("val").n_documents - 1  # one was cut in two
-    n, size, bits = len(documents), sum(s for s, _ in documents), sum(b for _, b in documents)
-    ratio = bits / size
-    expected = math.sqrt(sum((b - ratio * s) ** 2 for s, b in documents) * n / (n - 1)) / size
-    assert found["raw"]["bits_per_byte_standard_error"] == pytest.approx(expected, rel=1e-5)
-    without = [(bits - b) / (size - s) for s, b in documents]
-    mean = sum(without) / n
-    jackknife = math.sqrt((n - 1) / n * sum((each - mean) ** 2 for each in without))
-    assert found["raw"]["bits_per_byte_standard_error"] == pytest.approx(jackknife, rel=0.4)
+    assert found["raw"]["bits_per_byte_standard_error"] == pytest.approx(left_out_by_turns(documents), rel=1e-5)
+
+
+def left_out_by_turns(documents: list[tuple[int, float]]) -> float:
+    """The jackknife's standard error of bits per byte. Documents are raw bytes and bits."""
+    without = []
+    for number in range(len(documents)):
+        others = documents[:number] + documents[number + 1 :]
+        without.append(sum(bits for _, bits in others) / sum(size for size, _ in others))
+    n = len(documents)
+    return math.sqrt((n - 1) / n * sum((each - sum(without) / n) ** 2 for each in without))
+
+
+DOCUMENTS = st.lists(st.tuples(st.integers(1, 9999), st.floats(0, 9999)), min_size=2, max_size=9)
+
+
+@given(DOCUMENTS, st.integers(0, 3))
+def test_documents_without_bytes_do_not_change_the_standard_error(
+    documents: list[tuple[int, float]], n_empty: int
+) -> None:
+    sizes, bits = zip(*documents, *[(0, 0.0)] * n_empty, strict=True)
+    found = ratio("figure", np.array(bits), np.array(sizes))
+    assert found["figure"] == pytest.approx(sum(bits) / sum(sizes))
+    assert found["figure_standard_error"] == pytest.approx(left_out_by_turns(documents), rel=1e-6, abs=1e-6)
+
+
+def test_the_standard_error_of_two_documents_and_of_one_that_has_all_bytes() -> None:
+    """Of two of one length it is that of a mean. Where one has all bytes, nothing says how much others would differ."""
+    two = ratio("figure", np.array([10.0, 40.0]), np.array([10, 10]))
+    assert two["figure_standard_error"] == pytest.approx(np.std([1, 4], ddof=1) / math.sqrt(2))
+    assert ratio("figure", np.array([10.0, 0.0]), np.array([10, 0])) == {"figure": 1.0}
+    assert ratio("figure", np.zeros(2), np.zeros(2, np.int64)) == {}
+
+
+def test_the_standard_error_is_as_large_as_the_spread_over_samples() -> None:
+    """Of 20 unequal documents, where the linearised error is too small by a tenth."""
+    rng = np.random.default_rng(0)
+    figures, errors, linearised = [], [], []
+    for _ in range(2000):
+        sizes = np.ceil(np.exp(rng.normal(8, 1, 20))).astype(np.int64)
+        bits = sizes * np.exp(rng.normal(0.7, 0.3, 20)) * (sizes / 3000) ** -0.1
+        found = ratio("figure", bits, sizes)
+        residuals = bits - found["figure"] * sizes
+        figures.append(found["figure"])
+        errors.append(found["figure_standard_error"])
+        linearised.append(math.sqrt(residuals @ residuals * 20 / 19) / sizes.sum())
+    spread = np.std(figures)
+    assert np.sqrt(np.mean(np.square(linearised))) < 0.9 * spread
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(spread, rel=0.05)
 
 
 def test_one_document_has_no_standard_error(tmp_path: Path, model: Decoder) -> None:
