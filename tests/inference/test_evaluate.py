@@ -23,7 +23,9 @@ from pcdata.build.report import Silent
 from pcdata.dataset import Dataset
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_OPEN
 from pctrain.config import ModelConfig, resolve
+from pctrain.data.filter import Filter
 from pctrain.errors import DataError
+from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluate import COMPRESSORS, evaluate, evaluate_run
 from pctrain.inference.figures import ratio
 from pctrain.model.decoder import Decoder, init_weights
@@ -246,6 +248,60 @@ def test_groups_add_up_to_the_whole(tmp_path: Path, model: Decoder) -> None:
         assert "leave out how many bytes each unit has" in result.table()
 
 
+CHOSEN = Filter({"path": ["val-[2-5]"]})
+"""Of ``make_dataset`` four rows of val, of which the second is a later part of the first."""
+
+
+def test_only_what_the_filter_keeps_is_measured(dataset: Dataset, model: Decoder) -> None:
+    split = dataset.split("val")
+    found = evaluate(model, split, IDS, how=Windowing(4096, 4096), only=CHOSEN)
+    every = evaluate(model, split, IDS, how=Windowing(4096, 4096))
+    assert CHOSEN.numbers(split).tolist() == [2, 3, 4, 5]
+    assert (len(found.documents), found.documents.of_documents) == (3, split.n_documents - 1)
+    assert found.documents.raw_bytes_D.tolist() == every.documents.raw_bytes_D[2:5].tolist()
+    np.testing.assert_allclose(found.raw, every.raw[:, 2:5], rtol=1e-6)
+    np.testing.assert_allclose(found.views[VIEW], every.views[VIEW][:, 2:5], rtol=1e-6)
+    for name, sizes in found.compressed_bytes.items():
+        assert sizes.tolist() == every.compressed_bytes[name][2:5].tolist()
+    assert found.table().startswith("val: 3 of 7 documents, path like val-[2-5], ")
+    assert every.table().startswith("val: 7 documents, ")
+    values = found.to_dict()
+    assert (values["documents"], values["of_documents"], values["where"]) == (3, 7, {"path": ["val-[2-5]"]})
+
+
+def test_a_split_of_which_the_filter_keeps_nothing_is_an_error(tmp_path: Path, model: Decoder) -> None:
+    split = write_dataset(tmp_path, [b"some text"], [b"", b"more"]).split("val")
+    with pytest.raises(DataError, match=r"no document of the val split of .* has lang like Rust"):
+        evaluate(model, split, {}, how=HOW, only=Filter({"lang": ["Rust"]}))
+    with pytest.raises(DataError, match="has no bytes in documents that have path like val-0"):
+        evaluate(model, split, {}, how=HOW, only=Filter({"path": ["val-0"]}))
+
+
+def test_ngrams_are_those_of_the_sample(dataset: Dataset, model: Decoder) -> None:
+    sample = Sample(dataset.split("train"), Filter({"path": ["train-?"]}))
+    result = evaluate(model, dataset.split("val"), {}, how=HOW, only=CHOSEN, sample=sample)
+    texts = [dataset.split("train").document(number).raw for number in range(10)]
+    bits = sum(ByteNgrams(texts).bits(dataset.split("val").document(number).raw) for number in range(2, 6))
+    values = result.to_dict()
+    for order, expected in zip(ORDERS, bits, strict=True):
+        found = values["ngrams"][f"byte {order}-gram"]
+        assert found["bits"] == pytest.approx(expected)
+        assert found["bits_per_byte"] == pytest.approx(expected / values["raw_bytes"])
+        assert f"byte {order}-gram {found['bits_per_byte']:.4f}" in " ".join(result.table().split())
+    assert values["ngrams_counted_on"] == {
+        "split": "train",
+        "raw_bytes": sum(map(len, texts)),
+        "where": {"path": ["train-?"]},
+    }
+    assert f"{sample.raw_bytes:,} bytes of the train split, path like train-?" in result.table()
+
+
+def test_without_a_sample_there_are_no_ngrams(dataset: Dataset, model: Decoder) -> None:
+    result = evaluate(model, dataset.split("val"), {}, how=HOW)
+    assert result.to_dict()["ngrams"] == {}
+    assert "gram" not in result.table()
+
+
 RANKS = """
 import json, sys
 from pathlib import Path
@@ -258,7 +314,8 @@ if result is not None:
 
 def test_several_processes_agree(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "data")
-    fit(dataset.folder, tmp_path / "run", resolve(None, None, [*SETTINGS, "train.steps=4"]), quiet=True)
+    settings = [*SETTINGS, "train.steps=4", 'data.where={"path": ["train-*1", "val-[1-6]"]}']
+    fit(dataset.folder, tmp_path / "run", resolve(None, None, settings), quiet=True)
     alone = evaluate_run(tmp_path / "run", quiet=True, device="cpu")
     assert alone is not None
     for size in (2, 3):
@@ -279,7 +336,9 @@ def test_several_processes_agree(tmp_path: Path) -> None:
         assert said[1:] == [b""] * (size - 1)
         found, expected = json.loads(said[0]), alone.to_dict()
         assert found["raw"]["symbols"] == expected["raw"]["symbols"] == found["raw_bytes"]
-        assert found["compressors"] == expected["compressors"]
+        assert (found["documents"], found["of_documents"]) == (5, 7)
+        for name in ("where", "compressors", "ngrams", "ngrams_counted_on"):
+            assert found[name] == expected[name] != {}
         for part in ("raw", VIEW):
             a, b = (values["raw"] if part == "raw" else values["views"][part] for values in (found, expected))
             assert a == {name: pytest.approx(value, rel=1e-6) for name, value in b.items()}
