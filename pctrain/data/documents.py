@@ -74,11 +74,7 @@ class Documents:
             if kept is not None:
                 return kept
             draw = lookup.end_draw
-        folder, languages = self._split.dataset.folder, self._split.dataset.manifest.base.languages
-        raise DataError(
-            f"no document of the {self._split.name} split of {folder} has {self._filter}; it has the languages "
-            f"{', '.join(languages) or '(none)'}, and pcdata show prints a document's path and source"
-        )
+        raise DataError(self._filter.nothing_in(self._split))
 
     def forget(self) -> None:
         """What was remembered of blocks, if the order has come to another window of them since. Call it when all rows

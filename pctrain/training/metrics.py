@@ -17,7 +17,6 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -221,9 +220,7 @@ class ValSlice:
     def _add(self, split: Split, up_to_bytes: int, how: Windowing, only: Filter) -> None:
         """Take documents of a split until the slice holds so many bytes."""
         before = self.raw_bytes
-        kept = np.arange(split.n_documents)
-        if only:
-            kept = kept[np.concatenate([only.rows(split.base(block)) for block in range(split.n_blocks)])]
+        kept = only.numbers(split)
         wanted = max(1, round((up_to_bytes - before) * split.n_documents / max(1, split.raw_bytes)))
         for number in kept[:: max(1, len(kept) // wanted)].tolist():
             document = split.document(number)

@@ -5,10 +5,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Iterator
+from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
+
+_SILENT_SECONDS: Final = 30.0
+"""The least time between two plain lines about one piece of work."""
 
 
 class Progress:
@@ -39,6 +46,44 @@ class Progress:
         self._bits = f", val {bits_per_byte:.3f} bits/byte"
         if self._bar.disable:
             say(f"step {step}/{self._steps}: {self._text}, val {bits_per_byte:.3f} bits/byte")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+
+class ByteProgress:
+    """How much of some bytes is dealt with: a bar on a terminal, else a plain line as the work begins, and one now and
+    then."""
+
+    def __init__(self, what: str, n_bytes: int, quiet: bool) -> None:
+        self._what, self._n_bytes, self._done = what, n_bytes, 0
+        speaking, terminal = not quiet and speaks(), sys.stderr.isatty()
+        self._bar = tqdm(total=n_bytes, desc=what, unit="B", unit_scale=True, disable=not (speaking and terminal))
+        self._in_lines = speaking and not terminal
+        if self._in_lines:
+            self._say(f"{n_bytes:,} bytes")
+
+    def update(self, n_bytes: int) -> None:
+        """So many more are dealt with."""
+        self._bar.update(n_bytes)
+        self._done += n_bytes
+        if self._in_lines and monotonic() - self._said >= _SILENT_SECONDS:
+            self._say(f"{self._done:,} of {self._n_bytes:,} bytes ({self._done / self._n_bytes:.0%})")
+
+    def over(self, texts: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+        """The same texts, each dealt with when the next is asked for."""
+        for text in texts:
+            yield text
+            self.update(len(text))
+
+    def _say(self, how_far: str) -> None:
+        self._said = monotonic()
+        say(f"{self._what}: {how_far}")
 
     def __enter__(self) -> Self:
         return self
