@@ -179,7 +179,8 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The loop and its optimizer (AdamW, as published)."""
+    """The loop and its optimizer: AdamW, whose beta1, beta2, eps, weight_decay, clip and lr_final are as published
+    (Zheng et al. 2026)."""
 
     steps: int = 1000
     lr: float = 1e-3
@@ -193,7 +194,10 @@ class TrainConfig:
     beta2: float = 0.95
     eps: float = 1e-15
     weight_decay: float = 0.1
-    """On matrices only: not on embeddings and norms."""
+    """How fast what decays does: a step takes lr · weight_decay of it."""
+    weight_decay_on: str = "matrices"
+    """What decays. matrices: those of the layers and the output; not embeddings, norms, and biases by distance (reach).
+    all, as published: these too, where a norm's weights decay to 1 and not to 0."""
     clip: float = 1.0
     """Largest norm of the gradient; 0 leaves it alone."""
     bad_step: str = "stop"
@@ -247,6 +251,8 @@ class TrainConfig:
             raise ConfigError(f"train.schedule must be cosine or wsd, got {self.schedule!r}")
         if self.bad_step not in ("stop", "skip"):
             raise ConfigError(f"train.bad_step must be stop or skip, got {self.bad_step!r}")
+        if self.weight_decay_on not in ("matrices", "all"):
+            raise ConfigError(f"train.weight_decay_on must be matrices or all, got {self.weight_decay_on!r}")
         if self.softmax not in ("all", "own"):
             raise ConfigError(f"train.softmax must be all or own, got {self.softmax!r}")
         if self.attention not in ("auto", "sdpa", "flex"):
