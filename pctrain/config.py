@@ -87,7 +87,7 @@ class MixtureConfig:
 
     The warm-up, in ``warmup_mode``, while the share rises linearly from ``initial_share`` to ``share``; then ``mode``
     at ``share``; and, if it has a length, a final decay in ``final_mode`` while the share moves linearly to
-    ``final_share``. The defaults are as published (Zheng et al. 2026), without a decay.
+    ``final_share``. The defaults are the published schedule (Zheng et al. 2026), which has no decay.
 
     To end on raw bytes while the learning rate falls: ``train.schedule=wsd``, and ``mixture.decay_fraction`` the same
     as ``train.lr_decay_fraction``. Share and rate then leave their plateau in one step and fall side by side.
@@ -151,6 +151,12 @@ class ModelConfig:
     """Heads that predict the next symbol, the one after it, and so on, each over all ids."""
     raw_heads: int = 0
     """The same for raw bytes, over the raw ids alone: as many symbols ahead; 0, or more than ``heads``."""
+    embed_init_std: float = 0.0
+    """Standard deviation of the embedding's first weights; 0: 1/√width."""
+    layer_init_std: float = 0.0
+    """The same of every matrix in a layer; 0: 1/√inputs, and less for the two that write to the residual stream."""
+    head_init_std: float = 0.0
+    """The same of the output matrices; 0: 1/√width. With ``tie_embeddings`` that of all ids is the embedding."""
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "attention_heads", "kv_heads", "hidden", "heads"):
@@ -158,6 +164,8 @@ class ModelConfig:
         _at_least("model.reach", self.reach, 0)
         _at_least("model.raw_heads", self.raw_heads, 0)
         _at_least("model.rope_base", self.rope_base, 1)
+        for name in ("embed_init_std", "layer_init_std", "head_init_std"):
+            _at_least(f"model.{name}", getattr(self, name), 0)
         if not 0 < self.norm_eps < 1:
             raise ConfigError(f"model.norm_eps must be above 0 and below 1, got {self.norm_eps}")
         if self.raw_heads and self.raw_heads <= self.heads:
