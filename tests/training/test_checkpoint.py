@@ -12,7 +12,7 @@ import torch
 
 from pcdata.dataset import ViewIds, Vocabulary
 from pctrain.config import RunConfig
-from pctrain.data.batch import Cursor, StreamPlace
+from pctrain.data.cursor import Cursor, StreamPlace
 from pctrain.errors import CheckpointError
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.training import checkpoint
@@ -98,9 +98,9 @@ def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(state_module, "_VERSION", 99)
     folder = checkpoint.save(tmp_path, state(1), *trained())
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match=r"state\.json: it has version 99, this pctrain reads 4"):
+    with pytest.raises(CheckpointError, match=r"state\.json: it has version 99, this pctrain reads 5"):
         checkpoint.load_state(folder)
-    text = json.dumps(json.loads((folder / "state.json").read_text()) | {"version": 4, "speed": 3})
+    text = json.dumps(json.loads((folder / "state.json").read_text()) | {"version": 5, "speed": 3})
     (folder / "state.json").write_text(text)
     (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  state.json\n")
     with pytest.raises(CheckpointError, match="speed"):
