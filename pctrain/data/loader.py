@@ -71,6 +71,7 @@ class Loader:
         self._filler = Filler(self.vocabulary, self.view_names, data.seq_len)
         self._cursor = cursor
         self._window: RowWindow | None = None
+        self._draw_by(cursor.settings or self._settings)
         self._go_on(cursor.place)
 
     def next_batch(self) -> Batch:
@@ -104,21 +105,26 @@ class Loader:
 
     def _lay_out(self, cursor: Cursor) -> RowWindow:
         """The window in progress, under its own settings, or the next one, under those of now."""
-        settings = cursor.settings or self._settings
-        schedule, weights = Schedule(settings.mixture, settings.steps), [*settings.weights.values()]
-        lengths = mean_lengths(self._splits, weights, settings.views)
-        mixture = Mixture(settings.mixture, [settings.views.get(name, 0.0) for name in self.view_names], lengths)
-        self._stream.draw_by(weights)
+        if self._drawn_by != (settings := cursor.settings or self._settings):
+            self._draw_by(settings)
+        first, schedule, mixture = cursor.window_step, self._schedule, self._mixture
         self._stream.forget()
+        self._stream.expect_raw((1 - mixture.odds(schedule.at(first)).compressed) / self._world_size)
 
         def rows_of(step: int) -> list[Row]:
             odds = mixture.odds(schedule.at(step))
             return [self._packer.row(mixture, odds) for _ in range(self._rows)]
 
-        first = cursor.window_step
-        self._stream.expect_raw((1 - mixture.odds(schedule.at(first)).compressed) / self._world_size)
         most = max(1, self._shuffle_rows // self._rows)
         return RowWindow(first, batches_of_window(schedule, first, most), rows_of, self._seed)
+
+    def _draw_by(self, settings: StreamSettings) -> None:
+        weights = [*settings.weights.values()]
+        lengths = mean_lengths(self._splits, weights, settings.views)
+        self._drawn_by = settings
+        self._schedule = Schedule(settings.mixture, settings.steps)
+        self._mixture = Mixture(settings.mixture, [settings.views.get(name, 0.0) for name in self.view_names], lengths)
+        self._stream.draw_by(weights)
 
     def _place(self) -> StreamPlace:
         """Where the stream stands: after the last row that was laid out."""

@@ -169,7 +169,9 @@ def test_the_best_checkpoint_and_the_last_few_are_kept(dataset: Dataset, tmp_pat
     run = tmp_path / "run"
     fit(dataset.folder, run, settings("train.checkpoint_every=2", "train.keep_last=2", "train.lr=1e-3"))
     # Now only worse ones: the rate is far too high.
-    fit(dataset.folder, run, settings("train.checkpoint_every=2", "train.steps=24", "train.lr=100", "train.keep_last=2"))
+    fit(
+        dataset.folder, run, settings("train.checkpoint_every=2", "train.steps=24", "train.lr=100", "train.keep_last=2")
+    )
     kept = {int(folder.name.removeprefix("step-")) for folder in checkpoints(run)}
     states = {step: json.loads((run / f"checkpoints/step-{step:08}/state.json").read_text()) for step in kept}
     assert kept == {12, 22, 24}
