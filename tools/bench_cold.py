@@ -30,6 +30,8 @@ from pctrain.data.loader import Loader
 COPIES = 8
 RANDOM_DOCUMENTS = 500
 SYMBOL_BYTES = 2
+SHUFFLE_ROWS = 2048
+"""Of a window: some ten in an epoch. One of the default's size would hold the whole corpus."""
 
 
 def bytes_read() -> int:
@@ -56,11 +58,14 @@ def sequential(split: Split) -> int:
 def epoch(split: Split, mode: str, share: float) -> int:
     """Returns the bytes of what was shown."""
     mixture = MixtureConfig(mode=mode, share=share, warmup_fraction=0)
-    loader = Loader(split, DataConfig(4096, 8), mixture, steps=1 << 40, seed=0)
-    used = 0
-    while loader.cursor.place.draw < split.n_documents:
-        raw, compressed = loader.next_batch().stats.symbols_V
+    data = DataConfig(4096, 8, shuffle_rows=SHUFFLE_ROWS)
+    loader = Loader(split, data, mixture, steps=1 << 40, seed=0)
+    used = documents = 0
+    while documents < split.n_documents:
+        stats = loader.next_batch().stats
+        raw, compressed = stats.symbols_V
         used += raw + SYMBOL_BYTES * compressed
+        documents += stats.documents
     return used
 
 

@@ -43,11 +43,11 @@ def load(folder: Path, batches: int) -> dict[str, float]:
     opened = anonymous_mb()
     mixture = MixtureConfig(mode="mixed", share=0.5, warmup_fraction=0)
     loader = Loader(split, DataConfig(4096, 8), mixture, steps=1 << 40, seed=0)
-    most = 0.0
+    most, read = 0.0, 0
     for _ in range(batches):
-        cursor = loader.next_batch().cursor
+        read += loader.next_batch().stats.documents
         most = max(most, anonymous_mb())
-    return {"libraries": before, "opened": opened - before, "loading": most - before, "all": most, "read": cursor.draw}
+    return {"libraries": before, "opened": opened - before, "loading": most - before, "all": most, "read": read}
 
 
 def measure(documents: int, block_documents: int, batches: int) -> dict[str, float]:

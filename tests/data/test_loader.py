@@ -60,7 +60,7 @@ def joined(parts: list[Batch], name: str) -> np.ndarray:
     return rows
 
 
-@given(run=any_runs(), world_size=st.integers(1, 4))
+@given(run=any_runs(), world_size=st.sampled_from([1, 2, 3, 5]))
 @LAW
 def test_any_world_size_gives_the_same_global_batches(split, run, world_size):
     alone = make(split, run)

@@ -168,10 +168,8 @@ def test_the_log_adds_up(dataset: Dataset, whole: Path) -> None:
 def test_the_best_checkpoint_and_the_last_few_are_kept(dataset: Dataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
     fit(dataset.folder, run, settings("train.checkpoint_every=2", "train.keep_last=2", "train.lr=1e-3"))
-    # Now only worse ones: the rate is far too high.
-    fit(
-        dataset.folder, run, settings("train.checkpoint_every=2", "train.steps=24", "train.lr=100", "train.keep_last=2")
-    )
+    worse = settings("train.checkpoint_every=2", "train.keep_last=2", "train.steps=24", "train.lr=100")
+    fit(dataset.folder, run, worse)
     kept = {int(folder.name.removeprefix("step-")) for folder in checkpoints(run)}
     states = {step: json.loads((run / f"checkpoints/step-{step:08}/state.json").read_text()) for step in kept}
     assert kept == {12, 22, 24}
