@@ -104,7 +104,10 @@ class Loader:
         return rows
 
     def _lay_out(self, cursor: Cursor) -> RowWindow:
-        """The window in progress, under its own settings, or the next one, under those of now."""
+        """The window in progress, under its own settings, or the next one, under those of now.
+
+        Raises ``CheckpointError`` if the window has fewer batches than were made of it.
+        """
         if self._drawn_by != (settings := cursor.settings or self._settings):
             self._draw_by(settings)
         first, schedule, mixture = cursor.window_step, self._schedule, self._mixture
@@ -116,7 +119,13 @@ class Loader:
             return [self._packer.row(mixture, odds) for _ in range(self._rows)]
 
         most = max(1, self._shuffle_rows // self._rows)
-        return RowWindow(first, batches_of_window(schedule, first, most), rows_of, self._seed)
+        window = RowWindow(first, batches_of_window(schedule, first, most), rows_of, self._seed)
+        if cursor.step >= window.end_step:
+            raise CheckpointError(
+                f"the checkpoint stands after step {cursor.step}, in a window of rows that ends at step "
+                f"{window.end_step}; it was made by another pctrain: continue with that one, or begin anew with --restart"
+            )
+        return window
 
     def _draw_by(self, settings: StreamSettings) -> None:
         weights = [*settings.weights.values()]

@@ -14,6 +14,7 @@ from pctrain.data.batch import NO_VIEW, Batch
 from pctrain.data.loader import Loader
 from pctrain.data.schedule import Schedule
 from pctrain.data.shuffle import batches_of_window
+from pctrain.errors import CheckpointError
 from tests.data.made_dataset import CHUNKS, LETTERS, make_documents, make_split
 from tests.data.reading_back import same
 from tests.data.test_packing import runs
@@ -236,6 +237,14 @@ def test_a_window_of_many_short_documents_ends_early_and_is_resumed_all_the_same
     assert not all(map(same, batches, whole))
     for stop in range(1, STEPS, 4):
         assert all(map(same, load(split, run, cursor=batches[stop - 1].cursor), batches[stop:]))
+
+
+def test_a_place_beyond_the_end_of_its_window_is_refused(split):
+    data = DataConfig(seq_len=64, rows=4, shuffle_rows=32)
+    begun = load(split, (data, MixtureConfig(mode="raw", warmup_fraction=0), 0))[0].cursor
+    loader = Loader(split, data, MixtureConfig(), steps=STEPS, seed=0, cursor=dataclasses.replace(begun, step=8))
+    with pytest.raises(CheckpointError, match="after step 8, in a window of rows that ends at step 8"):
+        loader.next_batch()
 
 
 def test_what_is_remembered_is_of_the_blocks_of_a_window(tmp_path):
