@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole path on real code: this machine's own Python library → shards → a trained byte model → numbers and text.
+# The whole path on real code: this machine's own Python library → shards → two trained byte models, one on raw bytes
+# alone and one through a BPE proxy → numbers, curves and text.
 # Everything lands in demo/; a second run reuses what is there. Called by `make demo`, which sets up .venv first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,16 +22,12 @@ step "$bin/pcdata" build "$library" -o demo/shards --include '*.py' --exclude si
 step "$bin/pcdata" stats demo/shards
 step "$bin/pcdata" show demo/shards --doc 17 --bytes 0:600
 step "$bin/pcdata" verify demo/shards
-step "$bin/pctrain" fit demo/shards -o demo/run --preset tiny --view bpe
-step "$bin/pctrain" eval demo/run
-step "$bin/pctrain" generate demo/run --prompt 'def __init__(self, ' --max-bytes 300 --temperature 0.7 --seed 1
-
-cat <<'END'
-
-The demo is done. What lies where:
-  demo/shards/manifest.json   what the dataset is; demo/shards/rejects.jsonl what was not taken, and why
-  demo/shards/base/           the documents' raw bytes, Arrow files
-  demo/shards/views/          their compressed views (zstd, bpe), one folder each
-  demo/run/metrics.jsonl      the training run, one line per logged step
-  demo/run/checkpoints/       the model; try: .venv/bin/pctrain generate demo/run --prompt 'import '
-END
+step "$bin/pcdata" report demo/shards -o demo/report.html
+step "$bin/pctrain" fit demo/shards -o demo/raw --preset tiny --mode raw
+step "$bin/pctrain" fit demo/shards -o demo/bpe --preset tiny --view bpe
+step "$bin/pctrain" plot demo/raw demo/bpe -o demo/curves.png
+for run in raw bpe; do
+  step "$bin/pctrain" eval "demo/$run"
+  step "$bin/pctrain" generate "demo/$run" --prompt 'def __init__(self, ' --max-bytes 300 --temperature 0.7 --seed 1
+done
+"$bin/python" tools/demo_summary.py demo

@@ -123,7 +123,7 @@ class Loader:
         if cursor.step >= window.end_step:
             raise CheckpointError(
                 f"the checkpoint stands after step {cursor.step}, in a window of rows that ends at step "
-                f"{window.end_step}; it was made by another pctrain: continue with that one, or begin anew with --restart"
+                f"{window.end_step}; another pctrain made it: continue with that one, or begin anew with --restart"
             )
         return window
 

@@ -21,7 +21,7 @@ from pctrain.data.order import permute
 from pctrain.data.pieces import Row
 from pctrain.data.schedule import Schedule
 
-# These numbers are part of the sequence of batches: a run begun with others cannot be resumed in the middle of a window.
+# These numbers are part of the sequence of batches: a run begun under others cannot be resumed within a window.
 _FEWEST_BATCHES: Final = 64
 """Of a window while the share moves, if the phase has so many."""
 _WINDOWS_OF_A_MOVING_SHARE: Final = 8

@@ -1,0 +1,80 @@
+"""What came out of ``make demo``, in a paragraph for a person: which model reads raw bytes better, and what that says.
+
+python tools/demo_summary.py demo
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+RAW, PROXY = "raw", "bpe"
+
+FILES = """\
+  demo/report.html            the dataset, to look at in a browser
+  demo/curves.png             both runs: bits per byte against steps, symbols, bytes and flops
+  demo/shards/manifest.json   what the dataset is; rejects.jsonl beside it: what was not taken, and why
+  demo/shards/base/           the documents' raw bytes, Arrow files
+  demo/shards/views/          their compressed views (zstd, bpe), one folder each
+  demo/raw/, demo/bpe/        the runs: metrics.jsonl, one line per logged step, and checkpoints/
+Try: .venv/bin/pctrain generate demo/raw --prompt 'import '"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run had been shown at its end, and what it had come to."""
+
+    bits_per_byte: float
+    """On its slice of val; raw bytes."""
+    error: float
+    """Its standard error."""
+    shown_raw: int
+    """Bytes."""
+    stood_for: int
+    """Raw bytes that the compressed symbols stood for."""
+
+    @classmethod
+    def of(cls, folder: Path) -> Run:
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        val = [line for line in lines if line["kind"] == "val"][-1]
+        shown = [line["data"] for line in lines if line["kind"] == "train"]
+        raw, stood_for = (sum(each[name] for each in shown) for name in ("raw_bytes", "compressed_bytes"))
+        return cls(val["raw_bits_per_byte"], val["raw_bits_per_byte_standard_error"], raw, stood_for)
+
+    def __str__(self) -> str:
+        return f"{self.bits_per_byte:.2f} ± {self.error:.2f} bits per byte"
+
+
+def summary(raw: Run, proxy: Run) -> str:
+    """Of runs of as many steps."""
+    behind = proxy.bits_per_byte - raw.bits_per_byte
+    verdict = (
+        f"So raw bytes alone are ahead, by {behind:.2f}. That is what the paper found of small models: through a proxy "
+        "they fall behind at 0.5 billion parameters and come out ahead from 1.5 to 4 billion on (Zheng et al. 2026). "
+        if behind > 0
+        else f"So the proxy is ahead, by {-behind:.2f}: more than the paper found of small models (Zheng et al. 2026), "
+        "so try other seeds (--set train.seed=1) before you believe it. "
+    )
+    return (
+        f"On the same bytes of val, the model trained on raw bytes alone has {raw}, after {raw.shown_raw / 1e6:.1f} MB. "
+        f"The one trained through BPE has {proxy}; it was shown as many positions, in which it read "
+        f"{proxy.shown_raw / 1e6:.1f} MB as bytes and BPE tokens that stand for {proxy.stood_for / 1e6:.1f} MB. "
+        f"{verdict}One minute of training says nothing more: both models know indentation and keywords, hardly any "
+        "Python. The tables above put them beside gzip and beside counts of byte n-grams, which need no training."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    print("\nWhat came out\n")
+    print(textwrap.fill(summary(Run.of(folder / RAW), Run.of(folder / PROXY)), 100))
+    print(f"\nWhat lies where\n\n{FILES}")
+
+
+if __name__ == "__main__":
+    main()
