@@ -40,6 +40,8 @@ _DEVICE = click.option(
 )
 DEFAULT_PRESET = "tiny"
 NEURAL_PRESET = "neural-1m"
+_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""What says how the threads of an OpenMP wait for each other: of any, of GNU's, of LLVM's and Intel's."""
 _SIGNAL_EXIT = 128
 """A command that a signal ended exits with this plus the signal's number: 130 for SIGINT, 143 for SIGTERM."""
 
@@ -48,6 +50,7 @@ _SIGNAL_EXIT = 128
 @click.version_option(package_name="proxy-compression")
 def main() -> None:
     """Train byte-level language models on the datasets that pcdata builds."""
+    _wait_passively()
 
 
 @main.command()
@@ -334,6 +337,16 @@ def _mode(mode: str | None) -> list[str]:
         return []
     lengths = ("warmup_fraction", "warmup_steps", "decay_fraction", "decay_steps")
     return [f"mixture.mode={json.dumps(mode)}", *(f"mixture.{name}=0" for name in lengths)]
+
+
+def _wait_passively() -> None:
+    """Let torch's threads sleep while they wait for each other, unless the user has said how they are to wait.
+
+    OpenMP reads this when torch is loaded. By default its threads spin, and where other programs want the processors
+    too they spin away the time slices that the others wait for: training was up to seven times slower (BENCHMARKS.md).
+    """
+    if not any(name in os.environ for name in _WAITING):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -218,6 +219,23 @@ def test_a_missing_torch_gets_one_sentence(command: str, tmp_path: Path) -> None
     )
     assert result.returncode == 1
     assert result.stderr == 'error: pctrain needs torch; pip install "proxy-compression[train]"\n'
+
+
+@pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_wait_without_spinning_unless_the_user_says_how(
+    given: dict[str, str], policy: str, tmp_path: Path
+) -> None:
+    """OpenMP itself tells under which policy torch was loaded."""
+    unsaid = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+    result = subprocess.run(
+        [sys.executable, "-m", "pctrain", "eval", str(tmp_path)],
+        env={**unsaid, **given, "OMP_DISPLAY_ENV": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "is not a run" in result.stderr
+    assert re.search(rf"OMP_WAIT_POLICY *= *'{policy}'", result.stderr)
 
 
 FORBIDDEN = """
