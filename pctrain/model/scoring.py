@@ -4,11 +4,12 @@ A document is read as in training: ``[BOS] <open> symbols``, BOS only where it b
 window it goes on in the next one under a fresh open mark. Marks are shown and never scored; every symbol is scored
 exactly once. With a stride smaller than the window, later windows begin with symbols already scored, as context.
 
-Legend: R windows, T positions, N scored symbols, D width.
+Legend: R windows, T positions, N scored symbols, D width, K documents.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -103,9 +104,17 @@ def cut_document(
     return list(cut(symbols, kind, document.part_start_bytes == 0, how))
 
 
-def score(model: Decoder, windows: Iterable[Window], alphabet: Alphabet, rows: int, device: torch.device) -> Score:
-    """The sum of ``scores``."""
-    return sum(scores(model, windows, alphabet, rows, device), Score())
+def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.floating]) -> float:
+    """The standard error of Σ bits / Σ sizes over a sample of documents, each left out once (Efron and Tibshirani 1993,
+    *An Introduction to the Bootstrap*, section 11.3).
+
+    Raises ``ValueError`` unless two documents have a size: of what is left without one there must be a ratio.
+    """
+    if np.count_nonzero(sizes_K) < 2:
+        raise ValueError("a standard error needs two documents that are not empty")
+    without_K = (bits_K.sum() - bits_K) / (sizes_K.sum() - sizes_K)
+    spread_K = without_K - without_K.mean()
+    return math.sqrt((len(without_K) - 1) / len(without_K) * float(spread_K @ spread_K))
 
 
 def scores(

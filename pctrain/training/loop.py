@@ -23,12 +23,13 @@ from pctrain.model.flops import flops_of_step, matmul_flops_per_second
 from pctrain.training import checkpoint
 from pctrain.training.distributed import gathered, joined
 from pctrain.training.job import Job
-from pctrain.training.metrics import MetricsLog, Tally, ValSlice, peak_memory_bytes
+from pctrain.training.metrics import MetricsLog, Tally, peak_memory_bytes
 from pctrain.training.optim import learning_rate
 from pctrain.training.progress import Progress, say
 from pctrain.training.run import METRICS, clear, locked, write_settings
 from pctrain.training.signals import agreed, stop_signals
 from pctrain.training.step import refuse, take_step
+from pctrain.training.val_slice import ValSlice
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def train(job: Job, quiet: bool) -> Outcome:
                 log.write("train", done, **line, peak_memory_bytes=peak_memory_bytes(job.device))
             if save_due or (settings.eval_every and done % settings.eval_every == 0):
                 with autocast(job.device, settings.dtype), gathered(job.objective):
-                    measured = val.values(val.score(job.model, job.device))
+                    measured = val.measure(job.model, job.device)
                 bits_per_byte = measured["raw_bits_per_byte"]
                 log.write("val", done, **measured)
                 progress.measured(done, bits_per_byte)
