@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -99,7 +100,7 @@ def main() -> None:
     help="One setting, such as train.lr=3e-4.",
 )
 @click.option("--restart", is_flag=True, help="Throw away what the run's folder holds, and begin anew.")
-@click.option("--quiet", is_flag=True, help="A plain line per measurement instead of a bar.")
+@click.option("--quiet", is_flag=True, help="A plain line per measurement, and nothing else.")
 def fit(
     shards: tuple[Path, ...],
     run: Path,
@@ -126,6 +127,8 @@ def fit(
         resolved = _settings(None if restart else run, preset, config, [*short, *settings])
         outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
     _exit_if_stopped(outcome)
+    if not quiet:
+        _say_what_next(outcome, run)
 
 
 @main.command("eval")
@@ -254,7 +257,7 @@ def neural() -> None:
     help="One setting, such as train.steps=3000.",
 )
 @click.option("--restart", is_flag=True, help="Throw away what the folder's run holds, and begin anew.")
-@click.option("--quiet", is_flag=True, help="A plain line per measurement instead of a bar.")
+@click.option("--quiet", is_flag=True, help="A plain line per measurement, and nothing else.")
 def neural_fit(
     shards: tuple[Path, ...],
     output: Path,
@@ -285,6 +288,15 @@ def _exit_if_stopped(outcome: Outcome) -> None:
 
         say(f"stopped by {outcome.signal.name} after step {outcome.step}, saved; the same command goes on")
         sys.exit(_SIGNAL_EXIT + outcome.signal)
+
+
+def _say_what_next(outcome: Outcome, run: Path) -> None:
+    """What came out, where it lies, and the command to type now; nothing of a run that was finished before."""
+    from pctrain.training.progress import in_words, say
+
+    if outcome.val is not None:
+        command = shlex.join(["pctrain", "eval", str(run)])
+        say(f"done: {in_words(outcome.val)} after {outcome.step:,} steps, in {run}; next: {command}")
 
 
 def _settings(

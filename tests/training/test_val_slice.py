@@ -90,10 +90,11 @@ def test_windows_begin_as_in_training_and_fit_into_a_row(tmp_path: Path, monkeyp
         return scores(model, windows, *rest)
 
     monkeypatch.setattr(val_slice, "scores", overhear)
-    for max_bytes in (900, 10**6):
+    for max_bytes, n_windows in ((900, len([*pieces(split, EVERYTHING, 900, SEQ_LEN - 1)])), (10**6, None)):
         heard.clear()
         measured(ValSlice([split], max_bytes, SEQ_LEN, 4, EVERYTHING))
         assert max(len(window.opening) + len(window.ids) - 1 for window in heard) <= SEQ_LEN
+        assert n_windows in (None, len(heard)), "no window is cut in two"
         begun = [bytes((window.ids - FIRST_BYTE).tolist()) for window in heard if window.opening == (BOS, RAW_OPEN)]
         firsts = [split.document(n).raw.tobytes() for n in range(20) if n != 4]
         assert begun
