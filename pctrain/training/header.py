@@ -41,10 +41,11 @@ def _model(job: Job) -> str:
 
 
 def _device(job: Job) -> str:
-    free = "" if job.free_bytes is None else f" of {gigabytes(job.free_bytes)} free"
+    free, wanted = job.free_bytes, job.memory.total_bytes
+    there_is = "" if free is None else f" of {gigabytes(free)} free{', which may not suffice' * (wanted > free)}"
     dtype = str(precision(job.device, job.config.train.dtype)).removeprefix("torch.")
     processes = f", {job.world.size} processes" if job.world.size > 1 else ""
-    return f"{job.device}, {dtype}{processes}; wants about {gigabytes(job.memory.total_bytes)} of memory{free}"
+    return f"{job.device}, {dtype}{processes}; wants about {gigabytes(wanted)} of memory{there_is}"
 
 
 def _steps(job: Job) -> str:
