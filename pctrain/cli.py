@@ -141,9 +141,19 @@ def fit(
 @click.option("--batch-rows", "rows", type=click.IntRange(1), help="Windows per forward pass.")
 @click.option("--stride", type=click.IntRange(1), help="Symbols by which windows move on. [default: the window]")
 @click.option("--by", type=click.Choice(["lang", "source"]), help="Also by language, or by input of the build.")
+@click.option(
+    "--lang", "langs", multiple=True, metavar="NAME", help="Only documents in this language; may be repeated."
+)
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="COLUMN=GLOB",
+    shell_complete=complete_column,
+    help="Only documents like this; 'path=*' measures all. [default: as in the run]",
+)
 @_DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--quiet", is_flag=True, help="No bar.")
+@click.option("--quiet", is_flag=True, help="Neither a bar nor lines of progress.")
 def evaluate(
     run: Path,
     split: str,
@@ -152,16 +162,28 @@ def evaluate(
     rows: int | None,
     stride: int | None,
     by: str | None,
+    langs: tuple[str, ...],
+    where: tuple[str, ...],
     device: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Bits per raw byte of the model in RUN, beside gzip and zstd."""
+    """Bits per raw byte of the model in RUN, beside gzip, zstd, and n-grams of the train split."""
     with faults():
         from pctrain.inference.evaluate import evaluate_run
 
+        chosen = _where(langs, where)
         result = evaluate_run(
-            run, split=split, which=which, data=data, rows=rows, stride=stride, by=by, device=device, quiet=quiet
+            run,
+            split=split,
+            which=which,
+            data=data,
+            rows=rows,
+            stride=stride,
+            by=by,
+            where=resolve(None, None, chosen).data.where if chosen else None,
+            device=device,
+            quiet=quiet,
         )
     if result is not None:  # under torchrun only the first process has it
         click.echo(json.dumps(result.to_dict(), indent=1) if as_json else result.table())

@@ -45,6 +45,10 @@ class DataConfig:
     """Rows of a global batch, over all ranks and micro-batches."""
     window_blocks: int = 16
     """Documents are shuffled within a window of this many blocks (record batches) of the shuffled block order."""
+    shuffle_rows: int = 32_768
+    """Rows are shuffled within windows of so many rows of the stream, in whole batches; 0 shows them in its order, in
+    which a document that is longer than a row fills many rows one after the other. A window holds lengths and places,
+    not symbols: about 1 kB a row. It ends where a phase of the mixture does, and is shorter while the share moves."""
     views: dict[str, float] = field(default_factory=dict)
     """Compressed views and their weights; empty means all views of the dataset, equally."""
     weights: dict[str, float] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class DataConfig:
         _at_least("data.seq_len", self.seq_len, 8)
         _at_least("data.rows", self.rows, 1)
         _at_least("data.window_blocks", self.window_blocks, 1)
+        _at_least("data.shuffle_rows", self.shuffle_rows, 0)
         _at_least("data.prefetch", self.prefetch, 0)
         _at_least("data.fresh_bytes", self.fresh_bytes, 1)
         _fraction("data.fresh_share", self.fresh_share)
@@ -87,7 +92,7 @@ class MixtureConfig:
 
     The warm-up, in ``warmup_mode``, while the share rises linearly from ``initial_share`` to ``share``; then ``mode``
     at ``share``; and, if it has a length, a final decay in ``final_mode`` while the share moves linearly to
-    ``final_share``. The defaults are as published (Zheng et al. 2026), without a decay.
+    ``final_share``. The defaults are the published schedule (Zheng et al. 2026), which has no decay.
 
     To end on raw bytes while the learning rate falls: ``train.schedule=wsd``, and ``mixture.decay_fraction`` the same
     as ``train.lr_decay_fraction``. Share and rate then leave their plateau in one step and fall side by side.
@@ -151,6 +156,12 @@ class ModelConfig:
     """Heads that predict the next symbol, the one after it, and so on, each over all ids."""
     raw_heads: int = 0
     """The same for raw bytes, over the raw ids alone: as many symbols ahead; 0, or more than ``heads``."""
+    embed_init_std: float = 0.0
+    """Standard deviation of the embedding's first weights; 0: 1/√width."""
+    layer_init_std: float = 0.0
+    """The same of every matrix in a layer; 0: 1/√inputs, and less for the two that write to the residual stream."""
+    head_init_std: float = 0.0
+    """The same of the output matrices; 0: 1/√width. With ``tie_embeddings`` that of all ids is the embedding."""
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "attention_heads", "kv_heads", "hidden", "heads"):
@@ -158,6 +169,8 @@ class ModelConfig:
         _at_least("model.reach", self.reach, 0)
         _at_least("model.raw_heads", self.raw_heads, 0)
         _at_least("model.rope_base", self.rope_base, 1)
+        for name in ("embed_init_std", "layer_init_std", "head_init_std"):
+            _at_least(f"model.{name}", getattr(self, name), 0)
         if not 0 < self.norm_eps < 1:
             raise ConfigError(f"model.norm_eps must be above 0 and below 1, got {self.norm_eps}")
         if self.raw_heads and self.raw_heads <= self.heads:
@@ -179,7 +192,8 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The loop and its optimizer (AdamW, as published)."""
+    """The loop and its optimizer: AdamW, whose beta1, beta2, eps, weight_decay, clip and lr_final are as published
+    (Zheng et al. 2026)."""
 
     steps: int = 1000
     lr: float = 1e-3
@@ -193,7 +207,10 @@ class TrainConfig:
     beta2: float = 0.95
     eps: float = 1e-15
     weight_decay: float = 0.1
-    """On matrices only: not on embeddings and norms."""
+    """How fast what decays does: a step takes lr · weight_decay of it."""
+    weight_decay_on: str = "matrices"
+    """What decays. matrices: those of the layers and the output; not embeddings, norms, and biases by distance (reach).
+    all, as published: these too, where a norm's weights decay to 1 and not to 0."""
     clip: float = 1.0
     """Largest norm of the gradient; 0 leaves it alone."""
     bad_step: str = "stop"
@@ -247,6 +264,8 @@ class TrainConfig:
             raise ConfigError(f"train.schedule must be cosine or wsd, got {self.schedule!r}")
         if self.bad_step not in ("stop", "skip"):
             raise ConfigError(f"train.bad_step must be stop or skip, got {self.bad_step!r}")
+        if self.weight_decay_on not in ("matrices", "all"):
+            raise ConfigError(f"train.weight_decay_on must be matrices or all, got {self.weight_decay_on!r}")
         if self.softmax not in ("all", "own"):
             raise ConfigError(f"train.softmax must be all or own, got {self.softmax!r}")
         if self.attention not in ("auto", "sdpa", "flex"):

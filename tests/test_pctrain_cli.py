@@ -157,6 +157,62 @@ def test_eval_of_the_slice_is_the_training_runs_own_figure(run: Path, dataset: D
     assert measured["raw_bits_per_byte"] == pytest.approx(values["raw"]["bits_per_byte"], rel=1e-6)
 
 
+@pytest.fixture(scope="module")
+def chosen_run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on some documents, that measured all of val that it could."""
+    folder = tmp_path_factory.mktemp("chosen") / "run"
+    where = ["--where", "path=train-1*", "--where", "path=val-[4-6]"]
+    settings = ["--set", "train.eval_bytes=1000000", "--set", "train.steps=4"]
+    assert pctrain("fit", dataset.folder, "-o", folder, *SET, *settings, *where).exit_code == 0
+    return folder
+
+
+def test_eval_measures_the_documents_that_the_run_read(chosen_run: Path) -> None:
+    measured = [json.loads(line) for line in (chosen_run / "metrics.jsonl").read_text().splitlines()][-1]
+    values = json.loads(pctrain("eval", chosen_run, "--json").stdout)
+    assert measured["kind"] == "val"
+    assert measured["raw_bytes"] == values["raw_bytes"]
+    assert measured["raw_bits_per_byte"] == pytest.approx(values["raw"]["bits_per_byte"], rel=1e-6)
+    assert (values["documents"], values["of_documents"]) == (3, 7)
+    table = pctrain("eval", chosen_run).stdout
+    assert table.startswith(
+        f"val: 3 of 7 documents, path like train-1* or val-[4-6], {values['raw_bytes']:,} raw bytes"
+    )
+
+
+def test_eval_measures_other_documents_on_request(chosen_run: Path, dataset: Dataset) -> None:
+    """Beside n-grams of those that the run read, whichever are measured."""
+    own, every, one = (
+        json.loads(pctrain("eval", chosen_run, "--json", *words).stdout)
+        for words in ((), ("--where", "path=*"), ("--lang", "*", "--where", "path=val-0"))
+    )
+    assert (every["documents"], every["raw_bytes"]) == (7, dataset.split("val").raw_bytes)
+    assert (one["documents"], one["where"]) == (1, {"lang": ["*"], "path": ["val-0"]})
+    assert own["where"] == own["ngrams_counted_on"]["where"] == {"path": ["train-1*", "val-[4-6]"]}
+    assert own["ngrams_counted_on"] == every["ngrams_counted_on"] == one["ngrams_counted_on"]
+    refused(pctrain("eval", chosen_run, "--lang", "Rust"), "no document of the val split of", "lang like Rust")
+    refused(pctrain("eval", chosen_run, "--where", "*.py"), "--where *.py: expected column=glob")
+    refused(pctrain("eval", chosen_run, "--where", "size=3"), "data.where.size", "known: path, lang, source")
+
+
+def test_eval_of_the_train_split_has_no_ngrams(run: Path) -> None:
+    assert json.loads(pctrain("eval", run, "--json").stdout)["ngrams"] != {}
+    assert json.loads(pctrain("eval", run, "--json", "--split", "train").stdout)["ngrams"] == {}
+
+
+def test_eval_says_what_it_does_where_there_is_no_terminal(run: Path, dataset: Dataset) -> None:
+    result = pctrain("eval", run)
+    n_bytes = f"{dataset.split('val').raw_bytes:,} bytes"
+    assert result.stderr.splitlines() == [
+        f"model, raw bytes: {n_bytes}",
+        f"model, view {VIEW}: {n_bytes}",
+        f"gzip -9 and zstd -19: {n_bytes}",
+        f"n-grams, counting: {dataset.split('train').raw_bytes:,} bytes",
+        f"n-grams: {n_bytes}",
+    ]
+    assert pctrain("eval", run, "--quiet").stderr == ""
+
+
 def test_eval_finds_a_dataset_that_was_moved(dataset: Dataset, tmp_path: Path) -> None:
     old, new, run = tmp_path / "old", tmp_path / "new", tmp_path / "run"
     shutil.copytree(dataset.folder, old)

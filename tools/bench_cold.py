@@ -58,8 +58,8 @@ def epoch(split: Split, mode: str, share: float) -> int:
     mixture = MixtureConfig(mode=mode, share=share, warmup_fraction=0)
     loader = Loader(split, DataConfig(4096, 8), mixture, steps=1 << 40, seed=0)
     used = 0
-    while loader.cursor.draw < split.n_documents:
-        raw, compressed = loader.batch(0).stats.symbols_V
+    while loader.cursor.place.draw < split.n_documents:
+        raw, compressed = loader.next_batch().stats.symbols_V
         used += raw + SYMBOL_BYTES * compressed
     return used
 

@@ -82,7 +82,7 @@ def measure(sizes: list[int], rounds: int, compressor: str, scratch: Path) -> No
 def make_batches(loader: Loader) -> None:
     """The next of a split."""
     for _ in range(BATCHES):
-        loader.batch(0)
+        loader.next_batch()
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def memmap_blocks(path: Path, batches: int) -> Callable[[], None]:
 
 def make_batches(of: Loader, batches: int) -> None:
     for _ in range(batches):
-        of.batch(0)
+        of.next_batch()
 
 
 def flat_tokens(split: Split, path: Path) -> None:

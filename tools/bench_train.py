@@ -68,7 +68,7 @@ class Pctrain:
         before = self._batches.wait_seconds
         for step in range(self._done, self._done + self._steps):
             rate = learning_rate(step, self._job.config.train)
-            take_step(self._job, rate, self._batches.batch(step))
+            take_step(self._job, rate, self._batches.next_batch())
         self._done += self._steps
         finish(self._job.device)
         self.waits.append(self._batches.wait_seconds - before)
@@ -125,7 +125,7 @@ def their_model(config: RunConfig, n_ids: int, device: torch.device) -> tuple[nn
 def prepared(job: Job) -> list[list[Micro]]:
     """Some batches on the device, in the pieces in which they are learnt from."""
     rows = job.config.data.rows
-    batches = (job.loader.batch(step) for step in range(PREPARED))
+    batches = (job.loader.next_batch() for step in range(PREPARED))
     return [list(micro_batches(batch, job.config.train, rows, job.device)) for batch in batches]
 
 
@@ -158,7 +158,7 @@ def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dic
     """What the JSON line holds."""
     with tempfile.TemporaryDirectory() as folder:
         job = Job.prepare(dataset, Path(folder) / "pctrain", config)
-        with Prefetcher(job.loader, range(STEPS), config.data.prefetch) as batches:
+        with Prefetcher(job.loader, STEPS, config.data.prefetch) as batches:
             ours = Pctrain(job, batches, steps)
             seconds = in_turn({"pctrain": ours, **contestants(dataset, config, Path(folder), steps)}, rounds)
     positions = steps * config.data.rows * config.data.seq_len

@@ -45,7 +45,7 @@ def load(folder: Path, batches: int) -> dict[str, float]:
     loader = Loader(split, DataConfig(4096, 8), mixture, steps=1 << 40, seed=0)
     most = 0.0
     for _ in range(batches):
-        cursor = loader.batch(0).cursor
+        cursor = loader.next_batch().cursor
         most = max(most, anonymous_mb())
     return {"libraries": before, "opened": opened - before, "loading": most - before, "all": most, "read": cursor.draw}
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pctrain.data.mixture import How
-from pctrain.errors import CheckpointError
+from pctrain.data.cursor import Cursor
 
 # R rows of one rank, T positions (seq_len), V views: 0 is raw, 1 + i the i-th used compressed view; D datasets
 
@@ -20,83 +18,6 @@ IGNORE: Final = -100
 
 NO_VIEW: Final = -1
 
-_CURSOR_VERSION = 2
-"""1 knew one dataset, and no arrangement but pairs."""
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """A place in the stream of documents, between two rows: all that a resume needs."""
-
-    draws: tuple[int, ...] = ()
-    """Documents drawn so far of each dataset, over all its epochs; that in progress is the one after them. Empty at the
-    very beginning."""
-    offset_symbols: int = 0
-    """How much of the document in progress was shown: raw bytes if it is shown raw alone, symbols of all its stretches
-    if it is spliced, else symbols of its compressed view."""
-    dataset: int = 0
-    """That of the document in progress, in the order of names."""
-    how: str | None = None
-    """The arrangement in which it is shown (``How``); None if none is in progress."""
-    views: tuple[str | None, ...] = ()
-    """The views it is shown in, in order; None among them is raw."""
-    splicing: tuple[float, int] | None = None
-    """As in ``Appearance``."""
-
-    @property
-    def draw(self) -> int:
-        """Documents drawn so far, over all datasets."""
-        return sum(self.draws)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"version": _CURSOR_VERSION, **dataclasses.asdict(self)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Cursor:
-        """Raises ``CheckpointError`` for another version, or for values that no cursor has."""
-        version = values.get("version")
-        if version != _CURSOR_VERSION:
-            raise CheckpointError(
-                f"the checkpoint's data cursor has version {version!r}, this pctrain reads {_CURSOR_VERSION}; "
-                "continue with the pctrain that wrote it"
-            )
-        parts: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-        }
-        del parts["version"]
-        names = {field.name for field in dataclasses.fields(cls)}
-        if parts.keys() != names or not (cursor := cls(**parts))._is_sound():
-            raise CheckpointError(f"the checkpoint's data cursor is damaged: {dict(values)!r}; use an older checkpoint")
-        return cursor
-
-    def _is_sound(self) -> bool:
-        if not isinstance(self.draws, tuple) or not all(
-            map(_is_count, (*self.draws, self.offset_symbols, self.dataset))
-        ):
-            return False
-        if self.how is None:
-            return (self.offset_symbols, self.dataset, self.views, self.splicing) == (0, 0, (), None)
-        if not self.offset_symbols or self.dataset >= len(self.draws) or self.how not in set(How):
-            return False
-        if not isinstance(self.views, tuple) or not all(name is None or isinstance(name, str) for name in self.views):
-            return False
-        alone = self.how == How.ALONE
-        if len(self.views) != 2 - alone or (not alone and self.views.count(None) != 1):
-            return False
-        return _is_splicing(self.splicing) if self.how == How.SPLICE else self.splicing is None
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _is_splicing(value: Any) -> bool:
-    if not isinstance(value, tuple) or len(value) != 2:
-        return False
-    share, mean_bytes = value
-    return isinstance(share, float) and 0 <= share <= 1 and _is_count(mean_bytes) and mean_bytes > 0
-
 
 @dataclass(frozen=True)
 class BatchStats:
@@ -104,6 +25,14 @@ class BatchStats:
 
     positions: int
     """Rows x seq_len."""
+    batches: int
+    """Global batches: 1, or how many were added up."""
+    batches_without_raw: int
+    """Those in which no byte is shown raw."""
+    effective_documents: float
+    """Of each batch, how many documents of equal length would be as mixed as those that it shows (the inverse of
+    Simpson's index over their symbols: 1 if all are of one document, the number of rows if each is of another that
+    fills it); a sum, whose mean over batches ``shares`` has."""
     documents: int
     """Documents begun."""
     documents_D: tuple[int, ...]
@@ -138,12 +67,14 @@ class BatchStats:
     """Positions that hold nothing."""
 
     def shares(self) -> dict[str, float]:
-        """What the sums say in proportion; what they do not define is left out."""
-        ratios = {
+        """What the sums say in proportion, or on average; what they do not define is left out."""
+        ratios: dict[str, tuple[float, float]] = {
             "compressed_documents": (sum(self.documents_V[1:]), sum(self.documents_V)),
             "compressed_symbols": (sum(self.symbols_V[1:]), sum(self.symbols_V)),
             "compressed_bytes": (self.compressed_bytes, self.compressed_bytes + self.raw_bytes),
             "padding": (self.padding, self.positions),
+            "batches_without_raw": (self.batches_without_raw, self.batches),
+            "effective_documents": (self.effective_documents, self.batches),
             "cut_pairs": (self.cut_pairs, self.pairs),
             "unpaired_units": (self.unpaired_units, self.unpaired_units + self.paired_units),
             "unpaired_bytes": (self.unpaired_bytes, self.unpaired_bytes + self.paired_bytes),
@@ -172,7 +103,9 @@ class Batch:
     """The number of the sample within its row, from 1; 0 is padding. A position attends to its own sample only."""
     target_views_RT: NDArray[np.int8]
     """The view that the target is a symbol or a mark of: 0 raw, 1 + i the i-th used view; NO_VIEW without a target."""
+    shown: tuple[int, ...]
+    """The documents of the global batch, over the rows of all ranks: their numbers as in ``Span.document``."""
     stats: BatchStats
     """Of the global batch."""
     cursor: Cursor
-    """Where the stream stands after the global batch."""
+    """Where the batches stand after this one."""

@@ -37,10 +37,13 @@ class Documents:
         seed: int,
         only: Filter | None = None,
         *,
+        first_number: int = 0,
         placebo: bool = False,
     ) -> None:
-        """``placebo``: compressed symbols are permuted within each document."""
+        """``first_number``: where those of this dataset begin, if the documents of several are numbered in a line.
+        ``placebo``: compressed symbols are permuted within each document."""
         self._split = split
+        self.first_number = first_number
         split.random = True  # what is shown is asked for: here, and by the filler where raw bytes are rare
         self._filter = only or Filter({})
         self._filtered = bool(only)
@@ -52,6 +55,7 @@ class Documents:
         self._columns: dict[tuple[int, int], NDArray[Any]] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
         self._aligned: set[tuple[int, int]] = set()
+        self._remembers: tuple[int, int] | None = None
         self.raw_is_rare = False
         """Whether of a block's raw bytes few are shown, so that each document's are to be asked for by themselves."""
 
@@ -70,11 +74,16 @@ class Documents:
             if kept is not None:
                 return kept
             draw = lookup.end_draw
-        folder, languages = self._split.dataset.folder, self._split.dataset.manifest.base.languages
-        raise DataError(
-            f"no document of the {self._split.name} split of {folder} has {self._filter}; it has the languages "
-            f"{', '.join(languages) or '(none)'}, and pcdata show prints a document's path and source"
-        )
+        raise DataError(self._filter.nothing_in(self._split))
+
+    def forget(self) -> None:
+        """What was remembered of blocks, if the order has come to another window of them since. Call it when all rows
+        that were laid out are filled: they are filled out of what is remembered."""
+        if self._lookup is not None and self._lookup.window != self._remembers:
+            self._remembers = self._lookup.window
+            self._columns.clear()
+            self._kept.clear()
+            self._aligned.clear()
 
     def kept_rows(self, block: int) -> NDArray[np.bool_]:
         """Which documents of a block the filter keeps."""
@@ -135,10 +144,6 @@ class Documents:
 
     def _look_up(self, draw: int) -> _Lookup:
         stretch = self._order.stretch(draw, _STRETCH_DOCUMENTS)
-        if self._lookup is None or self._lookup.window != (stretch.epoch, stretch.window):
-            self._columns.clear()
-            self._kept.clear()
-            self._aligned.clear()
         self._lookup = _Lookup(self, self._split, stretch, self._seed, self._filtered)
         return self._lookup
 
@@ -163,6 +168,11 @@ class Document:
     @property
     def draw(self) -> int:
         return self._lookup.first_draw + self._index
+
+    @property
+    def number(self) -> int:
+        """In the split, counted from ``Documents.first_number``."""
+        return self._lookup.numbers[self._index]
 
     @property
     def dice(self) -> Dice:
@@ -200,6 +210,7 @@ class _Lookup:
         self.window = (stretch.epoch, stretch.window)
         self.blocks: list[int] = stretch.blocks.tolist()
         self._rows: list[int] = stretch.rows.tolist()
+        self.numbers: list[int] = (stretch.documents + np.uint64(documents.first_number)).tolist()
         purposes = (Purpose.KIND, Purpose.VIEW, Purpose.PAIR_ORDER)
         draws = (uniform(seed, stretch.epoch, stretch.documents, purpose).tolist() for purpose in purposes)
         self.dice = [Dice(*faces) for faces in zip(*draws, strict=True)]

@@ -105,7 +105,7 @@ class Filler:
         ids_of, views = self._ids, flat.target_views_RT
         at = first = line * self._seq_len
         begins = []
-        for documents, view, block, start, end, begins_sample, bos, closes, _ in spans:
+        for documents, _, view, block, start, end, begins_sample, bos, closes, _ in spans:
             open_id, close_id, first_id = ids_of[view]
             if begins_sample:
                 begins.append(at)

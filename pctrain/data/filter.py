@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.dataset import schema
+from pcdata.dataset import Split, schema
 from pcdata.dataset.views import BaseColumns
 
 
@@ -19,7 +19,7 @@ class Filter:
 
     def __init__(self, where: Mapping[str, Sequence[str]]) -> None:
         """``where`` as in ``DataConfig``."""
-        self._where = where
+        self.where = where
         self._patterns = {column: _pattern(column, globs) for column, globs in where.items()}
 
     def rows(self, base: BaseColumns) -> NDArray[np.bool_]:
@@ -30,12 +30,26 @@ class Filter:
             kept &= [pattern.match(_text(value)) is not None for value in values]
         return kept
 
+    def numbers(self, split: Split) -> NDArray[np.intp]:
+        """Which documents of a split are read, by number; a new array."""
+        if not self:
+            return np.arange(split.n_documents)
+        return np.flatnonzero(np.concatenate([self.rows(split.base(block)) for block in range(split.n_blocks)]))
+
+    def nothing_in(self, split: Split) -> str:
+        """The sentence for a split of which no document is read."""
+        folder, languages = split.dataset.folder, split.dataset.manifest.base.languages
+        return (
+            f"no document of the {split.name} split of {folder} has {self}; it has the languages "
+            f"{', '.join(languages) or '(none)'}, and pcdata show prints a document's path and source"
+        )
+
     def __bool__(self) -> bool:
         """Whether it may leave out any."""
-        return bool(self._where)
+        return bool(self.where)
 
     def __str__(self) -> str:
-        return " and ".join(f"{column} like {' or '.join(globs)}" for column, globs in self._where.items())
+        return " and ".join(f"{column} like {' or '.join(globs)}" for column, globs in self.where.items())
 
 
 def _pattern(column: str, globs: Sequence[str]) -> re.Pattern[str]:

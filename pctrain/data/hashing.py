@@ -33,6 +33,8 @@ class Purpose(IntEnum):
     """Whether a document shown raw is cut into short pieces, and how long each is."""
     PLACEBO = 10
     """In which order a document's compressed symbols are shown, where they are to say nothing."""
+    ROWS = 11
+    """In which order the rows of a window are shown."""
 
 
 def uniform(seed: int, epoch: int, documents: NDArray[np.uint64], purpose: Purpose) -> NDArray[np.float64]:

@@ -1,17 +1,20 @@
 """Batches of a split: the one door from shards to training.
 
-The sequence of global batches is a function of the dataset, the settings and the steps. Global batch s is rows
-s x R … s x R + R - 1 of one global stream; a rank takes every W-th of them, so that W need not divide R.
+The sequence of global batches is a function of the dataset, the settings and the steps. A global batch is a fixed few
+rows out of one window of one global stream of rows (``shuffle``); a rank takes every W-th of them, so that W need not
+divide their number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from pcdata.dataset import Split, Vocabulary
 from pctrain.config import DataConfig, MixtureConfig
-from pctrain.data.batch import Batch, Cursor
+from pctrain.data.batch import Batch
 from pctrain.data.corpus import by_name, dataset_weights, mean_lengths, shared_views, vocabulary_of
+from pctrain.data.cursor import Cursor, StreamPlace, StreamSettings
 from pctrain.data.documents import Documents
 from pctrain.data.filling import Filler
 from pctrain.data.filter import Filter
@@ -21,6 +24,7 @@ from pctrain.data.packing import Packer, stats_of
 from pctrain.data.pieces import Row
 from pctrain.data.schedule import Schedule
 from pctrain.data.showing import Fresh
+from pctrain.data.shuffle import RowWindow, batches_of_window
 from pctrain.data.stream import Stream
 from pctrain.errors import CheckpointError, ConfigError, DataError
 
@@ -48,119 +52,160 @@ class Loader:
         and there are none; ``DataError`` for a split without documents, or without any that the filter keeps;
         ``CheckpointError`` for a cursor that these cannot have.
         """
-        given = [splits] if isinstance(splits, Split) else splits
-        of = {split.dataset: split for split in given}
-        named = {name: of[dataset] for name, dataset in by_name(split.dataset for split in given).items()}
-        for split in given:
-            if not split.n_documents:
-                raise DataError(
-                    f"the {split.name} split of {split.dataset.folder} has no documents; build it from more"
-                )
-        self.schedule = Schedule(mixture, steps)
+        named = _named([splits] if isinstance(splits, Split) else splits)
+        cursor = cursor or Cursor()
+        self._splits = [*named.values()]
+        self._settings = _settings(named, data, mixture, steps)
         self.dataset_names: list[str] = [*named]
         """In the order of the cursor and the sums of a batch."""
-        cursor = cursor or Cursor()
-        splits, weights = [*named.values()], dataset_weights(named, data.weights)
-        views = {} if self.schedule.raw_only else _view_weights(splits, data.views)
-        if not views and not self.schedule.raw_only:
-            raise ConfigError(
-                f"{splits[0].dataset.folder} has no compressed views, but the mixture "
-                f"({' and '.join(self.schedule.modes)}) shows some; "
-                "build it with --compressor, or train on raw bytes alone with --mode raw"
-            )
-        self.view_names: list[str] = [*views, *_in_progress(splits, views, cursor)]
+        self.view_names: list[str] = _view_names(self._splits, self._settings, cursor)
         """Compressed views that are shown; the i-th is number 1 + i in the batches."""
-        self.vocabulary: Vocabulary = vocabulary or vocabulary_of([*of], self.view_names)
+        self.vocabulary: Vocabulary = vocabulary or vocabulary_of(
+            [split.dataset for split in self._splits], self.view_names
+        )
         """The ids in the batches."""
-        self._seq_len, self._rows = data.seq_len, data.rows
-        self._rank, self._world_size = rank, world_size
-        self._mixture = Mixture(mixture, [*views.values()], mean_lengths(splits, weights, views))
-        self._stream = _stream(splits, weights, self.view_names, data, seed, cursor)
-        self._packer = Packer(self._stream, self._mixture, data.seq_len + 1, Fresh(data.fresh_share, data.fresh_bytes))
+        self._seq_len, self._rows, self._shuffle_rows = data.seq_len, data.rows, data.shuffle_rows
+        self._seed, self._rank, self._world_size = seed, rank, world_size
+        self._stream = _stream(self._splits, self.view_names, data, seed, cursor.place)
+        self._packer = Packer(self._stream, data.seq_len + 1, Fresh(data.fresh_share, data.fresh_bytes))
         self._filler = Filler(self.vocabulary, self.view_names, data.seq_len)
-        self._go_on(cursor)
+        self._cursor = cursor
+        self._window: RowWindow | None = None
+        self._go_on(cursor.place)
 
-    def batch(self, step: int) -> Batch:
-        """The next global batch, its documents shown as the schedule says for optimizer step ``step``.
-
-        Raises ``DatasetError`` where a shard is not as the manifest says.
-        """
-        rows = self._lay_out(step)
+    def next_batch(self) -> Batch:
+        """The next global batch. Raises ``DatasetError`` where a shard is not as the manifest says."""
+        rows = self._next_rows()
         arrays = self._filler.fill(rows[self._rank :: self._world_size])
-        stats = stats_of(rows, self._seq_len, 1 + len(self.view_names), len(self.dataset_names))
-        return Batch(*arrays, stats, self.cursor)
+        stats, shown = stats_of(rows, self._seq_len, 1 + len(self.view_names), len(self.dataset_names))
+        return Batch(*arrays, shown, stats, self._cursor)
 
-    def pass_over(self, step: int) -> None:
-        """As ``batch``, where somebody else makes its arrays: nothing is read of most documents but their lengths."""
-        self._lay_out(step)
-
-    def _lay_out(self, step: int) -> list[Row]:
-        odds = self._mixture.odds(self.schedule.at(step))
-        self._stream.expect_raw((1 - odds.compressed) / self._world_size)
-        return [self._packer.row(odds) for _ in range(self._rows)]
+    def pass_over(self) -> None:
+        """As ``next_batch``, where somebody else makes its arrays: nothing is read of most documents but their
+        lengths."""
+        self._next_rows()
 
     @property
     def cursor(self) -> Cursor:
-        """Where the stream stands: after the last batch that was made."""
+        """Where the batches stand: after the last one that was made."""
+        return self._cursor
+
+    def _next_rows(self) -> list[Row]:
+        """Those of the next batch; and the cursor moves on to after it."""
+        before, step = self._cursor, self._cursor.step
+        window = self._window or self._lay_out(before)
+        rows = window.rows(step)
+        if step + 1 < window.end_step:
+            settings = before.settings or self._settings
+            self._window, self._cursor = window, Cursor(step + 1, window.first_step, before.place, settings)
+        else:
+            self._window, self._cursor = None, Cursor(step + 1, step + 1, self._place())
+        return rows
+
+    def _lay_out(self, cursor: Cursor) -> RowWindow:
+        """The window in progress, under its own settings, or the next one, under those of now."""
+        settings = cursor.settings or self._settings
+        schedule, weights = Schedule(settings.mixture, settings.steps), [*settings.weights.values()]
+        lengths = mean_lengths(self._splits, weights, settings.views)
+        mixture = Mixture(settings.mixture, [settings.views.get(name, 0.0) for name in self.view_names], lengths)
+        self._stream.draw_by(weights)
+        self._stream.forget()
+
+        def rows_of(step: int) -> list[Row]:
+            odds = mixture.odds(schedule.at(step))
+            return [self._packer.row(mixture, odds) for _ in range(self._rows)]
+
+        first = cursor.window_step
+        self._stream.expect_raw((1 - mixture.odds(schedule.at(first)).compressed) / self._world_size)
+        most = max(1, self._shuffle_rows // self._rows)
+        return RowWindow(first, batches_of_window(schedule, first, most), rows_of, self._seed)
+
+    def _place(self) -> StreamPlace:
+        """Where the stream stands: after the last row that was laid out."""
         showing, dataset, draws = self._packer.showing, self._stream.dataset, tuple(self._stream.draws)
         if showing is None or dataset is None:
-            return Cursor(draws)
+            return StreamPlace(draws)
         how, views, splicing = showing.appearance
         names = tuple(None if view == RAW else self.view_names[view - 1] for view in views)
-        return Cursor(draws, showing.offset_symbols, dataset, how.value, names, splicing)
+        return StreamPlace(draws, showing.offset_symbols, dataset, how.value, names, splicing)
 
-    def _go_on(self, cursor: Cursor) -> None:
-        if cursor.how is None:
+    def _go_on(self, place: StreamPlace) -> None:
+        if place.how is None:
             return
-        views = tuple(RAW if name is None else 1 + self.view_names.index(name) for name in cursor.views)
-        appearance = Appearance(How(cursor.how), views, cursor.splicing and Splicing(*cursor.splicing))
-        showing = self._packer.go_on(cursor.dataset, appearance, cursor.offset_symbols)
-        if showing.appearance != appearance or cursor.offset_symbols >= showing.size_symbols:
+        views = tuple(RAW if name is None else 1 + self.view_names.index(name) for name in place.views)
+        appearance = Appearance(How(place.how), views, place.splicing and Splicing(*place.splicing))
+        showing = self._packer.go_on(place.dataset, appearance, place.offset_symbols)
+        if showing.appearance != appearance or place.offset_symbols >= showing.size_symbols:
             raise CheckpointError(
-                f"the checkpoint stands at symbol {cursor.offset_symbols} of document "
-                f"{cursor.draws[cursor.dataset]}, which has {showing.size_symbols}; it was made on another dataset: "
+                f"the checkpoint stands at symbol {place.offset_symbols} of document "
+                f"{place.draws[place.dataset]}, which has {showing.size_symbols}; it was made on another dataset: "
                 "give the one it was trained on"
             )
 
 
-def _stream(
-    splits: Sequence[Split],
-    weights: Sequence[float],
-    names: Sequence[str],
-    data: DataConfig,
-    seed: int,
-    cursor: Cursor,
-) -> Stream:
-    """Each dataset shuffled with a seed of its own. Raises ``DataError`` for one of which the filter leaves nothing."""
-    draws = cursor.draws or (0,) * len(splits)
-    if len(draws) != len(splits):
-        raise CheckpointError(
-            f"the checkpoint stands in {len(draws)} datasets, {len(splits)} are given; give those it was trained on"
-        )
-    only = Filter(data.where)
-    datasets = [
-        Documents(split, names, data.window_blocks, seed_of(seed, number), only, placebo=data.placebo)
-        for number, split in enumerate(splits)
-    ]
-    for documents, draw in zip(datasets, draws, strict=True):
-        documents.next_kept(draw)
-    return Stream(datasets, weights, draws, seed)
+def _named(splits: Sequence[Split]) -> dict[str, Split]:
+    """By the names of their datasets, in that order. Raises ``DataError`` for one without documents."""
+    for split in splits:
+        if not split.n_documents:
+            raise DataError(f"the {split.name} split of {split.dataset.folder} has no documents; build it from more")
+    of = {split.dataset: split for split in splits}
+    return {name: of[dataset] for name, dataset in by_name(of).items()}
 
 
-def _view_weights(splits: Sequence[Split], asked: Mapping[str, float]) -> dict[str, float]:
-    """The weight of each used view, in the manifest's order, however the settings are ordered."""
-    shared = shared_views([split.dataset for split in splits], asked)
-    return {name: asked.get(name, 1.0) for name in shared}
+def _settings(named: Mapping[str, Split], data: DataConfig, mixture: MixtureConfig, steps: int) -> StreamSettings:
+    """Raises ``ConfigError`` if the mixture shows views and there are none."""
+    schedule, splits = Schedule(mixture, steps), [*named.values()]
+    views: dict[str, float] = {}
+    if not schedule.raw_only:
+        shared = shared_views([split.dataset for split in splits], data.views)
+        views = {name: data.views.get(name, 1.0) for name in shared}
+        if not views:
+            raise ConfigError(
+                f"{splits[0].dataset.folder} has no compressed views, but the mixture "
+                f"({' and '.join(schedule.modes)}) shows some; "
+                "build it with --compressor, or train on raw bytes alone with --mode raw"
+            )
+    weights = dict(zip(named, dataset_weights(named, data.weights), strict=True))
+    return StreamSettings(mixture, steps, views, weights)
 
 
-def _in_progress(splits: Sequence[Split], used: Mapping[str, float], cursor: Cursor) -> list[str]:
-    """The view of the document in progress, if the settings have dropped it since: it is shown to its end."""
-    names = [name for name in cursor.views if name is not None and name not in used]
-    for name in names:
+def _view_names(splits: Sequence[Split], settings: StreamSettings, cursor: Cursor) -> list[str]:
+    """In the manifest's order, however the settings are ordered: the views that are shown, and those of the window in
+    progress, which is shown to its end if the settings have dropped them since."""
+    begun = {name for name in cursor.place.views if name is not None}
+    begun |= {*cursor.settings.views} if cursor.settings else set()
+    for name in begun - {*settings.views}:
         for split in splits:
             if name not in split.dataset.vocabulary.views:
                 raise CheckpointError(
                     f"the checkpoint stands in a document shown in view {name!r}, which {split.dataset.folder} does "
                     "not have; give the dataset it was trained on"
                 )
-    return names
+    names = begun | {*settings.views}
+    return [*shared_views([split.dataset for split in splits], names)] if names else []
+
+
+def _stream(splits: Sequence[Split], names: Sequence[str], data: DataConfig, seed: int, place: StreamPlace) -> Stream:
+    """Each dataset shuffled with a seed of its own. Raises ``DataError`` for one of which the filter leaves nothing."""
+    draws = place.draws or (0,) * len(splits)
+    if len(draws) != len(splits):
+        raise CheckpointError(
+            f"the checkpoint stands in {len(draws)} datasets, {len(splits)} are given; give those it was trained on"
+        )
+    only = Filter(data.where)
+    first_numbers = accumulate((split.n_documents for split in splits), initial=0)
+    datasets = [
+        Documents(
+            split,
+            names,
+            data.window_blocks,
+            seed_of(seed, number),
+            only,
+            first_number=first,
+            placebo=data.placebo,
+        )
+        for number, (split, first) in enumerate(zip(splits, first_numbers, strict=False))
+    ]
+    for documents, draw in zip(datasets, draws, strict=True):
+        documents.next_kept(draw)
+    return Stream(datasets, draws, seed)

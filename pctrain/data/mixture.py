@@ -125,9 +125,10 @@ class Mixture:
     """Turns what the schedule says into odds, and a document's dice into its appearance."""
 
     def __init__(self, config: MixtureConfig, weights: Sequence[float], lengths: Lengths) -> None:
-        """``weights`` are those of the used views, above 0 in any unit; none are needed where all is shown raw."""
+        """``weights`` are those of the views, in any unit: 0 for one that is not shown."""
         self._raw_first = _RAW_FIRST[config.pair_order]
-        self._view_below = [end / sum(weights) for end in accumulate(weights)][:-1]
+        whole = sum(weights) or 1.0
+        self._view_below = [end / whole for end in accumulate(weights)][:-1]
         self._splice_bytes = config.splice_bytes
         self._lengths = lengths if config.share_by == "symbols" else None
 

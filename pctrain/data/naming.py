@@ -6,10 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pcdata.dataset import Dataset
-from pctrain.config import DataConfig
-from pctrain.data.batch import Cursor
-from pctrain.data.filter import Filter
-from pctrain.data.order import Order, seed_of
+from pctrain.data.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -22,23 +19,16 @@ class Named:
     path: str
 
 
-def documents_between(
-    datasets: Mapping[str, Dataset], data: DataConfig, seed: int, before: Cursor, after: Cursor
-) -> Iterator[Named]:
-    """All that were shown between two cursors, those in progress at either among them; ``datasets`` in their order.
+def shown_documents(datasets: Mapping[str, Dataset], batch: Batch) -> Iterator[Named]:
+    """Those of all ranks' rows, by dataset; ``datasets`` by name, in the order of their names.
 
     Opens the files anew: a loader's own may be busy in another thread.
     """
-    only = Filter(data.where)
-    for number, (name, dataset) in enumerate(datasets.items()):
+    first = 0
+    for name, dataset in datasets.items():
         split = Dataset(dataset.folder).split("train")
-        order = Order(split.block_documents, data.window_blocks, seed_of(seed, number))
-        draw = before.draws[number] if before.draws else 0
-        end = after.draws[number] + (after.how is not None and after.dataset == number)
-        while draw < end:
-            stretch = order.stretch(draw, end - draw)
-            for block, row, document in zip(stretch.blocks, stretch.rows, stretch.documents, strict=True):
-                if only.rows(split.base(block))[row]:
-                    path = split.document(int(document)).path
-                    yield Named(name, f"{split.name}:{document}", path.decode(errors="backslashreplace"))
-            draw += len(stretch)
+        for number in sorted(number - first for number in batch.shown):
+            if 0 <= number < split.n_documents:
+                path = split.document(number).path.decode(errors="backslashreplace")
+                yield Named(name, f"{split.name}:{number}", path)
+        first += split.n_documents

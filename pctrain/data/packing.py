@@ -5,7 +5,7 @@ So every rank can lay out all rows of a global batch, which costs microseconds, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pctrain.data.batch import BatchStats
 from pctrain.data.mixture import RAW, Appearance, How, Mixture, Odds
@@ -20,10 +20,9 @@ _LEAST_SAMPLE = 2
 class Packer:
     """Cuts the stream of documents into rows, in order."""
 
-    def __init__(self, stream: Stream, mixture: Mixture, row_symbols: int, fresh: Fresh = WHOLE) -> None:
+    def __init__(self, stream: Stream, row_symbols: int, fresh: Fresh = WHOLE) -> None:
         self._stream = stream
         self._fresh = fresh
-        self._mixture = mixture
         self._row_symbols = row_symbols
         self.showing: Showing | None = None
         """The document in progress; None between two."""
@@ -34,21 +33,21 @@ class Packer:
         self.showing = show(document, appearance, offset_symbols, self._row_symbols, self._fresh)
         return self.showing
 
-    def row(self, odds: Odds) -> Row:
-        """Lay out the next row; the appearance of documents that begin in it is drawn with ``odds``."""
+    def row(self, mixture: Mixture, odds: Odds) -> Row:
+        """Lay out the next row; documents that begin in it are shown as ``mixture`` draws with ``odds``."""
         row = Row(self._row_symbols)
-        while row.room >= _LEAST_SAMPLE and self._place(row, odds):
+        while row.room >= _LEAST_SAMPLE and self._place(row, mixture, odds):
             pass
         return row
 
-    def _place(self, row: Row, odds: Odds) -> bool:
+    def _place(self, row: Row, mixture: Mixture, odds: Odds) -> bool:
         showing = self.showing
         if showing is not None:
             if not showing.place(row):
                 return False
         else:
             document = self._stream.peek()
-            appearance = self._mixture.appearance(odds, document.dice)
+            appearance = mixture.appearance(odds, document.dice)
             showing = show(document, appearance, 0, self._row_symbols, self._fresh)
             if not showing.place(row):  # it has not begun: it is drawn again in the next row, perhaps with other odds
                 return False
@@ -61,8 +60,9 @@ class Packer:
         return True
 
 
-def stats_of(rows: Sequence[Row], seq_len: int, n_views: int, n_datasets: int) -> BatchStats:
-    """Add up the rows of a global batch; ``n_views`` includes raw."""
+def stats_of(rows: Sequence[Row], seq_len: int, n_views: int, n_datasets: int) -> tuple[BatchStats, tuple[int, ...]]:
+    """Add up the rows of a global batch, and list its documents; ``n_views`` includes raw."""
+    held: dict[int, int] = {}
     documents_D = [0] * n_datasets
     documents_V, symbols_V, bytes_V = ([0] * n_views for _ in range(3))
     begun = [one for row in rows for one in row.begun]
@@ -72,13 +72,18 @@ def stats_of(rows: Sequence[Row], seq_len: int, n_views: int, n_datasets: int) -
             for view in appearance.views:
                 documents_V[view] += 1
     for row in rows:
-        for _, view, _, start, end, _, _, _, raw_bytes in row.spans:
-            symbols_V[view] += end - start
+        for _, document, view, _, start, end, _, _, _, raw_bytes in row.spans:
+            symbols = end - start
+            symbols_V[view] += symbols
             bytes_V[view] += raw_bytes
+            held[document] = held.get(document, 0) + symbols
     paired = [pair for row in rows for pair in row.paired]
     unpaired = [unit for row in rows for unit in row.unpaired]
-    return BatchStats(
+    stats = BatchStats(
         positions=len(rows) * seq_len,
+        batches=1,
+        batches_without_raw=int(not symbols_V[RAW]),
+        effective_documents=_effective_number(held.values()),
         documents=len(begun),
         documents_D=tuple(documents_D),
         passed_over=sum(one.passed_over for one in begun),
@@ -95,3 +100,10 @@ def stats_of(rows: Sequence[Row], seq_len: int, n_views: int, n_datasets: int) -
         compressed_bytes=sum(bytes_V) - bytes_V[RAW],
         padding=sum(max(0, row.room - 1) for row in rows),
     )
+    return stats, tuple(held)
+
+
+def _effective_number(sizes: Collection[int]) -> float:
+    """The inverse of Simpson's index: how many parts of equal size are as mixed as these. Of nothing it is 1."""
+    whole = sum(sizes)
+    return whole**2 / sum(size**2 for size in sizes) if whole else 1.0

@@ -19,6 +19,8 @@ class Span(NamedTuple):
 
     documents: Documents
     """Of the dataset that it is from."""
+    document: int
+    """As ``Documents`` numbers it."""
     view: int
     block: int
     start: int

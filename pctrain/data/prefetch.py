@@ -13,34 +13,34 @@ from pctrain.data.loader import Loader
 
 
 class Prefetcher:
-    """The batches of ``loader`` for ``steps``, up to ``depth`` of them made ahead; 0 makes each when asked for it.
+    """The next ``batches`` of ``loader``, up to ``depth`` of them made ahead; 0 makes each when asked for it.
 
     Close it, or use it as a context manager. The loader is the thread's alone from here on, and so is its split.
     """
 
-    def __init__(self, loader: Loader, steps: range, depth: int) -> None:
+    def __init__(self, loader: Loader, batches: int, depth: int) -> None:
         self._loader = loader
-        self._due = iter(steps)
+        self._left = batches
         self._free = threading.Semaphore(depth)
         self._made: SimpleQueue[Batch | Exception] = SimpleQueue()
         self._closing = False
         self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._work, args=(steps,), name="prefetch", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(batches,), name="prefetch", daemon=True)
         self.wait_seconds = 0.0
-        """How long ``batch`` has kept its callers waiting, in all."""
+        """How long ``next_batch`` has kept its callers waiting, in all."""
         self._ahead = depth > 0
         if self._ahead:
             self._thread.start()
 
-    def batch(self, step: int) -> Batch:
-        """The batch of ``step``; steps are asked for in order. What went wrong while it was made is raised here."""
+    def next_batch(self) -> Batch:
+        """As ``Loader.next_batch``; what went wrong while it was made is raised here."""
         if self._failure is not None:
             raise self._failure
-        due = None if self._closing else next(self._due, None)
-        if step != due:
-            raise ValueError(f"asked for the batch of step {step}; next is {'none' if due is None else due}")
+        if self._closing or not self._left:
+            raise ValueError("no batch is left")
+        self._left -= 1
         start = perf_counter()
-        made = self._next() if self._ahead else self._make(step)
+        made = self._next() if self._ahead else self._make()
         self.wait_seconds += perf_counter() - start
         if isinstance(made, Exception):
             self._failure = made
@@ -67,19 +67,20 @@ class Prefetcher:
         self._free.release()
         return made
 
-    def _make(self, step: int) -> Batch | Exception:
-        """What goes wrong is a result too: it is raised by ``batch``, in the thread that can do something about it."""
+    def _make(self) -> Batch | Exception:
+        """What goes wrong is a result too: it is raised by ``next_batch``, in the thread that can do something about
+        it."""
         try:
-            return self._loader.batch(step)
+            return self._loader.next_batch()
         except Exception as error:
             return error
 
-    def _work(self, steps: range) -> None:
-        for step in steps:
+    def _work(self, batches: int) -> None:
+        for _ in range(batches):
             self._free.acquire()
             if self._closing:
                 return
-            made = self._make(step)
+            made = self._make()
             self._made.put(made)
             if isinstance(made, Exception):
                 return

@@ -21,6 +21,19 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class PhaseBounds:
+    """From where to where a phase goes."""
+
+    begin: int
+    end: int | None
+    """Exclusive; None if it has none, since what comes after the last step is shown as what came before."""
+    share_moves: bool
+
+
+_MODES_WITHOUT_SHARE = ("raw", "compressed")
+
+
+@dataclass(frozen=True)
 class Schedule:
     """Mode and share as a pure function of the optimizer step."""
 
@@ -58,7 +71,8 @@ class Schedule:
         return {*self.modes} == {"raw"}
 
     def at(self, step: int) -> Phase:
-        config = self.config
+        """Beyond the run it is as in its last step."""
+        config, step = self.config, min(step, self.steps - 1)
         if step < self.warmup_steps:
             share = _between(config.initial_share, config.share, step / self.warmup_steps)
             return Phase(config.warmup_mode, share)
@@ -67,6 +81,19 @@ class Schedule:
             return Phase(config.mode, config.share)
         done = min(1.0, (step - self.decay_begin) / decay)
         return Phase(config.final_mode, _between(config.share, config.final_share, done))
+
+    def bounds(self, step: int) -> PhaseBounds:
+        """Of the phase that a step is in."""
+        config, decay_begin = self.config, self.decay_begin
+        if step < self.warmup_steps:
+            moves = config.initial_share != config.share and config.warmup_mode not in _MODES_WITHOUT_SHARE
+            return PhaseBounds(0, self.warmup_steps, moves)
+        if step < decay_begin:
+            return PhaseBounds(self.warmup_steps, decay_begin if decay_begin < self.steps else None, False)
+        if step < self.steps:
+            moves = config.share != config.final_share and config.final_mode not in _MODES_WITHOUT_SHARE
+            return PhaseBounds(decay_begin, self.steps, moves)
+        return PhaseBounds(self.steps, None, False)
 
     @property
     def modes(self) -> list[str]:

@@ -76,6 +76,7 @@ class Solo:
         row.spans.append(
             Span(
                 document.documents,
+                document.number,
                 self._view,
                 document.block,
                 start + begin,
@@ -114,7 +115,7 @@ class Pair:
     def __init__(self, document: Document, appearance: Appearance, offset_symbols: int, row_symbols: int) -> None:
         self.appearance = appearance
         self._samples = 2 if appearance.how is How.PARALLEL else 1
-        self._documents = document.documents
+        self._documents, self._document = document.documents, document.number
         self._view = max(appearance.views)
         self._block = document.block
         self._raw_start, _ = document.extent(RAW)
@@ -198,5 +199,14 @@ class Pair:
         closes = self.done and self._at_end
         start = self._raw_start if view == RAW else self._start
         return Span(
-            self._documents, view, self._block, start + begin, start + end, begins, begins and bos, closes, raw_bytes
+            self._documents,
+            self._document,
+            view,
+            self._block,
+            start + begin,
+            start + end,
+            begins,
+            begins and bos,
+            closes,
+            raw_bytes,
         )

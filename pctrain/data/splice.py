@@ -43,7 +43,7 @@ class Splice:
     def __init__(self, document: Document, appearance: Appearance, offset_symbols: int) -> None:
         assert appearance.splicing is not None
         self.appearance = appearance
-        self._documents, self._block = document.documents, document.block
+        self._documents, self._document, self._block = document.documents, document.number, document.block
         self._at_byte_0, self._at_end = document.at_byte_0, document.at_end
         view = max(appearance.views)
         points = document.alignment(view)
@@ -90,4 +90,15 @@ class Splice:
         stands_for = proportion(raw_bytes, shown, size) - proportion(raw_bytes, before, size)
         closes = self.done and self._at_end
         view = self._views[number]
-        return Span(self._documents, view, self._block, start + before, start + shown, begins, bos, closes, stands_for)
+        return Span(
+            self._documents,
+            self._document,
+            view,
+            self._block,
+            start + before,
+            start + shown,
+            begins,
+            bos,
+            closes,
+            stands_for,
+        )

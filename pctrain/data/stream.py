@@ -20,21 +20,28 @@ _CHOICES = 4096
 
 
 class Stream:
-    """Documents of ``datasets`` by ``weights``; ``draws`` is how many each has given so far."""
+    """Documents of ``datasets``, as often of each as ``draw_by`` says; ``draws`` is how many each has given so far."""
 
-    def __init__(
-        self, datasets: Sequence[Documents], weights: Sequence[float], draws: Sequence[int], seed: int
-    ) -> None:
+    def __init__(self, datasets: Sequence[Documents], draws: Sequence[int], seed: int) -> None:
         self._datasets = datasets
-        self._below = [end / sum(weights) for end in accumulate(weights)][:-1]
         self._seed = seed
         self.draws = [*draws]
         """Documents drawn of each dataset, read or passed over; that in progress is not among them."""
         self.dataset: int | None = None
         """That of the document in progress; None between two."""
+        self.draw_by([1.0] * len(datasets))
+
+    def draw_by(self, weights: Sequence[float]) -> None:
+        """Draw by these weights from here on; a document that was looked at and has not begun is drawn again."""
+        self._below = [end / sum(weights) for end in accumulate(weights)][:-1]
         self._next: tuple[int, Document] | None = None
         self._chunk = -1
         self._choices: list[int] = []
+
+    def forget(self) -> None:
+        """As ``Documents.forget``."""
+        for documents in self._datasets:
+            documents.forget()
 
     def expect_raw(self, share: float) -> None:
         """How many of the documents are to be read as raw bytes. Nothing but what is read ahead depends on it."""

@@ -26,7 +26,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from pcdata.dataset import Dataset, Vocabulary
 from pctrain.config import DataConfig, MixtureConfig
-from pctrain.data.batch import Batch, Cursor
+from pctrain.data.batch import Batch
+from pctrain.data.cursor import Cursor
 from pctrain.data.loader import Loader
 from pctrain.errors import CheckpointError
 
@@ -93,7 +94,7 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
         self._rank, self._world_size = rank, world_size
         self.vocabulary: Vocabulary = self._loader(Cursor()).vocabulary
         """The ids in the batches; a model needs ``vocabulary.padded_size`` of them."""
-        self._done, self._cursor = 0, Cursor()
+        self._cursor = Cursor()
 
     def __len__(self) -> int:
         return self._steps
@@ -102,25 +103,25 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker is not None else (0, 1)
         loader = self._loader(self._cursor)
-        for step in range(self._done, self._steps):
+        for step in range(self._cursor.step, self._steps):
             if step % workers == number:
-                batch = loader.batch(step)
-                self._done, self._cursor = step + 1, batch.cursor
+                batch = loader.next_batch()
+                self._cursor = batch.cursor
                 yield _tensors(batch)
             else:
-                loader.pass_over(step)
-        self._done, self._cursor = 0, Cursor()
+                loader.pass_over()
+        self._cursor = Cursor()
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands behind the batch given out last. Plain values."""
-        return {"done": self._done, "cursor": self._cursor.to_dict()}
+        return self._cursor.to_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there at the next ``iter``. Raises ``CheckpointError`` for what is no such state."""
-        done = state.get("done")
-        if not isinstance(done, int) or not 0 <= done <= self._steps:
-            raise CheckpointError(f"{done!r} batches are done of {self._steps}, by the state; give the run's own")
-        self._done, self._cursor = done, Cursor.from_dict(state["cursor"])
+        cursor = Cursor.from_dict(state)
+        if cursor.step > self._steps:
+            raise CheckpointError(f"{cursor.step} batches are done of {self._steps}, by the state; give the run's own")
+        self._cursor = cursor
 
     def _loader(self, cursor: Cursor) -> Loader:
         return Loader(

@@ -1,7 +1,7 @@
-"""Weights → numbers: bits per raw byte of a whole split, raw and in every view, beside gzip and zstd (law 8).
+"""Weights → numbers: bits per raw byte of a whole split, raw and in every view, beside gzip, zstd and n-grams (law 8).
 
 What is measured is kept per document, so that every figure is a sum over the same documents, divided by the same count
-of raw bytes at the very end: of the split, or of the documents of one language.
+of raw bytes at the very end: of all that is measured, or of the documents of one language.
 
 Legend: D documents.
 """
@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pcdata.dataset import Document, Split
+from pctrain.data.filter import Filter
 from pctrain.errors import ConfigError, DataError
+from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.figures import Documents, Evaluation
 from pctrain.model.decoder import Decoder
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.scoring import RAW, Alphabet, Window, Windowing, cut_document, scores
 from pctrain.training.distributed import World, joined
+from pctrain.training.progress import ByteProgress
 from pctrain.training.run import load_model, open_dataset
 
 _ZSTD = pa.Codec("zstd", compression_level=19)
@@ -49,16 +51,21 @@ def evaluate_run(
     rows: int | None = None,
     stride: int | None = None,
     by: str | None = None,
+    where: Mapping[str, Sequence[str]] | None = None,
     device: str = "auto",
     quiet: bool = False,
 ) -> Evaluation | None:
     """Measure a checkpoint of a run on its dataset; ``data`` says where that lies now, if it was moved.
+
+    Documents are those that the run read, or, as in ``DataConfig``, those that are in ``where``; beside the model stand
+    n-grams of what it read of the train split, unless that is what is measured.
 
     Under ``torchrun`` the documents are divided among the processes; only the first gets the result.
     """
     with joined(choose_device(device)) as world:
         model, state = load_model(run, which, world.device)
         part = open_dataset(run, state, data).split(split)
+        read = Filter(state.config.data.where)
         seq_len = state.config.data.seq_len
         with autocast(world.device, state.config.train.dtype):
             result = evaluate(
@@ -69,10 +76,20 @@ def evaluate_run(
                 rows=rows or state.config.train.micro_rows or 8,
                 step=state.step,
                 by=by,
+                only=read if where is None else Filter(where),
+                sample=_train_sample(part, read),
                 world=world,
                 quiet=quiet,
             )
         return result if world.is_first else None
+
+
+def _train_sample(measured: Split, read: Filter) -> Sample | None:
+    """Nothing where the train split is measured itself: its n-grams would be known by heart."""
+    if measured.name == "train" or "train" not in measured.dataset.splits:
+        return None
+    sample = Sample(measured.dataset.split("train"), read)
+    return sample if sample.raw_bytes else None
 
 
 def evaluate(
@@ -84,18 +101,18 @@ def evaluate(
     rows: int = 8,
     step: int = 0,
     by: str | None = None,
+    only: Filter | None = None,
+    sample: Sample | None = None,
     world: World | None = None,
     quiet: bool = True,
 ) -> Evaluation:
     """Every byte once, and every symbol of ``views``, under the ids that the model has for them.
 
-    Raises ``DataError`` if the split has no bytes.
+    Raises ``DataError`` if the split has no bytes in documents that ``only`` keeps.
     """
-    if not split.raw_bytes:
-        raise DataError(f"the {split.name} split of {split.dataset.folder} has no bytes: bits per byte are not defined")
     if by is not None and by not in GROUPS:
         raise ConfigError(f"--by must be one of {', '.join(GROUPS)}, got {by!r}")
-    reading = _Reading(split, by, world or World(), quiet)
+    reading = _Reading(split, only or Filter({}), by, world or World(), quiet)
     manifest = split.dataset.manifest
     return Evaluation(
         split=split.name,
@@ -106,26 +123,43 @@ def evaluate(
         views={name: reading.score(model, name, alphabet, how, rows) for name, alphabet in views.items()},
         codecs={name: manifest.view(name).codec for name in views},
         compressed_bytes=reading.compressed_bytes(),
+        ngram_bits={} if sample is None else reading.ngram_bits(sample),
+        sample=sample,
     )
 
 
-class _Reading:
-    """A split whose documents are divided among processes; each measures its own, and then all know all."""
+def _documents(split: Split, only: Filter, by: str | None) -> tuple[Documents, list[tuple[int, int]]]:
+    """What is measured, and its parts in order: the number of the document, and that of the part in the split."""
+    numbers = only.numbers(split)
+    if only and not len(numbers):
+        raise DataError(only.nothing_in(split))
+    begins = np.concatenate([split.base(block).part_starts == 0 for block in range(split.n_blocks)])
+    begins[0] = True
+    # Later parts of a document that was cut follow its first.
+    _, firsts_D, document_of = np.unique(np.cumsum(begins)[numbers], return_index=True, return_inverse=True)
+    sizes_D = np.zeros(len(firsts_D), np.int64)
+    np.add.at(sizes_D, document_of, split.document_lengths()[numbers])
+    if not sizes_D.any():
+        which = f" in documents that have {only}" if only else ""
+        raise DataError(
+            f"the {split.name} split of {split.dataset.folder} has no bytes{which}: bits per byte are not defined"
+        )
+    groups = [str(getattr(split.document(first), by)) if by else "" for first in numbers[firsts_D].tolist()]
+    parts = zip(document_of.tolist(), numbers.tolist(), strict=True)
+    return Documents(sizes_D, only, int(begins.sum()), groups, by), [*parts]
 
-    def __init__(self, split: Split, by: str | None, world: World, quiet: bool) -> None:
-        self._split = split
+
+class _Reading:
+    """Documents divided among processes; each measures its own, and then all know all."""
+
+    def __init__(self, split: Split, only: Filter, by: str | None, world: World, quiet: bool) -> None:
+        self.documents, parts = _documents(split, only, by)
+        self._own = [
+            (document, split.document(number)) for document, number in parts if document % world.size == world.rank
+        ]
+        """Parts of documents, in order, each with the number of its document."""
         self._world = world
-        self._quiet = quiet or not world.is_first
-        self._document_of: list[int] = []
-        groups: list[str] = []
-        for number in range(split.n_documents):
-            part = split.document(number)
-            if part.part_start_bytes == 0 or not groups:  # later parts of a document that was cut follow its first
-                groups.append(str(getattr(part, by)) if by else "")
-            self._document_of.append(len(groups) - 1)
-        sizes_D = np.zeros(len(groups), np.int64)
-        np.add.at(sizes_D, self._document_of, [len(split.document(n).raw) for n in range(split.n_documents)])
-        self.documents = Documents(sizes_D, groups, by)
+        self._quiet = quiet
 
     def score(self, model: Decoder, view: str | None, kind: Alphabet, how: Windowing, rows: int) -> NDArray[np.float64]:
         """Symbols, bits and full-softmax bits of each document. [3, D]"""
@@ -134,7 +168,7 @@ class _Reading:
         cut_from: deque[int] = deque()  # the document of each window that was cut and is not scored yet
 
         def windows() -> Iterator[Window]:
-            for document, part in self._own(view or "raw"):
+            for document, part in self._read("model, raw bytes" if view is None else f"model, view {view}"):
                 symbols: NDArray[np.unsignedinteger] = part.raw if view is None else part.symbols(view)
                 for window in cut_document(part, symbols, kind, how):
                     cut_from.append(document)
@@ -148,24 +182,25 @@ class _Reading:
     def compressed_bytes(self) -> dict[str, NDArray[np.int64]]:
         """What each compressor makes of each document; of a document that was cut, part by part."""
         sums = {name: np.zeros(len(self.documents), np.int64) for name in COMPRESSORS}
-        for document, part in self._own("gzip, zstd"):
+        for document, part in self._read(" and ".join(COMPRESSORS)):
             raw = part.raw.tobytes()
             for name, compress in COMPRESSORS.items():
                 sums[name][document] += compress(raw) if raw else 0
         return {name: self._world.sum(sizes_D) for name, sizes_D in sums.items()}
 
-    def _own(self, what: str) -> Iterator[tuple[int, Document]]:
-        """This process's parts of documents in order, with a bar on stderr that counts all raw bytes."""
-        split, world = self._split, self._world
-        with tqdm(
-            total=split.raw_bytes // world.size,
-            desc=what,
-            unit="B",
-            unit_scale=True,
-            disable=True if self._quiet else None,
-        ) as bar:
-            for number, document in enumerate(self._document_of):
-                if document % world.size == world.rank:
-                    part = split.document(number)
-                    yield document, part
-                    bar.update(len(part.raw))
+    def ngram_bits(self, sample: Sample) -> dict[str, NDArray[np.float64]]:
+        """Bits of each document under n-grams of the sample, which every process counts for itself."""
+        with ByteProgress("n-grams, counting", sample.raw_bytes, self._quiet) as progress:
+            models = ByteNgrams(progress.over(sample.texts()))
+        sums_OD = np.zeros((len(ORDERS), len(self.documents)))
+        for document, part in self._read("n-grams"):
+            sums_OD[:, document] += models.bits(part.raw)
+        return {f"byte {order}-gram": bits_D for order, bits_D in zip(ORDERS, self._world.sum(sums_OD), strict=True)}
+
+    def _read(self, what: str) -> Iterator[tuple[int, Document]]:
+        """This process's parts of documents, while a person sees how far it is."""
+        share = f", process 1 of {self._world.size}" if self._world.size > 1 else ""
+        with ByteProgress(f"{what}{share}", sum(len(part.raw) for _, part in self._own), self._quiet) as progress:
+            for document, part in self._own:
+                yield document, part
+                progress.update(len(part.raw))

@@ -5,7 +5,6 @@ Legend: D documents, K the documents of one group.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pctrain.model.scoring import Windowing
+from pctrain.data.filter import Filter
+from pctrain.inference.byte_ngrams import Sample
+from pctrain.model.scoring import Windowing, jackknife_error
 
 WITHOUT_UNIT_LENGTHS: Final = frozenset({"ngram", "neural"})
 """Codecs whose symbols do not say how many bytes each unit has, and do not decode without: bits per byte of such a view
@@ -22,15 +23,24 @@ leave out what those lengths would cost, and are no figure of a compressor."""
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents of a split; the parts of one that was cut are one."""
+    """The measured documents of a split; the parts of one that was cut are one."""
 
     raw_bytes_D: NDArray[np.int64]
+    only: Filter
+    """What they were chosen by."""
+    of_documents: int
+    """How many the split has, measured or not."""
     groups: Sequence[str]
     """The group of each, as ``by`` says; all the same without it."""
     by: str | None = None
 
     def __len__(self) -> int:
         return len(self.raw_bytes_D)
+
+    def __str__(self) -> str:
+        if not self.only:
+            return f"{len(self):,} documents"
+        return f"{len(self):,} of {self.of_documents:,} documents, {self.only}"
 
     def members(self) -> dict[str, NDArray[np.intp]]:
         """The numbers of each group's documents; the group with the most raw bytes first."""
@@ -55,6 +65,10 @@ class Evaluation:
     """Of each view."""
     compressed_bytes: dict[str, NDArray[np.int64]]
     """Of each document, by name of the compressor. [D]"""
+    ngram_bits: dict[str, NDArray[np.float64]]
+    """Of each document, by name of the n-gram model. [D]"""
+    sample: Sample | None
+    """What the n-gram models were counted on; there are none without."""
 
     def to_dict(self) -> dict[str, Any]:
         """For ``--json``: sums, and the ratios made of them."""
@@ -63,8 +77,12 @@ class Evaluation:
             "step": self.step,
             "window": self.how.seq_len,
             "stride": self.how.stride,
+            "where": self.documents.only.where,
+            "of_documents": self.documents.of_documents,
             **self._part(np.arange(len(self.documents))),
         }
+        if self.sample is not None:
+            values["ngrams_counted_on"] = self.sample.to_dict()
         if self.documents.by is not None:
             values["by"] = {self.documents.by: {name: self._part(of) for name, of in self.documents.members().items()}}
         return values
@@ -81,8 +99,12 @@ class Evaluation:
             "raw": self._figures(self.raw[:, of_K], sizes_K),
             "views": views,
             "compressors": {
-                name: {"bytes": int(bytes_D[of_K].sum())} | _ratio("bits_per_byte", 8.0 * bytes_D[of_K], sizes_K)
+                name: {"bytes": int(bytes_D[of_K].sum())} | ratio("bits_per_byte", 8.0 * bytes_D[of_K], sizes_K)
                 for name, bytes_D in self.compressed_bytes.items()
+            },
+            "ngrams": {
+                name: {"bits": float(bits_D[of_K].sum())} | ratio("bits_per_byte", bits_D[of_K], sizes_K)
+                for name, bits_D in self.ngram_bits.items()
             },
         }
 
@@ -92,48 +114,42 @@ class Evaluation:
         return {
             "symbols": int(symbols_K.sum()),
             "bits": float(bits_K.sum()),
-            **_ratio("bits_per_byte", bits_K, sizes_K),
+            **ratio("bits_per_byte", bits_K, sizes_K),
             "full_softmax_bits": float(full_bits_K.sum()),
-            **_ratio("full_softmax_bits_per_byte", full_bits_K, sizes_K),
+            **ratio("full_softmax_bits_per_byte", full_bits_K, sizes_K),
         }
 
     def table(self) -> str:
         """For people."""
         values = self.to_dict()
         lines = [
-            f"{self.split}: {values['documents']:,} documents, {values['raw_bytes']:,} raw bytes; weights of step "
-            f"{self.step}; window {self.how.seq_len}, stride {self.how.stride}",
+            f"{self.split}: {self.documents}, {values['raw_bytes']:,} raw bytes; weights of step {self.step}; "
+            f"window {self.how.seq_len}, stride {self.how.stride}",
             "",
             f"{'':24}{'bits per raw byte':>20}{'full softmax':>14}{'symbols':>14}",
             _line("model, raw bytes", values["raw"]),
             *(_line(f"model, view {name}{_mark(found)}", found) for name, found in values["views"].items()),
-            *(_line(name, found) for name, found in values["compressors"].items()),
+            *(_line(name, found) for name, found in (values["compressors"] | values["ngrams"]).items()),
             "",
             "± is the standard error over documents",
         ]
         if any(_mark(found) for found in values["views"].values()):
             lines.append("* the symbols leave out how many bytes each unit has, without which they do not decode")
+        if self.sample is not None:
+            lines.append(f"n-grams: a byte after n − 1 others, Kneser–Ney smoothing, counted on {self.sample}")
         for by, groups in values.get("by", {}).items():
             lines += ["", *_group_table(by, groups)]
         return "\n".join(lines)
 
 
-def _ratio(name: str, bits_K: NDArray[np.floating], sizes_K: NDArray[np.int64]) -> dict[str, float]:
-    """Bits per raw byte, and from two documents on its standard error; nothing of no bytes.
-
-    The error is that of a ratio of two sums over a sample of documents, linearised (Cochran 1977, *Sampling
-    Techniques*, section 6.4, without the correction for a finite population): documents are what was sampled, and
-    their bytes are not independent of each other.
-    """
-    raw_bytes = int(sizes_K.sum())
+def ratio(name: str, bits_K: NDArray[np.floating], sizes_K: NDArray[np.int64]) -> dict[str, float]:
+    """Bits per raw byte, and its standard error if two documents or more have bytes; nothing of no bytes."""
+    raw_bytes, bits = int(sizes_K.sum()), float(bits_K.sum())
     if not raw_bytes:
         return {}
-    per_byte = float(bits_K.sum()) / raw_bytes
-    if len(sizes_K) < 2:
-        return {name: per_byte}
-    residuals_K = bits_K - per_byte * sizes_K
-    variance = float(residuals_K @ residuals_K) * len(sizes_K) / (len(sizes_K) - 1)
-    return {name: per_byte, f"{name}_standard_error": math.sqrt(variance) / raw_bytes}
+    if np.count_nonzero(sizes_K) < 2:
+        return {name: bits / raw_bytes}
+    return {name: bits / raw_bytes, f"{name}_standard_error": jackknife_error(bits_K, sizes_K)}
 
 
 def _mark(found: dict[str, Any]) -> str:

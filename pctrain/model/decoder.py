@@ -218,13 +218,9 @@ def rotate(x_RNTH: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 
 @torch.no_grad()
 def init_weights(model: Decoder, seed: int) -> None:
-    """Truncated normals of deviation 1/√(inputs), the two that write to the residual stream divided by √(2·layers).
-
-    The scale is Meta lingua's, the depth factor GPT-2's (Radford et al. 2019, section 2.3). Drawn on the CPU in a
-    fixed order, so that a seed means the same model on every device.
-    """
+    """Normals, cut at three deviations. Drawn on the CPU in a fixed order, so that a seed means the same model on every
+    device."""
     generator = torch.Generator().manual_seed(seed)
-    depth = (2 * model.config.layers) ** -0.5
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight"):
             parameter.fill_(1.0)
@@ -235,13 +231,26 @@ def init_weights(model: Decoder, seed: int) -> None:
         if name.endswith("near"):
             parameter.copy_(_falling(*parameter.shape))
             continue
-        # An embedding is [V, D] and a matrix [out, in]: the last axis is what the deviation hangs on in both.
-        deviation = parameter.shape[-1] ** -0.5
-        if name.endswith(("attention.output.weight", "feed.down.weight")):
-            deviation *= depth
+        deviation = _deviation(name, parameter.shape[-1], model.config)
         drawn = torch.empty(parameter.shape)
         nn.init.trunc_normal_(drawn, std=deviation, a=-3 * deviation, b=3 * deviation, generator=generator)
         parameter.copy_(drawn)
+
+
+def _deviation(name: str, inputs: int, config: ModelConfig) -> float:
+    """Of a parameter's first weights: what the settings say, else 1/√inputs, and for the two matrices that write to the
+    residual stream that divided by √(2·layers). ``inputs`` is the last axis of a matrix, and of the embedding.
+
+    The scale is Meta lingua's, the depth factor GPT-2's (Radford et al. 2019, section 2.3).
+    """
+    scaled = inputs**-0.5
+    if name == "embed.weight":
+        return config.embed_init_std or scaled
+    if name in ("head.weight", "raw_head.weight"):
+        return config.head_init_std or scaled
+    if name.endswith(("attention.output.weight", "feed.down.weight")):
+        scaled *= (2 * config.layers) ** -0.5
+    return config.layer_init_std or scaled
 
 
 def _falling(heads: int, reach: int) -> Tensor:

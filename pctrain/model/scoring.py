@@ -104,17 +104,20 @@ def cut_document(
     return list(cut(symbols, kind, document.part_start_bytes == 0, how))
 
 
-def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.floating]) -> float:
-    """The standard error of Σ bits / Σ sizes over a sample of documents, each left out once (Efron and Tibshirani 1993,
-    *An Introduction to the Bootstrap*, section 11.3).
+def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] | NDArray[np.floating]) -> float:
+    """The standard error of Σ bits / Σ sizes over a sample of documents, by the ratios that remain when one of them is
+    left out (Efron and Stein 1981, *The jackknife estimate of variance*).
 
-    Raises ``ValueError`` unless two documents have a size: of what is left without one there must be a ratio.
+    Documents are what was sampled: the bytes of one are not independent of each other. Linearised (Cochran 1977,
+    *Sampling Techniques*, section 6.4) the error is too small where documents are few and a few of them long. A
+    document without a size says nothing about the ratio, and does not count; raises ``ValueError`` unless two have one.
     """
-    if np.count_nonzero(sizes_K) < 2:
+    has_size_K = sizes_K > 0
+    n_documents = int(has_size_K.sum())
+    if n_documents < 2:
         raise ValueError("a standard error needs two documents that are not empty")
-    without_K = (bits_K.sum() - bits_K) / (sizes_K.sum() - sizes_K)
-    spread_K = without_K - without_K.mean()
-    return math.sqrt((len(without_K) - 1) / len(without_K) * float(spread_K @ spread_K))
+    without_K = (bits_K.sum() - bits_K[has_size_K]) / (sizes_K.sum() - sizes_K[has_size_K])
+    return math.sqrt((n_documents - 1) * float(without_K.var()))
 
 
 def scores(

@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from pcdata.codecs.base import offsets_of
 from pcdata.codecs.byte_model import REACH_BYTES, ByteModel
@@ -32,7 +31,7 @@ from pctrain.neural.exact import Exact, check_shape
 from pctrain.neural.model import NeuralModel
 from pctrain.training.loop import Outcome
 from pctrain.training.loop import fit as train
-from pctrain.training.progress import speaks
+from pctrain.training.progress import ByteProgress, speaks
 from pctrain.training.run import load_model
 
 RUN: Final = "run"
@@ -104,11 +103,11 @@ def thresholds(model: ByteModel, stretches: Sequence[bytes], *, quiet: bool) -> 
     """
     pieces = [np.zeros(0, np.uint32)]
     n_bytes = sum(map(len, stretches))
-    with tqdm(total=n_bytes, unit="B", unit_scale=True, desc="thresholds", disable=quiet or None) as bar:
+    with ByteProgress("thresholds", n_bytes, quiet) as progress:
         for stretch in stretches:
             entropies = document_entropies(model, np.frombuffer(stretch, np.uint8), np.zeros(1, np.int64))
             pieces.append(entropies[REACH_BYTES:])
-            bar.update(len(stretch))
+            progress.update(len(stretch))
     starts = offsets_of([len(piece) for piece in pieces[1:]])[:-1]
     entropies = np.concatenate(pieces)
     means = range(LEAST_SEGMENT_BYTES, LONGEST_SEGMENT_BYTES + 1)

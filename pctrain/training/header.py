@@ -8,6 +8,7 @@ from typing import Final
 from pcdata.dataset import Split
 from pctrain.data.corpus import dataset_weights, mean_lengths
 from pctrain.data.mixture import How, Lengths, Mixture, Odds
+from pctrain.data.schedule import Schedule
 from pctrain.model.device import precision
 from pctrain.model.memory import gigabytes
 from pctrain.training.job import Job
@@ -73,8 +74,9 @@ def expected_epochs(job: Job) -> dict[str, float]:
     views = {name: config.data.views.get(name, 1.0) for name in job.loader.view_names}
     lengths = mean_lengths([*splits.values()], weights, views)
     mixture = Mixture(config.mixture, [*views.values()], lengths)
+    schedule = Schedule(config.mixture, config.train.steps)
     steps = range(0, config.train.steps, -(-config.train.steps // _SAMPLED_STEPS))
-    sizes = [_mean_symbols(mixture.odds(job.loader.schedule.at(step)), lengths) for step in steps]
+    sizes = [_mean_symbols(mixture.odds(schedule.at(step)), lengths) for step in steps]
     documents_a_step = config.data.rows * config.data.seq_len * sum(1 / size for size in sizes) / len(sizes)
     return {
         name: config.train.steps * documents_a_step * weight / sum(weights) / split.n_documents

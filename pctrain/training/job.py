@@ -102,10 +102,10 @@ class Job:
             run, named, config, changed, step, world.device, loader, model, objective, optimizer, world, memory, free
         )
 
-    def state(self, done: int, batch: Batch, bits_per_byte: float | None) -> State:
+    def state(self, batch: Batch, bits_per_byte: float | None) -> State:
         """Where the run stands after ``batch``."""
         prints = {name: Prints.of(dataset, self.loader.view_names) for name, dataset in self.datasets.items()}
-        return State(done, batch.cursor, self.config, self.loader.vocabulary, prints, bits_per_byte)
+        return State(batch.cursor, self.config, self.loader.vocabulary, prints, bits_per_byte)
 
     def description(self) -> dict[str, Any]:
         """For a line of kind ``start``."""

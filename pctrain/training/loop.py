@@ -17,7 +17,7 @@ from typing import Any
 from pcdata.dataset import Dataset
 from pctrain.config import RunConfig
 from pctrain.data.filter import Filter
-from pctrain.data.naming import documents_between
+from pctrain.data.naming import shown_documents
 from pctrain.data.prefetch import Prefetcher
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_of_step, matmul_flops_per_second
@@ -85,16 +85,16 @@ def train(job: Job, quiet: bool) -> Outcome:
     tally = Tally(job.loader.view_names, job.loader.dataset_names, flops, peak * job.world.size)
     if not quiet:
         say("\n".join(header(job, flops, peak * job.world.size)))
-    bad_steps, cursor, measured = 0, job.loader.cursor, None
+    bad_steps, measured = 0, None
     with (
         MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
-        Prefetcher(job.loader, range(job.first_step, settings.steps), data.prefetch) as batches,
+        Prefetcher(job.loader, settings.steps - job.first_step, data.prefetch) as batches,
         Progress(job.first_step, settings.steps, bytes_per_target(job), quiet) as progress,
         stop_signals() as received,
     ):
         log.write("start", job.first_step, **job.description())
         for step in range(job.first_step, settings.steps):
-            batch = batches.batch(step)
+            batch = batches.next_batch()
             rate = learning_rate(step, settings)
             losses = take_step(job, rate, batch)
             done, stop = step + 1, agreed(received(), job.world)
@@ -104,11 +104,10 @@ def train(job: Job, quiet: bool) -> Outcome:
                 tally.add(losses, batch.stats)
             else:
                 tally.skip(batch.stats)
-                shown = [*documents_between(job.datasets, data, settings.seed, cursor, batch.cursor)]
+                shown = [*shown_documents(job.datasets, batch)]
                 values = {"loss": losses.mean, "gradient_norm": losses.gradient_norm}
                 log.write("bad", done, what=fault, **values, documents=[asdict(one) for one in shown])
                 refuse(f"step {done}: {fault}", shown, settings, bad_steps)
-            cursor = batch.cursor
             speed = tally.speed(batches.wait_seconds)
             progress.step(losses, speed, learnt=fault is None)
 
@@ -124,7 +123,7 @@ def train(job: Job, quiet: bool) -> Outcome:
                 log.write("val", done, **measured)
                 progress.measured(done, measured)
             if save_due or stop:
-                state = job.state(done, batch, bits_per_byte)
+                state = job.state(batch, bits_per_byte)
                 checkpoint.save(job.run, state, job.model, job.optimizer, job.world)
                 if job.world.is_first:
                     checkpoint.prune(job.run, settings.keep_last)

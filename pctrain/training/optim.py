@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,23 +12,52 @@ from pctrain.config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.AdamW:
-    """Weight decay on matrices only: not on embeddings, not on norms, as published."""
+    """AdamW over all of a decoder's parameters; which of them decay, ``train.weight_decay_on`` says."""
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
+    norms: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        matrix = parameter.ndim >= 2 and not name.endswith("embed.weight")
-        (decayed if matrix else spared).append(parameter)
+        if name.endswith("norm.weight"):
+            norms.append(parameter)
+        elif train.weight_decay_on == "matrices" and name.endswith(("embed.weight", "near")):
+            spared.append(parameter)
+        else:
+            decayed.append(parameter)
     groups = [
         {"params": decayed, "weight_decay": train.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+        {"params": spared + norms, "weight_decay": 0.0},
     ]
     betas = (train.beta1, train.beta2)
     fused = next(model.parameters()).device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(groups, lr=train.lr, betas=betas, eps=train.eps, fused=fused)
+    optimizer = torch.optim.AdamW(groups, lr=train.lr, betas=betas, eps=train.eps, fused=fused)
+    if train.weight_decay_on == "all":
+        _decay_to_one(norms, optimizer, train.weight_decay)
+    return optimizer
+
+
+def _decay_to_one(norms: list[nn.Parameter], optimizer: torch.optim.Optimizer, weight_decay: float) -> None:
+    """Before each step, draw the weights of norms towards 1 as AdamW draws others towards 0.
+
+    It is what AdamW does in the published model, whose norms multiply by one plus their weights. Decay to 0 would here
+    end at a norm that lets nothing through.
+    """
+
+    @torch.no_grad()
+    def decay(*_: Any) -> None:
+        taken = optimizer.param_groups[0]["lr"] * weight_decay
+        for weight in norms:
+            weight.mul_(1 - taken).add_(taken)
+
+    optimizer.register_step_pre_hook(decay)
 
 
 def learning_rate(step: int, train: TrainConfig) -> float:
-    """The rate of optimizer step ``step`` (from 0): linear warm-up, then cosine, or constant and linear (wsd)."""
+    """The rate of optimizer step ``step`` (from 0): linear warm-up, then cosine, or constant and linear (wsd).
+
+    The first step has lr / lr_warmup_steps, so that it learns something. In the published code (Meta lingua's
+    ``lr_cosine``) it has 0, and each step of the warm-up the rate that the step before it has here; from the end of the
+    warm-up on the rates are the same.
+    """
     if step < train.lr_warmup_steps:
         return train.lr * (step + 1) / train.lr_warmup_steps
     if train.schedule == "cosine":

@@ -6,15 +6,20 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Mapping
-from time import perf_counter
+from collections.abc import Iterable, Iterator, Mapping
+from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pctrain.training.metrics import Losses
+
+_SILENT_SECONDS: Final = 30.0
+"""The least time between two plain lines about one piece of work."""
 
 
 class Progress:
@@ -92,6 +97,44 @@ def in_words(values: Mapping[str, Any]) -> str:
     """What was measured on val: ``val 3.490 ± 0.031 bits/byte``."""
     error = values.get("raw_bits_per_byte_standard_error")
     return f"val {values['raw_bits_per_byte']:.3f}{'' if error is None else f' ± {error:.3f}'} bits/byte"
+
+
+class ByteProgress:
+    """How much of some bytes is dealt with: a bar on a terminal, else a plain line as the work begins, and one now and
+    then."""
+
+    def __init__(self, what: str, n_bytes: int, quiet: bool) -> None:
+        self._what, self._n_bytes, self._done = what, n_bytes, 0
+        speaking, terminal = not quiet and speaks(), sys.stderr.isatty()
+        self._bar = tqdm(total=n_bytes, desc=what, unit="B", unit_scale=True, disable=not (speaking and terminal))
+        self._in_lines = speaking and not terminal
+        if self._in_lines:
+            self._say(f"{n_bytes:,} bytes")
+
+    def update(self, n_bytes: int) -> None:
+        """So many more are dealt with."""
+        self._bar.update(n_bytes)
+        self._done += n_bytes
+        if self._in_lines and monotonic() - self._said >= _SILENT_SECONDS:
+            self._say(f"{self._done:,} of {self._n_bytes:,} bytes ({self._done / self._n_bytes:.0%})")
+
+    def over(self, texts: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+        """The same texts, each dealt with when the next is asked for."""
+        for text in texts:
+            yield text
+            self.update(len(text))
+
+    def _say(self, how_far: str) -> None:
+        self._said = monotonic()
+        say(f"{self._what}: {how_far}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
 
 
 def say(text: str) -> None:

@@ -9,18 +9,20 @@ from typing import Any
 
 from pcdata.dataset import Dataset, ViewIds, Vocabulary
 from pctrain.config import RunConfig
-from pctrain.data.batch import Cursor
 from pctrain.data.corpus import shared_views
+from pctrain.data.cursor import Cursor
 from pctrain.data.schedule import Schedule
 from pctrain.errors import CheckpointError
 
-_VERSION = 4
-"""1 knew one dataset; 2 had the ids of the dataset, and whole tensors; 3 had settings that are gone."""
+_VERSION = 5
+"""1 knew one dataset; 2 had the ids of the dataset, and whole tensors; 3 had settings that are gone; 4 showed rows in
+the order of the stream."""
 
 FROZEN = (
     "data.seq_len",
     "data.rows",
     "data.window_blocks",
+    "data.shuffle_rows",
     "data.where",
     "data.fresh",
     "data.placebo",
@@ -48,8 +50,6 @@ class Prints:
 class State:
     """Where a run stands, but for its tensors."""
 
-    step: int
-    """Optimizer steps done."""
     cursor: Cursor
     config: RunConfig
     vocabulary: Vocabulary
@@ -58,6 +58,11 @@ class State:
     """By name, in the order of the cursor."""
     val_bits_per_byte: float | None
     """On the fixed slice of val, at this step; None if it was not measured (a run that was told to stop)."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self.cursor.step
 
     @property
     def views(self) -> list[str]:

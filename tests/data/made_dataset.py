@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,15 @@ from pcdata.dataset.schema import BASE_SCHEMA, ViewTypes, view_schema
 from pcdata.dataset.shard import ShardWriter, base_batch, view_batch, write_file
 from pcdata.dataset.views import ViewColumns
 from pcdata.dataset.vocab import FIRST_BYTE, RAW_IDS
+from pctrain.config import DataConfig
 
 LETTERS, CHUNKS = "letters", "chunks"
 TYPES = {LETTERS: ViewTypes(1000, 5, 1), CHUNKS: ViewTypes(256, 60, 9)}
 IDS = {LETTERS: ViewIds(0, RAW_IDS, 1000), CHUNKS: ViewIds(1, FIRST_BYTE, 256)}
+
+
+in_order = partial(DataConfig, shuffle_rows=0)
+"""Settings under which batches show the rows of the stream one after the other, so that documents can be read back."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ def test_golden_draws():
         0.3356346448824138,
         0.8290830760363213,
     ]
-    assert [purpose.value for purpose in Purpose] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert [purpose.value for purpose in Purpose] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 
 
 @pytest.mark.parametrize("purpose", [Purpose.KIND, Purpose.VIEW, Purpose.PAIR_ORDER])

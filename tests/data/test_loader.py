@@ -9,20 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcdata.dataset import Dataset, DatasetError
-from pctrain.config import DataConfig, MixtureConfig
+from pctrain.config import MixtureConfig
 from pctrain.data import documents, filling
-from pctrain.data.batch import Batch, Cursor
+from pctrain.data.batch import Batch
+from pctrain.data.cursor import Cursor, StreamPlace, StreamSettings
 from pctrain.data.loader import Loader
 from pctrain.errors import CheckpointError, ConfigError, DataError
 from tests.data import made_dataset
-from tests.data.made_dataset import CHUNKS, LETTERS, encode, make_documents, make_split, write_dataset
+from tests.data.made_dataset import CHUNKS, LETTERS, encode, in_order, make_documents, make_split, write_dataset
 from tests.data.reading_back import read_documents, same
 from tests.data.test_packing import runs
 
 DOCUMENTS = make_documents(30, seed=2)
 STEPS = 10
 LAW = settings(deadline=None, max_examples=25)
-RUN = DataConfig(seq_len=64, rows=4), MixtureConfig(), 0
+RUN = in_order(seq_len=64, rows=4), MixtureConfig(), 0
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +38,11 @@ def make(split, run, **options) -> Loader:
 
 @st.composite
 def any_runs(draw):
-    """As ``runs``, with all that may stand in a run's way: filtered documents, placebos, short pieces."""
+    """As ``runs``, with all that may stand in a run's way: rows shuffled in windows of one batch, of several and of
+    more than there are, filtered documents, placebos, short pieces."""
     data, mixture, seed = draw(runs())
     more = {
+        "shuffle_rows": draw(st.sampled_from([0, 5, 12, 24, 600])),
         "where": draw(st.sampled_from([{}, {"path": ["1*", "7", "?"]}])),
         "placebo": draw(st.booleans()),
         "fresh_share": draw(st.sampled_from([0.0, 0.5])),
@@ -62,8 +65,8 @@ def joined(parts: list[Batch], name: str) -> np.ndarray:
 def test_any_world_size_gives_the_same_global_batches(split, run, world_size):
     alone = make(split, run)
     ranks = [make(split, run, rank=rank, world_size=world_size) for rank in range(world_size)]
-    for step in range(STEPS):
-        whole, parts = alone.batch(step), [loader.batch(step) for loader in ranks]
+    for _ in range(STEPS):
+        whole, parts = alone.next_batch(), [loader.next_batch() for loader in ranks]
         for name in ("inputs_RT", "targets_RT", "positions_RT", "samples_RT", "target_views_RT"):
             assert np.array_equal(joined(parts, name), getattr(whole, name))
         assert all((part.stats, part.cursor) == (whole.stats, whole.cursor) for part in parts)
@@ -75,30 +78,30 @@ def test_any_world_size_gives_the_same_global_batches(split, run, world_size):
 def test_a_resume_after_any_step_continues_to_the_symbol(split, run, stop):
     """Through JSON, in a new process's worth of objects, on any number of ranks."""
     loader = make(split, run)
-    batches = [loader.batch(step) for step in range(STEPS)]
+    batches = [loader.next_batch() for _ in range(STEPS)]
     text = json.dumps(batches[stop].cursor.to_dict())
     resumed = make(split, run, cursor=Cursor.from_dict(json.loads(text)))
     third = make(split, run, cursor=batches[stop].cursor, rank=2, world_size=3)
     for step in range(stop + 1, STEPS):
-        assert same(resumed.batch(step), batches[step])
-        assert np.array_equal(third.batch(step).targets_RT, batches[step].targets_RT[2::3])
+        assert same(resumed.next_batch(), batches[step])
+        assert np.array_equal(third.next_batch().targets_RT, batches[step].targets_RT[2::3])
     assert not same(batches[0], batches[1])
 
 
 def test_resumes_inside_pairs_and_unpaired_units_are_among_those_tested(split):
-    loader = make(split, (DataConfig(seq_len=30, rows=1), MixtureConfig("translation", "translation", share=0.5), 0))
-    cursors = [loader.batch(step).cursor for step in range(200)]
-    assert {len(cursor.views) for cursor in cursors} == {0, 1, 2}
-    assert {cursor.views for cursor in cursors} >= {(None, LETTERS), (CHUNKS, None), (None, CHUNKS)}
+    loader = make(split, (in_order(seq_len=30, rows=1), MixtureConfig("translation", "translation", share=0.5), 0))
+    cursors = [loader.next_batch().cursor for _ in range(200)]
+    assert {len(cursor.place.views) for cursor in cursors} == {0, 1, 2}
+    assert {cursor.place.views for cursor in cursors} >= {(None, LETTERS), (CHUNKS, None), (None, CHUNKS)}
 
 
 def test_what_may_change_on_resume_changes_what_comes_after_only(split):
     data, mixture, seed = RUN
     loader = make(split, RUN)
-    batches = [loader.batch(step) for step in range(3)]
+    batches = [loader.next_batch() for _ in range(3)]
     mixture = MixtureConfig(mode="raw", warmup_fraction=0.0)
     changed = Loader(split, data, mixture, steps=7, seed=seed, cursor=batches[-1].cursor)
-    shown = list(read_documents([*batches, *(changed.batch(step) for step in range(3, 40))]))
+    shown = list(read_documents([*batches, *(changed.next_batch() for _ in range(3, 40))]))
     before = batches[-1].stats.documents
     assert any(document.views != ["raw"] for document in shown[:before])
     documents = sum(batch.stats.documents for batch in batches)
@@ -106,15 +109,15 @@ def test_what_may_change_on_resume_changes_what_comes_after_only(split):
 
 
 def test_a_document_in_a_view_that_was_dropped_since_is_shown_to_its_end(split):
-    data, mixture = DataConfig(seq_len=20, rows=1, views={CHUNKS: 1}), MixtureConfig("compressed", "compressed")
+    data, mixture = in_order(seq_len=20, rows=1, views={CHUNKS: 1}), MixtureConfig("compressed", "compressed")
     loader = Loader(split, data, mixture, steps=9, seed=0)
-    batches = [loader.batch(0)]
-    while batches[-1].cursor.how is None:
-        batches.append(loader.batch(0))
-    other = DataConfig(seq_len=20, rows=1, views={LETTERS: 1})
+    batches = [loader.next_batch()]
+    while batches[-1].cursor.place.how is None:
+        batches.append(loader.next_batch())
+    other = in_order(seq_len=20, rows=1, views={LETTERS: 1})
     changed = Loader(split, other, mixture, steps=9, seed=0, cursor=batches[-1].cursor)
     assert changed.view_names == [LETTERS, CHUNKS]
-    after = [changed.batch(0) for _ in range(60)]
+    after = [changed.next_batch() for _ in range(60)]
     begun = sum(batch.stats.documents for batch in batches)
     shown = list(read_documents([*batches, *after]))
     assert shown[begun - 1].ended
@@ -125,17 +128,17 @@ def test_a_document_in_a_view_that_was_dropped_since_is_shown_to_its_end(split):
 
 def test_one_tiny_document_fills_any_batch(tmp_path):
     split = make_split(tmp_path, [b"hi!"])
-    loader = Loader(split, DataConfig(seq_len=50, rows=5), MixtureConfig("raw", "raw"), steps=2, seed=0)
-    batch = loader.batch(0)
-    assert batch.stats.documents == batch.cursor.draw + (batch.cursor.how is not None) > 40
+    loader = Loader(split, in_order(seq_len=50, rows=5), MixtureConfig("raw", "raw"), steps=2, seed=0)
+    batch = loader.next_batch()
+    assert batch.stats.documents == batch.cursor.place.draw + (batch.cursor.place.how is not None) > 40
     assert batch.stats.padding == 0
 
 
 def test_a_document_of_many_rows_goes_on_through_batches(tmp_path):
     raw = np.random.default_rng(0).bytes(5000)
     split = make_split(tmp_path, [raw])
-    loader = Loader(split, DataConfig(seq_len=30, rows=3), MixtureConfig("raw", "raw"), steps=2, seed=0)
-    shown = next(read_documents(loader.batch(step) for step in range(80)))
+    loader = Loader(split, in_order(seq_len=30, rows=3), MixtureConfig("raw", "raw"), steps=2, seed=0)
+    shown = next(read_documents(loader.next_batch() for _ in range(80)))
     assert bytes(shown.symbols["raw"]) == raw
     assert len(shown.samples) == 167, "5,000 bytes and a close mark at 30 a row, the first row with a bos less one"
 
@@ -144,11 +147,11 @@ def test_only_the_files_that_are_needed_are_mapped(tmp_path):
     split = make_split(tmp_path, DOCUMENTS)
     for file in tmp_path.glob(f"views/{CHUNKS}/*.arrow"):
         file.unlink()
-    data = DataConfig(seq_len=64, rows=4, views={LETTERS: 1.0})
+    data = in_order(seq_len=64, rows=4, views={LETTERS: 1.0})
     mixture = MixtureConfig("compressed", "compressed")
-    assert Loader(split, data, mixture, steps=1, seed=0).batch(0).stats.symbols_V[1]
+    assert Loader(split, data, mixture, steps=1, seed=0).next_batch().stats.symbols_V[1]
     with pytest.raises(DatasetError, match="is missing"):
-        Loader(split, DataConfig(seq_len=64, rows=40), mixture, steps=1, seed=0).batch(0)
+        Loader(split, in_order(seq_len=64, rows=40), mixture, steps=1, seed=0).next_batch()
 
 
 @pytest.mark.parametrize("world_size", [1, 3])
@@ -165,8 +168,8 @@ def test_rare_raw_bytes_are_asked_for_as_they_are_shown_and_others_by_block(tmp_
         run = RUN[0], MixtureConfig(share=share, warmup_fraction=0), 0
         loaders = [make(split, run, rank=rank, world_size=world_size) for rank in range(world_size)]
         shown = 0
-        while loaders[0].cursor.draw < len(DOCUMENTS):
-            batches = [loader.batch(0) for loader in loaders]
+        while loaders[0].cursor.place.draw < len(DOCUMENTS):
+            batches = [loader.next_batch() for loader in loaders]
             shown += batches[0].stats.symbols_V[0]
         return [array for array in asked if any(np.shares_memory(array, block) for block in blocks)], shown
 
@@ -187,25 +190,25 @@ def test_units_that_do_not_fit_their_document_are_refused(tmp_path, monkeypatch)
 
     monkeypatch.setattr(made_dataset, "encode", a_byte_short)
     split = make_split(tmp_path, [bytes(range(100)), b"hello"])
-    loader = make(split, (DataConfig(), MixtureConfig("translation", share=0.5, initial_share=0.5), 0))
+    loader = make(split, (in_order(), MixtureConfig("translation", share=0.5, initial_share=0.5), 0))
     with pytest.raises(DatasetError, match=r"units of view .* the document at"):
-        loader.batch(0)
+        loader.next_batch()
 
 
 def test_what_is_remembered_does_not_grow_with_the_epochs(tmp_path):
     split = make_split(tmp_path, make_documents(120, seed=3), block_documents=2)
-    data = DataConfig(seq_len=64, rows=4, window_blocks=3)
+    data = in_order(seq_len=64, rows=4, window_blocks=3)
     loader = Loader(split, data, MixtureConfig(), steps=200, seed=0)
     most = 0
-    for step in range(200):
-        loader.batch(step)
+    for _ in range(200):
+        loader.next_batch()
         most = max(most, len(loader._stream._datasets[0]._columns))
-    assert 3 <= most <= 2 * 3 * 3 < split.n_blocks
+    assert 3 <= most <= 3 * 3 * 3 < split.n_blocks
 
 
 def test_arrays_are_contiguous_and_nobody_elses(split):
     loader = make(split, RUN)
-    first, second = loader.batch(0), loader.batch(1)
+    first, second = loader.next_batch(), loader.next_batch()
     kept = second.inputs_RT.copy()
     for name, dtype in (("inputs_RT", "i8"), ("targets_RT", "i8"), ("samples_RT", "i4"), ("target_views_RT", "i1")):
         array = getattr(first, name)
@@ -217,26 +220,26 @@ def test_arrays_are_contiguous_and_nobody_elses(split):
 
 
 def test_the_order_of_the_settings_does_not_matter(split):
-    a = DataConfig(seq_len=64, rows=4, views={LETTERS: 1.0, CHUNKS: 3.0})
-    b = DataConfig(seq_len=64, rows=4, views={CHUNKS: 3.0, LETTERS: 1.0})
-    assert same(make(split, (a, MixtureConfig(), 0)).batch(0), make(split, (b, MixtureConfig(), 0)).batch(0))
+    a = in_order(seq_len=64, rows=4, views={LETTERS: 1.0, CHUNKS: 3.0})
+    b = in_order(seq_len=64, rows=4, views={CHUNKS: 3.0, LETTERS: 1.0})
+    assert same(make(split, (a, MixtureConfig(), 0)).next_batch(), make(split, (b, MixtureConfig(), 0)).next_batch())
 
 
 def test_seeds_give_other_batches(split):
-    a, b = (make(split, (*RUN[:2], seed)).batch(0) for seed in (0, 1))
+    a, b = (make(split, (*RUN[:2], seed)).next_batch() for seed in (0, 1))
     assert not same(a, b)
 
 
 def test_an_unknown_view_is_refused_with_those_there_are(split):
     with pytest.raises(ConfigError, match=r"names 'zstd'.*its views: letters, chunks"):
-        make(split, (DataConfig(views={"zstd": 1.0}), MixtureConfig(), 0))
+        make(split, (in_order(views={"zstd": 1.0}), MixtureConfig(), 0))
 
 
 def test_a_mixture_without_views_is_refused(tmp_path):
     split = make_split(tmp_path, DOCUMENTS, views=())
     with pytest.raises(ConfigError, match=r"translation and mixed.*train on raw bytes alone"):
         make(split, RUN)
-    assert make(split, (RUN[0], MixtureConfig("raw", "raw"), 0)).batch(0).stats.raw_bytes
+    assert make(split, (RUN[0], MixtureConfig("raw", "raw"), 0)).next_batch().stats.raw_bytes
 
 
 def test_a_split_without_documents_is_refused(tmp_path):
@@ -248,54 +251,74 @@ def test_a_split_without_documents_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("at", "change", "message"),
     [
-        ({"version": 1}, "version 1"),
-        ({"version": None}, "version None"),
-        ({"draws": [-1, 4]}, "damaged"),
-        ({"draws": ["3", 4]}, "damaged"),
-        ({"draws": 3}, "damaged"),
-        ({"draws": [True, 4]}, "damaged"),
-        ({"dataset": 2}, "damaged"),
-        ({"dataset": None}, "damaged"),
-        ({"how": None}, "damaged"),
-        ({"how": "alone"}, "damaged"),
-        ({"how": "upside down"}, "damaged"),
-        ({"how": "splice"}, "damaged"),
-        ({"how": "splice", "splicing": [0.5, 0]}, "damaged"),
-        ({"how": "splice", "splicing": [2.0, 9]}, "damaged"),
-        ({"splicing": [0.5, 9]}, "damaged"),
-        ({"views": None}, "damaged"),
-        ({"views": [None, None]}, "damaged"),
-        ({"views": "letters"}, "damaged"),
-        ({"views": [1]}, "damaged"),
-        ({"offset_symbols": 0}, "damaged"),
-        ({"offset_symbols": None}, "damaged"),
-        ({"more": 1}, "damaged"),
+        ("", {"version": 1}, "version 1"),
+        ("", {"version": None}, "version None"),
+        ("", {"step": -1}, "damaged"),
+        ("", {"step": 7}, "damaged"),
+        ("", {"step": 9.0}, "damaged"),
+        ("", {"window_step": None}, "damaged"),
+        ("", {"settings": None}, "damaged"),
+        ("", {"settings": [1]}, "damaged"),
+        ("", {"place": None}, "damaged"),
+        ("", {"more": 1}, "damaged"),
+        ("settings", {"steps": 0}, "damaged"),
+        ("settings", {"steps": "30"}, "damaged"),
+        ("settings", {"views": {LETTERS: 0}}, "damaged"),
+        ("settings", {"views": {LETTERS: "1"}}, "damaged"),
+        ("settings", {"weights": [1]}, "damaged"),
+        ("settings", {"mixture": None}, "damaged"),
+        ("settings", {"mixture": {"mode": "sideways"}}, "damaged"),
+        ("settings", {"mixture": {"share": "0.9"}}, "damaged"),
+        ("settings", {"more": 1}, "damaged"),
+        ("place", {"draws": [-1, 4]}, "damaged"),
+        ("place", {"draws": ["3", 4]}, "damaged"),
+        ("place", {"draws": 3}, "damaged"),
+        ("place", {"draws": [True, 4]}, "damaged"),
+        ("place", {"dataset": 2}, "damaged"),
+        ("place", {"dataset": None}, "damaged"),
+        ("place", {"how": None}, "damaged"),
+        ("place", {"how": "alone"}, "damaged"),
+        ("place", {"how": "upside down"}, "damaged"),
+        ("place", {"how": "splice"}, "damaged"),
+        ("place", {"how": "splice", "splicing": [0.5, 0]}, "damaged"),
+        ("place", {"how": "splice", "splicing": [2.0, 9]}, "damaged"),
+        ("place", {"splicing": [0.5, 9]}, "damaged"),
+        ("place", {"views": None}, "damaged"),
+        ("place", {"views": [None, None]}, "damaged"),
+        ("place", {"views": "letters"}, "damaged"),
+        ("place", {"views": [1]}, "damaged"),
+        ("place", {"offset_symbols": 0}, "damaged"),
+        ("place", {"offset_symbols": None}, "damaged"),
+        ("place", {"more": 1}, "damaged"),
     ],
 )
-def test_a_damaged_cursor_is_refused(change, message):
-    good = Cursor((3, 4), 5, 1, "pair", (None, LETTERS)).to_dict()
-    assert Cursor.from_dict(json.loads(json.dumps(good))) == Cursor((3, 4), 5, 1, "pair", (None, LETTERS))
-    spliced = Cursor((3,), 5, 0, "splice", (None, LETTERS), (0.1, 7))
-    assert Cursor.from_dict(json.loads(json.dumps(spliced.to_dict()))) == spliced
+def test_a_damaged_cursor_is_refused(at, change, message):
+    good = Cursor(9, 9, StreamPlace((3, 4), 5, 1, "pair", (None, LETTERS)))
+    spliced = StreamPlace((3,), 5, 0, "splice", (None, LETTERS), (0.1, 7))
+    begun = Cursor(9, 7, spliced, StreamSettings(MixtureConfig(), 30, {LETTERS: 2.0}, {"a": 1.0}))
+    for cursor in (good, begun):
+        assert Cursor.from_dict(json.loads(json.dumps(cursor.to_dict()))) == cursor
+    values = (good if at == "place" else begun).to_dict()
+    (values[at] if at else values).update(change)
     with pytest.raises(CheckpointError, match=message):
-        Cursor.from_dict({**good, **change})
+        Cursor.from_dict(values)
 
 
 @pytest.mark.parametrize(
-    ("cursor", "message"),
+    ("place", "message"),
     [
-        (Cursor((3,), 10**6, 0, "alone", (None,)), "another dataset"),
-        (Cursor((3,), 10**6, 0, "pair", (None, LETTERS)), "another dataset"),
-        (Cursor((3,), 10**6, 0, "splice", (None, LETTERS), (0.5, 20)), "another dataset"),
-        (Cursor((3,), 5, 0, "alone", ("gone",)), "view 'gone'"),
-        (Cursor((3, 4)), "stands in 2 datasets, 1 are given"),
+        (StreamPlace((3,), 10**6, 0, "alone", (None,)), "another dataset"),
+        (StreamPlace((3,), 10**6, 0, "pair", (None, LETTERS)), "another dataset"),
+        (StreamPlace((3,), 10**6, 0, "splice", (None, LETTERS), (0.5, 20)), "another dataset"),
+        (StreamPlace((3,), 5, 0, "alone", ("gone",)), "view 'gone'"),
+        (StreamPlace((3, 4)), "stands in 2 datasets, 1 are given"),
     ],
 )
-def test_a_cursor_of_another_dataset_is_refused(split, cursor, message):
+def test_a_cursor_of_another_dataset_is_refused(split, place, message):
     with pytest.raises(CheckpointError, match=message):
-        make(split, RUN, cursor=cursor)
+        make(split, RUN, cursor=Cursor(3, 3, place))
 
 
 def test_a_symbol_outside_its_range_is_an_error_that_names_the_block(tmp_path):
@@ -310,7 +333,7 @@ def test_a_symbol_outside_its_range_is_an_error_that_names_the_block(tmp_path):
     damaged = Dataset(tmp_path).split("train")
     loader = Loader(
         damaged,
-        DataConfig(seq_len=512, rows=8, views={"letters": 1.0}),
+        in_order(seq_len=512, rows=8, views={"letters": 1.0}),
         MixtureConfig("compressed", "compressed"),
         steps=1,
         seed=0,
@@ -318,4 +341,4 @@ def test_a_symbol_outside_its_range_is_an_error_that_names_the_block(tmp_path):
     with pytest.raises(
         DatasetError, match=r"train-00000\.arrow block 0: view letters has symbol 1000, its last is 999"
     ):
-        loader.batch(0)
+        loader.next_batch()

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pctrain.config import DataConfig, MixtureConfig
-from pctrain.data.batch import Cursor
+from pctrain.config import MixtureConfig
+from pctrain.data.cursor import Cursor
 from pctrain.data.loader import Loader
 from pctrain.errors import DataError
-from tests.data.made_dataset import CHUNKS, LETTERS, encode, make_documents, make_split, write_dataset
+from tests.data.made_dataset import CHUNKS, LETTERS, encode, in_order, make_documents, make_split, write_dataset
 from tests.data.reading_back import RAW, Side, read_documents, read_samples, same
 
 DOCUMENTS = make_documents(40, seed=1)
@@ -37,16 +37,16 @@ def always(mode: str, share: float, **more) -> MixtureConfig:
 
 
 def an_epoch(loader: Loader) -> list:
-    batches = [loader.batch(0)]
-    while batches[-1].cursor.draw < len(DOCUMENTS) or batches[-1].cursor.how:
-        batches.append(loader.batch(len(batches)))
+    batches = [loader.next_batch()]
+    while batches[-1].cursor.place.draw < len(DOCUMENTS) or batches[-1].cursor.place.how:
+        batches.append(loader.next_batch())
     return batches
 
 
 @given(seq_len=st.integers(16, 300), seed=st.integers(0, 99), order=st.sampled_from(["raw_first", "compressed_first"]))
 @LAW
 def test_parallel_sides_show_the_same_bytes_in_one_row_and_cannot_see_each_other(split, seq_len, seed, order):
-    data, mixture = DataConfig(seq_len=seq_len, rows=3, views={LETTERS: 1}), always("parallel", 0.5, pair_order=order)
+    data, mixture = in_order(seq_len=seq_len, rows=3, views={LETTERS: 1}), always("parallel", 0.5, pair_order=order)
     batches = an_epoch(Loader(split, data, mixture, steps=1000, seed=seed))
     samples = list(read_samples(batches))
     symbols, pairs, done = [], 0, []
@@ -118,7 +118,7 @@ def joined(sides: list[Side]) -> list[Side]:
 @given(seq_len=st.integers(12, 300), seed=st.integers(0, 99), share=st.floats(0.1, 0.9), mean=st.integers(5, 200))
 @LAW
 def test_a_spliced_document_is_whole_and_switches_at_alignment_points(split, view, seq_len, seed, share, mean):
-    data, mixture = DataConfig(seq_len=seq_len, rows=3, views={view: 1}), always("splice", share, splice_bytes=mean)
+    data, mixture = in_order(seq_len=seq_len, rows=3, views={view: 1}), always("splice", share, splice_bytes=mean)
     shown, sides = [], []
     batches = an_epoch(Loader(split, data, mixture, steps=1000, seed=seed))
     for sample in read_samples(batches):
@@ -141,11 +141,11 @@ def test_stretches_have_the_share_and_the_mean_length_that_were_asked_for(tmp_pa
     split = make_split(tmp_path, documents, views=(LETTERS,))
     for share, mean in ((0.5, 100), (0.8, 250), (0.2, 60)):
         loader = Loader(
-            split, DataConfig(seq_len=4096, rows=8), always("splice", share, splice_bytes=mean), steps=9, seed=1
+            split, in_order(seq_len=4096, rows=8), always("splice", share, splice_bytes=mean), steps=9, seed=1
         )
-        batches = [loader.batch(0)]
-        while batches[-1].cursor.draw < 3:
-            batches.append(loader.batch(0))
+        batches = [loader.next_batch()]
+        while batches[-1].cursor.place.draw < 3:
+            batches.append(loader.next_batch())
         total = sum((batch.stats for batch in batches[1:]), batches[0].stats)
         every = total.raw_bytes + total.compressed_bytes
         assert total.compressed_bytes / every == pytest.approx(share, abs=0.06)
@@ -155,13 +155,13 @@ def test_stretches_have_the_share_and_the_mean_length_that_were_asked_for(tmp_pa
 
 @pytest.mark.parametrize("mode", ["mixed", "translation"])
 def test_a_share_by_symbols_is_one_of_symbols(split, mode):
-    data = DataConfig(seq_len=512, rows=64, views={LETTERS: 1})
+    data = in_order(seq_len=512, rows=64, views={LETTERS: 1})
     shares = {}
     for by in ("documents", "symbols"):
         loader = Loader(split, data, always(mode, 0.6, share_by=by), steps=1, seed=3)
-        total = loader.batch(0).stats
-        for step in range(1, 30):
-            total += loader.batch(step).stats
+        total = loader.next_batch().stats
+        for _ in range(1, 30):
+            total += loader.next_batch().stats
         shares[by] = total.shares()
     assert shares["symbols"]["compressed_symbols"] == pytest.approx(0.6, abs=0.03)
     assert shares["documents"]["compressed_symbols"] < 0.5
@@ -171,34 +171,34 @@ def test_a_share_by_symbols_is_one_of_symbols(split, mode):
 @given(weight=st.sampled_from([0.25, 1.0, 3.0]), seed=st.integers(0, 9), stop=st.integers(0, 7), order=st.booleans())
 @LAW
 def test_several_datasets_come_by_weight_and_a_resume_goes_on_to_the_symbol(two, weight, seed, stop, order):
-    data = DataConfig(seq_len=64, rows=4, weights={"big": weight})
+    data = in_order(seq_len=64, rows=4, weights={"big": weight})
     made = [Loader(splits, data, MixtureConfig(), steps=9, seed=seed) for splits in (two, two[::-1] if order else two)]
-    batches = [made[0].batch(step) for step in range(9)]
-    assert all(same(made[1].batch(step), batches[step]) for step in range(9)), "in whatever order they are given"
+    batches = [made[0].next_batch() for _ in range(9)]
+    assert all(same(made[1].next_batch(), batches[step]) for step in range(9)), "in whatever order they are given"
     cursor = Cursor.from_dict(json.loads(json.dumps(batches[stop].cursor.to_dict())))
     resumed = Loader(two, data, MixtureConfig(), steps=9, seed=seed, cursor=cursor)
     third = Loader(two, data, MixtureConfig(), steps=9, seed=seed, cursor=cursor, rank=2, world_size=3)
     for step in range(stop + 1, 9):
-        assert same(resumed.batch(step), batches[step])
-        assert np.array_equal(third.batch(step).targets_RT, batches[step].targets_RT[2::3])
+        assert same(resumed.next_batch(), batches[step])
+        assert np.array_equal(third.next_batch().targets_RT, batches[step].targets_RT[2::3])
 
 
 def test_each_dataset_has_epochs_of_its_own(two):
-    data = DataConfig(seq_len=256, rows=16, weights={"big": 3.0})
+    data = in_order(seq_len=256, rows=16, weights={"big": 3.0})
     loader = Loader(two, data, always("raw", 0.0), steps=1, seed=4)
-    batches = [loader.batch(0) for _ in range(60)]
+    batches = [loader.next_batch() for _ in range(60)]
     seen = Counter(bytes(shown.symbols[RAW]) for shown in read_documents(batches) if shown.ended)
     big, small = ([seen[raw] for raw in documents if raw] for documents in (DOCUMENTS, OTHERS))
     assert max(big) - min(big) <= 1
     assert max(small) - min(small) <= 1
-    draws = batches[-1].cursor.draws
+    draws = batches[-1].cursor.place.draws
     assert draws[0] / sum(draws) == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / sum(draws)))
     total = sum((batch.stats for batch in batches[1:]), batches[0].stats)
     assert total.documents_D[0] / sum(total.documents_D) == pytest.approx(0.75, abs=0.03)
 
 
 def test_a_filter_passes_over_what_it_does_not_name(split):
-    data = DataConfig(seq_len=64, rows=4, where={"path": ["1*", "7"]})
+    data = in_order(seq_len=64, rows=4, where={"path": ["1*", "7"]})
     kept = {raw for number, raw in enumerate(DOCUMENTS) if str(number).startswith("1") or number == 7}
     loader = Loader(split, data, always("raw", 0.0), steps=1, seed=0)
     batches = an_epoch(loader)
@@ -208,16 +208,16 @@ def test_a_filter_passes_over_what_it_does_not_name(split):
     assert total.passed_over + total.documents >= len(DOCUMENTS)
     assert total.passed_over > len(kept)
     with pytest.raises(DataError, match="path like nothing"):
-        Loader(split, DataConfig(where={"path": ["nothing"]}), always("raw", 0.0), steps=1, seed=0)
+        Loader(split, in_order(where={"path": ["nothing"]}), always("raw", 0.0), steps=1, seed=0)
 
 
 def test_token_sized_units_leave_next_to_no_padding(split):
     loader = Loader(
-        split, DataConfig(seq_len=2048, rows=8, views={LETTERS: 1}), always("translation", 0.5), steps=1, seed=0
+        split, in_order(seq_len=2048, rows=8, views={LETTERS: 1}), always("translation", 0.5), steps=1, seed=0
     )
-    total = loader.batch(0).stats
+    total = loader.next_batch().stats
     for _ in range(10):
-        total += loader.batch(0).stats
+        total += loader.next_batch().stats
     assert total.pairs > 1000
     assert total.shares()["padding"] < 0.01
     assert (total.cut_pairs, total.unpaired_units) == (0, 0)
@@ -226,7 +226,7 @@ def test_token_sized_units_leave_next_to_no_padding(split):
 @given(seq_len=st.integers(60, 100), seed=st.integers(0, 99), share=st.sampled_from([0.0, 0.5, 1.0]))
 @LAW
 def test_documents_cut_into_short_pieces_are_whole_together(split, seq_len, seed, share):
-    data = DataConfig(seq_len=seq_len, rows=3, fresh_share=share, fresh_bytes=9)
+    data = in_order(seq_len=seq_len, rows=3, fresh_share=share, fresh_bytes=9)
     batches = an_epoch(Loader(split, data, always("raw", 0.0), steps=1000, seed=seed))
     shown = [one for one in read_documents(batches) if one.ended]
     found = Counter(bytes(one.symbols[RAW]) for one in shown)
@@ -241,18 +241,18 @@ def test_documents_cut_into_short_pieces_are_whole_together(split, seq_len, seed
 
 
 def test_short_pieces_go_on_where_a_run_was_stopped(split):
-    data, mixture = DataConfig(seq_len=40, rows=2, fresh_share=0.7, fresh_bytes=9), always("raw", 0.0)
+    data, mixture = in_order(seq_len=40, rows=2, fresh_share=0.7, fresh_bytes=9), always("raw", 0.0)
     through = Loader(split, data, mixture, steps=100, seed=3)
-    batches = [through.batch(step) for step in range(20)]
+    batches = [through.next_batch() for _ in range(20)]
     for step in range(1, 20):
         resumed = Loader(split, data, mixture, steps=100, seed=3, cursor=batches[step - 1].cursor)
-        assert same(resumed.batch(step), batches[step])
+        assert same(resumed.next_batch(), batches[step])
 
 
 @pytest.mark.parametrize("mode", ["mixed", "translation", "splice"])
 def test_a_placebo_shows_each_documents_symbols_in_another_order(split, mode):
     plain, placebo = (
-        Loader(split, DataConfig(seq_len=150, rows=3, placebo=placebo), always(mode, 0.5), steps=1000, seed=4)
+        Loader(split, in_order(seq_len=150, rows=3, placebo=placebo), always(mode, 0.5), steps=1000, seed=4)
         for placebo in (False, True)
     )
     before, after = an_epoch(plain), an_epoch(placebo)
@@ -270,5 +270,5 @@ def test_a_placebo_shows_each_documents_symbols_in_another_order(split, mode):
                 same_order += other.symbols[view] == symbols and len(symbols) > 5
     assert moved > 10
     assert same_order == 0
-    again = Loader(split, DataConfig(seq_len=150, rows=3, placebo=True), always(mode, 0.5), steps=1000, seed=4)
-    assert same(again.batch(0), after[0])
+    again = Loader(split, in_order(seq_len=150, rows=3, placebo=True), always(mode, 0.5), steps=1000, seed=4)
+    assert same(again.next_batch(), after[0])

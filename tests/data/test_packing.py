@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_OPEN
-from pctrain.config import MODES, PAIR_ORDERS, DataConfig, MixtureConfig
+from pctrain.config import MODES, PAIR_ORDERS, MixtureConfig
 from pctrain.data.batch import IGNORE, NO_VIEW, Batch
 from pctrain.data.loader import Loader
-from tests.data.made_dataset import CHUNKS, IDS, LETTERS, encode, make_documents, make_split
+from tests.data.made_dataset import CHUNKS, IDS, LETTERS, encode, in_order, make_documents, make_split
 from tests.data.reading_back import RAW, Shown, read_documents, read_samples, symbols_of_rows
 
 DOCUMENTS = make_documents(40, seed=1)
@@ -31,7 +31,7 @@ def split(tmp_path_factory):
 @st.composite
 def runs(draw, modes=MODES):
     """Settings of a small run: (data, mixture, seed)."""
-    data = DataConfig(
+    data = in_order(
         seq_len=draw(st.integers(8, 200)),
         rows=draw(st.integers(1, 7)),
         window_blocks=draw(st.integers(1, 9)),
@@ -57,16 +57,16 @@ def runs(draw, modes=MODES):
 def load(split, run, steps=STEPS) -> list[Batch]:
     data, mixture, seed = run
     loader = Loader(split, data, mixture, steps=steps, seed=seed)
-    return [loader.batch(step) for step in range(steps)]
+    return [loader.next_batch() for _ in range(steps)]
 
 
 def whole_epochs(split, run, epochs: int) -> list[Batch]:
     """As many batches as it takes."""
     data, mixture, seed = run
     loader = Loader(split, data, mixture, steps=100, seed=seed)
-    batches = [loader.batch(0)]
-    while batches[-1].cursor.draw < epochs * len(DOCUMENTS):
-        batches.append(loader.batch(min(99, len(batches))))
+    batches = [loader.next_batch()]
+    while batches[-1].cursor.place.draw < epochs * len(DOCUMENTS):
+        batches.append(loader.next_batch())
     return batches
 
 
@@ -174,17 +174,17 @@ def test_pairs_show_the_same_bytes_on_both_sides_in_whole_units(split, run):
 
 
 def test_pairs_of_both_orders_and_unpaired_units_occur(split):
-    run = DataConfig(seq_len=40, rows=8), MixtureConfig(warmup_fraction=0.0, mode="translation", share=0.5), 1
+    run = in_order(seq_len=40, rows=8), MixtureConfig(warmup_fraction=0.0, mode="translation", share=0.5), 1
     kinds = Counter(tuple(side.view for side in sample.sides) for sample in read_samples(load(split, run)))
     assert set(kinds) == {(RAW, LETTERS), (LETTERS, RAW), (RAW, CHUNKS), (CHUNKS, RAW), (CHUNKS,), (RAW,)}
 
 
 def test_unpaired_units_are_counted_once_each_however_often_they_are_cut(split):
     mixture = MixtureConfig(warmup_fraction=0.0, mode="translation", share=0.5)  # every document is a pair
-    loader = Loader(split, DataConfig(seq_len=12, rows=1, views={CHUNKS: 1}), mixture, steps=1, seed=0)
-    batches = [loader.batch(0)]
-    while batches[-1].cursor.draw < len(DOCUMENTS) or batches[-1].cursor.how:
-        batches.append(loader.batch(0))
+    loader = Loader(split, in_order(seq_len=12, rows=1, views={CHUNKS: 1}), mixture, steps=1, seed=0)
+    batches = [loader.next_batch()]
+    while batches[-1].cursor.place.draw < len(DOCUMENTS) or batches[-1].cursor.place.how:
+        batches.append(loader.next_batch())
     begun = continued = 0
     for shown in read_documents(batches):
         begins = {0, *encode(shown.find(DOCUMENTS), CHUNKS).points.symbol_ends}
@@ -235,10 +235,10 @@ def test_solo_rows_are_full(split, run):
 def test_realised_shares_are_those_of_the_schedule(split):
     """Over whole epochs of a fixed seed, counted in what a model sees."""
     mixture = MixtureConfig(warmup_fraction=0.0, mode="translation", share=0.4)
-    loader = Loader(split, DataConfig(seq_len=256, rows=64), mixture, steps=1, seed=5)
-    total = loader.batch(0).stats
-    for step in range(1, 40):
-        total += loader.batch(step).stats
+    loader = Loader(split, in_order(seq_len=256, rows=64), mixture, steps=1, seed=5)
+    total = loader.next_batch().stats
+    for _ in range(1, 40):
+        total += loader.next_batch().stats
     pairs = sum(total.documents_V) - total.documents
     expected = 0.4 / 0.6 * (1 - 1 / len(DOCUMENTS))  # the empty document is shown raw
     assert total.documents > 4000
@@ -247,7 +247,7 @@ def test_realised_shares_are_those_of_the_schedule(split):
 
 
 def test_an_empty_document_is_shown_as_nothing_between_raw_marks(split):
-    run = DataConfig(seq_len=64, rows=4), MixtureConfig(warmup_fraction=0.0, mode="compressed"), 0
+    run = in_order(seq_len=64, rows=4), MixtureConfig(warmup_fraction=0.0, mode="compressed"), 0
     empty = [shown for shown in read_documents(whole_epochs(split, run, 2)) if RAW in shown.views]
     assert len(empty) == 2
     for shown in empty:
@@ -257,7 +257,7 @@ def test_an_empty_document_is_shown_as_nothing_between_raw_marks(split):
 def test_a_later_part_of_a_document_has_no_bos(tmp_path):
     parts = {number for number in range(1, 40, 2) if DOCUMENTS[number]}
     split = make_split(tmp_path, DOCUMENTS, parts=sorted(parts))
-    run = DataConfig(seq_len=64, rows=4), MixtureConfig(), 0
+    run = in_order(seq_len=64, rows=4), MixtureConfig(), 0
     shown = list(read_documents(whole_epochs(split, run, 1)))[: len(DOCUMENTS)]
     without = [document for document in shown if not document.samples[0].bos]
     assert {DOCUMENTS.index(check_whole(document)) for document in without} == parts
@@ -271,7 +271,7 @@ def test_a_part_that_does_not_end_its_document_has_no_close_mark(tmp_path, mode)
     closes = set()
     for name, unfinished in (("whole", ()), ("part", (0,))):
         split = make_split(tmp_path / name, [document], views=(LETTERS,), unfinished=unfinished)
-        batch = Loader(split, DataConfig(seq_len=400, rows=1), mixture, steps=1, seed=0).batch(0)
+        batch = Loader(split, in_order(seq_len=400, rows=1), mixture, steps=1, seed=0).next_batch()
         shown = [sample for sample in read_samples([batch]) if sample.bos]
         assert [symbol for side in shown[0].sides for symbol in side.symbols]
         closes.add((name, any(side.closed for sample in shown[:1] for side in sample.sides)))
@@ -280,7 +280,7 @@ def test_a_part_that_does_not_end_its_document_has_no_close_mark(tmp_path, mode)
 
 def test_byte_ids_are_those_of_the_vocabulary(tmp_path):
     split = make_split(tmp_path, [bytes(range(256))], views=())
-    loader = Loader(split, DataConfig(seq_len=258, rows=1), MixtureConfig("raw", "raw"), steps=1, seed=0)
-    batch = loader.batch(0)
+    loader = Loader(split, in_order(seq_len=258, rows=1), MixtureConfig("raw", "raw"), steps=1, seed=0)
+    batch = loader.next_batch()
     assert batch.inputs_RT[0].tolist() == [BOS, RAW_OPEN, *range(FIRST_BYTE, FIRST_BYTE + 256)]
     assert batch.targets_RT[0].tolist() == [RAW_OPEN, *range(FIRST_BYTE, FIRST_BYTE + 256), RAW_CLOSE]

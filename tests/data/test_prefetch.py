@@ -10,7 +10,7 @@ from pctrain.data.prefetch import Prefetcher
 from tests.data.made_dataset import make_documents, make_split
 from tests.data.reading_back import same
 
-STEPS = range(3, 20)
+BATCHES = 17
 
 
 @pytest.fixture(scope="module")
@@ -22,22 +22,23 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def loader(folder):
-    data = DataConfig(seq_len=64, rows=4)
+    data = DataConfig(seq_len=64, rows=4, shuffle_rows=12)
     return lambda: Loader(Dataset(folder).split("train"), data, MixtureConfig(), steps=20, seed=0)
 
 
 class Counting:
-    """Stands in for a loader: says which steps were made, and fails at one."""
+    """Stands in for a loader: says which batches were made, and fails at one."""
 
     def __init__(self, fails_at: int = -1) -> None:
         self.made: list[int] = []
         self.fails_at = fails_at
 
-    def batch(self, step: int) -> int:
-        if step == self.fails_at:
+    def next_batch(self) -> int:
+        number = len(self.made)
+        if number == self.fails_at:
             raise OSError("the disk is gone")
-        self.made.append(step)
-        return step
+        self.made.append(number)
+        return number
 
 
 def threads() -> int:
@@ -56,8 +57,8 @@ def settle(made: list[int]) -> int:
 @pytest.mark.parametrize("depth", [0, 1, 2, 5])
 def test_results_do_not_depend_on_the_depth(loader, depth):
     plain = loader()
-    with Prefetcher(loader(), STEPS, depth) as batches:
-        assert all(same(batches.batch(step), plain.batch(step)) for step in STEPS)
+    with Prefetcher(loader(), BATCHES, depth) as batches:
+        assert all(same(batches.next_batch(), plain.next_batch()) for _ in range(BATCHES))
         assert batches.wait_seconds > 0
     assert threads() == 0
 
@@ -65,42 +66,40 @@ def test_results_do_not_depend_on_the_depth(loader, depth):
 @pytest.mark.parametrize("depth", [1, 3])
 def test_no_more_than_depth_batches_are_made_ahead(depth):
     counting = Counting()
-    with Prefetcher(counting, range(100), depth) as batches:
+    with Prefetcher(counting, 100, depth) as batches:
         assert settle(counting.made) == depth
-        assert [batches.batch(0), batches.batch(1)] == [0, 1]
+        assert [batches.next_batch(), batches.next_batch()] == [0, 1]
         assert settle(counting.made) == depth + 2
     assert settle(counting.made) == depth + 2
 
 
 @pytest.mark.parametrize("depth", [0, 2])
-def test_what_goes_wrong_is_raised_at_its_step_and_again(depth):
+def test_what_goes_wrong_is_raised_in_its_place_and_again(depth):
     counting = Counting(fails_at=2)
-    with Prefetcher(counting, range(100), depth) as batches:
-        assert [batches.batch(0), batches.batch(1)] == [0, 1]
+    with Prefetcher(counting, 100, depth) as batches:
+        assert [batches.next_batch(), batches.next_batch()] == [0, 1]
         for _ in range(2):
             with pytest.raises(OSError, match="the disk is gone"):
-                batches.batch(2)
+                batches.next_batch()
     assert counting.made == [0, 1], "nothing is made after it"
     assert threads() == 0
 
 
 @pytest.mark.parametrize("depth", [0, 2])
-def test_steps_come_in_order_and_end(depth):
-    with Prefetcher(Counting(), range(2), depth) as batches:
-        assert [batches.batch(0), batches.batch(1)] == [0, 1]
-        with pytest.raises(ValueError, match="next is none"):
-            batches.batch(2)
-    with Prefetcher(Counting(), range(5, 9), depth) as batches, pytest.raises(ValueError, match="next is 5"):
-        batches.batch(6)
+def test_batches_come_in_order_and_end(depth):
+    with Prefetcher(Counting(), 2, depth) as batches:
+        assert [batches.next_batch(), batches.next_batch()] == [0, 1]
+        with pytest.raises(ValueError, match="no batch is left"):
+            batches.next_batch()
 
 
 def test_closing_ends_the_thread_at_any_time():
     for taken in range(4):
-        batches = Prefetcher(Counting(), range(3), 2)
-        for step in range(min(taken, 3)):
-            batches.batch(step)
+        batches = Prefetcher(Counting(), 3, 2)
+        for _ in range(min(taken, 3)):
+            batches.next_batch()
         batches.close()
         batches.close()
         assert threads() == 0
-        with pytest.raises(ValueError, match="next is none"):
-            batches.batch(taken)
+        with pytest.raises(ValueError, match="no batch is left"):
+            batches.next_batch()

@@ -132,6 +132,7 @@ def test_blocks_and_documents_agree(written: Path) -> None:
     assert by_block == [split.document(n).raw.tobytes() for n in range(split.n_documents)]
     assert split.block_documents.tolist() == [4, 4, 4, 4, 4, 4, 4, 1]
     assert sum(map(len, by_block)) == split.raw_bytes
+    assert split.document_lengths().tolist() == [*map(len, by_block)]
     assert split.where(3) == "base/train-00001.arrow block 0"
     for number in (-1, split.n_documents):
         with pytest.raises(IndexError):

@@ -12,16 +12,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pcdata.build.build import build
 from pcdata.build.report import Silent
 from pcdata.dataset import Dataset
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_OPEN
 from pctrain.config import ModelConfig, resolve
+from pctrain.data.filter import Filter
 from pctrain.errors import DataError
+from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluate import COMPRESSORS, evaluate, evaluate_run
+from pctrain.inference.figures import ratio
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.scoring import Alphabet, Windowing
 from pctrain.training.loop import fit
@@ -146,18 +152,59 @@ def by_document(dataset: Dataset, model: Decoder) -> list[tuple[int, float]]:
 
 
 def test_the_standard_error_is_that_of_a_ratio_over_documents(dataset: Dataset, model: Decoder) -> None:
-    """Against leaving out one document at a time (the jackknife), which agrees to the first order."""
+    """Each document is left out once, and the ratio taken of the others."""
     found = evaluate(model, dataset.split("val"), IDS, how=Windowing(4096, 4096)).to_dict()
     documents = by_document(dataset, model)
     assert found["documents"] == len(documents) == dataset.split("val").n_documents - 1  # one was cut in two
-    n, size, bits = len(documents), sum(s for s, _ in documents), sum(b for _, b in documents)
-    ratio = bits / size
-    expected = math.sqrt(sum((b - ratio * s) ** 2 for s, b in documents) * n / (n - 1)) / size
-    assert found["raw"]["bits_per_byte_standard_error"] == pytest.approx(expected, rel=1e-5)
-    without = [(bits - b) / (size - s) for s, b in documents]
-    mean = sum(without) / n
-    jackknife = math.sqrt((n - 1) / n * sum((each - mean) ** 2 for each in without))
-    assert found["raw"]["bits_per_byte_standard_error"] == pytest.approx(jackknife, rel=0.4)
+    assert found["raw"]["bits_per_byte_standard_error"] == pytest.approx(left_out_by_turns(documents), rel=1e-5)
+
+
+def left_out_by_turns(documents: list[tuple[int, float]]) -> float:
+    """The jackknife's standard error of bits per byte. Documents are raw bytes and bits."""
+    without = []
+    for number in range(len(documents)):
+        others = documents[:number] + documents[number + 1 :]
+        without.append(sum(bits for _, bits in others) / sum(size for size, _ in others))
+    n = len(documents)
+    return math.sqrt((n - 1) / n * sum((each - sum(without) / n) ** 2 for each in without))
+
+
+DOCUMENTS = st.lists(st.tuples(st.integers(1, 9999), st.floats(0, 9999)), min_size=2, max_size=9)
+
+
+@given(DOCUMENTS, st.integers(0, 3))
+def test_documents_without_bytes_do_not_change_the_standard_error(
+    documents: list[tuple[int, float]], n_empty: int
+) -> None:
+    sizes, bits = zip(*documents, *[(0, 0.0)] * n_empty, strict=True)
+    found = ratio("figure", np.array(bits), np.array(sizes))
+    assert found["figure"] == pytest.approx(sum(bits) / sum(sizes))
+    assert found["figure_standard_error"] == pytest.approx(left_out_by_turns(documents), rel=1e-6, abs=1e-6)
+
+
+def test_the_standard_error_of_two_documents_and_of_one_that_has_all_bytes() -> None:
+    """Of two of one length it is that of a mean. Where one has all bytes, nothing says how much others would differ."""
+    two = ratio("figure", np.array([10.0, 40.0]), np.array([10, 10]))
+    assert two["figure_standard_error"] == pytest.approx(np.std([1, 4], ddof=1) / math.sqrt(2))
+    assert ratio("figure", np.array([10.0, 0.0]), np.array([10, 0])) == {"figure": 1.0}
+    assert ratio("figure", np.zeros(2), np.zeros(2, np.int64)) == {}
+
+
+def test_the_standard_error_is_as_large_as_the_spread_over_samples() -> None:
+    """Of 20 unequal documents, where the linearised error is too small by a tenth."""
+    rng = np.random.default_rng(0)
+    figures, errors, linearised = [], [], []
+    for _ in range(2000):
+        sizes = np.ceil(np.exp(rng.normal(8, 1, 20))).astype(np.int64)
+        bits = sizes * np.exp(rng.normal(0.7, 0.3, 20)) * (sizes / 3000) ** -0.1
+        found = ratio("figure", bits, sizes)
+        residuals = bits - found["figure"] * sizes
+        figures.append(found["figure"])
+        errors.append(found["figure_standard_error"])
+        linearised.append(math.sqrt(residuals @ residuals * 20 / 19) / sizes.sum())
+    spread = np.std(figures)
+    assert np.sqrt(np.mean(np.square(linearised))) < 0.9 * spread
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(spread, rel=0.05)
 
 
 def test_one_document_has_no_standard_error(tmp_path: Path, model: Decoder) -> None:
@@ -201,6 +248,60 @@ def test_groups_add_up_to_the_whole(tmp_path: Path, model: Decoder) -> None:
         assert "leave out how many bytes each unit has" in result.table()
 
 
+CHOSEN = Filter({"path": ["val-[2-5]"]})
+"""Of ``make_dataset`` four rows of val, of which the second is a later part of the first."""
+
+
+def test_only_what_the_filter_keeps_is_measured(dataset: Dataset, model: Decoder) -> None:
+    split = dataset.split("val")
+    found = evaluate(model, split, IDS, how=Windowing(4096, 4096), only=CHOSEN)
+    every = evaluate(model, split, IDS, how=Windowing(4096, 4096))
+    assert CHOSEN.numbers(split).tolist() == [2, 3, 4, 5]
+    assert (len(found.documents), found.documents.of_documents) == (3, split.n_documents - 1)
+    assert found.documents.raw_bytes_D.tolist() == every.documents.raw_bytes_D[2:5].tolist()
+    np.testing.assert_allclose(found.raw, every.raw[:, 2:5], rtol=1e-6)
+    np.testing.assert_allclose(found.views[VIEW], every.views[VIEW][:, 2:5], rtol=1e-6)
+    for name, sizes in found.compressed_bytes.items():
+        assert sizes.tolist() == every.compressed_bytes[name][2:5].tolist()
+    assert found.table().startswith("val: 3 of 7 documents, path like val-[2-5], ")
+    assert every.table().startswith("val: 7 documents, ")
+    values = found.to_dict()
+    assert (values["documents"], values["of_documents"], values["where"]) == (3, 7, {"path": ["val-[2-5]"]})
+
+
+def test_a_split_of_which_the_filter_keeps_nothing_is_an_error(tmp_path: Path, model: Decoder) -> None:
+    split = write_dataset(tmp_path, [b"some text"], [b"", b"more"]).split("val")
+    with pytest.raises(DataError, match=r"no document of the val split of .* has lang like Rust"):
+        evaluate(model, split, {}, how=HOW, only=Filter({"lang": ["Rust"]}))
+    with pytest.raises(DataError, match="has no bytes in documents that have path like val-0"):
+        evaluate(model, split, {}, how=HOW, only=Filter({"path": ["val-0"]}))
+
+
+def test_ngrams_are_those_of_the_sample(dataset: Dataset, model: Decoder) -> None:
+    sample = Sample(dataset.split("train"), Filter({"path": ["train-?"]}))
+    result = evaluate(model, dataset.split("val"), {}, how=HOW, only=CHOSEN, sample=sample)
+    texts = [dataset.split("train").document(number).raw for number in range(10)]
+    bits = sum(ByteNgrams(texts).bits(dataset.split("val").document(number).raw) for number in range(2, 6))
+    values = result.to_dict()
+    for order, expected in zip(ORDERS, bits, strict=True):
+        found = values["ngrams"][f"byte {order}-gram"]
+        assert found["bits"] == pytest.approx(expected)
+        assert found["bits_per_byte"] == pytest.approx(expected / values["raw_bytes"])
+        assert f"byte {order}-gram {found['bits_per_byte']:.4f}" in " ".join(result.table().split())
+    assert values["ngrams_counted_on"] == {
+        "split": "train",
+        "raw_bytes": sum(map(len, texts)),
+        "where": {"path": ["train-?"]},
+    }
+    assert f"{sample.raw_bytes:,} bytes of the train split, path like train-?" in result.table()
+
+
+def test_without_a_sample_there_are_no_ngrams(dataset: Dataset, model: Decoder) -> None:
+    result = evaluate(model, dataset.split("val"), {}, how=HOW)
+    assert result.to_dict()["ngrams"] == {}
+    assert "gram" not in result.table()
+
+
 RANKS = """
 import json, sys
 from pathlib import Path
@@ -213,7 +314,8 @@ if result is not None:
 
 def test_several_processes_agree(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "data")
-    fit(dataset.folder, tmp_path / "run", resolve(None, None, [*SETTINGS, "train.steps=4"]), quiet=True)
+    settings = [*SETTINGS, "train.steps=4", 'data.where={"path": ["train-*1", "val-[1-6]"]}']
+    fit(dataset.folder, tmp_path / "run", resolve(None, None, settings), quiet=True)
     alone = evaluate_run(tmp_path / "run", quiet=True, device="cpu")
     assert alone is not None
     for size in (2, 3):
@@ -234,7 +336,9 @@ def test_several_processes_agree(tmp_path: Path) -> None:
         assert said[1:] == [b""] * (size - 1)
         found, expected = json.loads(said[0]), alone.to_dict()
         assert found["raw"]["symbols"] == expected["raw"]["symbols"] == found["raw_bytes"]
-        assert found["compressors"] == expected["compressors"]
+        assert (found["documents"], found["of_documents"]) == (5, 7)
+        for name in ("where", "compressors", "ngrams", "ngrams_counted_on"):
+            assert found[name] == expected[name] != {}
         for part in ("raw", VIEW):
             a, b = (values["raw"] if part == "raw" else values["views"][part] for values in (found, expected))
             assert a == {name: pytest.approx(value, rel=1e-6) for name, value in b.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from itertools import pairwise
 
@@ -168,6 +169,43 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others() -> None
     one, two, three = (list(made(SHAPES["grouped"], seed).parameters()) for seed in (7, 7, 8))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     assert sum(not torch.equal(a, b) for a, b in zip(one, three, strict=True)) > len(one) // 2
+
+
+def redrawn(model: Decoder, seed: int, stds: dict[str, float]) -> dict[str, Tensor]:
+    """The first weights, drawn once more: by name, where ``stds`` names how it ends, and else with 1/√inputs."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = {}
+    for name, parameter in model.named_parameters():
+        if name.endswith(("norm.weight", "turn.weight", "near")):
+            continue
+        std = next((std for end, std in stds.items() if name.endswith(end)), parameter.shape[-1] ** -0.5)
+        drawn = torch.empty(parameter.shape)
+        torch.nn.init.trunc_normal_(drawn, std=std, a=-3 * std, b=3 * std, generator=generator)
+        weights[name] = drawn
+    return weights
+
+
+PUBLISHED_INIT = {"embed.weight": 1.0, "head.weight": 0.02, "weight": 0.03}
+"""Of ``embed_init_std``, ``head_init_std`` and ``layer_init_std``: raw_head.weight ends so too."""
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, "with raw heads"])
+@pytest.mark.parametrize("told", [False, True])
+def test_first_weights_are_scaled_by_their_inputs_or_as_they_are_told(shape: str, told: bool) -> None:
+    config = SHAPES.get(shape, dataclasses.replace(SHAPES["full"], raw_heads=3))
+    depth = (2 * config.layers) ** -0.5
+    stds = {"attention.output.weight": 32**-0.5 * depth, "feed.down.weight": 48**-0.5 * depth}
+    if told:
+        config = dataclasses.replace(config, embed_init_std=1.0, head_init_std=0.02, layer_init_std=0.03)
+        stds = PUBLISHED_INIT
+    model = made(config, 5)
+    expected = redrawn(model, 5, stds)
+    assert expected.keys() >= {"embed.weight", "layers.0.attention.output.weight"}
+    for name, parameter in model.named_parameters():
+        if name in expected:
+            assert torch.equal(parameter, expected[name]), name
+        elif "norm" in name:
+            assert (parameter == 1).all(), name
 
 
 def test_attention_is_the_textbook_formula_with_heads_turned_by_halves() -> None:

@@ -104,6 +104,11 @@ def test_the_standard_error_is_how_far_such_samples_lie_apart() -> None:
     assert np.mean(errors) == pytest.approx(np.std(bits.sum(1) / sizes.sum(1)), rel=0.05)
 
 
+def test_an_empty_document_says_nothing_about_the_standard_error() -> None:
+    bits, sizes = np.array([3.0, 8.0, 1.0]), np.array([2, 3, 1])
+    assert jackknife_error(np.append(bits, 0), np.append(sizes, 0)) == pytest.approx(jackknife_error(bits, sizes))
+
+
 @pytest.mark.parametrize("sizes", [[], [5], [0, 5, 0]])
 def test_one_document_has_no_standard_error(sizes: list[int]) -> None:
     with pytest.raises(ValueError, match="two documents"):

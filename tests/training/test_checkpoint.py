@@ -12,7 +12,7 @@ import torch
 
 from pcdata.dataset import ViewIds, Vocabulary
 from pctrain.config import RunConfig
-from pctrain.data.batch import Cursor
+from pctrain.data.batch import Cursor, StreamPlace
 from pctrain.errors import CheckpointError
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.training import checkpoint
@@ -26,11 +26,11 @@ MODEL, OPTIMIZER = (f"{part}/shard-00001-model-00001-of-00001.safetensors" for p
 
 IDS = Vocabulary({"zstd": ViewIds(3, 320, 256)})
 
-CURSOR = Cursor((3, 7), 5, 1, "pair", ("zstd", None))
+PLACE = StreamPlace((3, 7), 5, 1, "pair", ("zstd", None))
 
 
 def state(step: int, bits: float | None = None) -> State:
-    return State(step, CURSOR, CONFIG, IDS, {"code": Prints("ab", {"zstd": "cd"})}, bits)
+    return State(Cursor(step, step, PLACE), CONFIG, IDS, {"code": Prints("ab", {"zstd": "cd"})}, bits)
 
 
 def trained(seed: int = 0) -> tuple[Decoder, torch.optim.Optimizer]:

@@ -124,7 +124,7 @@ def test_prefetching_changes_nothing(dataset: Dataset, whole: Path, tmp_path: Pa
 def test_a_batch_is_shown_in_pieces_of_micro_rows(dataset: Dataset, tmp_path: Path) -> None:
     for micro_rows, pieces in {0: 1, 1: 4, 3: 2}.items():
         job = Job.prepare(dataset, tmp_path, settings(f"train.micro_rows={micro_rows}"))
-        assert len(list(micro_batches(job.loader.batch(0), job.config.train, 4, job.device))) == pieces
+        assert len(list(micro_batches(job.loader.next_batch(), job.config.train, 4, job.device))) == pieces
 
 
 @pytest.mark.parametrize("heads", [(), ("model.heads=2", "model.raw_heads=4")], ids=["one head", "heads"])
@@ -135,7 +135,7 @@ def test_one_batch_is_learned_by_heart(dataset: Dataset, tmp_path: Path, mode: s
     job = Job.prepare(
         dataset, tmp_path, settings("data.rows=6", "model.width=64", "model.hidden=128", *mixture, *heads)
     )
-    batch = job.loader.batch(0)
+    batch = job.loader.next_batch()
     shown = [symbols > 0 for symbols in batch.stats.symbols_V]
     assert shown == {"raw": [True], "compressed": [False, True]}.get(mode, [True, True])
     found = [take_step(job, 1e-2, batch).mean for _ in range(70)]

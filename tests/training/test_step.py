@@ -65,7 +65,7 @@ def test_the_gradient_does_not_depend_on_how_the_batch_is_divided(
 ) -> None:
     config = resolve(None, None, [*SETTINGS, *settings, "train.seed=3"])
     job = Job.prepare(dataset, folder, config)
-    whole = gradients(job, job.loader.batch(0))
+    whole = gradients(job, job.loader.next_batch())
     expected = [parameter.grad for parameter in job.model.parameters()]
     assert whole.targets > 0
 
@@ -77,7 +77,7 @@ def test_the_gradient_does_not_depend_on_how_the_batch_is_divided(
             dataset.split("train"), config.data, config.mixture, steps=12, seed=3, rank=rank, world_size=size
         )
         world = OneOf(rank, size, targets=whole.targets)
-        found = gradients(dataclasses.replace(job, config=divided, world=world), loader.batch(0))
+        found = gradients(dataclasses.replace(job, config=divided, world=world), loader.next_batch())
         nats += found.nats
         targets_W += found.targets_W
     assert nats == pytest.approx(whole.nats, rel=1e-6)

@@ -1,0 +1,147 @@
+"""Where a run's batches stand: all that a resume needs to make the next one.
+
+Batches draw their rows from a window of the stream of rows (``shuffle``). The window is not saved: it is laid out again
+from the place in the stream at which it begins, under the settings that it was first laid out under.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pctrain.config import MixtureConfig
+from pctrain.data.mixture import How
+from pctrain.errors import CheckpointError, ConfigError
+
+_VERSION = 3
+"""1 knew one dataset, and no arrangement but pairs; 2 showed rows in the order of the stream."""
+
+
+@dataclass(frozen=True)
+class StreamPlace:
+    """A place in the stream of documents, between two rows."""
+
+    draws: tuple[int, ...] = ()
+    """Documents drawn so far of each dataset, over all its epochs; that in progress is the one after them. Empty at the
+    very beginning."""
+    offset_symbols: int = 0
+    """How much of the document in progress was shown: raw bytes if it is shown raw alone, symbols of all its stretches
+    if it is spliced, else symbols of its compressed view."""
+    dataset: int = 0
+    """That of the document in progress, in the order of names."""
+    how: str | None = None
+    """The arrangement in which it is shown (``How``); None if none is in progress."""
+    views: tuple[str | None, ...] = ()
+    """The views it is shown in, in order; None among them is raw."""
+    splicing: tuple[float, int] | None = None
+    """As in ``Appearance``."""
+
+    @property
+    def draw(self) -> int:
+        """Documents drawn so far, over all datasets."""
+        return sum(self.draws)
+
+    def is_sound(self) -> bool:
+        """Whether a stream can stand there: values out of a file may be anything."""
+        counts = (self.offset_symbols, self.dataset)
+        if not isinstance(self.draws, tuple) or not all(map(_is_count, (*self.draws, *counts))):
+            return False
+        if self.how is None:
+            return (*counts, self.views, self.splicing) == (0, 0, (), None)
+        if not self.offset_symbols or self.dataset >= len(self.draws) or self.how not in set(How):
+            return False
+        if not isinstance(self.views, tuple) or not all(name is None or isinstance(name, str) for name in self.views):
+            return False
+        alone = self.how == How.ALONE
+        if len(self.views) != 2 - alone or (not alone and self.views.count(None) != 1):
+            return False
+        return _is_splicing(self.splicing) if self.how == How.SPLICE else self.splicing is None
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """What decides how the next documents are drawn and shown, of all that a resume may change."""
+
+    mixture: MixtureConfig
+    steps: int
+    """Of the run, over which the schedule of ``mixture`` is stretched."""
+    views: dict[str, float]
+    """The weight of each compressed view that is shown."""
+    weights: dict[str, float]
+    """The weight of each dataset."""
+
+    def is_sound(self) -> bool:
+        """As ``StreamPlace.is_sound``."""
+        weights = [self.views, self.weights]
+        if not all(isinstance(each, dict) and all(map(_is_weight, each.values())) for each in weights):
+            return False
+        return _is_count(self.steps) and self.steps > 0
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place between two batches."""
+
+    step: int = 0
+    """Batches made so far: the optimizer step that the next one is for."""
+    window_step: int = 0
+    """The step of the first batch of the window in progress; ``step`` if none is."""
+    place: StreamPlace = field(default_factory=StreamPlace)
+    """Where the first row of that window begins, or of the next one."""
+    settings: StreamSettings | None = None
+    """Those of the window in progress, which are its to its end, whatever a resume changes; None if none is."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"version": _VERSION, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Cursor:
+        """Raises ``CheckpointError`` for another version, or for values that no cursor has."""
+        version = values.get("version")
+        if version != _VERSION:
+            raise CheckpointError(
+                f"the checkpoint's data cursor has version {version!r}, this pctrain reads {_VERSION}; "
+                "continue with the pctrain that wrote it"
+            )
+        try:
+            cursor = cls._of(**{name: value for name, value in values.items() if name != "version"})
+        except (TypeError, ValueError, KeyError, ConfigError):
+            cursor = None
+        if cursor is None or not cursor._is_sound():
+            raise CheckpointError(f"the checkpoint's data cursor is damaged: {dict(values)!r}; use an older checkpoint")
+        return cursor
+
+    @classmethod
+    def _of(cls, step: Any, window_step: Any, place: Any, settings: Any) -> Cursor:
+        """Of values out of JSON, which may be of any type."""
+        lists_as_tuples: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in dict(place).items()
+        }
+        if settings is not None:
+            settings = StreamSettings(**{**settings, "mixture": MixtureConfig(**settings["mixture"])})
+        return cls(step, window_step, StreamPlace(**lists_as_tuples), settings)
+
+    def _is_sound(self) -> bool:
+        if not (_is_count(self.step) and _is_count(self.window_step) and self.place.is_sound()):
+            return False
+        if self.settings is None:
+            return self.step == self.window_step
+        return self.window_step < self.step and self.settings.is_sound()
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_weight(value: Any) -> bool:
+    return type(value) in (int, float) and value > 0
+
+
+def _is_splicing(value: Any) -> bool:
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    share, mean_bytes = value
+    return isinstance(share, float) and 0 <= share <= 1 and _is_count(mean_bytes) and mean_bytes > 0
