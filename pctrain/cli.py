@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ _DEVICE = click.option(
 )
 DEFAULT_PRESET = "tiny"
 NEURAL_PRESET = "neural-1m"
+_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""What says how the threads of an OpenMP wait for each other: of any, of GNU's, of LLVM's and Intel's."""
 _SIGNAL_EXIT = 128
 """A command that a signal ended exits with this plus the signal's number: 130 for SIGINT, 143 for SIGTERM."""
 
@@ -48,6 +51,7 @@ _SIGNAL_EXIT = 128
 @click.version_option(package_name="proxy-compression")
 def main() -> None:
     """Train byte-level language models on the datasets that pcdata builds."""
+    _wait_passively()
 
 
 @main.command()
@@ -96,7 +100,7 @@ def main() -> None:
     help="One setting, such as train.lr=3e-4.",
 )
 @click.option("--restart", is_flag=True, help="Throw away what the run's folder holds, and begin anew.")
-@click.option("--quiet", is_flag=True, help="A plain line per measurement instead of a bar.")
+@click.option("--quiet", is_flag=True, help="A plain line per measurement, and nothing else.")
 def fit(
     shards: tuple[Path, ...],
     run: Path,
@@ -123,6 +127,8 @@ def fit(
         resolved = _settings(None if restart else run, preset, config, [*short, *settings])
         outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
     _exit_if_stopped(outcome)
+    if not quiet:
+        _say_what_next(outcome, run)
 
 
 @main.command("eval")
@@ -273,7 +279,7 @@ def neural() -> None:
     help="One setting, such as train.steps=3000.",
 )
 @click.option("--restart", is_flag=True, help="Throw away what the folder's run holds, and begin anew.")
-@click.option("--quiet", is_flag=True, help="A plain line per measurement instead of a bar.")
+@click.option("--quiet", is_flag=True, help="A plain line per measurement, and nothing else.")
 def neural_fit(
     shards: tuple[Path, ...],
     output: Path,
@@ -304,6 +310,15 @@ def _exit_if_stopped(outcome: Outcome) -> None:
 
         say(f"stopped by {outcome.signal.name} after step {outcome.step}, saved; the same command goes on")
         sys.exit(_SIGNAL_EXIT + outcome.signal)
+
+
+def _say_what_next(outcome: Outcome, run: Path) -> None:
+    """What came out, where it lies, and the command to type now; nothing of a run that was finished before."""
+    from pctrain.training.progress import in_words, say
+
+    if outcome.val is not None:
+        command = shlex.join(["pctrain", "eval", str(run)])
+        say(f"done: {in_words(outcome.val)} after {outcome.step:,} steps, in {run}; next: {command}")
 
 
 def _settings(
@@ -356,6 +371,16 @@ def _mode(mode: str | None) -> list[str]:
         return []
     lengths = ("warmup_fraction", "warmup_steps", "decay_fraction", "decay_steps")
     return [f"mixture.mode={json.dumps(mode)}", *(f"mixture.{name}=0" for name in lengths)]
+
+
+def _wait_passively() -> None:
+    """Let torch's threads sleep while they wait for each other, unless the user has said how they are to wait.
+
+    OpenMP reads this when torch is loaded. By default its threads spin, and where other programs want the processors
+    too they spin away the time slices that the others wait for: training was up to seven times slower (BENCHMARKS.md).
+    """
+    if not any(name in os.environ for name in _WAITING):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 @contextmanager

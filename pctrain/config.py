@@ -242,7 +242,7 @@ class TrainConfig:
     eval_every: int = 100
     """Steps between measurements of raw bits per byte on the fixed slice of val; 0 means only at the end."""
     eval_bytes: int = 65_536
-    """How many raw bytes of val that slice holds, at most."""
+    """How many raw bytes of val that slice holds, at most: in windows of a row each, evenly spread over all of val."""
     checkpoint_every: int = 200
     keep_last: int = 2
     """Checkpoints kept, besides the best."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -47,12 +49,45 @@ def refused(result: Result, *words: str) -> None:
         assert word in sentence
 
 
-def test_fit_reports_each_measurement_in_a_line_where_there_is_no_terminal(dataset: Dataset, tmp_path: Path) -> None:
-    result = pctrain("fit", dataset.folder, "-o", tmp_path / "run", *SET)
+def test_fit_says_what_it_trains_how_it_goes_and_what_comes_next(dataset: Dataset, tmp_path: Path) -> None:
+    run = tmp_path / "my run"
+    result = pctrain("fit", dataset.folder, "-o", run, *SET)
     assert result.stdout == ""
-    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["step 4/12", "step 8/12", "step 12/12"]
-    assert "symbols/s" in result.stderr
-    assert "bits/byte" in result.stderr
+    said = result.stderr.splitlines()
+    begins = ["model ", "device ", "steps ", "data ", "step 4/12: ", "step 8/12: ", "step 12/12: ", "done: "]
+    assert len(said) == len(begins)
+    assert all(line.startswith(begin) for line, begin in zip(said, begins, strict=True))
+    start, *_, last = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
+    assert f"{start['parameters']:,} parameters" in said[0]
+    assert f"832 ids: raw bytes, {VIEW} 512" in said[0]
+    assert "12, of 256 symbols each: 4 rows of 64" in said[2]
+    assert all("symbols/s" in line and "% waiting" in line for line in said[4:7])
+    assert [" left" in line for line in said[4:7]] == [True, True, False]
+    val = f"val {last['raw_bits_per_byte']:.3f} ± {last['raw_bits_per_byte_standard_error']:.3f} bits/byte"
+    assert val in said[6]
+    assert said[7] == f"done: {val} after 12 steps, in {run}; next: pctrain eval '{run}'"
+
+
+def test_the_means_of_a_line_are_those_since_the_line_before_it(dataset: Dataset, tmp_path: Path) -> None:
+    """Against the sums in the log, which has two lines for each measurement."""
+    result = pctrain("fit", dataset.folder, "-o", tmp_path, *SET, "--quiet", "--set", "train.lr=1e-2")
+    said = result.stderr.splitlines()
+    assert [line.split(":")[0] for line in said] == ["step 4/12", "step 8/12", "step 12/12"], "and nothing else"
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    trained = [line for line in lines if line["kind"] == "train"]
+    view = dataset.manifest.view(VIEW)
+    bytes_per_symbol = sum(one.raw_bytes for one in dataset.manifest.base.splits["train"]) / sum(
+        one.symbols for one in view.splits["train"]
+    )
+    assert 2.5 < bytes_per_symbol <= 3
+    for line, pair in zip(said, zip(trained[::2], trained[1::2], strict=True), strict=True):
+        loss = sum(one["nats"] for one in pair) / sum(one["targets"] for one in pair)
+        raw, seen = (
+            sum(one["views"][name]["nats"] for one in pair) / sum(one["views"][name]["targets"] for one in pair)
+            for name in ("raw", VIEW)
+        )
+        bits = f"raw {raw / math.log(2):.2f}, {VIEW} {seen / math.log(2) / bytes_per_symbol:.2f} bits/byte"
+        assert f", loss {loss:.3f} ({bits}), " in line
 
 
 def test_a_second_fit_needs_no_settings_and_is_done(dataset: Dataset, run: Path) -> None:
@@ -210,6 +245,11 @@ def test_mistakes_get_one_sentence(dataset: Dataset, run: Path, tmp_path: Path) 
     refused(pctrain("fit", dataset.folder, *out, *SET, "--view", f"{VIEW}=much"), "must be a number, got 'much'")
     refused(pctrain("fit", dataset.folder, *out, *SET, "--view", VIEW, "--view", VIEW), "is given twice")
     refused(pctrain("fit", dataset.folder, *out, *SET, "--set", 'train.device="cuda:9"'), "cuda:9")
+    refused(
+        pctrain("fit", dataset.folder, *out, *SET, "--set", "data.seq_len=10000000"),
+        "GB for activations), cpu has",
+        "GB free; lower train.micro_rows (now 4) or data.seq_len (now 10000000)",
+    )
     refused(pctrain("fit", dataset.folder, "-o", run, "--set", "model.layers=5"), "model.layers = 2, now it is 5")
     refused(pctrain("eval", tmp_path), "is not a run")
     refused(pctrain("eval", run, "--split", "test"), "no test split")
@@ -274,6 +314,28 @@ def test_a_missing_torch_gets_one_sentence(command: str, tmp_path: Path) -> None
     )
     assert result.returncode == 1
     assert result.stderr == 'error: pctrain needs torch; pip install "proxy-compression[train]"\n'
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, 0), ({"GOMP_SPINCOUNT": "77"}, 77), ({"OMP_WAIT_POLICY": "ACTIVE"}, 30_000_000_000)]
+)
+def test_threads_wait_without_spinning_unless_the_user_says_how(
+    given: dict[str, str], spins: int, tmp_path: Path
+) -> None:
+    """OpenMP itself tells how it was told to wait when torch was loaded."""
+    unsaid = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+    result = subprocess.run(
+        [sys.executable, "-m", "pctrain", "eval", str(tmp_path)],
+        env={**unsaid, **given, "OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "is not a run" in result.stderr
+    found = re.search(r"GOMP_SPINCOUNT = '(\d+)'", result.stderr)
+    if found is None:
+        pytest.skip("this torch was not built with GNU's OpenMP")
+    assert int(found[1]) == spins
 
 
 FORBIDDEN = """

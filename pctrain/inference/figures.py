@@ -5,7 +5,6 @@ Legend: D documents, K the documents of one group.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from pctrain.data.filter import Filter
 from pctrain.inference.byte_ngrams import Sample
-from pctrain.model.scoring import Windowing
+from pctrain.model.scoring import Windowing, jackknife_error
 
 WITHOUT_UNIT_LENGTHS: Final = frozenset({"ngram", "neural"})
 """Codecs whose symbols do not say how many bytes each unit has, and do not decode without: bits per byte of such a view
@@ -144,22 +143,13 @@ class Evaluation:
 
 
 def ratio(name: str, bits_K: NDArray[np.floating], sizes_K: NDArray[np.int64]) -> dict[str, float]:
-    """Bits per raw byte, and its standard error if two documents or more have bytes; nothing of no bytes.
-
-    Documents are what was sampled: the bytes of one are not independent of each other. The error is the jackknife's,
-    from the ratios that remain when one document is left out (Efron and Stein 1981, *The jackknife estimate of
-    variance*). Linearised (Cochran 1977, *Sampling Techniques*, section 6.4) it is too small where documents are few
-    and a few of them long. A document without bytes says nothing about the ratio, and does not count.
-    """
+    """Bits per raw byte, and its standard error if two documents or more have bytes; nothing of no bytes."""
     raw_bytes, bits = int(sizes_K.sum()), float(bits_K.sum())
     if not raw_bytes:
         return {}
-    has_bytes_K = sizes_K > 0
-    n_documents = int(has_bytes_K.sum())
-    if n_documents < 2:
+    if np.count_nonzero(sizes_K) < 2:
         return {name: bits / raw_bytes}
-    without_one = (bits - bits_K[has_bytes_K]) / (raw_bytes - sizes_K[has_bytes_K])
-    return {name: bits / raw_bytes, f"{name}_standard_error": math.sqrt((n_documents - 1) * float(without_one.var()))}
+    return {name: bits / raw_bytes, f"{name}_standard_error": jackknife_error(bits_K, sizes_K)}
 
 
 def _mark(found: dict[str, Any]) -> str:

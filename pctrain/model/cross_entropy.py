@@ -38,6 +38,12 @@ def linear_cross_entropy(
     return total, nats_N
 
 
+def positions_at_once(n_ids: int, device: torch.device) -> int:
+    """Of how many positions the logits are made at a time."""
+    at_once = _LOGITS_AT_ONCE_ON_GPU if device.type == "cuda" else _LOGITS_AT_ONCE
+    return max(_LEAST_POSITIONS, at_once // n_ids)
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -49,8 +55,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         nats_N = torch.empty_like(weights_N)
         grad_hidden_ND = torch.empty_like(hidden_ND) if with_gradient else None
         grad_weight_VD = torch.zeros_like(weight_VD, dtype=wide) if with_gradient else None
-        at_once = _LOGITS_AT_ONCE_ON_GPU if hidden_ND.is_cuda else _LOGITS_AT_ONCE
-        positions = max(_LEAST_POSITIONS, at_once // len(weight_VD))
+        positions = positions_at_once(len(weight_VD), hidden_ND.device)
         for start in range(0, len(hidden_ND), positions):
             here = slice(start, start + positions)
             logits_MV = F.linear(hidden_ND[here], weight_VD).to(wide)

@@ -4,11 +4,12 @@ A document is read as in training: ``[BOS] <open> symbols``, BOS only where it b
 window it goes on in the next one under a fresh open mark. Marks are shown and never scored; every symbol is scored
 exactly once. With a stride smaller than the window, later windows begin with symbols already scored, as context.
 
-Legend: R windows, T positions, N scored symbols, D width.
+Legend: R windows, T positions, N scored symbols, D width, K documents.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -103,9 +104,20 @@ def cut_document(
     return list(cut(symbols, kind, document.part_start_bytes == 0, how))
 
 
-def score(model: Decoder, windows: Iterable[Window], alphabet: Alphabet, rows: int, device: torch.device) -> Score:
-    """The sum of ``scores``."""
-    return sum(scores(model, windows, alphabet, rows, device), Score())
+def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] | NDArray[np.floating]) -> float:
+    """The standard error of Σ bits / Σ sizes over a sample of documents, by the ratios that remain when one of them is
+    left out (Efron and Stein 1981, *The jackknife estimate of variance*).
+
+    Documents are what was sampled: the bytes of one are not independent of each other. Linearised (Cochran 1977,
+    *Sampling Techniques*, section 6.4) the error is too small where documents are few and a few of them long. A
+    document without a size says nothing about the ratio, and does not count; raises ``ValueError`` unless two have one.
+    """
+    has_size_K = sizes_K > 0
+    n_documents = int(has_size_K.sum())
+    if n_documents < 2:
+        raise ValueError("a standard error needs two documents that are not empty")
+    without_K = (bits_K.sum() - bits_K[has_size_K]) / (sizes_K.sum() - sizes_K[has_size_K])
+    return math.sqrt((n_documents - 1) * float(without_K.var()))
 
 
 def scores(

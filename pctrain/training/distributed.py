@@ -37,6 +37,8 @@ class World:
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    per_machine: int = 1
+    """Processes on this machine, among which a CPU's memory is divided."""
 
     @property
     def is_first(self) -> bool:
@@ -88,7 +90,7 @@ def joined(device: torch.device) -> Iterator[World]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield World(dist.get_rank(), size, device)
+        yield World(dist.get_rank(), size, device, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         gc.collect()  # what still holds on to the group when it is destroyed brings gloo's threads down
         dist.barrier()
     finally:

@@ -21,6 +21,7 @@ from pctrain.model.attention import flex_fits
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.device import choose_device
 from pctrain.model.loss import Objective
+from pctrain.model.memory import Memory, check_fits, free_bytes, memory_of_step
 from pctrain.training import checkpoint
 from pctrain.training.distributed import World, shard
 from pctrain.training.optim import make_optimizer
@@ -46,6 +47,10 @@ class Job:
     """The model and its loss."""
     optimizer: torch.optim.Optimizer
     world: World
+    memory: Memory
+    """What a step is estimated to want."""
+    free_bytes: int | None
+    """What there was for this process before the model was made; None where the system does not say."""
 
     @classmethod
     def prepare(
@@ -59,7 +64,8 @@ class Job:
     ) -> Job:
         """That in ``run`` as of its last checkpoint, or a new run if there is none, or it is to begin ``anew``.
 
-        Raises ``CheckpointError`` if the checkpoint does not fit. Nothing is written.
+        Raises ``CheckpointError`` if the checkpoint does not fit, ``ConfigError`` if the memory clearly does not
+        suffice. Nothing is written.
         """
         named = by_name([datasets] if isinstance(datasets, Dataset) else datasets)
         settings, config = config.train, with_views(config, [*named.values()])
@@ -80,6 +86,7 @@ class Job:
             cursor=last.cursor if last else None,
             vocabulary=last.vocabulary if last else None,
         )
+        memory, free = _memory(config, loader, world)
         model = Decoder(config.model, loader.vocabulary.padded_size).to(world.device)
         if not folder:
             init_weights(model, settings.seed)
@@ -91,7 +98,9 @@ class Job:
             checkpoint.load_optimizer(folder, model, optimizer, world)
         step = last.step if last else 0
         changed = changes(last.config, config) if last else []
-        return cls(run, named, config, changed, step, world.device, loader, model, objective, optimizer, world)
+        return cls(
+            run, named, config, changed, step, world.device, loader, model, objective, optimizer, world, memory, free
+        )
 
     def state(self, batch: Batch, bits_per_byte: float | None) -> State:
         """Where the run stands after ``batch``."""
@@ -108,6 +117,24 @@ class Job:
             "device": str(self.device),
             "torch": torch.__version__,
         }
+
+
+def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, int | None]:
+    """What a step wants and what there is, before anything is allocated. Raises ``ConfigError`` if it cannot fit."""
+    settings = config.train
+    wanted = memory_of_step(
+        config,
+        loader.vocabulary.padded_size,
+        world.device,
+        shards=max(1, world.size // settings.replicas),
+        ranks=world.size,
+        flex=_wants_flex(settings.attention, world.device, config.model) and not config.model.reach,
+    )
+    free = free_bytes(world.device)
+    if free is not None and world.device.type == "cpu":
+        free //= world.per_machine
+    check_fits(wanted, free, config, world.device)
+    return wanted, free
 
 
 def _objective(model: Decoder, loader: Loader, settings: TrainConfig, device: torch.device) -> Objective:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pcdata.dataset import Dataset
 from pctrain.config import RunConfig
@@ -22,13 +23,16 @@ from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_of_step, matmul_flops_per_second
 from pctrain.training import checkpoint
 from pctrain.training.distributed import gathered, joined
+from pctrain.training.faults import explained
+from pctrain.training.header import bytes_per_target, header
 from pctrain.training.job import Job
-from pctrain.training.metrics import MetricsLog, Tally, ValSlice, peak_memory_bytes
+from pctrain.training.metrics import MetricsLog, Tally, peak_memory_bytes
 from pctrain.training.optim import learning_rate
 from pctrain.training.progress import Progress, say
 from pctrain.training.run import METRICS, clear, locked, write_settings
 from pctrain.training.signals import agreed, stop_signals
 from pctrain.training.step import refuse, take_step
+from pctrain.training.val_slice import ValSlice
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Outcome:
     """Optimizer steps done and saved."""
     signal: signal.Signals | None = None
     """What told it to stop, if something did."""
+    val: dict[str, Any] | None = field(default=None, compare=False)
+    """The last measurement on val, if one was made."""
 
 
 def fit(
@@ -50,7 +56,11 @@ def fit(
     ``restart`` throws away what an earlier run left in the folder. SIGINT and SIGTERM end the call after the step in
     progress, with a checkpoint; a second one ends the process. Raises ``PctrainError`` and ``DatasetError``.
     """
-    with joined(choose_device(config.train.device)) as world, locked(run) if world.is_first else nullcontext():
+    with (
+        joined(choose_device(config.train.device)) as world,
+        locked(run) if world.is_first else nullcontext(),
+        explained(config),
+    ):
         paths = [folders] if isinstance(folders, Path) else folders
         job = Job.prepare([Dataset(path) for path in paths], run, config, world, anew=restart)
         if job.first_step >= config.train.steps:
@@ -73,11 +83,13 @@ def train(job: Job, quiet: bool) -> Outcome:
     flops = flops_of_step(job.config, job.loader.vocabulary.padded_size)
     peak = settings.peak_flops or matmul_flops_per_second(job.device, settings.dtype)
     tally = Tally(job.loader.view_names, job.loader.dataset_names, flops, peak * job.world.size)
-    bad_steps = 0
+    if not quiet:
+        say("\n".join(header(job, flops, peak * job.world.size)))
+    bad_steps, measured = 0, None
     with (
         MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
         Prefetcher(job.loader, settings.steps - job.first_step, data.prefetch) as batches,
-        Progress(job.first_step, settings.steps, quiet) as progress,
+        Progress(job.first_step, settings.steps, bytes_per_target(job), quiet) as progress,
         stop_signals() as received,
     ):
         log.write("start", job.first_step, **job.description())
@@ -97,7 +109,7 @@ def train(job: Job, quiet: bool) -> Outcome:
                 log.write("bad", done, what=fault, **values, documents=[asdict(one) for one in shown])
                 refuse(f"step {done}: {fault}", shown, settings, bad_steps)
             speed = tally.speed(batches.wait_seconds)
-            progress.step(losses.mean, speed)
+            progress.step(losses, speed, learnt=fault is None)
 
             save_due = done == settings.steps or done % settings.checkpoint_every == 0
             bits_per_byte = None
@@ -106,10 +118,10 @@ def train(job: Job, quiet: bool) -> Outcome:
                 log.write("train", done, **line, peak_memory_bytes=peak_memory_bytes(job.device))
             if save_due or (settings.eval_every and done % settings.eval_every == 0):
                 with autocast(job.device, settings.dtype), gathered(job.objective):
-                    measured = val.values(val.score(job.model, job.device))
+                    measured = val.measure(job.model, job.device)
                 bits_per_byte = measured["raw_bits_per_byte"]
                 log.write("val", done, **measured)
-                progress.measured(done, bits_per_byte)
+                progress.measured(done, measured)
             if save_due or stop:
                 state = job.state(batch, bits_per_byte)
                 checkpoint.save(job.run, state, job.model, job.optimizer, job.world)
@@ -119,4 +131,4 @@ def train(job: Job, quiet: bool) -> Outcome:
                 tally.restart(batches.wait_seconds)
             if stop:
                 break
-    return Outcome(done, stop if done < settings.steps else None)
+    return Outcome(done, stop if done < settings.steps else None, measured)

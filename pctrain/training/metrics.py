@@ -1,4 +1,4 @@
-"""What a run says about itself: ``metrics.jsonl``, the sums behind its lines, and raw bits per byte on a slice of val.
+"""What a run says about itself: ``metrics.jsonl``, and the sums behind its lines.
 
 A line of kind ``train`` covers the steps since the one before it, and never spans a checkpoint: a run that was killed
 and went on from one writes the same lines as a run that was not. Of kind ``val``: one measurement. Of kind ``start``:
@@ -20,13 +20,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from pcdata.dataset import Split
 from pctrain.config import TrainConfig
 from pctrain.data.batch import BatchStats
-from pctrain.data.filter import Filter
-from pctrain.errors import DataError
-from pctrain.model.decoder import Decoder
-from pctrain.model.scoring import RAW, Score, Window, Windowing, cut_document, score
 
 
 class MetricsLog:
@@ -204,47 +199,3 @@ def peak_memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-class ValSlice:
-    """Some raw bytes of val, the same whenever they are asked for: of several datasets as many bytes of each, from
-    documents evenly spread over the split, as far as the filter keeps them."""
-
-    def __init__(self, splits: Sequence[Split], max_bytes: int, seq_len: int, rows: int, only: Filter) -> None:
-        self._rows = rows
-        self._windows: list[Window] = []
-        self.raw_bytes = 0
-        for number, split in enumerate(splits, 1):
-            self._add(split, max_bytes * number // len(splits), Windowing(seq_len, seq_len), only)
-
-    def _add(self, split: Split, up_to_bytes: int, how: Windowing, only: Filter) -> None:
-        """Take documents of a split until the slice holds so many bytes."""
-        before = self.raw_bytes
-        kept = only.numbers(split)
-        wanted = max(1, round((up_to_bytes - before) * split.n_documents / max(1, split.raw_bytes)))
-        for number in kept[:: max(1, len(kept) // wanted)].tolist():
-            document = split.document(number)
-            raw = document.raw[: up_to_bytes - self.raw_bytes]
-            self._windows += cut_document(document, raw, RAW, how)
-            self.raw_bytes += len(raw)
-        if self.raw_bytes == before:
-            raise DataError(
-                f"the val split of {split.dataset.folder} has no bytes to measure on"
-                f"{f' in documents that have {only}' if only else ''}; build it from more"
-            )
-
-    def score(self, model: Decoder, device: torch.device) -> Score:
-        """As ``pctrain eval`` scores them, without overlap."""
-        model.eval()
-        result = score(model, self._windows, RAW, self._rows, device)
-        model.train()
-        return result
-
-    def values(self, result: Score) -> dict[str, Any]:
-        """For a line of kind ``val``."""
-        return {
-            "raw_bits_per_byte": result.bits / self.raw_bytes,
-            "raw_bits_per_byte_full_softmax": result.full_bits / self.raw_bytes,
-            "raw_bits": result.bits,
-            "raw_bytes": self.raw_bytes,
-        }

@@ -1,28 +1,35 @@
-"""What a person sees of a run: a bar on a terminal, else a plain line per measurement. All of it on stderr, and of
-several processes from the first alone."""
+"""What a person sees while a run trains: a bar on a terminal, else a plain line per measurement. All of it on stderr,
+and of several processes from the first alone."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from time import monotonic
+from collections.abc import Iterable, Iterator, Mapping
+from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
+
+from pctrain.training.metrics import Losses
 
 _SILENT_SECONDS: Final = 30.0
 """The least time between two plain lines about one piece of work."""
 
 
 class Progress:
-    """Steps done, loss, bits per byte, speed, waiting; the bar adds the time left."""
+    """Steps done, loss, bits per byte, speed, waiting, and the time left."""
 
-    def __init__(self, first_step: int, steps: int, quiet: bool) -> None:
-        self._steps = steps
+    def __init__(self, first_step: int, steps: int, bytes_per_target: Mapping[str, float], quiet: bool) -> None:
+        """``bytes_per_target``: by view, raw first, the raw bytes that one of its symbols stands for."""
+        self._first_step, self._steps = first_step, steps
+        self._bytes_per_target = bytes_per_target
+        self._begun = perf_counter()
         self._bar = tqdm(
             total=steps,
             initial=first_step,
@@ -31,21 +38,51 @@ class Progress:
             dynamic_ncols=True,
             bar_format="{n}/{total} {bar} {elapsed}<{remaining}{postfix}",
         )
-        self._text = ""
+        self._speed = ""
         self._bits = ""
+        self._forget()
 
-    def step(self, loss: float, speed: dict[str, float]) -> None:
-        """One optimizer step is done."""
-        waiting = f"{100 * speed['waiting']:.0f} % waiting"
-        self._text = f"loss {loss:.3f}, {_rate(speed['symbols_per_second'])}, {waiting}"
-        self._bar.set_postfix_str(self._text + self._bits, refresh=False)
+    def step(self, losses: Losses, speed: Mapping[str, float], *, learnt: bool) -> None:
+        """One optimizer step is done; what was ``learnt`` counts in the means."""
+        self._speed = f"{_rate(speed['symbols_per_second'])}, {100 * speed['waiting']:.0f} % waiting"
+        self._bar.set_postfix_str(f"loss {losses.mean:.3f}, {self._speed}{self._bits}", refresh=False)
         self._bar.update()
+        if learnt:
+            self._nats += losses.nats
+            self._targets += losses.targets
+            self._nats_W += losses.nats_W
+            self._targets_W += losses.targets_W
 
-    def measured(self, step: int, bits_per_byte: float) -> None:
-        """A measurement on val was made."""
-        self._bits = f", val {bits_per_byte:.3f} bits/byte"
+    def measured(self, step: int, values: Mapping[str, Any]) -> None:
+        """A measurement on val was made. The means of the line are over the steps since the line before it."""
+        self._bits = f", {in_words(values)}"
         if self._bar.disable:
-            say(f"step {step}/{self._steps}: {self._text}, val {bits_per_byte:.3f} bits/byte")
+            parts = [in_words(values), *self._means(), self._speed, *self._left(step)]
+            say(f"step {step}/{self._steps}: {', '.join(parts)}")
+        self._forget()
+
+    def _forget(self) -> None:
+        self._nats, self._targets = 0.0, 0
+        self._nats_W, self._targets_W = torch.zeros(2, len(self._bytes_per_target), dtype=torch.float64)
+
+    def _means(self) -> list[str]:
+        """The loss, and of each view what its symbols cost per raw byte that they stand for."""
+        if not self._targets:
+            return []
+        by_view = zip(self._bytes_per_target.items(), self._nats_W.tolist(), self._targets_W.tolist(), strict=True)
+        bits = [
+            f"{name} {nats / math.log(2) / (targets * n_bytes):.2f}"
+            for (name, n_bytes), nats, targets in by_view
+            if targets
+        ]
+        return [f"loss {self._nats / self._targets:.3f} ({', '.join(bits)} bits/byte)"]
+
+    def _left(self, step: int) -> list[str]:
+        """How long the rest takes if it goes on like this; nothing when it is done."""
+        if step == self._steps:
+            return []
+        seconds = (perf_counter() - self._begun) / (step - self._first_step) * (self._steps - step)
+        return [f"{tqdm.format_interval(seconds)} left"]
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +91,12 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    """What was measured on val: ``val 3.490 ± 0.031 bits/byte``."""
+    error = values.get("raw_bits_per_byte_standard_error")
+    return f"val {values['raw_bits_per_byte']:.3f}{'' if error is None else f' ± {error:.3f}'} bits/byte"
 
 
 class ByteProgress:

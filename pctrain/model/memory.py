@@ -1,0 +1,144 @@
+"""What a step of training keeps in memory, by arithmetic on shapes; what a device has free; and whether that fits.
+
+Legend: R rows of one forward pass, T positions, D width, F inner width of the feed-forward, V ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from pctrain.config import ModelConfig, RunConfig
+from pctrain.errors import ConfigError
+from pctrain.model.cross_entropy import positions_at_once
+from pctrain.model.decoder import Decoder
+from pctrain.model.device import precision
+
+_PASSING: Final = 1.25
+"""What a backward pass has beside the kept activations, and what the allocator does not reuse, in proportion."""
+_RUNTIME_BYTES: Final = 150_000_000
+"""Of torch and its libraries, once they compute."""
+_CLEARLY: Final = 2.0
+"""An estimate so many times over what is free is refused. On a CPU estimates lay between 0.7 and 1.3 of the peak; on a
+GPU, where compiled layers keep less, they were not measured."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An estimate of the peak, in bytes on one device."""
+
+    state_bytes: int
+    """Weights, gradients and AdamW's two averages, in float32."""
+    activations_bytes: int
+    """What a forward pass keeps for backward, masks included, and what passes by."""
+    output_bytes: int
+    """Of the logits of one piece and the gradient of the output matrix; and of torch itself."""
+
+    @property
+    def total_bytes(self) -> int:
+        return self.state_bytes + self.activations_bytes + self.output_bytes
+
+
+def memory_of_step(
+    config: RunConfig, n_ids: int, device: torch.device, *, shards: int = 1, ranks: int = 1, flex: bool = False
+) -> Memory:
+    """``shards`` are the processes that share the weights, ``ranks`` all of them, each with its part of the rows."""
+    data, model, settings = config.data, config.model, config.train
+    with torch.device("meta"):
+        n_parameters = sum(parameter.numel() for parameter in Decoder(model, n_ids).parameters())
+    rows = min(-(-data.rows // ranks), settings.micro_rows or data.rows)
+    positions = rows * data.seq_len
+    narrow = precision(device, settings.dtype).itemsize
+    layer = positions * _kept_per_position(model, data.seq_len, narrow, flex=flex)
+    entering = positions * 4 * model.width
+    layers = layer + model.layers * entering if settings.activation_checkpointing else model.layers * layer
+    masks = 0 if flex else 2 * positions * data.seq_len  # [R, T, T] bools: which sample, and that and what lies ahead
+    logits = 3 * 4 * n_ids * min(positions, positions_at_once(n_ids, device))
+    return Memory(
+        state_bytes=16 * n_parameters // shards,
+        activations_bytes=int(_PASSING * layers) + masks + 2 * entering,
+        output_bytes=logits + 4 * n_ids * model.width + _RUNTIME_BYTES,
+    )
+
+
+def _kept_per_position(model: ModelConfig, seq_len: int, narrow: int, *, flex: bool) -> int:
+    """Bytes that a layer keeps for backward (found with ``torch.autograd.graph.saved_tensors_hooks``): of both norms
+    the inputs and what was normed, in float32; in ``narrow`` bytes a number the inputs of five products, queries, keys,
+    values and what attention made of them, and four times the inner width; and the mask, which torch makes a sum of
+    floats in each layer."""
+    kv_width = model.width // model.attention_heads * model.kv_heads
+    products = 5 * model.width + 2 * kv_width + 4 * model.hidden
+    mask = 0 if flex else narrow * seq_len
+    biases = 4 * model.attention_heads * seq_len if model.reach else mask
+    return 4 * 4 * model.width + narrow * products + biases
+
+
+def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
+    """What a process could still take of a device's memory; None where the system does not say.
+
+    Of a CPU what Linux has available, within the limits of the control groups (versions 1 and 2) that it is in.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
+        return None
+    return max(0, min([available, *_left_in_groups(root)]))
+
+
+def _left_in_groups(root: Path) -> Iterator[int]:
+    """Of each control group with a limit, what is left of it. The page cache gives way, so it does not count."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        if controllers not in ("", "memory"):
+            continue
+        files = ("memory.limit_in_bytes", "total_rss") if controllers else ("memory.max", "anon")
+        top = root / "sys/fs/cgroup" / controllers
+        here = top / path.lstrip("/")
+        for folder in (here, *here.parents):
+            if folder.is_relative_to(top) and (left := _left_in_group(folder, *files)) is not None:
+                yield left
+
+
+def _left_in_group(folder: Path, limit_file: str, used: str) -> int | None:
+    """None where there is no limit, or a container does not see that group."""
+    try:
+        limit = int((folder / limit_file).read_text(encoding="ascii"))  # version 2 says "max" where there is none
+        numbers = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+        return limit - int(numbers[used])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def check_fits(wanted: Memory, free: int | None, config: RunConfig, device: torch.device) -> None:
+    """Raises ``ConfigError`` if what is certain is more than what is free, or the estimate so far above it that its
+    errors do not matter."""
+    if free is None or (wanted.state_bytes <= free and wanted.total_bytes <= _CLEARLY * free):
+        return
+    raise ConfigError(
+        f"a training step would want about {gigabytes(wanted.total_bytes)} of memory "
+        f"({gigabytes(wanted.state_bytes)} for weights, gradients and AdamW, {gigabytes(wanted.activations_bytes)} for "
+        f"activations), {device} has {gigabytes(free)} free; {how_to_save(config)}"
+    )
+
+
+def how_to_save(config: RunConfig) -> str:
+    """The settings that decide how much is taken, for messages."""
+    rows = config.train.micro_rows or config.data.rows
+    micro_rows = f"train.micro_rows (now {rows}) or " if rows > 1 else ""
+    return f"lower {micro_rows}data.seq_len (now {config.data.seq_len}), or take a smaller model (--preset)"
+
+
+def gigabytes(n_bytes: int) -> str:
+    """For people: ``0.3 GB``, ``24 GB``, ``4,000 GB``."""
+    amount = n_bytes / 1e9
+    return f"{amount:.1f} GB" if amount < 10 else f"{amount:,.0f} GB"
