@@ -77,11 +77,12 @@ def mean_lengths(splits: Sequence[Split], weights: Sequence[float], views: Mappi
         return sum(length * weight for length, weight in pairs) / (sum(weight for _, weight in pairs) or 1.0)
 
     raw = mean((split.raw_bytes / split.n_documents for split in splits), weights)
-    compressed = [mean((_symbols(split, name) / split.n_documents for split in splits), weights) for name in views]
+    compressed = [mean((symbols_of(split, name) / split.n_documents for split in splits), weights) for name in views]
     return Lengths(raw, mean(compressed, views.values()))
 
 
-def _symbols(split: Split, view: str) -> int:
+def symbols_of(split: Split, view: str) -> int:
+    """How many symbols all documents of a split have in a view, by the manifest."""
     return sum(shard.symbols for shard in split.dataset.manifest.view(view).splits[split.name])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pcdata.dataset import Split
-from pctrain.data.corpus import dataset_weights, mean_lengths
+from pctrain.data.corpus import dataset_weights, mean_lengths, symbols_of
 from pctrain.data.mixture import How, Lengths, Mixture, Odds
 from pctrain.data.schedule import Schedule
 from pctrain.model.device import precision
@@ -71,7 +71,7 @@ def expected_epochs(job: Job) -> dict[str, float]:
     if config.data.where:
         return {}
     weights = dataset_weights(splits, config.data.weights)
-    views = {name: config.data.views.get(name, 1.0) for name in job.loader.view_names}
+    views = {name: config.data.views.get(name, 0.0) for name in job.loader.view_names}
     lengths = mean_lengths([*splits.values()], weights, views)
     mixture = Mixture(config.mixture, [*views.values()], lengths)
     schedule = Schedule(config.mixture, config.train.steps)
@@ -97,10 +97,7 @@ def bytes_per_target(job: Job) -> dict[str, float]:
     """By view, raw first: how many raw bytes one of its symbols stands for on average, by the manifests."""
     splits = [*_train_splits(job).values()]
     raw_bytes = sum(split.raw_bytes for split in splits)
-    symbols = {
-        name: sum(shard.symbols for split in splits for shard in split.dataset.manifest.view(name).splits[split.name])
-        for name in job.loader.view_names
-    }
+    symbols = {name: sum(symbols_of(split, name) for split in splits) for name in job.loader.view_names}
     return {"raw": 1.0, **{name: raw_bytes / max(1, count) for name, count in symbols.items()}}
 
 
