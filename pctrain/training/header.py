@@ -59,9 +59,13 @@ def _data(job: Job) -> Iterator[str]:
     """How long an epoch of each dataset is, and how many the whole run is expected to read."""
     epochs = expected_epochs(job)
     for name, split in _train_splits(job).items():
-        read = f"the run reads about {epochs[name]:.2g} epochs" if epochs else "as far as data.where keeps it"
+        read = f"the run reads about {_rounded(epochs[name])} epochs" if epochs else "as far as data.where keeps it"
         which = f"{name}: " if len(job.datasets) > 1 else ""
         yield f"{which}{split.raw_bytes / 1e6:,.1f} MB of raw bytes an epoch, {read}"
+
+
+def _rounded(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def expected_epochs(job: Job) -> dict[str, float]:
