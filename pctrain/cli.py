@@ -17,8 +17,9 @@ import click
 
 from pcdata.shell import among, named_in, view_names
 from pctrain.completion import complete_column, complete_dataset, complete_preset, complete_setting
-from pctrain.config import MODES, RunConfig, presets, resolve
-from pctrain.errors import ConfigError, PctrainError
+from pctrain.config import MODES, presets, resolve
+from pctrain.errors import PctrainError
+from pctrain.options import DEFAULT_PRESET, filter_by, one_mode, settings_of_run, weighted_by
 
 if TYPE_CHECKING:
     from pctrain.training.loop import Outcome
@@ -39,7 +40,9 @@ _DEVICE = click.option(
     shell_complete=among("auto", "cpu", "cuda"),
     help="auto, cpu, cuda, or cuda:N.",
 )
-DEFAULT_PRESET = "tiny"
+_LANG = click.option(
+    "--lang", "langs", multiple=True, metavar="NAME", help="Only documents in this language; may be repeated."
+)
 NEURAL_PRESET = "neural-1m"
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """What says how the threads of an OpenMP wait for each other: of any, of GNU's, of LLVM's and Intel's."""
@@ -79,9 +82,7 @@ def main() -> None:
     shell_complete=complete_dataset,
     help="Of a dataset, by its folder's name.",
 )
-@click.option(
-    "--lang", "langs", multiple=True, metavar="NAME", help="Only documents in this language; may be repeated."
-)
+@_LANG
 @click.option(
     "--where",
     multiple=True,
@@ -123,8 +124,13 @@ def fit(
     with faults():
         from pctrain.training.loop import fit as train
 
-        short = [*_numbers("view", views), *_numbers("weight", weights), *_where(langs, where), *_mode(mode)]
-        resolved = _settings(None if restart else run, preset, config, [*short, *settings])
+        short = [
+            *weighted_by("view", views),
+            *weighted_by("weight", weights),
+            *filter_by(langs, where),
+            *one_mode(mode),
+        ]
+        resolved = settings_of_run(None if restart else run, preset, config, [*short, *settings])
         outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
     _exit_if_stopped(outcome)
     if not quiet:
@@ -141,9 +147,7 @@ def fit(
 @click.option("--batch-rows", "rows", type=click.IntRange(1), help="Windows per forward pass.")
 @click.option("--stride", type=click.IntRange(1), help="Symbols by which windows move on. [default: the window]")
 @click.option("--by", type=click.Choice(["lang", "source"]), help="Also by language, or by input of the build.")
-@click.option(
-    "--lang", "langs", multiple=True, metavar="NAME", help="Only documents in this language; may be repeated."
-)
+@_LANG
 @click.option(
     "--where",
     multiple=True,
@@ -172,7 +176,7 @@ def evaluate(
     with faults():
         from pctrain.inference.evaluate import evaluate_run
 
-        chosen = _where(langs, where)
+        chosen = filter_by(langs, where)
         result = evaluate_run(
             run,
             split=split,
@@ -298,7 +302,7 @@ def neural_fit(
         from pctrain.neural.fit import RUN
         from pctrain.neural.fit import fit as fit_neural
 
-        resolved = _settings(None if restart else output / RUN, preset, config, [*settings], NEURAL_PRESET)
+        resolved = settings_of_run(None if restart else output / RUN, preset, config, [*settings], NEURAL_PRESET)
         outcome = fit_neural(shards, output, resolved, restart=restart, quiet=quiet)
     _exit_if_stopped(outcome)
     click.echo(f"{output}: use it with pcdata build --compressor neural:artifact={output}", err=True)
@@ -319,58 +323,6 @@ def _say_what_next(outcome: Outcome, run: Path) -> None:
     if outcome.val is not None:
         command = shlex.join(["pctrain", "eval", str(run)])
         say(f"done: {in_words(outcome.val)} after {outcome.step:,} steps, in {run}; next: {command}")
-
-
-def _settings(
-    run: Path | None, preset: str | None, file: Path | None, overrides: list[str], default: str = DEFAULT_PRESET
-) -> RunConfig:
-    """Those of the run that goes on, if there is one and neither a preset nor a file is given; else from the preset."""
-    from pctrain.training.checkpoint import checkpoints
-    from pctrain.training.run import read_settings
-
-    if run is None or preset is not None or file is not None or not checkpoints(run):
-        return resolve(preset or default, file, overrides)
-    begun = [
-        f"{section}.{name}={json.dumps(value)}"
-        for section, values in read_settings(run).config.to_dict().items()
-        for name, value in values.items()
-        # A table that is given now takes the place of the run's; merged, nothing could ever be left out.
-        if not isinstance(value, dict) or not any(one.startswith(f"{section}.{name}") for one in overrides)
-    ]
-    return resolve(None, None, [*begun, *overrides])
-
-
-def _numbers(option: str, given: tuple[str, ...]) -> list[str]:
-    """``--view`` and ``--weight`` as a setting: ``NAME=NUMBER``, where views may leave the number out."""
-    numbers: dict[str, float] = {}
-    for word in given:
-        name, equals, number = word.partition("=")
-        if name in numbers:
-            raise ConfigError(f"--{option} {name} is given twice")
-        try:
-            numbers[name] = float(number) if equals or option != "view" else 1.0
-        except ValueError:
-            raise ConfigError(f"--{option} {word}: the weight must be a number, got {number!r}") from None
-    return [f"data.{option}s={json.dumps(numbers)}"] if numbers else []
-
-
-def _where(langs: tuple[str, ...], given: tuple[str, ...]) -> list[str]:
-    """``--lang`` and ``--where`` as a setting."""
-    globs: dict[str, list[str]] = {}
-    for word in [*(f"lang={lang}" for lang in langs), *given]:
-        column, equals, glob = word.partition("=")
-        if not equals:
-            raise ConfigError(f"--where {word}: expected column=glob, such as path=*.py")
-        globs.setdefault(column, []).append(glob)
-    return [f"data.where={json.dumps(globs)}"] if globs else []
-
-
-def _mode(mode: str | None) -> list[str]:
-    """``--mode`` as settings: the main phase alone."""
-    if mode is None:
-        return []
-    lengths = ("warmup_fraction", "warmup_steps", "decay_fraction", "decay_steps")
-    return [f"mixture.mode={json.dumps(mode)}", *(f"mixture.{name}=0" for name in lengths)]
 
 
 def _wait_passively() -> None:

@@ -33,6 +33,7 @@ FLOORS = {
         "training",
         "inference",
         "neural",
+        "options",
         "completion",
         "cli",
         "__main__",

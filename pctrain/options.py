@@ -1,0 +1,63 @@
+"""Options of the command line → settings: what ``--view``, ``--lang``, ``--mode`` and the like stand for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pctrain.config import RunConfig, resolve
+from pctrain.errors import ConfigError
+
+DEFAULT_PRESET = "tiny"
+
+
+def settings_of_run(
+    run: Path | None, preset: str | None, file: Path | None, overrides: list[str], default: str = DEFAULT_PRESET
+) -> RunConfig:
+    """Those of the run that goes on, if there is one and neither a preset nor a file is given; else from the preset."""
+    from pctrain.training.checkpoint import checkpoints
+    from pctrain.training.run import read_settings
+
+    if run is None or preset is not None or file is not None or not checkpoints(run):
+        return resolve(preset or default, file, overrides)
+    begun = [
+        f"{section}.{name}={json.dumps(value)}"
+        for section, values in read_settings(run).config.to_dict().items()
+        for name, value in values.items()
+        # A table that is given now takes the place of the run's; merged, nothing could ever be left out.
+        if not isinstance(value, dict) or not any(one.startswith(f"{section}.{name}") for one in overrides)
+    ]
+    return resolve(None, None, [*begun, *overrides])
+
+
+def weighted_by(option: str, given: tuple[str, ...]) -> list[str]:
+    """``--view`` and ``--weight`` as a setting: ``NAME=NUMBER``, where views may leave the number out."""
+    numbers: dict[str, float] = {}
+    for word in given:
+        name, equals, number = word.partition("=")
+        if name in numbers:
+            raise ConfigError(f"--{option} {name} is given twice")
+        try:
+            numbers[name] = float(number) if equals or option != "view" else 1.0
+        except ValueError:
+            raise ConfigError(f"--{option} {word}: the weight must be a number, got {number!r}") from None
+    return [f"data.{option}s={json.dumps(numbers)}"] if numbers else []
+
+
+def filter_by(langs: tuple[str, ...], given: tuple[str, ...]) -> list[str]:
+    """``--lang`` and ``--where`` as a setting."""
+    globs: dict[str, list[str]] = {}
+    for word in [*(f"lang={lang}" for lang in langs), *given]:
+        column, equals, glob = word.partition("=")
+        if not equals:
+            raise ConfigError(f"--where {word}: expected column=glob, such as path=*.py")
+        globs.setdefault(column, []).append(glob)
+    return [f"data.where={json.dumps(globs)}"] if globs else []
+
+
+def one_mode(mode: str | None) -> list[str]:
+    """``--mode`` as settings: the main phase alone."""
+    if mode is None:
+        return []
+    lengths = ("warmup_fraction", "warmup_steps", "decay_fraction", "decay_steps")
+    return [f"mixture.mode={json.dumps(mode)}", *(f"mixture.{name}=0" for name in lengths)]
