@@ -5,7 +5,8 @@ would be one document, or a few. So the rows of a window are permuted, and each 
 Nothing else changes: a row holds what it would hold without, and how a document is shown is settled by its place in the
 stream.
 
-As published: there, rows are shuffled over 64 to 1,024 batches (Zheng et al. 2026, with the loader of Meta lingua).
+As published: there, each process shuffles the rows of 64 of its batches (Zheng et al. 2026, with the loader of Meta
+lingua).
 """
 
 from __future__ import annotations
