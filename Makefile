@@ -37,7 +37,7 @@ docs: setup
 bench: setup
 	for bench in tools/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
-# Both go on where they were stopped. STUDY.md says what came out.
+# Both resume where they were stopped. `make study` writes docs/study/results and the tables of STUDY.md.
 study: setup
 	$(BIN)/python -m tools.study tools/study/cpu.toml -o study --results docs/study/results --page STUDY.md
 

@@ -10,11 +10,15 @@ import pytest
 from tests.docs.pages import BLOCK, PAGES, ROOT, run_page, script_of
 
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
-TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+TEXTS = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs" / "study").rglob("*.md")]
 
 
 def name_of(page: Path) -> str:
     return page.stem
+
+
+def place_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -24,7 +28,7 @@ def test_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", TEXTS, ids=name_of)
+@pytest.mark.parametrize("page", TEXTS, ids=place_of)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), link
