@@ -22,7 +22,7 @@ from pctrain.neural.artifact import LEAST_SEGMENT_BYTES, threshold_of, unpack
 class NeuralParameters:
     """Preset ``neural-1m`` (1.1 M parameters) after 1,400 steps, in which it read 5.7 MB of the Python 3.11 standard
     library, cut at 2 kB; ``ngram`` fitted on 16 MB of the same. Its batches were of a few documents each (rows were not
-    shuffled yet), so a model fitted now may foresee more. On 96 kB of the val split:
+    shuffled yet), so a model fitted now may predict better. On 96 kB of the val split:
 
     ====================== ======= ======= ======== ================================ =====
     codec                  segment mean    bytes    bits per byte: context from      first

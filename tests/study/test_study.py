@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +47,13 @@ def study(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedP
     return done
 
 
+def unshuffled(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration that knows no ``data.shuffle_rows``."""
+    data = {name: value for name, value in config["data"].items() if name != "shuffle_rows"}
+    assert data != config["data"]
+    return {**config, "data": data}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_study_is_built_trained_and_measured_and_the_same_again(tmp_path: Path) -> None:
@@ -67,11 +74,15 @@ def test_a_study_is_built_trained_and_measured_and_the_same_again(tmp_path: Path
     assert all((tmp_path / "study" / name).stat().st_size for name in ("curves.png", "exchange.png", "table.json"))
 
     kept = (results / "bpe-placebo-s0.json").stat().st_mtime_ns
-    (results / "bpe-s0.json").unlink()
-    shutil.rmtree(tmp_path / "study" / "runs" / "bpe-s0")
+    # A result and a run of the same command from before rows were shuffled are not taken for today's.
+    (results / "bpe-s0.json").write_text(json.dumps({**bpe, "config": unshuffled(bpe["config"]), "bits_per_byte": 1.0}))
+    run_config = tmp_path / "study" / "runs" / "bpe-s0" / "config.json"
+    of_run = json.loads(run_config.read_text())
+    run_config.write_text(json.dumps({**of_run, "config": unshuffled(of_run["config"])}))
     again = study(tmp_path)
     assert [line for line in again.stderr.splitlines() if "…" in line] == ["bpe-s0 …"]
     assert json.loads((results / "bpe-s0.json").read_text()) == bpe, "to the last digit"
+    assert json.loads(run_config.read_text()) == of_run
     assert (results / "bpe-placebo-s0.json").stat().st_mtime_ns == kept
 
     missing = study(tmp_path, "--arm", "zip", code=1)

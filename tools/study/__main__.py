@@ -1,11 +1,11 @@
 """The study: which compressor is worth training through, and does what it teaches transfer to raw bytes?
 
     python -m tools.study tools/study/cpu.toml -o study/ [--arm bpe --seed 0] [--jobs 2]
-    python -m tools.study tools/study/gpu.toml -o docs/study/gpu --only-report
+    python -m tools.study tools/study/gpu.toml -o study-gpu/ --only-report
 
 Builds the corpus once, trains and measures every arm that has no result yet, and writes ``table.json``,
 ``curves.png``, ``exchange.png`` and, with ``--page``, the tables of a page. Stopped at any time, the same command
-goes on. ``--only-report`` writes what results alone are enough for: all but ``curves.png``.
+resumes. ``--only-report`` writes what results alone are enough for: all but ``curves.png``.
 """
 
 from __future__ import annotations

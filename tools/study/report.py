@@ -12,7 +12,7 @@ from typing import Final
 from tools.study import figures, page
 from tools.study.plan import Study, StudyError
 from tools.study.table import raw_curve, rows
-from tools.study.trial import Result, path_of
+from tools.study.trial import Result, config_of, path_of
 
 _TABLE: Final = "table.json"
 
@@ -48,9 +48,11 @@ def report(
 
 
 def recorded_results(study: Study, folder: Path) -> list[Result]:
-    """What lies in the folder of the study's trials, whatever made it. Raises ``StudyError`` if nothing does."""
-    paths = (path_of(folder, trial) for trial in study.trials())
-    found = [Result.read(path) for path in paths if path.exists()]
+    """What lies in the folder of the study's trials, on whatever data and machine. A result with other settings, or
+    made under other defaults, is of no trial. Raises ``StudyError`` if nothing lies there."""
+    places = [(trial, path_of(folder, trial)) for trial in study.trials()]
+    read = [(trial, Result.read(path)) for trial, path in places if path.exists()]
+    found = [result for trial, result in read if result.config == config_of(study, trial, result.spent.steps)]
     if not found:
         raise StudyError(f"{folder} has no result of this study")
     return found

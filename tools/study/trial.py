@@ -1,7 +1,7 @@
 """One trial: steps out of a budget, an ordinary ``pctrain fit``, an ordinary ``pctrain eval``, and what came out.
 
-A result is written when everything of it is there, and kept as long as the trial would be the same: the same settings
-on the same dataset. Interrupted, ``pctrain fit`` goes on from its checkpoint.
+A result is written when everything of it is there, and used as long as the trial would be the same: the same settings,
+those left at their defaults included, on the same dataset. Interrupted, ``pctrain fit`` resumes from its checkpoint.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +17,11 @@ from typing import Any, Final
 import torch
 
 from pcdata.dataset import Dataset
+from pctrain.cli import DEFAULT_PRESET
 from pctrain.config import RunConfig, resolve
 from pctrain.data.corpus import vocabulary_of
 from pctrain.model.flops import flops_of_step, flops_per_position
-from pctrain.training.run import METRICS
+from pctrain.training.run import CONFIG, METRICS
 from tools.study import shell
 from tools.study.corpus import Datasets
 from tools.study.plan import Study, Trial
@@ -70,6 +72,9 @@ class Result:
     view_bits_per_byte: float | None
     measured: dict[str, Any] = field(default_factory=dict)
     """As ``tools.study.measure`` prints it."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """Every setting of the run, as resolved. Results of before this field, whose rows were not shuffled, have none, and
+    so are of no trial."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -79,6 +84,26 @@ class Result:
     def read(cls, path: Path) -> Result:
         values = json.loads(path.read_text(encoding="utf-8"))
         return cls(**{**values, "spent": Spent(**values["spent"])})
+
+
+def settings_of(study: Study, trial: Trial, steps: int) -> dict[str, Any]:
+    """All that ``--set`` gets, for a run of so many steps."""
+    paced = {
+        "train.steps": steps,
+        "train.lr_warmup_steps": max(1, steps // _WARM_UP),
+        "train.eval_every": -(-steps // _MEASUREMENTS),
+        "train.log_every": -(-steps // _MEASUREMENTS),
+        "train.checkpoint_every": -(-steps // 2),
+        "train.keep_last": 1,
+        "train.device": study.device,
+    }
+    return {**study.settings_of(trial), **paced}
+
+
+def config_of(study: Study, trial: Trial, steps: int) -> dict[str, Any]:
+    """Every setting of that run, defaults too. Two trials are the same if these are, and what they are trained on: a
+    default that changes (as ``data.shuffle_rows`` did) is in no command."""
+    return _resolved(settings_of(study, trial, steps)).to_dict()
 
 
 def path_of(results: Path, trial: Trial) -> Path:
@@ -118,19 +143,15 @@ class Bench:
             return None
         found = Result.read(path)
         wants_more = self._is_measured(trial) and not found.measured
-        same = found.command == self._command(trial) and found.fingerprints == self._fingerprints(trial)
+        same = found.config == self._config(trial) and found.fingerprints == self._fingerprints(trial)
         return found if same and not wants_more else None
 
     def run(self, trial: Trial) -> Result:
-        """Train and measure, or go on with it."""
+        """Train and measure, or resume."""
         run = self.run_folder(trial)
-        words = self._fit_words(trial)
-        begun_by = run / "command"
-        if not begun_by.exists() or begun_by.read_text(encoding="utf-8") != shell.typed(*words):
+        if _config_in(run) != self._config(trial):
             shutil.rmtree(run, ignore_errors=True)  # with other steps the learning rates so far were not its own
-            run.mkdir()
-            begun_by.write_text(shell.typed(*words), encoding="utf-8")
-        shell.run(*words)
+        shell.run(*self._fit_words(trial))
         on = ("--device", self.study.device)
         evaluation = json.loads(shell.run("pctrain", "eval", run, "--json", "--quiet", *on))
         measured: dict[str, Any] = {}
@@ -164,6 +185,7 @@ class Bench:
             standard_error=raw.get("bits_per_byte_standard_error"),
             view_bits_per_byte=view["bits_per_byte"] if view and not trial.arm.is_placebo else None,
             measured=measured,
+            config=start["config"],
         )
 
     def _spent(self, start: dict[str, Any], lines: list[dict[str, Any]]) -> Spent:
@@ -200,17 +222,7 @@ class Bench:
         return shell.typed(*self._fit_words(trial))
 
     def _fit_words(self, trial: Trial) -> list[object]:
-        steps = self._steps(trial)
-        paced = {
-            "train.steps": steps,
-            "train.lr_warmup_steps": max(1, steps // _WARM_UP),
-            "train.eval_every": -(-steps // _MEASUREMENTS),
-            "train.log_every": -(-steps // _MEASUREMENTS),
-            "train.checkpoint_every": -(-steps // 2),
-            "train.keep_last": 1,
-            "train.device": self.study.device,
-        }
-        values = {**self.study.settings_of(trial), **paced}
+        values = settings_of(self.study, trial, self._steps(trial))
         return [
             "pctrain",
             "fit",
@@ -221,19 +233,23 @@ class Bench:
             *shell.settings(values),
         ]
 
-    def _config(self, trial: Trial) -> RunConfig:
-        return resolve(None, None, shell.settings(self.study.settings_of(trial))[1::2])
+    def _config(self, trial: Trial) -> dict[str, Any]:
+        return config_of(self.study, trial, self._steps(trial))
+
+    def _unpaced_config(self, trial: Trial) -> RunConfig:
+        """Without what depends on the number of steps."""
+        return _resolved(self.study.settings_of(trial))
 
     def _n_ids(self, trial: Trial) -> int:
         return vocabulary_of([self._dataset], [trial.arm.view] if trial.arm.view else []).padded_size
 
     def _flops_per_position(self, trial: Trial) -> int:
-        config = self._config(trial)
+        config = self._unpaced_config(trial)
         return flops_per_position(config.model, self._n_ids(trial), config.data.seq_len)
 
     def _steps(self, trial: Trial) -> int:
         """As many as the budget pays for, to the nearest, at least one."""
-        config, model = self._config(trial), self.like(trial)
+        config, model = self._unpaced_config(trial), self.like(trial)
         if model is None:
             flops = self.study.size(trial.arm).flops * trial.arm.budget
             return max(1, round(flops / flops_of_step(config, self._n_ids(trial))))
@@ -247,6 +263,21 @@ class Bench:
         manifest = self._dataset.manifest
         views = {trial.arm.view: manifest.view(trial.arm.view).fingerprint} if trial.arm.view else {}
         return {"base": manifest.base.fingerprint, **views}
+
+
+def _resolved(values: Mapping[str, Any]) -> RunConfig:
+    """As ``pctrain fit`` resolves what ``--set`` gets."""
+    return resolve(DEFAULT_PRESET, None, shell.settings(values)[1::2])
+
+
+def _config_in(run: Path) -> dict[str, Any] | None:
+    """The configuration of the run in a folder; None where there is none. Read as it was written: a setting that it
+    does not know is missing, and not at its default."""
+    path = run / CONFIG
+    if not path.exists():
+        return None
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["config"]
+    return config
 
 
 def _processor(device: torch.device) -> str:
