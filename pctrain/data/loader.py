@@ -118,8 +118,8 @@ class Loader:
             odds = mixture.odds(schedule.at(step))
             return [self._packer.row(mixture, odds) for _ in range(self._rows)]
 
-        most = max(1, self._shuffle_rows // self._rows)
-        window = RowWindow(first, batches_of_window(schedule, first, most), rows_of, self._seed)
+        batches = batches_of_window(schedule, first, self._rows, self._shuffle_rows)
+        window = RowWindow(first, batches, rows_of, self._seed)
         if cursor.step >= window.end_step:
             raise CheckpointError(
                 f"the checkpoint stands after step {cursor.step}, in a window of rows that ends at step "

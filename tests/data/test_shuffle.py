@@ -113,18 +113,18 @@ SCHEDULES = st.builds(
 )
 
 
-@given(config=SCHEDULES, steps=st.integers(1, 3000), most=st.integers(1, 700))
+@given(config=SCHEDULES, steps=st.integers(1, 3000), most=st.integers(1, 700), rows=st.integers(1, 40))
 @LAW
-def test_windows_end_where_phases_do_and_are_short_while_the_share_moves(config, steps, most):
+def test_windows_end_where_phases_do_and_are_short_while_the_share_moves(config, steps, most, rows):
     schedule = Schedule(config, steps)
     ends, step = set(), 0
     while step < steps:
-        batches = batches_of_window(schedule, step, most)
+        batches = batches_of_window(schedule, step, rows, most * rows)
         assert 1 <= batches <= most
         phases = [schedule.at(place) for place in range(step, min(steps, step + batches))]
         assert len({phase.mode for phase in phases}) == 1
         moved = abs(phases[-1].share - phases[0].share)
-        if moved and phases[0].mode != "raw" and batches > 64:
+        if moved and phases[0].mode != "raw" and batches > max(64, 1024 / rows):
             bounds = schedule.bounds(step)
             assert batches <= -(-(bounds.end - bounds.begin) // 8)
         step += batches
