@@ -54,6 +54,7 @@ _SIGNAL_EXIT = 128
 @click.version_option(package_name="proxy-compression")
 def main() -> None:
     """Train byte-level language models on the datasets that pcdata builds."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # torch starts processes, which are to run no code from the working folder
     _wait_passively()
 
 

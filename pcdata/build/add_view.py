@@ -25,18 +25,17 @@ from pcdata.build.fit import fit_requests, open_views
 from pcdata.build.options import handed_in_artifacts, library_versions, request_values
 from pcdata.build.plan import FitSample
 from pcdata.build.report import Reporter
-from pcdata.build.state import PIECE, BuildState, Pieces
+from pcdata.build.state import OPTIONS, PIECE, BuildState, Pieces
 from pcdata.build.write import Block, ViewFile, WrittenView, encoded
 from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset import Dataset
 from pcdata.dataset.identity import FIT, draw
-from pcdata.dataset.manifest import MANIFEST, BaseShard, Manifest
+from pcdata.dataset.manifest import MANIFEST, BaseShard, FileEntry, Manifest
+from pcdata.dataset.names import is_view_name, regular_file
 from pcdata.dataset.reader import Split
 from pcdata.dataset.shard import write_file
 from pcdata.dataset.vocab import MAX_VIEWS
 from pcdata.errors import BuildError, DatasetError
-
-OPTIONS = "options.json"
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,14 @@ def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, repor
 def unfinished(state: BuildState) -> list[str]:
     """The views that a call which was cut short was adding; none if it was no such call."""
     found = state.read_json(OPTIONS) if state.has(OPTIONS) else {}
-    return [str(values["name"]) for values in found.get("add-view", [])]
+    try:
+        names = [str(values["name"]) for values in found.get("add-view", [])]
+    except (AttributeError, KeyError, TypeError):
+        raise BuildError(f"{state.folder / OPTIONS} is damaged; remove {state.folder}") from None
+    for name in names:
+        if not is_view_name(name):
+            raise BuildError(f"{state.folder / OPTIONS} has a view {name!r}, which is no name; remove {state.folder}")
+    return names
 
 
 def _missing(dataset: Dataset, asked: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +180,7 @@ def run_add(task: AddTask, advance: Callable[[int], None]) -> None:
     """Write the new view files of one shard, then the record that they are done."""
     state, dataset = BuildState(task.folder), Dataset(task.folder)
     shard = _shard(dataset, task)
-    check_file(task.folder / shard.file.path, shard.file.sha256)
+    check_file(task.folder, shard.file)
     opened = open_views(state)
     files = [ViewFile(view.name, codec.types, task.folder, task.name) for view, codec in opened]
     try:
@@ -191,14 +197,15 @@ def run_add(task: AddTask, advance: Callable[[int], None]) -> None:
     step("write.done")
 
 
-def check_file(path: Path, sha256: str) -> None:
+def check_file(folder: Path, entry: FileEntry) -> None:
     """Raises ``DatasetError`` unless the file has this hash: what is damaged must not be made into more."""
+    path = folder / entry.path
     try:
-        with path.open("rb") as file:
+        with regular_file(folder, entry.path).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
-    if found != sha256:
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetError(f"{path} is missing; restore it from a copy or rebuild the dataset") from None
+    if found != entry.sha256:
         raise DatasetError(f"{path} is damaged: its SHA-256 is not the manifest's; restore it from a copy or rebuild")
 
 

@@ -22,7 +22,7 @@ from pcdata.build.report import Reporter
 from pcdata.build.reread import half_read
 from pcdata.build.scan import inputs_digest, list_inputs, pending_scans, run_scan
 from pcdata.build.sources import without_stdin
-from pcdata.build.state import BuildState
+from pcdata.build.state import OPTIONS, BuildState
 from pcdata.build.write import pending_writes, run_write
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
 from pcdata.errors import BuildError
@@ -106,8 +106,8 @@ def _claim(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) ->
     """Write down what is built here, or refuse to go on with anything else."""
     roots = [str(path.resolve()) for path in options.inputs]
     asked = {**shaping, "folders": roots, "strict": options.strict, "versions": library_versions()}
-    if state.has("options.json"):
-        found = state.read_json("options.json")
+    if state.has(OPTIONS):
+        found = state.read_json(OPTIONS)
         eased = found["strict"] and not options.strict  # so far nothing was refused: it is as if it had not been strict
         _refuse_other(
             {**found, "strict": False} if eased else found,
@@ -116,10 +116,10 @@ def _claim(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) ->
             "finish it with its own options and versions, or remove the folder",
         )
         if eased:
-            state.write_json("options.json", asked)
+            state.write_json(OPTIONS, asked)
         state.remove_rubbish()
     else:
-        state.write_json("options.json", asked)
+        state.write_json(OPTIONS, asked)
 
 
 def _refuse_other(found: dict[str, Any], asked: dict[str, Any], what: str, then: str) -> None:

@@ -14,6 +14,7 @@ from pcdata.build.scan import listed_digest
 from pcdata.build.state import BuildState
 from pcdata.build.write import WrittenShard, WrittenView, written
 from pcdata.codecs.base import Codec
+from pcdata.dataset.files import naming, temporary_name
 from pcdata.dataset.manifest import (
     MANIFEST,
     REJECTS,
@@ -25,7 +26,7 @@ from pcdata.dataset.manifest import (
     base_fingerprint,
     view_fingerprint,
 )
-from pcdata.dataset.shard import TEMPORARY, commit_file, write_file
+from pcdata.dataset.shard import commit_file, write_file
 from pcdata.dataset.vocab import FIRST_BYTE, RAW_IDS
 
 LANGUAGES_LISTED = 100
@@ -37,8 +38,9 @@ def commit(options: BuildOptions, state: BuildState, shaping: dict[str, Any], pl
     shards = {shard.name: written(state, shard) for shard in plan.shards}
     by_split = {split: tuple(shards[shard.name] for shard in plan.shards if shard.split == split) for split in SPLITS}
     views, next_id = _views(state, by_split)
-    temporary = options.output / f"{REJECTS}{TEMPORARY}"
-    shutil.copyfile(state.folder / REJECTS_PART, temporary)
+    temporary = temporary_name(options.output / REJECTS)
+    with naming(temporary), temporary.open("xb") as file, (state.folder / REJECTS_PART).open("rb") as part:
+        shutil.copyfileobj(part, file)
     rejects_file = commit_file(temporary, options.output, REJECTS)
     step("commit.rejects")
     manifest = Manifest(

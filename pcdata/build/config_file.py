@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from pcdata.build.options import BuildOptions
-from pcdata.dataset.manifest import load_manifest
-from pcdata.errors import OptionError
+from pcdata.dataset.manifest import MANIFEST, load_manifest
+from pcdata.dataset.names import inside
+from pcdata.errors import DatasetError, OptionError
+
+_OF_A_CALL = ("strict", "workers", "engine", "ray_address")
+"""Options that say how a build is done, and shape no dataset."""
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -44,19 +48,21 @@ def render_config(folder: Path) -> str:
     """The options that a dataset was built with, as TOML: a build from the same inputs with it makes the same files.
 
     What a manifest does not know (where inputs and lists of paths lay) is a comment. An artifact that was handed in is
-    named where it lies in the dataset, which does not say there what it was fitted on. Raises ``DatasetError``.
+    named where it lies in the dataset, which does not say there what it was fitted on. The dataset may be a stranger's:
+    nothing is printed but options of a dataset, as they may be. Raises ``DatasetError``.
     """
     options = load_manifest(folder).options
-    names = ", ".join(map(_comment, options["inputs"]))
-    lines = [f"# inputs, to be named on the command line: {names}"]
-    if "merged" in options:
-        lines.append(f"# merged from {len(options['merged'])} datasets; the options are those of the first")
-    for key in _kinds():
-        if key == "val_list" and options.get(key):
-            lines.append(f"# val_list = …, a file with the SHA-256 {options[key]}")
-        elif key in options and key not in ("inputs", "compressors", "val_list"):
-            lines.append(f"{key} = {_toml(options[key])}")
-    requests = [_request(values, folder) for values in options["compressors"]]
+    try:
+        names = ", ".join(map(_comment, options["inputs"]))
+        lines = [f"# inputs, to be named on the command line: {names}"]
+        if "merged" in options:
+            lines.append(f"# merged from {len(options['merged'])} datasets; the options are those of the first")
+        if options.get("val_list"):
+            lines.append(f"# val_list = …, a file with the SHA-256 {_comment(options['val_list'])}")
+        lines += [f"{key} = {_toml(_fitting(key, kind, options[key]))}" for key, kind in _shaping(options).items()]
+        requests = [_request(values, folder) for values in options["compressors"]]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{folder / MANIFEST}: its options are no build's ({error!r}); run pcdata verify") from None
     return "\n".join([*lines, "compressors = [", *(f"    {_toml(text)}," for text in requests), "]"])
 
 
@@ -64,6 +70,19 @@ def _kinds() -> dict[str, Any]:
     """The keys that a file may have, with their types: all options but where the dataset goes."""
     hints = typing.get_type_hints(BuildOptions)
     return {**{key: hints[key] for key in hints if key not in ("requests", "output")}, "compressors": tuple[str, ...]}
+
+
+def _shaping(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``options`` that are printed as they are, with their types: what shapes a dataset, and names no file."""
+    left_out = ("inputs", "compressors", "val_list", *_OF_A_CALL)
+    return {key: kind for key, kind in _kinds().items() if key in options and key not in left_out}
+
+
+def _fitting(key: str, kind: Any, value: Any) -> Any:
+    fault = _fault(kind, value)
+    if fault is not None:
+        raise ValueError(f"{key} must be {fault}")
+    return value
 
 
 def _fault(kind: Any, value: Any) -> str | None:
@@ -85,8 +104,11 @@ def _request(values: Mapping[str, Any], folder: Path) -> str:
     parameters = values["parameters"].items()
     given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in parameters}
     given |= {key: values[key] for key, usual in (("name", values["codec"]), ("ids", "own")) if values[key] != usual}
+    for value in (values["codec"], *given.values()):
+        if not isinstance(value, str) or "," in value or ":" in values["codec"]:
+            raise ValueError(f"a compressor has {value!r}")
     if values["artifact"] is not None:
-        given["artifact"] = folder / "views" / values["name"] / "artifact"
+        given["artifact"] = str(inside(folder, f"views/{values['name']}/artifact"))
     options = ",".join(f"{key}={value}" for key, value in given.items())
     return f"{values['codec']}:{options}" if options else str(values["codec"])
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from pcdata.build.add_view import OPTIONS, unfinished
+from pcdata.build.add_view import unfinished
 from pcdata.build.faults import step
-from pcdata.build.state import BuildState
+from pcdata.build.state import OPTIONS, BuildState
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
+from pcdata.dataset.names import inside, is_view_name
 from pcdata.dataset.shard import write_file
 from pcdata.errors import BuildError
 
@@ -19,25 +21,25 @@ def drop_view(folder: Path, name: str) -> Manifest:
 
     Raises ``DatasetError`` with the names there are if the dataset has none of this name.
     """
-    load_manifest(folder)
+    load_manifest(folder)  # a folder without one is not touched
     state = BuildState(folder)
     with state.locked():
         manifest = load_manifest(folder)
         adding = unfinished(state)
         if state.has(OPTIONS) and name not in adding:
             raise BuildError(f"{folder} has an unfinished command in it; finish that first")
-        files = folder / "views" / name
         known = {view.name for view in manifest.views}
-        if name not in known and not (name in adding or (_is_name(name) and files.is_dir())):
+        if not (name in known or name in adding or (is_view_name(name) and _files(folder, name).is_dir())):
             manifest.view(name)  # raises, with the names there are
         if name in known:
             manifest = _without(manifest, name)
             write_file(folder, MANIFEST, manifest.to_bytes())
             step("commit.manifest")
         for gone in {name, *adding} - {view.name for view in manifest.views}:
-            shutil.rmtree(folder / "views" / gone, ignore_errors=True)
+            shutil.rmtree(_files(folder, gone), ignore_errors=True)
         if not manifest.views:
-            shutil.rmtree(folder / "views", ignore_errors=True)
+            with suppress(OSError):  # something else lies there too
+                (folder / "views").rmdir()
         state.remove()
     return manifest
 
@@ -51,5 +53,6 @@ def _without(manifest: Manifest, name: str) -> Manifest:
     )
 
 
-def _is_name(name: str) -> bool:
-    return name not in ("", ".", "..") and "/" not in name
+def _files(folder: Path, view: str) -> Path:
+    """Where they lie, all of them. Raises ``DatasetError`` where that is outside of the dataset."""
+    return inside(folder, f"views/{view}")

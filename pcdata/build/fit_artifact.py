@@ -18,8 +18,9 @@ from pcdata.build.trial import Trial, trial
 from pcdata.codecs.base import codec_class
 from pcdata.codecs.fitted import RECORD, Record, read_record
 from pcdata.codecs.requests import ViewRequest
+from pcdata.dataset.files import sync_folder, temporary_name
 from pcdata.dataset.manifest import FileEntry
-from pcdata.dataset.shard import sync_folder, temporary_name, write_file
+from pcdata.dataset.shard import write_file
 from pcdata.errors import BuildError, OptionError
 
 

@@ -42,11 +42,12 @@ from pcdata.build.plan import (
 )
 from pcdata.build.records import Metadata
 from pcdata.build.report import Reporter
-from pcdata.build.state import PIECE, BuildState, Pieces
+from pcdata.build.state import OPTIONS, PIECE, BuildState, Pieces
 from pcdata.build.write import BaseFile, Block, ViewFile, WrittenShard, record_written, split_blocks, written
 from pcdata.dataset import Dataset
 from pcdata.dataset.identity import document_hash
 from pcdata.dataset.manifest import MANIFEST, REJECTS, SPLITS, Manifest
+from pcdata.dataset.names import regular_file
 from pcdata.dataset.reader import Split
 from pcdata.dataset.schema import DOC_ID_BYTES, LANG, PATH, SOURCE
 from pcdata.dataset.shard import write_file
@@ -158,9 +159,9 @@ def _already_there(output: Path, options: dict[str, Any], state: BuildState) -> 
 
 def _claim(state: BuildState, options: dict[str, Any]) -> None:
     asked = {"merge": options, "versions": library_versions()}
-    if not state.has("options.json"):
-        state.write_json("options.json", asked)
-    elif state.read_json("options.json") != asked:
+    if not state.has(OPTIONS):
+        state.write_json(OPTIONS, asked)
+    elif state.read_json(OPTIONS) != asked:
         raise BuildError(
             f"{state.output} holds an unfinished command of other parts or versions; finish that, or remove the folder"
         )
@@ -169,9 +170,9 @@ def _claim(state: BuildState, options: dict[str, Any]) -> None:
 
 def _check_files(datasets: list[Dataset], workers: int, advance: Callable[[int], None]) -> None:
     """Hash all that will be read: what is damaged must not be made into more."""
-    files = [(dataset.folder / entry.path, entry) for dataset in datasets for entry in dataset.manifest.files()]
+    files = [(dataset.folder, entry) for dataset in datasets for entry in dataset.manifest.files()]
     with ThreadPoolExecutor(workers or os.cpu_count()) as threads:
-        checks = [(threads.submit(check_file, path, entry.sha256), entry.bytes) for path, entry in files]
+        checks = [(threads.submit(check_file, folder, entry), entry.bytes) for folder, entry in files]
         for check, size in checks:
             check.result()
             advance(size)
@@ -251,7 +252,7 @@ def _write_rejects(state: BuildState, datasets: list[Dataset], parts: _Parts, fa
     with state.writing(_REJECTS) as file:
         for dataset in datasets:
             counts.update(dataset.manifest.rejects)
-            file.write((dataset.folder / REJECTS).read_bytes())
+            file.write(regular_file(dataset.folder, dataset.manifest.rejects_file.path).read_bytes())
         for number, pieces, of in with_fates(parts, fates):
             split = parts.splits[number]
             for piece in pieces[(of == DUPLICATE) & (pieces["start"] == 0)]:
@@ -346,7 +347,7 @@ def _commit(
     by_split = {split: tuple(done[shard.name] for shard in shards if shard.split == split) for split in SPLITS}
     for view in first.manifest.views:
         for entry in view.artifact:
-            write_file(output, entry.path, (first.folder / entry.path).read_bytes())
+            write_file(output, entry.path, regular_file(first.folder, entry.path).read_bytes())
     rejects_file = write_file(output, REJECTS, state.read(_REJECTS))
     step("commit.rejects")
     state.remove_rubbish()

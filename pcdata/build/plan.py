@@ -26,8 +26,8 @@ from pcdata.build.scanned import ScannedTasks
 from pcdata.build.splits import val_below
 from pcdata.build.state import PIECE, BuildState, Pieces
 from pcdata.dataset.manifest import REJECTS, SPLITS
+from pcdata.dataset.names import TEMPORARY
 from pcdata.dataset.schema import BLOCK_RAW_BYTES
-from pcdata.dataset.shard import TEMPORARY
 from pcdata.errors import InputError
 
 PARTITION_DOCUMENTS = 2_000_000
@@ -184,8 +184,7 @@ def with_fates(scanned: Iterable[tuple[int, Pieces]], fates: Fates) -> Iterator[
 def _write_rejects(options: BuildOptions, state: BuildState, scanned: ScannedTasks, fates: Fates) -> dict[str, int]:
     """Write rejects.jsonl in input order: what scan refused, and what does not stay. Returns counts by reason."""
     counts: Counter[str] = Counter()
-    path = state.folder / f"{REJECTS_PART}{TEMPORARY}"
-    with path.open("w", encoding="utf-8") as file:
+    with state.writing(REJECTS_PART) as file:
         for task, pieces, fates_of_task in with_fates(scanned, fates):
             rejects = scanned.rejects(task)
             gone = (fates_of_task != STAYS) & (pieces["start"] == 0)
@@ -194,8 +193,7 @@ def _write_rejects(options: BuildOptions, state: BuildState, scanned: ScannedTas
             rejects.sort()
             for reject in rejects:
                 counts[reject.reason] += 1
-                file.write(reject.json + "\n")
-    path.replace(state.folder / REJECTS_PART)
+                file.write(reject.json.encode() + b"\n")
     return dict(sorted(counts.items()))
 
 

@@ -18,21 +18,22 @@ folder, never by name before it is there: an NFS client may believe for half a m
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from pcdata.dataset.shard import TEMPORARY, naming, temporary_name
+from pcdata.dataset.files import LockFile, remove_temporary, replacing
 from pcdata.errors import BuildError
 
 STATE = ".build"
+OPTIONS = "options.json"
 
 _LOCK = "lock"
 _FOLDERS = ("inputs", "scan", "plan", "done")
@@ -67,31 +68,58 @@ class BuildState:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Own the output folder. Raises ``BuildError`` naming the owner if somebody else does."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / _LOCK
+        """Own the output folder. Raises ``BuildError`` naming the owner if somebody else does.
+
+        A call that fails before it has written ``OPTIONS`` leaves the folder as it was.
+        """
+        was_there = self.output.exists()
+        lock = self._lock()
         try:
-            with path.open("a+") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    lock.seek(0)
-                    owner = lock.read().strip() or "another process"
-                    raise BuildError(f"{self.output} is being built by {owner}; wait for it or stop it") from None
-                lock.truncate(0)
-                lock.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-                lock.flush()
-                for name in _FOLDERS:
-                    (self.folder / name).mkdir(exist_ok=True)
-                try:
-                    yield
-                except BaseException:
-                    self.remove_rubbish()  # it may be what fills the disk
-                    raise
+            self._refuse_strange()
+            if not self.has(OPTIONS):
+                self._clear()  # it says nowhere what it is the state of
+            for name in _FOLDERS:
+                (self.folder / name).mkdir(exist_ok=True)
+            try:
+                yield
+            except BaseException:
+                self.remove_rubbish()  # it may be what fills the disk
+                if not self.has(OPTIONS):
+                    self.remove()
+                raise
         finally:
+            lock.close(remove=self._removed)
             if self._removed:
-                path.unlink()
-                self.folder.rmdir()
+                with suppress(OSError):  # somebody else is in it already
+                    self.folder.rmdir()  # not before, for NFS keeps an open file's folder
+                    if not was_there:
+                        self.output.rmdir()
+
+    def _lock(self) -> LockFile:
+        """Take the lock, in a folder that is a build's or new."""
+        while True:
+            if self.folder.is_symlink():
+                raise BuildError(f"{self.folder} is a symbolic link, which is not followed; remove it")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                names = {path.name for path in self.folder.iterdir()}
+                if names and _LOCK not in names:
+                    raise BuildError(
+                        f"{self.folder} is not the state of a pcdata command; remove it or name a new folder"
+                    )
+                return LockFile(self.folder / _LOCK)
+            except FileNotFoundError:
+                continue  # its last owner has removed the folder meanwhile
+            except BlockingIOError as error:
+                raise BuildError(f"{self.output} is being built by {error}; wait for it or stop it") from None
+
+    def _refuse_strange(self) -> None:
+        """No command leaves anything but files and folders: what else lies there may lead elsewhere, or never end."""
+        for folder, folders, files in os.walk(self.folder):
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                mode = path.lstat().st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    raise BuildError(f"{path} is no file of a pcdata command; remove {self.folder}")
 
     def has(self, name: str) -> bool:
         return (self.folder / name).exists()
@@ -108,13 +136,8 @@ class BuildState:
     @contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:
         """The same for a file that is written bit by bit: it appears when the block ends well."""
-        path = self.folder / name
-        temporary = temporary_name(path)
-        with naming(path), temporary.open("wb") as file:
+        with replacing(self.folder / name) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
 
     def read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
@@ -123,7 +146,11 @@ class BuildState:
         self.write(name, json.dumps(value, indent=1).encode())
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read(name))
+        """Raises ``BuildError`` for a file that no command wrote."""
+        try:
+            return json.loads(self.read(name))
+        except (ValueError, RecursionError) as error:
+            raise BuildError(f"{self.folder / name} is damaged ({error}); remove {self.folder}") from None
 
     def read_pieces(self, name: str) -> Pieces:
         return np.frombuffer(self.read(name), PIECE)
@@ -134,14 +161,16 @@ class BuildState:
 
     def remove_rubbish(self) -> None:
         """Remove what lies under temporary names: of a process that was killed, or stopped in the middle."""
-        for path in self.output.rglob(f"*{TEMPORARY}"):
-            path.unlink(missing_ok=True)
+        remove_temporary(self.output)
 
     def remove(self) -> None:
-        """Remove the state of a finished build. The lock goes when it is let go of: NFS keeps an open file's folder."""
-        for name in _FOLDERS:
-            shutil.rmtree(self.folder / name)
-        for path in self.folder.iterdir():
-            if path.name != _LOCK:
-                path.unlink()
+        """Remove the state of a finished build. The lock and its folder go when it is let go of."""
+        self._clear()
         self._removed = True
+
+    def _clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
+                path.unlink()

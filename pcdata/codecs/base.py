@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pcdata.codecs.fitted import read_record
 from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.manifest import FileEntry
+from pcdata.dataset.names import regular_file
 from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError, DatasetError, OptionError
@@ -293,7 +294,7 @@ def open_codec(view: StoredCodec, folder: Path) -> Codec:
     artifact = {}
     for entry in view.artifact:
         try:
-            data = (folder / entry.path).read_bytes()
+            data = regular_file(folder, entry.path).read_bytes()
         except OSError as error:
             raise DatasetError(
                 f"{folder / entry.path} cannot be read: {error.strerror}; restore it or rebuild"

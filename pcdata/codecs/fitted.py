@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pcdata.dataset.manifest import Amount, FileEntry
-from pcdata.errors import OptionError
+from pcdata.dataset.names import regular_file
+from pcdata.errors import DatasetError, OptionError
 
 RECORD: Final = "fitted.json"
 _VERSION: Final = 1
@@ -45,8 +46,8 @@ def read_record(folder: Path) -> Record | None:
             raise OptionError(f"{path} is of another version; fit again with this pcdata")
         files = tuple(FileEntry(**entry) for entry in values.pop("files"))
         record = Record(**values | {"fitted_on": Amount(**values["fitted_on"])}, files=files)
-        changed = [entry.path for entry in files if _sha256(folder / entry.path) != entry.sha256]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        changed = [entry.path for entry in files if _sha256(regular_file(folder, entry.path)) != entry.sha256]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DatasetError) as error:
         raise OptionError(f"{path} cannot be read ({error!r}); restore it or fit again") from error
     if changed:
         raise OptionError(f"{folder / changed[0]} is not the file that {RECORD} lists; restore it or fit again")

@@ -13,6 +13,7 @@ from typing import Any
 from pcdata.codecs.base import Codec, codec_class
 from pcdata.codecs.fitted import read_record
 from pcdata.dataset.manifest import Amount
+from pcdata.dataset.names import is_view_name
 from pcdata.errors import OptionError
 
 
@@ -53,7 +54,7 @@ def parse_request(text: str) -> ViewRequest:
     name = given.pop("name", codec)
     ids = given.pop("ids", "own")
     artifact = given.pop("artifact", None)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,63}", name) or name == "raw":
+    if not is_view_name(name):
         raise OptionError(
             f"--compressor {text}: {name!r} cannot name a view; use a-z, 0-9, '_', '-', '.', and not 'raw'"
         )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pcdata.dataset.names import check_path, is_view_name, regular_file
 from pcdata.dataset.schema import FORMAT_VERSION, KeptColumn, ViewTypes
 from pcdata.dataset.vocab import ViewIds, Vocabulary
 from pcdata.errors import DatasetError
@@ -38,6 +39,9 @@ class FileEntry:
     bytes: int
     sha256: str
     """Hex."""
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,9 @@ class Base:
     languages: dict[str, Amount]
     """The 100 languages with most raw bytes, the rest summed as ``(other)``."""
 
+    def __post_init__(self) -> None:
+        _check_splits(self.splits)
+
 
 @dataclass(frozen=True)
 class View:
@@ -107,6 +114,14 @@ class View:
     """Entry k counts the units of 2^(k-1) … 2^k - 1 raw bytes."""
     splits: dict[str, tuple[ViewShard, ...]]
     fingerprint: str
+
+    def __post_init__(self) -> None:
+        if not is_view_name(self.name):
+            raise DatasetError(f"{self.name!r} is no name of a view; give it one of a-z, 0-9, '_', '-' and '.'")
+        _check_splits(self.splits)
+        for entry in self.artifact:
+            if entry.path.rpartition("/")[0] != f"views/{self.name}/artifact":
+                raise DatasetError(f"view {self.name} has an artifact elsewhere: {entry.path}")
 
     @property
     def types(self) -> ViewTypes:
@@ -195,7 +210,7 @@ def load_manifest(folder: Path) -> Manifest:
     """Read ``folder/manifest.json``. Raises ``DatasetError`` if it is missing, damaged or of another version."""
     path = folder / MANIFEST
     try:
-        data = path.read_bytes()
+        data = regular_file(folder, MANIFEST).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         if not folder.exists():
             raise DatasetError(f"{folder} does not exist; give the folder that pcdata build wrote") from None
@@ -204,6 +219,12 @@ def load_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
     return Manifest.from_bytes(data, str(path))
+
+
+def _check_splits(splits: Mapping[str, Any]) -> None:
+    for name in splits:
+        if name not in SPLITS:
+            raise DatasetError(f"split {name!r} is none of {', '.join(SPLITS)}")
 
 
 def fingerprint(files: typing.Iterable[FileEntry], **identity: Any) -> str:
@@ -245,7 +266,11 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
         hints = _type_hints(kind)
         if not isinstance(value, dict) or value.keys() != hints.keys():
             raise DatasetError(f"{where}: {kind.__name__} has other fields than format version {FORMAT_VERSION} says")
-        return kind(**{name: _typed(hint, value[name], where) for name, hint in hints.items()})
+        fields = {name: _typed(hint, value[name], where) for name, hint in hints.items()}
+        try:
+            return kind(**fields)
+        except DatasetError as error:
+            raise DatasetError(f"{where}: {error}") from None
     if origin is tuple and isinstance(value, list):
         return tuple(_typed(arguments[0], item, where) for item in value)
     if origin is dict and isinstance(value, dict):

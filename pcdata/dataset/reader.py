@@ -22,6 +22,7 @@ from pcdata.dataset import schema
 from pcdata.dataset.advice import map_random
 from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.manifest import SPLITS, FileEntry, Manifest, View, load_manifest
+from pcdata.dataset.names import regular_file
 from pcdata.dataset.views import BaseColumns, ViewColumns, base_columns, view_columns
 from pcdata.dataset.vocab import Vocabulary
 from pcdata.errors import DatasetError
@@ -234,12 +235,13 @@ class Document(NamedTuple):
 def open_arrow(folder: Path, entry: FileEntry, *, random: bool = False) -> pa.RecordBatchFileReader:
     """Map an Arrow file; if ``random``, the kernel reads nothing of it but what is touched or asked for (``advice``).
 
-    Raises ``DatasetError`` if it is missing, of another size than listed, or does not parse.
+    Raises ``DatasetError`` if it is missing, leads out of the folder, is of another size than listed, or does not
+    parse.
     """
     path = folder / entry.path
     try:
-        size = path.stat().st_size
-    except OSError:
+        size = regular_file(folder, entry.path).stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
         raise DatasetError(f"{path} is missing; restore it from a copy or rebuild the dataset") from None
     if size != entry.bytes:
         raise DatasetError(

@@ -1,16 +1,13 @@
 """Writing one Arrow file so that it is either there whole, or not there.
 
-A file is written under a temporary name, synced, hashed, renamed, and its folder synced. The temporary name ends in
-``.tmp``; whatever carries it after a crash is rubbish and may be removed.
+A file is written under a temporary name, synced, hashed, renamed, and its folder synced.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcdata.dataset import schema
+from pcdata.dataset.files import naming, replacing, sync_folder, temporary_name
 from pcdata.dataset.manifest import FileEntry
+from pcdata.dataset.names import inside
 from pcdata.dataset.views import ViewColumns
-
-TEMPORARY = ".tmp"
-
-
-def temporary_name(path: Path) -> Path:
-    """A name beside ``path`` that nobody else writes to: no other process or machine, no other try at the same task.
-
-    Process numbers would not do: two machines that share the file system may have the same.
-    """
-    return path.with_name(f"{path.name}.{secrets.token_hex(8)}{TEMPORARY}")
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an ``OSError`` that names no file, as of a full disk, name this one."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 class ShardWriter:
@@ -50,9 +28,10 @@ class ShardWriter:
     def __init__(self, root: Path, relative: str, shape: pa.Schema) -> None:
         self._root = root
         self._relative = relative
-        path = root / relative
+        path = inside(root, relative)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = temporary_name(path)
+        self._temporary.touch(exist_ok=False)
         self._sink = pa.OSFile(str(self._temporary), "wb")
         self._writer = pa.ipc.new_file(self._sink, shape)
 
@@ -126,7 +105,7 @@ def _large_list(
 
 def commit_file(temporary: Path, root: Path, relative: str) -> FileEntry:
     """Sync, hash and rename a finished temporary file to ``root/relative``, then sync the folder."""
-    path = root / relative
+    path = inside(root, relative)
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -138,18 +117,9 @@ def commit_file(temporary: Path, root: Path, relative: str) -> FileEntry:
 
 def write_file(root: Path, relative: str, data: bytes) -> FileEntry:
     """Write a small file whole, with the same promise as ``ShardWriter``."""
-    path = root / relative
+    path = inside(root, relative)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(path)
-    with naming(path):
-        temporary.write_bytes(data)
-    return commit_file(temporary, root, relative)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with replacing(path) as file:
+        file.write(data)
+    sync_folder(path.parent)
+    return FileEntry(relative, len(data), hashlib.sha256(data).hexdigest())

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from pcdata.dataset import Dataset
-from pcdata.dataset.shard import naming, temporary_name
+from pcdata.dataset.files import naming, temporary_name
 from pcdata.errors import OptionError
 from pcdata.export.folder import FolderWriter
 from pcdata.export.records import JsonlWriter, ParquetWriter

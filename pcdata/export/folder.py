@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pcdata.dataset.shard import naming
+from pcdata.dataset.files import naming
 from pcdata.export.whole import Whole
 
 _NAME_BYTES: Final = 200

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from pcdata.build.engines.safe_path import safe_path
 from pcdata.dataset.manifest import load_manifest
 from pcdata.inspection.check_base import check_base
 from pcdata.inspection.check_view import ViewChecker
@@ -82,7 +83,8 @@ class _Child:
         spawn = multiprocessing.get_context("spawn")
         self.connection, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(theirs, folder, sample), daemon=True)
-        self._process.start()
+        with safe_path():
+            self._process.start()
         theirs.close()  # so that the connection ends when the child does
         self.alive = True
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pcdata.dataset.manifest import MANIFEST, FileEntry, Manifest, View, load_manifest
-from pcdata.dataset.shard import TEMPORARY
-from pcdata.errors import OptionError
-from pcdata.inspection.check_manifest import is_inside, manifest_findings, reject_findings
+from pcdata.dataset.names import TEMPORARY, inside
+from pcdata.errors import DatasetError, OptionError
+from pcdata.inspection.check_manifest import manifest_findings, reject_findings
 from pcdata.inspection.children import Children, Task
 from pcdata.inspection.findings import REBUILD, RESTORE, Checked, Finding
 from pcdata.inspection.text import size
@@ -111,8 +111,7 @@ def verify(
             return report
         if manifest.rejects_file.path not in damaged:
             report.findings += reject_findings(folder, manifest)
-        unsafe = damaged.keys() | {entry.path for entry in entries if not is_inside(entry)}
-        _check_content(manifest, unsafe, report, children)
+        _check_content(manifest, {*damaged}, report, children)
     return report
 
 
@@ -140,13 +139,16 @@ def _hash_files(folder: Path, entries: list[FileEntry], workers: int, progress: 
             progress(count)
 
     with ThreadPoolExecutor(workers) as pool:
-        for finding in pool.map(lambda entry: _hash_file(folder, entry, advance), filter(is_inside, entries)):
+        for finding in pool.map(lambda entry: _hash_file(folder, entry, advance), entries):
             if finding is not None:
                 yield finding
 
 
 def _hash_file(folder: Path, entry: FileEntry, advance: Callable[[int], None]) -> Finding | None:
-    path = folder / entry.path
+    try:
+        path = inside(folder, entry.path)
+    except DatasetError as error:
+        return Finding(entry.path, f"it is not read: {error}", RESTORE)
     if not path.is_file():
         return Finding(entry.path, "it is missing" if not path.exists() else "it is not a file", RESTORE)
     try:

@@ -8,7 +8,6 @@ takes many seconds.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pcdata.dataset.files import temporary_name
 from pcdata.dataset.vocab import (
     BOS,
     EOS,
@@ -73,7 +73,7 @@ def export_run(run: Path, output: Path, which: str = "last") -> Export:
         )
     tensors = llama_tensors(model)
     output = output.resolve()
-    temporary = output.with_name(f"{output.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(output)
     try:
         temporary.mkdir(parents=True)
         save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})

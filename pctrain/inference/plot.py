@@ -15,6 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdata.dataset.files import replacing
+from pcdata.dataset.names import regular_file
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
 from pctrain.errors import PctrainError
@@ -122,10 +124,9 @@ def plot(runs: Sequence[Path], output: Path) -> None:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=_INCHES, layout="constrained")
         _draw(figure, curves)
-        temporary = output.with_name(f".{output.name}.tmp{output.suffix}")
         try:
-            figure.savefig(temporary, dpi=300)
-            temporary.replace(output)
+            with replacing(output) as file:
+                figure.savefig(file, format=output.suffix[1:].lower(), dpi=300)
         except OSError as error:
             raise PctrainError(f"{output} cannot be written: {error.strerror}; name another file with -o") from error
 
@@ -194,7 +195,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
 def _lines(path: Path) -> list[dict[str, Any]]:
     """All whole lines; a run in progress may be in the middle of one."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular_file(path.parent, path.name).read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
     except OSError as error:
         raise PctrainError(f"{path} cannot be read: {error.strerror}") from error

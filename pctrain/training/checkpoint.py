@@ -24,21 +24,22 @@ from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
+from pcdata.dataset import DatasetError
+from pcdata.dataset.files import temporary_name
+from pcdata.dataset.names import TEMPORARY, check_path, regular_file
 from pctrain.errors import CheckpointError
 from pctrain.training.distributed import World
 from pctrain.training.state import State
 
-_TEMPORARY: Final = ".tmp"
 _STATE, _MODEL, _OPTIMIZER, _SUMS = "state.json", "model", "optimizer", "SHA256SUMS"
 _ALONE: Final = World()
 
 
 def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer, world: World = _ALONE) -> Path:
     """Write a checkpoint; when this returns it is on the disk, and older ones may go. All processes call this."""
-    folder = run / "checkpoints" / f"step-{state.step:08d}"
-    temporary = folder.with_name(folder.name + _TEMPORARY)
+    folder = _folder(run) / f"step-{state.step:08d}"
+    temporary = folder.with_name(world.gathered_from_all([temporary_name(folder).name])[0])
     if world.is_first:
-        shutil.rmtree(temporary, ignore_errors=True)
         for name in (_MODEL, _OPTIMIZER):
             (temporary / name).mkdir(parents=True)
         (temporary / _STATE).write_text(state.to_json(), encoding="utf-8")
@@ -54,8 +55,7 @@ def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optim
         (temporary / _SUMS).write_text("".join(sorted(sums)), encoding="utf-8")
         for path in (temporary / _SUMS, temporary / _MODEL, temporary / _OPTIMIZER, temporary):
             _sync(path)
-        if folder.exists():
-            shutil.rmtree(folder)
+        _remove(folder)
         temporary.rename(folder)
         _sync(folder.parent)
     world.wait()
@@ -65,15 +65,42 @@ def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optim
 def prune(run: Path, keep_last: int) -> None:
     """Remove checkpoints that are neither among the last few nor the best, and what a kill left half written."""
     kept = {*checkpoints(run)[-keep_last:], best(run)}
-    for folder in (run / "checkpoints").iterdir():
+    for folder in _folder(run).iterdir():
         if folder.name.startswith("step-") and folder not in kept:
-            shutil.rmtree(folder)
+            _remove(folder)
+
+
+def remove_unfinished(run: Path) -> None:
+    """Remove what was being written when a process ended. Nobody may be writing."""
+    for folder in _folder(run).glob(f"step-*{TEMPORARY}"):
+        _remove(folder)
+
+
+def clear(run: Path) -> None:
+    """Remove all checkpoints."""
+    _remove(_folder(run))
+
+
+def _folder(run: Path) -> Path:
+    """Where a run's checkpoints are. Raises ``CheckpointError`` if that is elsewhere."""
+    folder = run / "checkpoints"
+    if folder.is_symlink():
+        raise CheckpointError(f"{folder} is a symbolic link, which is not followed; put the folder itself there")
+    return folder
+
+
+def _remove(folder: Path) -> None:
+    """Of a symbolic link, the link alone."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=not folder.exists())
 
 
 def checkpoints(run: Path) -> list[Path]:
     """All complete checkpoints of a run, the oldest first."""
-    found = (run / "checkpoints").glob("step-*")
-    return sorted(folder for folder in found if folder.name.removeprefix("step-").isdigit())
+    found = _folder(run).glob("step-*")
+    return sorted(one for one in found if one.name.removeprefix("step-").isdigit() and not one.is_symlink())
 
 
 def best(run: Path) -> Path | None:
@@ -181,18 +208,19 @@ def _check(folder: Path, part: str, world: World = _ALONE) -> None:
     """Raises ``CheckpointError`` unless a file, or all below a folder, are what the checkpoint's sums name. Of several
     processes each hashes some, and all raise."""
     try:
-        lines = (folder / _SUMS).read_text(encoding="utf-8").split("\n")
-    except (OSError, ValueError) as error:
+        lines = regular_file(folder, _SUMS).read_text(encoding="utf-8").split("\n")
+        named = [(digest, check_path(name)) for digest, _, name in (line.partition("  ") for line in lines) if name]
+    except (OSError, ValueError, DatasetError) as error:
         raise _damaged(folder, folder / _SUMS, error) from error
-    sums = {folder / name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}
+    sums = {folder / name: digest for digest, name in named}
     here = folder / part
     paths = sorted({path for path in sums if here in (path, *path.parents)} | {*_files(here)})
     faults: list[tuple[str, str]] = [] if paths else [(str(here), f"{_SUMS} does not name it")]
     for path in paths[world.rank :: world.size]:
         try:
-            if sums.get(path) != _sum(path):
+            if sums.get(path) != _sum(regular_file(folder, path.relative_to(folder).as_posix())):
                 faults.append((str(path), f"its hash is not the one in {_SUMS}"))
-        except OSError as error:
+        except (OSError, DatasetError) as error:
             faults.append((str(path), str(error)))
     for name, reason in world.gathered_from_all(faults):
         raise _damaged(folder, Path(name), reason)

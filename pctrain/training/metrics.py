@@ -20,6 +20,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from pcdata.dataset.files import open_to_append, replacing
+from pcdata.dataset.names import regular_file
 from pctrain.config import TrainConfig
 from pctrain.data.batch import BatchStats
 
@@ -33,17 +35,16 @@ class MetricsLog:
         if not writes:
             return
         kept = [line for line in _lines(path) if _step_of(line) <= step] if step else []
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        temporary.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+        with replacing(path) as file:
+            file.write("".join(kept).encode())
+        self._file = open_to_append(path)
 
     def write(self, kind: str, step: int, **values: Any) -> None:
         """One line, on its way to the disk when this returns; a number that is not finite becomes null, as JSON has
         none."""
         if self._writes:
             known = {name: None if _is_no_number(value) else value for name, value in values.items()}
-            self._file.write(json.dumps({"kind": kind, "step": step, **known}, allow_nan=False) + "\n")
+            self._file.write(json.dumps({"kind": kind, "step": step, **known}, allow_nan=False).encode() + b"\n")
             self._file.flush()
 
     def __enter__(self) -> Self:
@@ -62,7 +63,7 @@ def _is_no_number(value: Any) -> bool:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return regular_file(path.parent, path.name).read_text(encoding="utf-8").splitlines(keepends=True)
     except FileNotFoundError:
         return []
 

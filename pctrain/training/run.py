@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,6 +12,8 @@ from typing import Any
 import torch
 
 from pcdata.dataset import Dataset, DatasetError
+from pcdata.dataset.files import LockFile, remove_temporary, replacing
+from pcdata.dataset.names import regular_file
 from pctrain.config import RunConfig
 from pctrain.errors import CheckpointError, PctrainError
 from pctrain.model.decoder import Decoder
@@ -49,16 +49,15 @@ def write_settings(run: Path, config: RunConfig, datasets: Mapping[str, Dataset]
     places = {name: Place(str(one.folder), str(one.folder.resolve())) for name, one in datasets.items()}
     values = {"datasets": {name: asdict(place) for name, place in places.items()}, "config": config.to_dict()}
     text = json.dumps({"version": _VERSION, **values}, indent=1) + "\n"
-    temporary = run / f"{CONFIG}.tmp"
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(run / CONFIG)
+    with replacing(run / CONFIG) as file:
+        file.write(text.encode())
 
 
 def read_settings(run: Path) -> Settings:
     """Raises ``CheckpointError`` if ``run`` is not a run folder, or one of another version."""
     path = run / CONFIG
     try:
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
+        values: Any = json.loads(regular_file(run, CONFIG).read_text(encoding="utf-8"))
         version = values["version"]
         if version != _VERSION:
             raise CheckpointError(
@@ -80,23 +79,26 @@ def read_settings(run: Path) -> Settings:
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Make the folder, and keep other processes from writing in it. The lock goes with the process, however it ends."""
+    """Make the folder, keep other processes from writing in it, and remove what those left that were killed."""
     try:
         run.mkdir(parents=True, exist_ok=True)
-        file = (run / ".lock").open("w")
+        lock = LockFile(run / ".lock")
+    except BlockingIOError as error:
+        raise PctrainError(f"{run} is being written by {error}; wait, or give another -o") from None
     except OSError as error:
         raise PctrainError(f"{run} cannot be written to: {error.strerror}; give another folder with -o") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PctrainError(f"{run} is being written by another pctrain fit; wait, or give another -o") from None
+    try:
+        for name in (CONFIG, METRICS):
+            remove_temporary(run, f"{name}.*")
+        checkpoint.remove_unfinished(run)
         yield
+    finally:
+        lock.close()
 
 
 def clear(run: Path) -> None:
     """Throw away what a run wrote, and nothing else that lies in its folder."""
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    checkpoint.clear(run)
     for name in (CONFIG, METRICS):
         (run / name).unlink(missing_ok=True)
 

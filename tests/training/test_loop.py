@@ -300,7 +300,7 @@ def test_a_loss_that_is_too_large_is_a_bad_step(dataset: Dataset, whole: Path, t
 def test_two_processes_do_not_write_one_run(dataset: Dataset, tmp_path: Path) -> None:
     from pctrain.training.run import locked
 
-    with locked(tmp_path), pytest.raises(PctrainError, match="is being written by another"):
+    with locked(tmp_path), pytest.raises(PctrainError, match="is being written by process"):
         fit(dataset.folder, tmp_path, settings())
 
 

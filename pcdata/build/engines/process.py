@@ -16,6 +16,7 @@ from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
 from pcdata.build.engines.base import Advance, Task, TaskFunction, cores
+from pcdata.build.engines.safe_path import safe_path
 from pcdata.errors import BuildError
 
 _POLL_SECONDS = 0.2
@@ -70,13 +71,15 @@ class _Pool:
 
     def __init__(self, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._counter = context.Value("q", 0)
+        with safe_path():
+            self._counter = context.Value("q", 0)  # starts a process that tracks it
         self._told = 0
         self.executor = ProcessPoolExecutor(workers, context, _start_worker, (self._counter,))
 
     def spread(self, function: Callable[..., None], tasks: Sequence[Any]) -> Iterator[int]:
         """Do the tasks; yields what the workers have advanced since the last time."""
-        pending = {self.executor.submit(_run, function, task) for task in tasks}
+        with safe_path():
+            pending = {self.executor.submit(_run, function, task) for task in tasks}
         while pending:
             ended, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
             for future in ended:

@@ -22,8 +22,10 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from ray.job_config import JobConfig
 
 from pcdata.build.engines.base import Advance, Task, TaskFunction, cores
+from pcdata.build.engines.safe_path import safe_path
 from pcdata.build.options import BuildOptions, library_versions
 from pcdata.errors import BuildError, OptionError
 
@@ -100,7 +102,10 @@ class RayEngine:
         logging.getLogger("ray").setLevel(logging.ERROR)
         self._thread = ThreadPoolExecutor(1)
         try:
-            self._in_thread(partial(ray.init, log_to_driver=False, logging_level=logging.ERROR, **where))
+            with safe_path():
+                self._in_thread(
+                    partial(ray.init, job_config=_Job(), log_to_driver=False, logging_level=logging.ERROR, **where)
+                )
         except (OSError, RuntimeError, ValueError) as error:
             raise BuildError(f"Ray cannot be {'reached' if self._address else 'started'}: {error}") from error
 
@@ -112,6 +117,13 @@ class RayEngine:
             if threading.current_thread() is threading.main_thread():
                 # Below Python, ray.init put a handler that prints a trace first, and ray.shutdown the default.
                 signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+
+
+class _Job(JobConfig):  # type: ignore[misc] # mypy does not look into Ray
+    """Of any other job, Ray puts the driver's working folder first on its workers' module path."""
+
+    def _runtime_env_has_working_dir(self) -> bool:
+        return True
 
 
 def _knock(address: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pcdata.codecs.base import require_range
 from pcdata.dataset import Dataset
-from pcdata.dataset.shard import temporary_name
+from pcdata.dataset.files import replacing
 from pcdata.errors import InputError, OptionError
 from pcdata.inspection.distributions import read_distributions
 from pcdata.inspection.report.sample import document_data, sample_documents
@@ -77,12 +77,8 @@ def write_report(
     Raises ``DatasetError`` for a dataset that cannot be read.
     """
     page = assembled(report_data(dataset, documents, document_bytes, seed) | {"probe": probe})
-    temporary = temporary_name(output)
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(output) as file:
+        file.write(page.encode())
 
 
 def assembled(data: dict[str, Any]) -> str:
