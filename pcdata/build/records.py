@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pcdata.build.inputs.base import Changed, Fault, Record, RecordFile
 from pcdata.build.inputs.jsonl import JsonlFile
 from pcdata.build.inputs.tables import ParquetChunks, TableFile, arrow_chunks
 from pcdata.build.inputs.tar import TarMembers
+from pcdata.build.inputs.whose_fault import Unreadable, changed, reading
 from pcdata.build.languages import UNKNOWN, language_of
 from pcdata.build.options import BuildOptions, printable
 from pcdata.build.sources import Entry, entry_path, kind_of
@@ -30,8 +30,6 @@ PATH_KEYS = ("path", "file_path", "filepath", "filename", "max_stars_repo_path")
 LANG_KEYS = ("lang", "language", "programming_language")
 SOURCE_KEYS = ("source", "repo", "repo_name", "repository_name", "max_stars_repo_name")
 """Under which names The Stack, StarCoder data, stack-edu and others say what ``Metadata`` wants to know."""
-
-_UNREADABLE: Final = (OSError, EOFError, pa.ArrowException, tarfile.TarError)
 
 _BINARY_PROBE = 8_000
 """A NUL among this many first bytes makes a file binary: git's rule."""
@@ -122,13 +120,13 @@ Scanned: TypeAlias = Piece | Reject | Lines
 def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
     """All documents of an entry, cut into parts, and its rejects. Memory: one part, or one record."""
     try:
-        with open(entry_path(options, entry), "rb", buffering=0) as file:  # noqa: PTH123 (a path of bytes)
+        with reading(_place(options, entry)), open(entry_path(options, entry), "rb", buffering=0) as file:  # noqa: PTH123
             if entry.kind == "file":
                 yield from _scan_file(options, entry, file)
             else:
                 yield from _scan_records(options, entry, file)
-    except OSError as error:
-        yield Reject(printable(entry.relative), 0, "unreadable", error.strerror or str(error))
+    except Unreadable as error:
+        yield Reject(printable(entry.relative), 0, "unreadable", str(error))
 
 
 def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
@@ -153,7 +151,7 @@ def _scan_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Itera
     name = printable(entry.relative)
     position = 0
     try:
-        with closing(_open_records(options, entry, file)) as records:
+        with reading(_place(options, entry)), closing(_open_records(options, entry, file)) as records:
             for position, offset, found in records.scan():
                 understood = _understood(options, entry, found, position)
                 if isinstance(understood, Fault):
@@ -162,9 +160,13 @@ def _scan_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Itera
                     yield from _parts(*understood, position, offset, options.max_document_bytes)
             if isinstance(records, JsonlFile) and entry.is_range:
                 yield Lines(records.lines)
-    except _UNREADABLE as error:
-        detail = f"the rest of the file cannot be read: {' '.join(str(error).split())}"
-        yield Reject(name, position + 1, "unreadable", detail)
+    except Unreadable as error:
+        yield Reject(name, position + 1, "unreadable", f"the rest of the file cannot be read: {error}")
+
+
+def _place(options: BuildOptions, entry: Entry) -> str:
+    """Where a file lies, for messages."""
+    return printable(entry_path(options, entry))
 
 
 def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> RecordFile:
@@ -243,9 +245,10 @@ class EntryReader:
 
     def _open(self) -> None:
         try:
-            self._file = open(entry_path(self.options, self.entry), "rb", buffering=0)  # noqa: PTH123, SIM115 (close)
-        except OSError as error:
-            raise InputError(self.changed(error.strerror or str(error))) from error
+            with reading(_place(self.options, self.entry)):
+                self._file = open(entry_path(self.options, self.entry), "rb", buffering=0)  # noqa: PTH123, SIM115 (close)
+        except Unreadable as error:
+            raise InputError(self.changed(str(error))) from error
 
     def close(self) -> None:
         if self._records is not None:
@@ -255,19 +258,17 @@ class EntryReader:
 
     def changed(self, what: str) -> str:
         """The sentence for an input that is not what it was."""
-        name = printable(self.entry.relative)
-        return f"input changed while it was read: {name} ({what}); start again in an empty folder"
+        return changed(printable(self.entry.relative), what)
 
     def read(self, line: int, offset: int, start: int, length: int) -> tuple[bytes, Metadata]:
         """The bytes of a piece and its document's metadata. Whether they are the same bytes is the caller's check."""
         try:
-            if self.entry.kind == "file":
-                return self._read_file(start, length)
-            understood = _understood(self.options, self.entry, self._records_from(offset).at(offset), line)
-        except Changed as error:
+            with reading(_place(self.options, self.entry)):
+                if self.entry.kind == "file":
+                    return self._read_file(start, length)
+                understood = _understood(self.options, self.entry, self._records_from(offset).at(offset), line)
+        except (Changed, Unreadable) as error:
             raise InputError(self.changed(str(error))) from error
-        except _UNREADABLE as error:
-            raise InputError(self.changed(" ".join(str(error).split()))) from error
         if isinstance(understood, Fault):
             raise InputError(self.changed(f"record {line}: {understood.reason}"))
         raw, metadata = understood

@@ -30,7 +30,7 @@ NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
 Kind: TypeAlias = Literal["file", "jsonl", "parquet", "arrow", "tar"]
 
 _NAMES: Final[dict[Kind, re.Pattern[bytes]]] = {
-    "jsonl": re.compile(rb"\.(jsonl|ndjson)(\.gz|\.zst)?$", re.IGNORECASE),
+    "jsonl": re.compile(rb"\.((jsonl|ndjson)(\.gz|\.zst)?|json\.(gz|zst))$", re.IGNORECASE),
     "parquet": re.compile(rb"\.(parquet|pq)$", re.IGNORECASE),
     "arrow": re.compile(rb"\.(arrow|feather|ipc)$", re.IGNORECASE),
     "tar": re.compile(rb"\.(tar(\.gz|\.zst)?|tgz)$", re.IGNORECASE),
