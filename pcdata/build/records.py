@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
-import pyarrow as pa
-
-from pcdata.build.inputs.base import Changed, Fault, Record, RecordFile
+from pcdata.build.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Record, RecordFile, too_large
 from pcdata.build.inputs.jsonl import JsonlFile
 from pcdata.build.inputs.tables import ParquetChunks, TableFile, arrow_chunks
 from pcdata.build.inputs.tar import TarMembers
@@ -30,6 +27,9 @@ PATH_KEYS = ("path", "file_path", "filepath", "filename", "max_stars_repo_path")
 LANG_KEYS = ("lang", "language", "programming_language")
 SOURCE_KEYS = ("source", "repo", "repo_name", "repository_name", "max_stars_repo_name")
 """Under which names The Stack, StarCoder data, stack-edu and others say what ``Metadata`` wants to know."""
+
+NESTED = "metadata"
+"""Where datatrove puts all fields but the text. A record's own come first."""
 
 _BINARY_PROBE = 8_000
 """A NUL among this many first bytes makes a file binary: git's rule."""
@@ -46,6 +46,12 @@ class Metadata(NamedTuple):
     source: str
     kept: tuple[Any, ...]
     """A value for each column that is carried through (``--keep``); None where the input has none."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its texts, about."""
+        texts = (value for value in self.kept if isinstance(value, str))
+        return len(self.path) + len(self.lang) + len(self.source) + sum(map(len, texts))
 
 
 class Piece(NamedTuple):
@@ -174,9 +180,8 @@ def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Recor
         return JsonlFile(file, entry.compression, options.text_key, entry.begin, entry.end)
     if entry.kind == "tar":
         return TarMembers(file, entry.compression)
-    path = os.fsdecode(entry_path(options, entry))
-    chunks = ParquetChunks(path) if entry.kind == "parquet" else arrow_chunks(pa.memory_map(path))
-    wanted = {*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, *(column.name for column in options.kept_columns)}
+    chunks = ParquetChunks(file) if entry.kind == "parquet" else arrow_chunks(file)
+    wanted = {*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *(column.name for column in options.kept_columns)}
     return TableFile(chunks, options.text_key, wanted, entry.begin, entry.end)
 
 
@@ -226,11 +231,20 @@ def _record_metadata(options: BuildOptions, entry: Entry, fields: Mapping[str, A
     source = _first_text(fields, SOURCE_KEYS) or options.source_names[entry.root]
     kept = []
     for column in options.kept_columns:
+        value = next((scope[column.name] for scope in _scopes(fields) if scope.get(column.name) is not None), None)
         try:
-            kept.append(column.converted(fields.get(column.name)))
+            kept.append(column.converted(value))
         except (ValueError, TypeError, OverflowError) as error:
             return Fault("kept column", f"{column.name!r} is no {column.type}: {error}")
-    return Metadata(path_bytes or entry.relative + b":%d" % position, _clean(lang), _clean(source), tuple(kept))
+    path_bytes = path_bytes or entry.relative + b":%d" % position
+    metadata = Metadata(path_bytes, _clean(lang), _clean(source), tuple(kept))
+    return metadata if metadata.size <= MAX_RECORD_BYTES else too_large(metadata.size)
+
+
+def _scopes(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield fields
+    if isinstance(nested := fields.get(NESTED), Mapping):
+        yield nested
 
 
 class EntryReader:
@@ -300,7 +314,9 @@ def _is_binary(raw: bytes) -> bool:
 
 
 def _first_text(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    return next((fields[key] for key in keys if isinstance(fields.get(key), str | bytes)), None)
+    return next(
+        (scope[key] for scope in _scopes(fields) for key in keys if isinstance(scope.get(key), str | bytes)), None
+    )
 
 
 def _clean(text: str | bytes) -> str:
