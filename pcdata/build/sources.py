@@ -143,6 +143,9 @@ def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
     if entry.kind in ("file", "tar") or entry.compression or entry.size < 2 * RANGE_BYTES:
         yield entry
         return
+    if entry.kind == "jsonl" and options.val_list is not None:
+        yield entry  # a record without a path is known by its line in the file, which a range does not know
+        return
     if entry.kind == "jsonl":
         for begin in range(0, entry.size, RANGE_BYTES):
             end = begin + RANGE_BYTES if begin + RANGE_BYTES < entry.size else None
