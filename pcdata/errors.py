@@ -17,6 +17,10 @@ class InputError(PcdataError):
     """An input of a build is missing, empty, or has changed while it was read."""
 
 
+class UnbuildableError(InputError):
+    """These inputs and options give no dataset, however often they are tried: others are needed."""
+
+
 class CodecError(PcdataError):
     """A codec is unknown, was given an artifact it cannot use, or found symbols that it did not write."""
 

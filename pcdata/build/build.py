@@ -16,8 +16,9 @@ from pcdata.build.commit import commit
 from pcdata.build.engines.base import open_engine
 from pcdata.build.faults import step
 from pcdata.build.fit import fit_views
+from pcdata.build.mentions import check_mentions
 from pcdata.build.options import BuildOptions, handed_in_artifacts, library_versions
-from pcdata.build.plan import EmptyError, make_plan
+from pcdata.build.plan import make_plan
 from pcdata.build.report import Reporter
 from pcdata.build.reread import half_read
 from pcdata.build.scan import inputs_digest, list_inputs, pending_scans, run_scan
@@ -25,7 +26,7 @@ from pcdata.build.sources import without_stdin
 from pcdata.build.state import OPTIONS, BuildState
 from pcdata.build.write import pending_writes, run_write
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
-from pcdata.errors import BuildError
+from pcdata.errors import BuildError, UnbuildableError
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
             engine.run(run_scan, scans, advance)
         try:
             plan = make_plan(options, state, n_tasks)
-        except EmptyError:
+            check_mentions(options, state, report.say)
+        except UnbuildableError:
             state.remove()  # there is nothing to go on with, and it would refuse the options that the message asks for
             raise
         fit_views(options, state, artifacts, report.say)

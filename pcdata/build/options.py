@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +23,9 @@ from pcdata.errors import OptionError
 
 STDIN = Path("-")
 """As an input: JSONL on standard input."""
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+"""How one begins as a path, which has no two slashes in a row."""
 
 MAX_DOCUMENT_BYTES = 1 << 30
 """The largest value of ``max_document_bytes``; codecs may count on it."""
@@ -106,6 +110,9 @@ class BuildOptions:
             raise OptionError(f"a dataset holds at most {MAX_VIEWS} views, got {len(self.requests)}")
         if not self.inputs:
             raise OptionError("no input given; name at least one folder or JSONL file")
+        for path in (*self.inputs, self.output):
+            if _URL.match(str(path)) and not path.exists():
+                raise OptionError(f"{path} is a URL; copy or mount what is there, and give its path on this machine")
         for number, path in enumerate(self.inputs):
             if not path.exists() and path != STDIN:
                 raise OptionError(f"input {path} does not exist")
@@ -125,6 +132,12 @@ class BuildOptions:
             return [KeptColumn.parse(text) for text in self.keep]
         except ValueError as error:
             raise OptionError(f"--keep: {error}") from None
+
+    @cached_property
+    def listed_paths(self) -> dict[bytes, int]:
+        """The paths in ``val_list``, and the line of each from 1 on."""
+        lines = [] if self.val_list is None else self.val_list.read_bytes().splitlines()
+        return {line: number for number, line in enumerate(lines, start=1) if line}
 
     @property
     def prefix_folders(self) -> int:

@@ -28,7 +28,7 @@ from pcdata.build.state import PIECE, BuildState, Pieces
 from pcdata.dataset.manifest import REJECTS, SPLITS
 from pcdata.dataset.names import TEMPORARY
 from pcdata.dataset.schema import BLOCK_RAW_BYTES
-from pcdata.errors import InputError
+from pcdata.errors import UnbuildableError
 
 PARTITION_DOCUMENTS = 2_000_000
 """Documents whose hashes are compared at a time: about 100 MB of memory."""
@@ -83,12 +83,13 @@ FATES = f"plan/fates.npy{TEMPORARY}"
 Fates: TypeAlias = NDArray[np.uint8]
 STAYS, DUPLICATE, BEYOND_LIMIT = range(3)
 _FATES_AT_ONCE = 1 << 20
+_HASH = np.dtype("V16")
 
 
 def make_plan(options: BuildOptions, state: BuildState, n_tasks: int) -> Plan:
     """Plan the build, or read the plan that was made before it was killed.
 
-    Raises ``InputError`` if there is nothing to build, or a split that was asked for would be empty.
+    Raises ``UnbuildableError`` if there is nothing to build, or a split that was asked for would be empty.
     """
     if not state.has(_PLAN):
         scanned = ScannedTasks(state, n_tasks)
@@ -214,13 +215,29 @@ def _cut_shards(options: BuildOptions, state: BuildState, scanned: ScannedTasks,
     below = np.uint64(val_below(options))
     cutters = {split: ShardCutter(state, split, shard_bytes) for split in SPLITS}
     sample = FitSample(options.fit_bytes)
+    val_elsewhere = _dropped_from(below, scanned, fates) if options.val_list is not None else np.zeros(0, _HASH)
     for _, pieces, of in with_fates(scanned, fates):
         kept, in_val = of == STAYS, pieces["split_draw"] < below
+        if len(val_elsewhere):
+            in_val |= np.isin(_hashes(pieces), val_elsewhere)
         cutters["train"].add(pieces[kept & ~in_val])
         cutters["val"].add(pieces[kept & in_val])
         sample.add(pieces[kept & ~in_val])
     state.write(SAMPLE, sample.finish().tobytes())
     return [shard for split in SPLITS for shard in cutters[split].finish()]
+
+
+def _dropped_from(below: np.uint64, scanned: ScannedTasks, fates: Fates) -> NDArray[np.void]:
+    """Hashes of the listed documents that an earlier one equals: it takes their place, in val too."""
+    found = [
+        _hashes(pieces[(of == DUPLICATE) & (pieces["split_draw"] < below)])
+        for _, pieces, of in with_fates(scanned, fates)
+    ]
+    return np.unique(np.concatenate([np.zeros(0, _HASH), *found]))
+
+
+def _hashes(pieces: Pieces) -> NDArray[np.void]:
+    return np.ascontiguousarray(pieces["document"]).view(_HASH).ravel()
 
 
 def default_shard_bytes(raw_bytes: int) -> int:
@@ -290,11 +307,7 @@ class FitSample:
         self._held_bytes = int(self._held[0]["length"].sum())
 
 
-class EmptyError(InputError):
-    """These inputs and options give no dataset, however often they are tried: others are needed."""
-
-
-class EmptyValError(EmptyError):
+class EmptyValError(UnbuildableError):
     """No document was drawn into val. A build may do without it, which is what the text says; a probe may not."""
 
     def __init__(self, documents: int, val_fraction: float) -> None:
@@ -311,20 +324,20 @@ def _refuse_empty(
     names = ", ".join(map(str, options.inputs))
     if not shards:
         if not rejects:
-            raise EmptyError(f"{names}: no files there, so nothing to build; name a folder with files in it")
+            raise UnbuildableError(f"{names}: no files there, so nothing to build; name a folder with files in it")
         with (state.folder / REJECTS_PART).open(encoding="utf-8") as file:
             first = json.loads(file.readline())
         place = f"{first['file']} line {first['position']}" if first["position"] else first["file"]
-        raise EmptyError(
+        raise UnbuildableError(
             f"{names}: no documents; {sum(rejects.values())} inputs were refused, the first: "
             f"{place}: {first['reason']} ({first['detail']})"
         )
     if counts["val"] == 0 and options.val_list is not None:
-        raise EmptyError(f"the val split is empty: no document has a path that {options.val_list} lists")
+        raise UnbuildableError(f"the val split is empty: no document has a path that {options.val_list} lists")
     if counts["val"] == 0 and options.val_fraction > 0:
         raise EmptyValError(counts["train"], options.val_fraction)
     if counts["train"] == 0:
-        raise EmptyError(
+        raise UnbuildableError(
             f"the train split is empty: all {counts['val']} documents were drawn into val with --val-fraction "
             f"{options.val_fraction}; lower it, or add documents"
         )

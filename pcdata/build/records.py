@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
-import pyarrow as pa
-
-from pcdata.build.inputs.base import Changed, Fault, Record, RecordFile
+from pcdata.build.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Record, RecordFile, too_large
 from pcdata.build.inputs.jsonl import JsonlFile
 from pcdata.build.inputs.tables import ParquetChunks, TableFile, arrow_chunks
 from pcdata.build.inputs.tar import TarMembers
+from pcdata.build.inputs.whose_fault import Unreadable, changed, reading
 from pcdata.build.languages import UNKNOWN, language_of
 from pcdata.build.options import BuildOptions, printable
 from pcdata.build.sources import Entry, entry_path, kind_of
@@ -31,7 +28,8 @@ LANG_KEYS = ("lang", "language", "programming_language")
 SOURCE_KEYS = ("source", "repo", "repo_name", "repository_name", "max_stars_repo_name")
 """Under which names The Stack, StarCoder data, stack-edu and others say what ``Metadata`` wants to know."""
 
-_UNREADABLE: Final = (OSError, EOFError, pa.ArrowException, tarfile.TarError)
+NESTED = "metadata"
+"""Where datatrove puts all fields but the text. A record's own come first."""
 
 _BINARY_PROBE = 8_000
 """A NUL among this many first bytes makes a file binary: git's rule."""
@@ -48,6 +46,12 @@ class Metadata(NamedTuple):
     source: str
     kept: tuple[Any, ...]
     """A value for each column that is carried through (``--keep``); None where the input has none."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its texts, about."""
+        texts = (value for value in self.kept if isinstance(value, str))
+        return len(self.path) + len(self.lang) + len(self.source) + sum(map(len, texts))
 
 
 class Piece(NamedTuple):
@@ -122,13 +126,13 @@ Scanned: TypeAlias = Piece | Reject | Lines
 def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
     """All documents of an entry, cut into parts, and its rejects. Memory: one part, or one record."""
     try:
-        with open(entry_path(options, entry), "rb", buffering=0) as file:  # noqa: PTH123 (a path of bytes)
+        with reading(_place(options, entry)), open(entry_path(options, entry), "rb", buffering=0) as file:  # noqa: PTH123
             if entry.kind == "file":
                 yield from _scan_file(options, entry, file)
             else:
                 yield from _scan_records(options, entry, file)
-    except OSError as error:
-        yield Reject(printable(entry.relative), 0, "unreadable", error.strerror or str(error))
+    except Unreadable as error:
+        yield Reject(printable(entry.relative), 0, "unreadable", str(error))
 
 
 def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
@@ -153,7 +157,7 @@ def _scan_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Itera
     name = printable(entry.relative)
     position = 0
     try:
-        with closing(_open_records(options, entry, file)) as records:
+        with reading(_place(options, entry)), closing(_open_records(options, entry, file)) as records:
             for position, offset, found in records.scan():
                 understood = _understood(options, entry, found, position)
                 if isinstance(understood, Fault):
@@ -162,9 +166,13 @@ def _scan_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Itera
                     yield from _parts(*understood, position, offset, options.max_document_bytes)
             if isinstance(records, JsonlFile) and entry.is_range:
                 yield Lines(records.lines)
-    except _UNREADABLE as error:
-        detail = f"the rest of the file cannot be read: {' '.join(str(error).split())}"
-        yield Reject(name, position + 1, "unreadable", detail)
+    except Unreadable as error:
+        yield Reject(name, position + 1, "unreadable", f"the rest of the file cannot be read: {error}")
+
+
+def _place(options: BuildOptions, entry: Entry) -> str:
+    """Where a file lies, for messages."""
+    return printable(entry_path(options, entry))
 
 
 def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> RecordFile:
@@ -172,9 +180,8 @@ def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Recor
         return JsonlFile(file, entry.compression, options.text_key, entry.begin, entry.end)
     if entry.kind == "tar":
         return TarMembers(file, entry.compression)
-    path = os.fsdecode(entry_path(options, entry))
-    chunks = ParquetChunks(path) if entry.kind == "parquet" else arrow_chunks(pa.memory_map(path))
-    wanted = {*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, *(column.name for column in options.kept_columns)}
+    chunks = ParquetChunks(file) if entry.kind == "parquet" else arrow_chunks(file)
+    wanted = {*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *(column.name for column in options.kept_columns)}
     return TableFile(chunks, options.text_key, wanted, entry.begin, entry.end)
 
 
@@ -224,11 +231,20 @@ def _record_metadata(options: BuildOptions, entry: Entry, fields: Mapping[str, A
     source = _first_text(fields, SOURCE_KEYS) or options.source_names[entry.root]
     kept = []
     for column in options.kept_columns:
+        value = next((scope[column.name] for scope in _scopes(fields) if scope.get(column.name) is not None), None)
         try:
-            kept.append(column.converted(fields.get(column.name)))
+            kept.append(column.converted(value))
         except (ValueError, TypeError, OverflowError) as error:
             return Fault("kept column", f"{column.name!r} is no {column.type}: {error}")
-    return Metadata(path_bytes or entry.relative + b":%d" % position, _clean(lang), _clean(source), tuple(kept))
+    path_bytes = path_bytes or entry.relative + b":%d" % position
+    metadata = Metadata(path_bytes, _clean(lang), _clean(source), tuple(kept))
+    return metadata if metadata.size <= MAX_RECORD_BYTES else too_large(metadata.size)
+
+
+def _scopes(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield fields
+    if isinstance(nested := fields.get(NESTED), Mapping):
+        yield nested
 
 
 class EntryReader:
@@ -243,9 +259,10 @@ class EntryReader:
 
     def _open(self) -> None:
         try:
-            self._file = open(entry_path(self.options, self.entry), "rb", buffering=0)  # noqa: PTH123, SIM115 (close)
-        except OSError as error:
-            raise InputError(self.changed(error.strerror or str(error))) from error
+            with reading(_place(self.options, self.entry)):
+                self._file = open(entry_path(self.options, self.entry), "rb", buffering=0)  # noqa: PTH123, SIM115 (close)
+        except Unreadable as error:
+            raise InputError(self.changed(str(error))) from error
 
     def close(self) -> None:
         if self._records is not None:
@@ -255,19 +272,17 @@ class EntryReader:
 
     def changed(self, what: str) -> str:
         """The sentence for an input that is not what it was."""
-        name = printable(self.entry.relative)
-        return f"input changed while it was read: {name} ({what}); start again in an empty folder"
+        return changed(printable(self.entry.relative), what)
 
     def read(self, line: int, offset: int, start: int, length: int) -> tuple[bytes, Metadata]:
         """The bytes of a piece and its document's metadata. Whether they are the same bytes is the caller's check."""
         try:
-            if self.entry.kind == "file":
-                return self._read_file(start, length)
-            understood = _understood(self.options, self.entry, self._records_from(offset).at(offset), line)
-        except Changed as error:
+            with reading(_place(self.options, self.entry)):
+                if self.entry.kind == "file":
+                    return self._read_file(start, length)
+                understood = _understood(self.options, self.entry, self._records_from(offset).at(offset), line)
+        except (Changed, Unreadable) as error:
             raise InputError(self.changed(str(error))) from error
-        except _UNREADABLE as error:
-            raise InputError(self.changed(" ".join(str(error).split()))) from error
         if isinstance(understood, Fault):
             raise InputError(self.changed(f"record {line}: {understood.reason}"))
         raw, metadata = understood
@@ -299,7 +314,9 @@ def _is_binary(raw: bytes) -> bool:
 
 
 def _first_text(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    return next((fields[key] for key in keys if isinstance(fields.get(key), str | bytes)), None)
+    return next(
+        (scope[key] for scope in _scopes(fields) for key in keys if isinstance(scope.get(key), str | bytes)), None
+    )
 
 
 def _clean(text: str | bytes) -> str:

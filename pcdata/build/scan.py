@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from pcdata.build.faults import step
 from pcdata.build.filters import Filters, Measured
+from pcdata.build.mentions import Met
 from pcdata.build.options import BuildOptions, printable
 from pcdata.build.records import Lines, Metadata, Piece, Reject, RejectLine, scan_entry
 from pcdata.build.sources import Entry, Skipped, find_entries
@@ -123,7 +124,7 @@ def pending_scans(options: BuildOptions, state: BuildState, n_tasks: int) -> lis
 def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
     """Read one task's entries, write its digests and rejects; ``advance`` is told the raw bytes read."""
     options, state = task.options, BuildState(task.options.output)
-    filters = Filters(options)
+    filters, met = Filters(options), Met(options)
     name = f"scan/{task.number:05}"
     lines: dict[int, int] = {}
     with state.writing(f"{name}.digests") as digests, state.writing(f"{name}.rejects") as rejects:
@@ -143,6 +144,7 @@ def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
                     advance(len(found.raw))
                     document.add(found)
                     if found.last:
+                        met.add(found.metadata)
                         if (refused := document.refused()) is not None:
                             rejects.write(RejectLine.of(number, refused).to_text().encode())
                         else:
@@ -150,6 +152,7 @@ def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
                         document = _Document(filters, task.number, number, entry)
         if lines:
             state.write_json(f"{name}.lines", lines)
+        met.write(state, name)
         # The digests appear last: their file says that the task is done.
     step("scan.written")
 

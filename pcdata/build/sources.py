@@ -16,12 +16,11 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
-
-import pyarrow as pa
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from pcdata.build.inputs.tables import ArrowChunks, ParquetChunks, arrow_chunks
-from pcdata.build.options import STDIN, BuildOptions
+from pcdata.build.inputs.whose_fault import Unreadable, reading
+from pcdata.build.options import STDIN, BuildOptions, printable
 from pcdata.build.state import BuildState
 
 NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
@@ -30,7 +29,7 @@ NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
 Kind: TypeAlias = Literal["file", "jsonl", "parquet", "arrow", "tar"]
 
 _NAMES: Final[dict[Kind, re.Pattern[bytes]]] = {
-    "jsonl": re.compile(rb"\.(jsonl|ndjson)(\.gz|\.zst)?$", re.IGNORECASE),
+    "jsonl": re.compile(rb"\.((jsonl|ndjson)(\.gz|\.zst)?|json\.(gz|zst))$", re.IGNORECASE),
     "parquet": re.compile(rb"\.(parquet|pq)$", re.IGNORECASE),
     "arrow": re.compile(rb"\.(arrow|feather|ipc)$", re.IGNORECASE),
     "tar": re.compile(rb"\.(tar(\.gz|\.zst)?|tgz)$", re.IGNORECASE),
@@ -144,15 +143,20 @@ def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
     if entry.kind in ("file", "tar") or entry.compression or entry.size < 2 * RANGE_BYTES:
         yield entry
         return
+    if entry.kind == "jsonl" and options.val_list is not None:
+        yield entry  # a record without a path is known by its line in the file, which a range does not know
+        return
     if entry.kind == "jsonl":
         for begin in range(0, entry.size, RANGE_BYTES):
             end = begin + RANGE_BYTES if begin + RANGE_BYTES < entry.size else None
             yield entry._replace(begin=begin, end=end, size=min(RANGE_BYTES, entry.size - begin))
         return
+    path = entry_path(options, entry)
     try:
-        sizes = _chunk_sizes(entry_path(options, entry), entry)
-    except (OSError, pa.ArrowException) as error:
-        yield Skipped(entry.root, entry.relative, "unreadable", " ".join(str(error).split()))
+        with reading(printable(path)):
+            sizes = _chunk_sizes(path, entry)
+    except Unreadable as error:
+        yield Skipped(entry.root, entry.relative, "unreadable", str(error))
         return
     begin, held = 0, 0
     for number, size in enumerate(sizes, start=1):
@@ -164,12 +168,11 @@ def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
 
 def _chunk_sizes(path: bytes, entry: Entry) -> list[int]:
     """About how many bytes each row group or record batch has; one number for a stream, which is read in one go."""
-    name = os.fsdecode(path)
-    if entry.kind == "parquet":
-        return ParquetChunks(name).sizes
-    with pa.memory_map(name) as file:
-        chunks: Any = arrow_chunks(file)
-        count = len(chunks.rows) if isinstance(chunks, ArrowChunks) else 1
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a path of bytes)
+        if entry.kind == "parquet":
+            return ParquetChunks(file).sizes
+        chunks = arrow_chunks(file)
+    count = len(chunks.rows) if isinstance(chunks, ArrowChunks) else 1
     return [entry.size // max(1, count)] * count
 
 
@@ -211,18 +214,19 @@ def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skip
 
 def _entry(root: int, relative: bytes, found: os.DirEntry[bytes], kind: Kind) -> Entry | Skipped:
     try:
-        return Entry(root, relative, found.stat(follow_symlinks=False).st_size, kind)
-    except OSError as error:
-        return Skipped(root, relative, "unreadable", error.strerror or str(error))
+        with reading(printable(found.path)):
+            return Entry(root, relative, found.stat(follow_symlinks=False).st_size, kind)
+    except Unreadable as error:
+        return Skipped(root, relative, "unreadable", str(error))
 
 
 def _listed(folder: bytes, prefix: bytes) -> tuple[list[tuple[bytes, os.DirEntry[bytes]]], str | None]:
     """What lies in a folder, last name first, each with its relative path; and the fault if it cannot be listed."""
     try:
-        with os.scandir(folder) as entries:
+        with reading(printable(folder)), os.scandir(folder) as entries:
             found = sorted(entries, key=_name, reverse=True)
-    except OSError as error:
-        return [], error.strerror or str(error)
+    except Unreadable as error:
+        return [], str(error)
     return [(prefix + entry.name, entry) for entry in found], None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 from pcdata.build.options import BuildOptions
@@ -18,7 +16,7 @@ def split_draw(options: BuildOptions, document: bytes, metadata: Metadata) -> in
     """The number, 64 bits, that is below ``val_below`` for the documents of val; of documents that belong together
     (``--val-by``) the same. ``document`` is the hash of its content."""
     if options.val_list is not None:
-        return _IN_VAL if metadata.path in _listed(options.val_list) else _NOT_IN_VAL
+        return _IN_VAL if metadata.path in options.listed_paths else _NOT_IN_VAL
     if options.val_by == "document":
         return draw(document, SPLIT)
     if options.val_by == "source":
@@ -30,8 +28,3 @@ def split_draw(options: BuildOptions, document: bytes, metadata: Metadata) -> in
 def val_below(options: BuildOptions) -> int:
     """Where val ends among the draws."""
     return 1 if options.val_list is not None else int(options.val_fraction * 2**64)
-
-
-@lru_cache(maxsize=1)
-def _listed(path: Path) -> frozenset[bytes]:
-    return frozenset(path.read_bytes().splitlines())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcdata.build.engines.process import ProcessEngine
+from pcdata.build.mentions import check_mentions
 from pcdata.build.options import STDIN, BuildOptions
 from pcdata.build.plan import Plan, make_plan
 from pcdata.build.report import Reporter
@@ -43,4 +44,6 @@ def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
             n_tasks = list_inputs(options, state)
             with closing(ProcessEngine(options.workers)) as engine, report.stage("scan", None) as advance:
                 engine.run(run_scan, pending_scans(options, state, n_tasks), advance)
-            yield Trial(options, state, make_plan(options, state, n_tasks))
+            plan = make_plan(options, state, n_tasks)
+            check_mentions(options, state, report.say)
+            yield Trial(options, state, plan)

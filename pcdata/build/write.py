@@ -29,6 +29,9 @@ from pcdata.dataset.shard import ShardWriter, base_batch, view_batch
 from pcdata.dataset.views import ViewColumns
 from pcdata.errors import CodecError
 
+BLOCK_METADATA_BYTES = 64_000_000
+"""A record batch is closed early where paths and kept columns hold more: a column of text ends at 2 GiB."""
+
 
 @dataclass(frozen=True)
 class WriteTask:
@@ -175,22 +178,37 @@ def _blocks(options: BuildOptions, state: BuildState, planned: PlannedShard) -> 
     pieces = state.read_pieces(planned.pieces)
     written = 0
     for rows in split_blocks(pieces):
-        written += len(rows)
-        block = Block(
-            doc_ids=rows["part"].tobytes(),
-            starts=rows["start"].tolist(),
-            document_bytes=rows["document_bytes"].tolist(),
-            raw_bytes=int(rows["length"].sum()),
-            is_last=written == len(pieces),
-        )
-        for raw, metadata in read_pieces(options, state, rows, stay_open=True):
-            block.raw.append(raw)
-            block.metadata.append(metadata)
-        yield block
+        for raw, metadata in _within_bounds(read_pieces(options, state, rows, stay_open=True)):
+            first, written = written, written + len(raw)
+            some = pieces[first:written]
+            yield Block(
+                doc_ids=some["part"].tobytes(),
+                raw_bytes=int(some["length"].sum()),
+                raw=raw,
+                metadata=metadata,
+                starts=some["start"].tolist(),
+                document_bytes=some["document_bytes"].tolist(),
+                is_last=written == len(pieces),
+            )
+
+
+def _within_bounds(documents: Iterator[tuple[bytes, Metadata]]) -> Iterator[tuple[list[bytes], list[Metadata]]]:
+    """All of them, in more than one batch only if paths and kept columns hold too much for one."""
+    raws: list[bytes] = []
+    all_metadata: list[Metadata] = []
+    held = 0
+    for raw, metadata in documents:
+        if raws and held + metadata.size > BLOCK_METADATA_BYTES:
+            yield raws, all_metadata
+            raws, all_metadata, held = [], [], 0
+        raws.append(raw)
+        all_metadata.append(metadata)
+        held += metadata.size
+    yield raws, all_metadata
 
 
 def split_blocks(pieces: Pieces) -> Iterator[Pieces]:
-    """The pieces of each record batch of a shard."""
+    """The pieces of each record batch of a shard, by their raw bytes."""
     ends = np.cumsum(pieces["length"], dtype=np.int64)
     first = begun = 0
     while first < len(pieces):

@@ -101,6 +101,8 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "data.tar.zst": lambda path: write_tar(path, zstandard.compress),
     "data.jsonl": lambda path: write_jsonl(path, ROWS),
     "data.jsonl.zst": lambda path: write_jsonl(path, ROWS),
+    "data.json.gz": lambda path: write_jsonl(path, ROWS),
+    "data.json.zst": lambda path: write_jsonl(path, ROWS),
 }
 
 
@@ -205,6 +207,13 @@ def test_what_cannot_be_read_is_a_reject_with_its_place(tmp_path: Path) -> None:
     assert found[-3][::2] == ("e.tar", "unreadable")
     assert found[-2:] == [("f.tar", 1, "symlink"), ("f.tar", 2, "binary")]
     assert len(documents(tmp_path / "shards")) > 200
+
+
+@pytest.mark.parametrize("text", ['[{"text": "x"}, {"text": "y"}]', '[\n{"text": "x"}\n]\n'])
+def test_json_that_is_not_lines_is_told_how_to_be(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(text.encode()))
+    build(options([tmp_path / "a.json.gz", Path(__file__)], tmp_path / "shards", val_fraction=0.0), Silent())
+    assert "jq -c" in json.loads((tmp_path / "shards" / "rejects.jsonl").read_text().splitlines()[0])["detail"]
 
 
 def test_a_line_that_is_too_large_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

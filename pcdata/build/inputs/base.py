@@ -42,7 +42,7 @@ class Located(NamedTuple):
 
 
 class RecordFile(Protocol):
-    """One input file, or the part of it that a scan task has. Whatever cannot be read raises one of ``unreadable``."""
+    """One input file, or the part of it that a scan task has. What it raises, ``whose_fault.reading`` understands."""
 
     def scan(self) -> Iterator[Located]:
         """All records in order. Memory: a few of them."""

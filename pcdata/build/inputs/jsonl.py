@@ -8,13 +8,11 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from typing import IO
-
-import pyarrow as pa
 
 from pcdata.build.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Located, Record, keys_of, no_text, too_large
+from pcdata.build.inputs.streams import BUFFER_BYTES, decompressed
 
-_BUFFER_BYTES = 1 << 20
+_NOT_LINES = "; records are read one a line: jq -c '.[]' writes those of a list so"
 
 
 class JsonlFile:
@@ -65,7 +63,7 @@ class JsonlFile:
         self._lines.seek(self._begin - 1)
         offset = self._begin - 1
         while self._end is None or offset < self._end:
-            line = self._lines.readline(_BUFFER_BYTES)
+            line = self._lines.readline(BUFFER_BYTES)
             offset += len(line)
             if not line or line.endswith(b"\n"):
                 return offset
@@ -74,7 +72,7 @@ class JsonlFile:
     def _rest_of_line(self) -> int:
         """Pass over what is left of a line that is too large; its bytes."""
         size = 0
-        while more := self._lines.readline(_BUFFER_BYTES):
+        while more := self._lines.readline(BUFFER_BYTES):
             size += len(more)
             if more.endswith(b"\n"):
                 break
@@ -87,7 +85,7 @@ class JsonlFile:
             self._lines.seek(offset)
             return
         while self._offset < offset:
-            skipped = len(self._lines.read(min(_BUFFER_BYTES, offset - self._offset)))
+            skipped = len(self._lines.read(min(BUFFER_BYTES, offset - self._offset)))
             if not skipped:
                 raise Changed(f"it ends before byte {offset}")
             self._offset += skipped
@@ -104,9 +102,11 @@ def parse_record(text_key: str, line: bytes, offset: int) -> Record | Fault:
     except UnicodeDecodeError as error:
         return Fault("not UTF-8", f"byte {error.start} of the line")
     except (ValueError, RecursionError) as error:
-        return Fault("cut line" if not line.endswith(b"\n") else "bad JSON", str(error))
+        hint = _NOT_LINES if line.strip() in (b"[", b"{") else ""
+        return Fault("cut line" if not line.endswith(b"\n") else "bad JSON", f"{error}{hint}")
     if not isinstance(fields, dict):
-        return Fault("no object", f"the line holds a JSON {type(fields).__name__}")
+        hint = _NOT_LINES if isinstance(fields, list) else ""
+        return Fault("no object", f"the line holds a JSON {type(fields).__name__}{hint}")
     key = next((key for key in keys_of(text_key) if key in fields), None)
     if key is None:
         return no_text(text_key, list(fields))
@@ -117,10 +117,3 @@ def parse_record(text_key: str, line: bytes, offset: int) -> Record | Fault:
         return Record(text.encode("utf-8"), fields)
     except UnicodeEncodeError as error:
         return Fault("lone surrogate", f"character {error.start} of {key!r}")
-
-
-def decompressed(file: io.FileIO, compression: str | None) -> IO[bytes]:
-    """A buffered stream of the uncompressed content. A cut one raises ``OSError`` where it ends."""
-    if compression is None:
-        return io.BufferedReader(file, _BUFFER_BYTES)
-    return io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(file, "r"), compression), _BUFFER_BYTES)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
-import tarfile
 from collections.abc import Iterator
 
 from pcdata.build.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Located, Record, too_large
-from pcdata.build.inputs.jsonl import decompressed
+from pcdata.build.inputs.streams import decompressed
+from pcdata.build.inputs.tar_headers import Member, TarHeaders
+from pcdata.build.options import printable
 
 PATH = "path"
 """The only field of a member."""
@@ -19,19 +19,17 @@ class TarMembers:
 
     def __init__(self, file: io.FileIO, compression: str | None) -> None:
         """``compression`` is gzip, zstd or None."""
-        stream = decompressed(file, compression)
-        self._stream = stream
-        self._tar = tarfile.open(fileobj=stream, mode="r:" if stream.seekable() else "r|")  # noqa: SIM115 (close)
+        self._stream = decompressed(file, compression)
+        self._headers = TarHeaders(self._stream)
         self._number = -1
         self._last: tuple[int, Record | Fault] | None = None
 
     def close(self) -> None:
-        self._tar.close()
         self._stream.close()
 
     def scan(self) -> Iterator[Located]:
         while (member := self._next()) is not None:
-            if not member.isdir():
+            if not member.is_folder:
                 yield Located(self._number + 1, self._number, self._record(member))
 
     def at(self, offset: int) -> Record | Fault:
@@ -47,21 +45,15 @@ class TarMembers:
         self._last = offset, found
         return found
 
-    def _next(self) -> tarfile.TarInfo | None:
-        member = self._tar.next()
-        vars(self._tar)["members"].clear()  # it would remember all of them
+    def _next(self) -> Member | None:
+        member = self._headers.next()
         self._number += member is not None
         return member
 
-    def _record(self, member: tarfile.TarInfo) -> Record | Fault:
-        if not member.isfile():
-            reason = "symlink" if member.issym() or member.islnk() else "not a file"
-            return Fault(reason, f"{member.name} in the archive")
-        if member.size > MAX_RECORD_BYTES:
-            return too_large(member.size)
-        content = self._tar.extractfile(member)
-        assert content is not None
-        raw = content.read()
-        if len(raw) != member.size:
-            raise OSError(f"it ends inside {member.name}")
-        return Record(raw, {PATH: os.fsencode(member.name)})
+    def _record(self, member: Member) -> Record | Fault:
+        if not member.is_file:
+            return Fault("symlink" if member.is_link else "not a file", f"{printable(member.path)} in the archive")
+        size = max(member.size, member.stored)
+        if size > MAX_RECORD_BYTES:
+            return too_large(size)
+        return Record(self._headers.content(member), {PATH: member.path})

@@ -1,0 +1,114 @@
+"""Values of a table from outside: checked before they are used, and converted one by one where not all can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pyarrow as pa
+
+_FAILURES: Final = (ValueError, OverflowError, KeyError, pa.ArrowException)
+"""Of a date out of range, text that is not UTF-8 inside of a list, a time zone that nobody knows, …"""
+
+_AS_BYTES: Final = {
+    pa.string(): pa.binary(),
+    pa.large_string(): pa.large_binary(),
+    pa.string_view(): pa.binary_view(),
+}
+
+
+class Unconvertible(Exception):
+    """A value that Python cannot hold; the text says why."""
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Any type of string or bytes."""
+    return kind in _AS_BYTES or kind in _AS_BYTES.values()
+
+
+def checked(batch: pa.RecordBatch, rows_at_once: int) -> Iterator[tuple[pa.RecordBatch, str | None]]:
+    """A batch that is mapped from a file, some rows at a time; and what is wrong with those.
+
+    Without this check an offset that lies gives other bytes, or those of another row. Raises ``pa.ArrowInvalid`` if the
+    batch has not even room for the rows that it claims.
+    """
+    batch.validate()
+    is_sound = _damage_of(batch) is None
+    for begin in range(0, len(batch), rows_at_once):
+        rows = batch.slice(begin, rows_at_once)
+        yield rows, None if is_sound else _damage_of(rows)
+
+
+def _damage_of(batch: pa.RecordBatch) -> str | None:
+    """What Arrow's full check finds. That text is UTF-8 is not asked for."""
+    try:
+        for column in batch.columns:
+            _as_bytes(column).validate(full=True)
+    except MemoryError:
+        raise
+    except pa.ArrowException as error:
+        return _one_line(error)
+    return None
+
+
+def _as_bytes(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        return pa.DictionaryArray.from_arrays(column.indices, _as_bytes(column.dictionary), safe=False)
+    return column.view(_AS_BYTES[column.type]) if column.type in _AS_BYTES else column
+
+
+class Values:
+    """A column's values as Python's. Text that is not UTF-8 becomes bytes."""
+
+    def __init__(self, column: pa.Array) -> None:
+        self._column = _in_microseconds(column)
+        self._all: list[Any] | None = None
+        # Rows may share one long value of a dictionary; and what is finer than microseconds depends on pandas.
+        if not pa.types.is_dictionary(column.type) and not _has_nanoseconds(self._column.type):
+            try:
+                self._all = self._column.to_pylist()
+            except MemoryError:
+                raise
+            except _FAILURES:
+                pass
+
+    def __getitem__(self, row: int) -> Any:
+        """Raises ``Unconvertible``."""
+        return self._all[row] if self._all is not None else _converted(self._column[row])
+
+
+def _converted(scalar: pa.Scalar) -> Any:
+    if not scalar.is_valid:
+        return None
+    if isinstance(scalar, pa.DictionaryScalar):
+        return _converted(scalar.value)
+    scalar = _in_microseconds(scalar)
+    try:
+        return scalar.cast(pa.string()) if _has_nanoseconds(scalar.type) else scalar.as_py()
+    except MemoryError:
+        raise
+    except _FAILURES as error:
+        if is_text(scalar.type):
+            return scalar.as_buffer().to_pybytes()
+        raise Unconvertible(_one_line(error)) from error
+
+
+def _has_nanoseconds(kind: pa.DataType) -> bool:
+    return pa.types.is_temporal(kind) and getattr(kind, "unit", None) == "ns"
+
+
+def _in_microseconds(times: Any) -> Any:
+    """An array or scalar with the same times, such as Python can hold; or as it is, if they are finer, or no times."""
+    kind = times.type
+    if not _has_nanoseconds(kind):
+        return times
+    coarser = pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else None
+    coarser = coarser or (pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us"))
+    try:
+        return times.cast(coarser)
+    except pa.ArrowInvalid:
+        return times
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
