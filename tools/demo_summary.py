@@ -61,7 +61,7 @@ def summary(raw: Run, proxy: Run) -> str:
     return (
         f"On the same bytes of val, the model trained on raw bytes alone has {raw}, after reading "
         f"{raw.shown_raw / 1e6:.1f} MB. "
-        f"The one trained through BPE has {proxy}: it was shown as many positions, in which it read "
+        f"The one trained through BPE has {proxy}: in as many positions it read "
         f"{proxy.shown_raw / 1e6:.1f} MB as bytes and BPE tokens that stand for {proxy.stood_for / 1e6:.1f} MB. "
         f"{verdict}One minute of training says nothing more: both models know indentation and keywords, hardly any "
         "Python. The tables above put them beside gzip and beside counts of byte n-grams, which need no training."
