@@ -349,6 +349,11 @@ def faults() -> Iterator[None]:
         _fail(f'pctrain needs {error.name}; pip install "proxy-compression[train]"')
     except (PctrainError, DatasetError) as error:
         _fail(str(error))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}; mend that and run the same command again")
     except KeyboardInterrupt:
         click.echo("stopped", err=True)
         sys.exit(_SIGNAL_EXIT + signal.SIGINT)

@@ -295,10 +295,8 @@ def open_codec(view: StoredCodec, folder: Path) -> Codec:
     for entry in view.artifact:
         try:
             data = regular_file(folder, entry.path).read_bytes()
-        except OSError as error:
-            raise DatasetError(
-                f"{folder / entry.path} cannot be read: {error.strerror}; restore it or rebuild"
-            ) from error
+        except (FileNotFoundError, NotADirectoryError):
+            raise DatasetError(f"{folder / entry.path} is missing; restore it or rebuild") from None
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise DatasetError(
                 f"{folder / entry.path} is damaged: its hash is not the manifest's; restore it or rebuild"

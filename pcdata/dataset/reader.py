@@ -250,7 +250,15 @@ def open_arrow(folder: Path, entry: FileEntry, *, random: bool = False) -> pa.Re
     try:
         return pa.ipc.open_file(pa.py_buffer(map_random(path)) if random else pa.memory_map(str(path)))
     except (pa.ArrowException, OSError, ValueError) as error:
+        if is_machines(error):
+            raise
         raise DatasetError(f"{path} is damaged ({error}); run pcdata verify") from error
+
+
+def is_machines(error: Exception) -> bool:
+    """Whether it is for lack of memory, descriptors or permission that Arrow could not open a file, not the file's
+    fault; those that are have no number of the system's."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
 
 
 def _remember(cache: OrderedDict[_K, _V], key: _K, value: _V) -> _V:

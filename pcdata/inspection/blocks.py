@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pcdata.dataset import schema
 from pcdata.dataset.manifest import BaseShard, FileEntry
+from pcdata.dataset.reader import is_machines
 from pcdata.dataset.views import BaseColumns, ViewColumns, base_columns, view_columns
 from pcdata.errors import DatasetError
 from pcdata.inspection.findings import REBUILD, Fault, Finding
@@ -44,6 +45,8 @@ def _batches(
     try:
         file = pa.ipc.open_file(pa.memory_map(str(folder / entry.path)))
     except (pa.ArrowException, OSError) as error:
+        if is_machines(error):
+            raise
         raise Fault(Finding(entry.path, f"it does not open as an Arrow file ({error})", REBUILD)) from None
     if not file.schema.equals(expected):
         what = f"its columns are {_columns(file.schema)}; expected {_columns(expected)}"
@@ -56,6 +59,8 @@ def _batches(
             batch = file.get_batch(block)
             batch.validate(full=True)
         except (pa.ArrowException, OSError) as error:
+            if is_machines(error):
+                raise
             raise Fault(Finding(entry.path, f"it does not parse ({error})", REBUILD, block)) from None
         if len(batch) != count:
             what = f"it has {len(batch)} documents, the manifest says {count}"

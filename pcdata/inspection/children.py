@@ -94,14 +94,17 @@ class _Child:
             self.connection.send(task)
 
     def receive(self) -> int | Checked:
-        """Bytes of progress, or the task's result; a finding that names the file if the child has died."""
+        """Bytes of progress, or the task's result; a finding that names the file if the child has died. Raises what
+        the child found wrong with the machine."""
         try:
-            message: int | Checked = self.connection.recv()
+            message: int | Checked | OSError | MemoryError = self.connection.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
             self.alive = False
             what = f"the process that read it died ({_cause(self._process.exitcode)})"
             return Checked([Finding(self.task.file, what, "rebuild the dataset and report this")])
+        if isinstance(message, OSError | MemoryError):
+            raise message
         return message
 
     def kill(self) -> None:
@@ -123,7 +126,13 @@ def _serve(connection: Connection, folder: Path, sample: float | None) -> None:
     checker = Checker(folder, sample)
     with suppress(EOFError, BrokenPipeError):  # the parent is gone
         while True:
-            connection.send(checker.check(connection.recv(), connection.send))
+            task = connection.recv()
+            try:
+                connection.send(checker.check(task, connection.send))
+            except BrokenPipeError:
+                raise
+            except (OSError, MemoryError) as error:
+                connection.send(error)
 
 
 class Checker:

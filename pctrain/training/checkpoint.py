@@ -135,7 +135,7 @@ def load_state(folder: Path) -> State:
         return State.from_json(path.read_text(encoding="utf-8"))
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, path, error) from error
 
 
@@ -210,20 +210,24 @@ def _check(folder: Path, part: str, world: World = _ALONE) -> None:
     try:
         lines = regular_file(folder, _SUMS).read_text(encoding="utf-8").split("\n")
         named = [(digest, check_path(name)) for digest, _, name in (line.partition("  ") for line in lines) if name]
-    except (OSError, ValueError, DatasetError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError, DatasetError) as error:
         raise _damaged(folder, folder / _SUMS, error) from error
     sums = {folder / name: digest for digest, name in named}
     here = folder / part
     paths = sorted({path for path in sums if here in (path, *path.parents)} | {*_files(here)})
-    faults: list[tuple[str, str]] = [] if paths else [(str(here), f"{_SUMS} does not name it")]
+    faults: list[tuple[Path, str | OSError]] = [] if paths else [(here, f"{_SUMS} does not name it")]
     for path in paths[world.rank :: world.size]:
         try:
             if sums.get(path) != _sum(regular_file(folder, path.relative_to(folder).as_posix())):
-                faults.append((str(path), f"its hash is not the one in {_SUMS}"))
-        except (OSError, DatasetError) as error:
-            faults.append((str(path), str(error)))
-    for name, reason in world.gathered_from_all(faults):
-        raise _damaged(folder, Path(name), reason)
+                faults.append((path, f"its hash is not the one in {_SUMS}"))
+        except (FileNotFoundError, NotADirectoryError, DatasetError) as error:
+            faults.append((path, str(error)))
+        except OSError as error:
+            faults.append((path, error))
+    for path, fault in world.gathered_from_all(faults):
+        if isinstance(fault, OSError):
+            raise fault
+        raise _damaged(folder, path, fault)
 
 
 def _sum(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pcdata.dataset import DatasetError
+from pcdata.dataset import Dataset, DatasetError
 from pcdata.dataset.files import LockFile, open_to_append, remove_temporary, replacing
 from pcdata.dataset.schema import BASE_SCHEMA
 from pcdata.dataset.shard import ShardWriter, write_file
+from tests.dataset.written import write_dataset
 
 
 def test_a_link_is_replaced_and_its_target_kept(tmp_path: Path) -> None:
@@ -131,3 +133,22 @@ def test_a_lock_that_is_removed_is_never_held_twice(tmp_path: Path) -> None:
     log = (tmp_path / "log").read_text()
     assert log == "[]" * (len(log) // 2)
     assert len(log) > 100
+
+
+def test_too_many_open_files_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_dataset(tmp_path)
+
+    def refuse(path: str) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+
+    monkeypatch.setattr("pyarrow.memory_map", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        Dataset(tmp_path).split("train").base(0)
+
+
+def test_damage_still_is(tmp_path: Path) -> None:
+    write_dataset(tmp_path)
+    shard = tmp_path / "base" / "train-00000.arrow"
+    shard.write_bytes(bytes(shard.stat().st_size))
+    with pytest.raises(DatasetError, match="is damaged"):
+        Dataset(tmp_path).split("train").base(0)

@@ -12,6 +12,7 @@ import pytest
 
 from pcdata.dataset import Dataset, DatasetError
 from pctrain.errors import CheckpointError, PctrainError
+from pctrain.training import checkpoint
 from pctrain.training.checkpoint import checkpoints, load_state
 from pctrain.training.loop import fit
 from tests.made_run import make_dataset
@@ -133,3 +134,14 @@ def test_what_a_killed_run_was_writing_is_removed(dataset: Dataset, run: Path) -
     (run / "checkpoints" / "step-00000009.0123456789abcdef.tmp" / "model").mkdir(parents=True)
     fit(dataset.folder, run, settings(*SHORT))
     assert [path.name for path in run.rglob("*.tmp")] == ["mine.tmp"]
+
+
+def test_what_the_machine_lacks_is_no_damage(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a person would be told to remove a checkpoint that is sound."""
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(checkpoint, "_sum", refuse)
+    with pytest.raises(PermissionError):
+        load_state(run / "checkpoints" / "step-00000002")
