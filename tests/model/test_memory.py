@@ -74,7 +74,8 @@ def test_the_state_is_that_of_weights_gradients_and_optimizer() -> None:
 
 def test_pieces_of_a_batch_and_more_processes_take_less() -> None:
     def activations(*settings: str, **more: Any) -> int:
-        return memory_of_step(resolve("tiny", None, settings), N_IDS, CPU, **more).activations_bytes
+        config = resolve("tiny", None, ["data.rows=4", *settings])
+        return memory_of_step(config, N_IDS, CPU, **more).activations_bytes
 
     assert activations() == activations("data.rows=16", "train.micro_rows=4") == activations("data.rows=16", ranks=4)
     assert activations(flex=True) < activations() < activations("data.rows=16") == pytest.approx(4 * activations())
