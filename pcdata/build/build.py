@@ -6,6 +6,7 @@ with the same command, and the result is the same to the byte.
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,12 @@ from pcdata.build.engines.base import open_engine
 from pcdata.build.faults import step
 from pcdata.build.fit import fit_views
 from pcdata.build.mentions import check_mentions
-from pcdata.build.options import BuildOptions, handed_in_artifacts, library_versions
+from pcdata.build.options import BuildOptions, handed_in_artifacts, library_versions, printable
 from pcdata.build.plan import make_plan
 from pcdata.build.report import Reporter
 from pcdata.build.reread import half_read
 from pcdata.build.scan import inputs_digest, list_inputs, pending_scans, run_scan
-from pcdata.build.sources import without_stdin
+from pcdata.build.sources import without_streams
 from pcdata.build.state import OPTIONS, BuildState
 from pcdata.build.write import pending_writes, run_write
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
@@ -38,6 +39,8 @@ class BuildResult:
     """Scan tasks done by this call; those of an earlier one are not done again."""
     written: int
     """Shards written by this call."""
+    whole_documents: int
+    """In the dataset, before long ones were cut into parts; 0 if it was there already."""
     was_complete: bool
     """The dataset was there already, from the same inputs and options."""
 
@@ -53,7 +56,7 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
     state = BuildState(options.output)
     engine = open_engine(options)
     with state.locked(), closing(engine), closing(half_read):
-        options = without_stdin(options, state)
+        options = without_streams(options, state)
         shaping = options.shaping(artifacts)
         if (options.output / MANIFEST).exists():
             return _already_complete(options, state, shaping)
@@ -76,11 +79,15 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
         manifest = commit(options, state, shaping, plan)  # last: no manifest, no dataset
         state.remove()
         step("commit.cleaned")
-    return BuildResult(manifest, len(scans), sum(len(task.shards) for task in writes), was_complete=False)
+    n_written = sum(len(task.shards) for task in writes)
+    return BuildResult(manifest, len(scans), n_written, plan.whole_documents, was_complete=False)
 
 
 def refuse_foreign(output: Path) -> None:
-    """Do not build into a folder that holds something else."""
+    """Do not build into a folder that holds something else, nor where Arrow can open nothing."""
+    name = os.fsencode(output.absolute())
+    if str(output.absolute()) != name.decode("utf-8", "replace"):
+        raise BuildError(f"{printable(name)}: Arrow opens only paths in UTF-8; name another folder with -o")
     if output.exists() and not output.is_dir():
         raise BuildError(f"{output} is a file; name a folder for the dataset with -o")
     if output.is_dir() and not (output / MANIFEST).exists() and not BuildState(output).folder.exists():
@@ -101,7 +108,7 @@ def _already_complete(options: BuildOptions, state: BuildState, shaping: dict[st
     asked = {**shaping, "inputs_digest": inputs_digest(options)}
     state.remove()  # what a build killed after its manifest left, or this call's lock
     _refuse_other(found, asked, f"{options.output} is a finished dataset", "name a new folder with -o")
-    return BuildResult(manifest, 0, 0, was_complete=True)
+    return BuildResult(manifest, 0, 0, 0, was_complete=True)
 
 
 def _claim(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) -> None:

@@ -24,6 +24,12 @@ from pcdata.errors import OptionError
 STDIN = Path("-")
 """As an input: JSONL on standard input."""
 
+
+def is_stream(path: Path) -> bool:
+    """Whether an input can be read only once: standard input, a pipe."""
+    return path == STDIN or path.is_fifo() or path.is_char_device()
+
+
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 """How one begins as a path, which has no two slashes in a row."""
 
@@ -59,7 +65,7 @@ class BuildOptions:
     sample: float = 1.0
     """Which share of the documents to take, drawn by content."""
     limit: int = 0
-    """How many documents to take, the first in input order; 0: all."""
+    """How many documents to take, the first in input order, however many parts they are cut into; 0: all."""
     dedup: str = "exact"
     """exact: of documents with the same bytes the first is taken; off: all are."""
     val_fraction: float = 0.02
@@ -153,7 +159,7 @@ class BuildOptions:
     @cached_property
     def source_names(self) -> list[str]:
         """The name of each input: what stands in the column ``source``."""
-        return [printable(path.resolve().name.encode(errors="surrogateescape")) or "/" for path in self.inputs]
+        return [printable(os.fsencode(path.resolve().name)) or "/" for path in self.inputs]
 
     def shaping(self, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
         """The options that shape the dataset's bytes, as the manifest records them: no paths, no workers.
@@ -163,8 +169,8 @@ class BuildOptions:
         return {
             "inputs": self.source_names,
             "format": self.format,
-            "include": list(self.include),
-            "exclude": list(self.exclude),
+            "include": [text_of(os.fsencode(glob)) for glob in self.include],
+            "exclude": [text_of(os.fsencode(glob)) for glob in self.exclude],
             "keep_binary": self.keep_binary,
             "text_key": self.text_key,
             "keep": [str(column) for column in self.kept_columns],
@@ -220,6 +226,16 @@ def library_versions() -> dict[str, str]:
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{name: metadata.version(name) for name in names},
     }
+
+
+def text_of(path: bytes) -> str:
+    """A file name as text, each as another, in every locale the same: what is not UTF-8 becomes surrogates."""
+    return path.decode("utf-8", "surrogateescape")
+
+
+def bytes_of(text: str) -> bytes:
+    """The inverse of ``text_of``."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def printable(path: bytes) -> str:

@@ -65,6 +65,8 @@ class Plan:
 
     shards: tuple[PlannedShard, ...]
     rejects: dict[str, int]
+    whole_documents: int
+    """Before long ones are cut into parts."""
 
     @property
     def raw_bytes(self) -> int:
@@ -72,6 +74,7 @@ class Plan:
 
     @property
     def documents(self) -> int:
+        """Each part of a long one is one."""
         return sum(shard.documents for shard in self.shards)
 
 
@@ -96,12 +99,13 @@ def make_plan(options: BuildOptions, state: BuildState, n_tasks: int) -> Plan:
         fates = _settle(options, state, scanned)
         rejects = _write_rejects(options, state, scanned, fates)
         shards = _cut_shards(options, state, scanned, fates)
-        _refuse_empty(options, state, shards, rejects)
+        _refuse_empty(options, state, shards, rejects, n_tasks)
         (state.folder / FATES).unlink()
-        state.write_json(_PLAN, {"shards": [asdict(shard) for shard in shards], "rejects": rejects})
+        plan = Plan(tuple(shards), rejects, len(fates) - int(np.count_nonzero(fates)))
+        state.write_json(_PLAN, asdict(plan))
         step("plan.written")
     saved = state.read_json(_PLAN)
-    return Plan(tuple(PlannedShard(**shard) for shard in saved["shards"]), saved["rejects"])
+    return Plan(**{**saved, "shards": tuple(PlannedShard(**shard) for shard in saved["shards"])})
 
 
 def _settle(options: BuildOptions, state: BuildState, scanned: ScannedTasks) -> Fates:
@@ -318,13 +322,15 @@ class EmptyValError(UnbuildableError):
 
 
 def _refuse_empty(
-    options: BuildOptions, state: BuildState, shards: list[PlannedShard], rejects: dict[str, int]
+    options: BuildOptions, state: BuildState, shards: list[PlannedShard], rejects: dict[str, int], n_tasks: int
 ) -> None:
     counts = {split: sum(shard.documents for shard in shards if shard.split == split) for split in SPLITS}
     names = ", ".join(map(str, options.inputs))
     if not shards:
-        if not rejects:
+        if not n_tasks:
             raise UnbuildableError(f"{names}: no files there, so nothing to build; name a folder with files in it")
+        if not rejects:
+            raise UnbuildableError(f"{names}: no records there, so nothing to build; name files that hold some")
         with (state.folder / REJECTS_PART).open(encoding="utf-8") as file:
             first = json.loads(file.readline())
         place = f"{first['file']} line {first['position']}" if first["position"] else first["file"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, TypeAlias
 from pcdata.build.faults import step
 from pcdata.build.filters import Filters, Measured
 from pcdata.build.mentions import Met
-from pcdata.build.options import BuildOptions, printable
+from pcdata.build.options import BuildOptions, bytes_of, printable, text_of
 from pcdata.build.records import Lines, Metadata, Piece, Reject, RejectLine, scan_entry
 from pcdata.build.sources import Entry, Skipped, find_entries
 from pcdata.build.splits import split_draw
@@ -80,7 +79,7 @@ def _tasks(options: BuildOptions) -> Iterator[list[_Row]]:
     rows: list[_Row] = []
     size = 0
     for entry in find_entries(options):
-        name = os.fsdecode(entry.relative)
+        name = text_of(entry.relative)
         if isinstance(entry, Entry):
             rows.append(
                 [entry.root, name, entry.size, entry.kind, *([entry.begin, entry.end] if entry.is_range else [])]
@@ -111,7 +110,7 @@ class TaskInputs(Sequence[Entry | Skipped]):
     def __getitem__(self, number: Any) -> Any:
         root, name, *rest = self._rows[number]
         kind = Entry if isinstance(rest[0], int) else Skipped
-        return kind(root, os.fsencode(name), *rest)
+        return kind(root, bytes_of(name), *rest)
 
 
 def pending_scans(options: BuildOptions, state: BuildState, n_tasks: int) -> list[ScanTask]:

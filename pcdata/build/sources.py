@@ -14,13 +14,14 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import IO, Final, Literal, NamedTuple, TypeAlias
 
 from pcdata.build.inputs.tables import ArrowChunks, ParquetChunks, arrow_chunks
 from pcdata.build.inputs.whose_fault import Unreadable, reading
-from pcdata.build.options import STDIN, BuildOptions, printable
+from pcdata.build.options import STDIN, BuildOptions, bytes_of, is_stream, printable, text_of
 from pcdata.build.state import BuildState
 
 NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
@@ -77,19 +78,29 @@ class Skipped(NamedTuple):
     detail: str
 
 
-STDIN_NAME = "stdin.jsonl"
+def without_streams(options: BuildOptions, state: BuildState) -> BuildOptions:
+    """The same with files in place of standard input and pipes, which can be read only once and a build reads twice.
+    They are read now, unless a build that goes on has read all of them already."""
+    inputs = list(options.inputs)
+    for number, path in enumerate(inputs):
+        if is_stream(path):
+            name = _name_of_stream(number, path)
+            if not state.has(name):
+                with state.writing(name) as file, _opened_stream(path) as stream:
+                    shutil.copyfileobj(stream, file, 1 << 20)
+            inputs[number] = state.folder / name
+    return options if inputs == [*options.inputs] else replace(options, inputs=tuple(inputs))
 
 
-def without_stdin(options: BuildOptions, state: BuildState) -> BuildOptions:
-    """The same with a file in place of standard input, which can be read only once and a build reads twice. It is
-    read now, unless a build that goes on has read all of it already."""
-    if STDIN not in options.inputs:
-        return options
-    if not state.has(STDIN_NAME):
-        with state.writing(STDIN_NAME) as file:
-            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-    spooled = state.folder / STDIN_NAME
-    return replace(options, inputs=tuple(spooled if path == STDIN else path for path in options.inputs))
+def _name_of_stream(number: int, path: Path) -> str:
+    """Of the file in its place. A name that the shell or the system made says nothing, and is another each time."""
+    if path == STDIN:
+        return "stdin.jsonl"
+    return f"input-{number}.jsonl" if path.is_symlink() or path.is_char_device() else f"input-{number}-{path.name}"
+
+
+def _opened_stream(path: Path) -> AbstractContextManager[IO[bytes]]:
+    return nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb")
 
 
 def find_entries(options: BuildOptions) -> Iterator[Entry | Skipped]:
@@ -130,11 +141,11 @@ def _saved_to_disk(folder: Path) -> list[bytes] | None:
     try:
         if splits.is_file():
             names = json.loads(splits.read_bytes())["splits"]
-            return [os.fsencode(name) + b"/" + file for name in names for file in _saved_to_disk(folder / name) or []]
+            return [bytes_of(name) + b"/" + file for name in names for file in _saved_to_disk(folder / name) or []]
         if not whole.is_file():
             return None
-        return [os.fsencode(file["filename"]) for file in json.loads(whole.read_bytes())["_data_files"]]
-    except (ValueError, KeyError, TypeError):
+        return [bytes_of(file["filename"]) for file in json.loads(whole.read_bytes())["_data_files"]]
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -248,13 +259,14 @@ def _matcher(patterns: tuple[str, ...]) -> Callable[[bytes], bool]:
     last = _any_of([pattern for pattern in patterns if "/" not in pattern])
 
     def matches(relative: bytes) -> bool:
-        if last is not None and last(os.fsdecode(relative.rpartition(b"/")[2])):
+        if last is not None and last(text_of(relative.rpartition(b"/")[2])):
             return True
-        return whole is not None and whole(os.fsdecode(relative)) is not None
+        return whole is not None and whole(text_of(relative)) is not None
 
     return matches
 
 
 def _any_of(patterns: list[str]) -> Callable[[str], re.Match[str] | None] | None:
     """One expression for all globs; None if there are none."""
-    return re.compile("|".join(map(fnmatch.translate, patterns))).match if patterns else None
+    globs = [fnmatch.translate(text_of(os.fsencode(pattern))) for pattern in patterns]
+    return re.compile("|".join(globs)).match if globs else None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pcdata.build.engines.process import ProcessEngine
 from pcdata.build.mentions import check_mentions
-from pcdata.build.options import STDIN, BuildOptions
+from pcdata.build.options import BuildOptions, is_stream
 from pcdata.build.plan import Plan, make_plan
 from pcdata.build.report import Reporter
 from pcdata.build.scan import list_inputs, pending_scans, run_scan
@@ -35,8 +35,8 @@ def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
 
     Always by processes: the folder is one of this machine.
     """
-    if STDIN in options.inputs:
-        raise OptionError("standard input, which can be read only once, is for pcdata build alone; name a file")
+    if any(map(is_stream, options.inputs)):
+        raise OptionError("standard input and pipes, which can be read only once, are for pcdata build; name a file")
     with tempfile.TemporaryDirectory() as folder:
         options = dataclasses.replace(options, output=Path(folder))
         state = BuildState(options.output)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 from typing import Any
 
 import click
@@ -25,6 +27,9 @@ class Group(click.Group):
     """Turns a ``PcdataError`` into one sentence and exit code 1, and a stop signal into another sentence."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a locale may lack what documents and names are written in
+                stream.reconfigure(errors="backslashreplace")
         before = signal.signal(signal.SIGTERM, _raise_stopped)
         try:
             return super().invoke(ctx)

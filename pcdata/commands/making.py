@@ -110,7 +110,7 @@ def fit(codec: str, inputs: tuple[Path, ...], output: Path, quiet: bool, **rest:
 
 def _print_dry_run(result: DryRun) -> None:
     plan = result.plan
-    click.echo(f"documents  {plan.documents:,} ({plan.raw_bytes:,} raw bytes)")
+    click.echo(f"documents  {_documents(plan.whole_documents, plan.documents)} ({plan.raw_bytes:,} raw bytes)")
     for split in ("train", "val"):
         shards = [shard for shard in plan.shards if shard.split == split]
         click.echo(f"{split:<10} {len(shards):,} shards, {sum(shard.documents for shard in shards):,} documents")
@@ -128,8 +128,8 @@ def _print_summary(output: Path, result: BuildResult, seconds: float) -> None:
     shards = [shard for of_split in manifest.base.splits.values() for shard in of_split]
     raw_bytes = sum(shard.raw_bytes for shard in shards)
     click.echo(
-        f"built {output}: {sum(shard.documents for shard in shards):,} documents, {raw_bytes / 1e6:,.1f} MB raw, "
-        f"{len(shards)} shards, in {seconds:.1f} s",
+        f"built {output}: {_documents(result.whole_documents, sum(shard.documents for shard in shards), 'documents')}, "
+        f"{raw_bytes / 1e6:,.1f} MB raw, {len(shards)} shards, in {seconds:.1f} s",
         err=True,
     )
     for view in manifest.views:
@@ -140,6 +140,11 @@ def _print_summary(output: Path, result: BuildResult, seconds: float) -> None:
         click.echo(
             f"  not taken: {sum(manifest.rejects.values()):,}{_reasons(manifest.rejects)}; see rejects.jsonl", err=True
         )
+
+
+def _documents(whole: int, parts: int, noun: str = "") -> str:
+    """How many, and in how many parts if long ones were cut: ``--limit`` counts the former, all else the latter."""
+    return f"{whole:,} {noun}".strip() + (f" in {parts:,} parts" if parts > whole else "")
 
 
 def _reasons(rejects: dict[str, int]) -> str:

@@ -93,7 +93,7 @@ _INPUT_OPTIONS = (
         help="exact: the first of equal documents; or off.",
     ),
     click.option("--sample", default=1.0, help="Share of the documents to take, drawn by content."),
-    click.option("--limit", default=0, help="How many documents to take, the first ones."),
+    click.option("--limit", default=0, help="How many documents to take, the first ones; one that is cut counts once."),
     click.option("--val-fraction", default=0.02, show_default=True, help="Share of documents drawn into val; 0: none."),
     click.option(
         "--val-by",

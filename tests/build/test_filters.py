@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from pcdata.build.build import build
 from pcdata.build.filters import Measured
 from pcdata.build.records import Metadata, Piece
 from pcdata.build.report import Silent
+from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import InputError, OptionError
 from tests.build.corpora import options, write_jsonl
@@ -98,6 +100,17 @@ def test_a_limit_takes_the_first(tmp_path: Path) -> None:
     assert [d.raw.tobytes().decode() for d in of(dataset, "train")] == [record["text"] for record in RECORDS[:37]]
     assert dataset.manifest.rejects == {"beyond the limit": len(RECORDS) - 37}
     assert rejects[0]["position"] == 38
+
+
+def test_a_limit_counts_documents_and_not_their_parts(tmp_path: Path) -> None:
+    long = [{"text": f"document {n}\n" * 40} for n in range(20)]
+    write_jsonl(tmp_path / "data.jsonl", long)
+    command = ["build", str(tmp_path / "data.jsonl"), "--limit", "7", "-j1", "--val-fraction", "0", "-o"]
+    done = CliRunner().invoke(main, [*command, str(tmp_path / "shards"), "--max-document-bytes", "200"])
+    parts = of(Dataset(tmp_path / "shards"), "train")
+    assert "".join(part.raw.tobytes().decode() for part in parts) == "".join(record["text"] for record in long[:7])
+    assert f"7 documents in {len(parts)} parts, " in done.stderr
+    assert "whole: 7 documents, " in CliRunner().invoke(main, [*command, str(tmp_path / "whole")]).stderr
 
 
 def test_duplicates_may_stay(tmp_path: Path) -> None:
