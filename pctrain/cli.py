@@ -52,10 +52,10 @@ _SIGNAL_EXIT = 128
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="proxy-compression")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Train byte-level language models on the datasets that pcdata builds."""
-    os.environ["PYTHONSAFEPATH"] = "1"  # torch starts processes, which are to run no code from the working folder
-    _wait_passively()
+    context.with_resource(_environment())
 
 
 @main.command()
@@ -326,14 +326,28 @@ def _say_what_next(outcome: Outcome, run: Path) -> None:
         say(f"done: {in_words(outcome.val)} after {outcome.step:,} steps, in {run}; next: {command}")
 
 
-def _wait_passively() -> None:
-    """Let torch's threads sleep while they wait for each other, unless the user has said how they are to wait.
+@contextmanager
+def _environment() -> Iterator[None]:
+    """What a command's environment says beside what the user has it say; after the command it is as it was.
 
-    OpenMP reads this when torch is loaded. By default its threads spin, and where other programs want the processors
-    too they spin away the time slices that the others wait for: training was up to seven times slower (BENCHMARKS.md).
+    torch starts processes, which are to run no code from the working folder. And its threads are to sleep while they
+    wait for each other, unless the user has said how they are to wait: by default they spin, and where other programs
+    want the processors too they spin away the time slices that the others wait for: training was up to seven times
+    slower (BENCHMARKS.md). OpenMP reads this when torch is loaded.
     """
+    added = {"PYTHONSAFEPATH": "1"}
     if not any(name in os.environ for name in _WAITING):
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        added["OMP_WAIT_POLICY"] = "PASSIVE"
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -4,7 +4,6 @@ themselves here."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -19,22 +18,6 @@ settings.register_profile("deep", _SHARED, max_examples=400)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 collect_ignore = ["example_codec"]  # a package of its own; test_example_codec.py installs it and runs its tests
-
-
-_SET_BY_PCTRAIN = ("OMP_WAIT_POLICY", "PYTHONSAFEPATH")
-
-
-@pytest.fixture(autouse=True)
-def _environment_of_a_command_ends_with_it() -> Iterator[None]:
-    """A command that a test calls in this process sets these for itself; processes of later tests must not inherit
-    them."""
-    before = {name: os.environ.get(name) for name in _SET_BY_PCTRAIN}
-    yield
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

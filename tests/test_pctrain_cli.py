@@ -349,3 +349,9 @@ assert all(name.startswith("pcdata.dataset") or name == "pcdata.errors" for name
 
 def test_the_trainer_imports_only_the_reader() -> None:
     subprocess.run([sys.executable, "-c", FORBIDDEN], check=True)
+
+
+def test_a_command_leaves_the_environment_as_it_was(tmp_path: Path) -> None:
+    before = dict(os.environ)
+    assert CliRunner().invoke(main, ["eval", str(tmp_path)]).exit_code == 1
+    assert dict(os.environ) == before

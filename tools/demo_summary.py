@@ -1,6 +1,6 @@
 """What came out of ``make demo``, in a paragraph for a person: which model reads raw bytes better, and what that says.
 
-python tools/demo_summary.py demo
+Called by ``tools/demo.sh`` at its end, with the demo's folder.
 """
 
 from __future__ import annotations
