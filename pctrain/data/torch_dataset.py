@@ -67,7 +67,8 @@ class DocumentDataset(TorchDataset[dict[str, Any]]):
 
 
 class PackedBatches(IterableDataset[dict[str, Tensor]]):
-    """The batches that ``pctrain fit`` would train on with these settings, one rank's rows of them.
+    """The batches that ``pctrain fit`` would train on with these settings, one rank's rows of them. Each iteration
+    begins with the first one, but for the one after ``load_state_dict``.
 
     A batch is a dictionary of ``Batch``'s arrays as tensors [R, T]: ``inputs``, ``targets`` (the next ids already: do
     not shift them again), ``positions``, ``samples`` and ``target_views``. Give the ``DataLoader`` ``batch_size=None``.
@@ -94,7 +95,10 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
         self._rank, self._world_size = rank, world_size
         self.vocabulary: Vocabulary = self._loader(Cursor()).vocabulary
         """The ids in the batches; a model needs ``vocabulary.padded_size`` of them."""
+        self._begin = Cursor()
+        """Where the next iteration begins."""
         self._cursor = Cursor()
+        """Where the one in progress stands."""
 
     def __len__(self) -> int:
         return self._steps
@@ -102,6 +106,7 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker is not None else (0, 1)
+        self._cursor, self._begin = self._begin, Cursor()
         loader = self._loader(self._cursor)
         for step in range(self._cursor.step, self._steps):
             if step % workers == number:
@@ -121,7 +126,7 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
         cursor = Cursor.from_dict(state)
         if cursor.step > self._steps:
             raise CheckpointError(f"{cursor.step} batches are done of {self._steps}, by the state; give the run's own")
-        self._cursor = cursor
+        self._begin = self._cursor = cursor
 
     def _loader(self, cursor: Cursor) -> Loader:
         return Loader(

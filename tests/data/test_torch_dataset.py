@@ -76,6 +76,18 @@ def test_a_stateful_loader_goes_on_where_it_was_stopped(folder: Path, workers: i
     assert all(map(same, goes_on, whole))  # the next time from the beginning
 
 
+def test_an_iteration_that_was_abandoned_leaves_the_next_one_alone(folder: Path) -> None:
+    batches = packed(folder)
+    whole = list(packed(folder))
+    for taken in (1, 4):
+        before = list(islice(batches, taken))
+        assert all(map(same, before, whole))
+    other = packed(folder)
+    other.load_state_dict(batches.state_dict())
+    assert all(map(same, other, whole[4:]))
+    assert all(map(same, batches, whole))
+
+
 def test_a_state_is_plain_and_a_wrong_one_is_refused(folder: Path) -> None:
     batches = packed(folder)
     first = list(islice(batches, 3))
