@@ -80,7 +80,9 @@ def export_run(run: Path, output: Path, which: str = "last") -> Export:
         for name, values in _json_files(state).items():
             (temporary / name).write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         parameters = sum(tensor.numel() for tensor in tensors.values())
-        (temporary / "README.md").write_text(_card(state, parameters), encoding="utf-8")
+        card = temporary / "README.md"
+        card.write_text(_card(state, parameters), encoding="utf-8")
+        (temporary / "model.safetensors").chmod(card.stat().st_mode)  # safetensors lets the owner alone read it
         temporary.replace(output)
     except OSError as error:
         raise PctrainError(f"{output} cannot be written: {error.strerror}; name another folder with -o") from error

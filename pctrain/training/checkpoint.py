@@ -62,12 +62,26 @@ def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optim
     return folder
 
 
-def prune(run: Path, keep_last: int) -> None:
-    """Remove checkpoints that are neither among the last few nor the best, and what a kill left half written."""
-    kept = {*checkpoints(run)[-keep_last:], best(run)}
+def prune(run: Path, keep_last: int) -> list[str]:
+    """Remove checkpoints that are neither among the last few nor the best, and what a kill left half written.
+
+    One that is damaged stays, since it may have been the best. Returns what is wrong with each of those.
+    """
+    there, measured, damages = checkpoints(run), [], []
+    kept = {*there[-keep_last:]}
+    for folder in there:
+        try:
+            bits = load_state(folder).val_bits_per_byte
+        except CheckpointError as error:
+            kept.add(folder)
+            damages.append(str(error))
+        else:
+            measured += [] if bits is None else [(bits, folder)]
+    kept |= {folder for _, folder in sorted(measured)[:1]}
     for folder in _folder(run).iterdir():
         if folder.name.startswith("step-") and folder not in kept:
             _remove(folder)
+    return damages
 
 
 def remove_unfinished(run: Path) -> None:

@@ -86,6 +86,8 @@ def train(job: Job, quiet: bool) -> Outcome:
     if not quiet:
         say("\n".join(header(job, flops, peak * job.world.size)))
     bad_steps, measured = 0, None
+    said: set[str] = set()
+    """Of old checkpoints, what was said to be wrong with them."""
     with (
         MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
         Prefetcher(job.loader, settings.steps - job.first_step, data.prefetch) as batches,
@@ -126,7 +128,10 @@ def train(job: Job, quiet: bool) -> Outcome:
                 state = job.state(batch, bits_per_byte)
                 checkpoint.save(job.run, state, job.model, job.optimizer, job.world)
                 if job.world.is_first:
-                    checkpoint.prune(job.run, settings.keep_last)
+                    damages = {*checkpoint.prune(job.run, settings.keep_last)}
+                    for damage in sorted(damages - said):
+                        say(f"{damage}; training goes on without it")
+                    said |= damages
             if done % settings.log_every == 0 or save_due:
                 tally.restart(batches.wait_seconds)
             if stop:

@@ -107,6 +107,23 @@ def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         checkpoint.load_state(folder)
 
 
+def test_a_damaged_old_checkpoint_is_named_and_stays(tmp_path: Path) -> None:
+    """It may have been the best; and one that nobody asked for ends no run."""
+    folders = {
+        step: checkpoint.save(tmp_path, state(step, bits), *trained()) for step, bits in ((1, 2), (2, 3), (3, 4))
+    }
+    state_file = folders[1] / "state.json"
+    state_file.write_bytes(b"X" + state_file.read_bytes()[1:])
+    (damage,) = checkpoint.prune(tmp_path, keep_last=1)
+    assert f"{state_file} cannot be read" in damage
+    assert checkpoint.checkpoints(tmp_path) == [folders[1], folders[2], folders[3]], (
+        "2 is the best of those that are left"
+    )
+    checkpoint.save(tmp_path, state(4, 1.0), *trained())
+    assert len(checkpoint.prune(tmp_path, keep_last=1)) == 1
+    assert [folder.name for folder in checkpoint.checkpoints(tmp_path)] == ["step-00000001", "step-00000004"]
+
+
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     folder = checkpoint.save(tmp_path, state(1), *trained())
     wider = Decoder(dataclasses.replace(CONFIG.model, width=32), 320)
