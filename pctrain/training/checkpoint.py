@@ -21,6 +21,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
@@ -36,9 +37,26 @@ _ALONE: Final = World()
 
 
 def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer, world: World = _ALONE) -> Path:
-    """Write a checkpoint; when this returns it is on the disk, and older ones may go. All processes call this."""
+    """Write a checkpoint; when this returns it is on the disk, and older ones may go. All processes call this.
+
+    Raises ``CheckpointError`` if it cannot be written; nothing of it is left then.
+    """
     folder = _folder(run) / f"step-{state.step:08d}"
     temporary = folder.with_name(world.gathered_from_all([temporary_name(folder).name])[0])
+    try:
+        _write(folder, temporary, state, model, optimizer, world)
+    except (OSError, CheckpointException) as error:
+        if world.is_first:
+            _remove(temporary)
+        raise CheckpointError(
+            f"{folder} cannot be written: {_reason(error)}; mend that and run again, from the last checkpoint"
+        ) from error
+    return folder
+
+
+def _write(
+    folder: Path, temporary: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer, world: World
+) -> None:
     if world.is_first:
         for name in (_MODEL, _OPTIMIZER):
             (temporary / name).mkdir(parents=True)
@@ -59,7 +77,14 @@ def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optim
         temporary.rename(folder)
         _sync(folder.parent)
     world.wait()
-    return folder
+
+
+def _reason(error: OSError | CheckpointException) -> str:
+    """``torch.distributed.checkpoint`` has the errors of all processes in one of its own."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    first = next(iter(error.failures.values()))[0]
+    return _reason(first) if isinstance(first, OSError) else str(first)
 
 
 def prune(run: Path, keep_last: int) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,23 @@ def test_a_damaged_old_checkpoint_is_named_and_stays(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, state(4, 1.0), *trained())
     assert len(checkpoint.prune(tmp_path, keep_last=1)) == 1
     assert [folder.name for folder in checkpoint.checkpoints(tmp_path)] == ["step-00000001", "step-00000004"]
+
+
+def test_one_that_cannot_be_written_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    """As on a full disk: here no file may be longer than 20 kB."""
+    trained_once = trained()
+    checkpoint.save(tmp_path, state(1), *trained_once)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"step-00000002 cannot be written: File too large; mend that"):
+            checkpoint.save(tmp_path, state(2), *trained_once)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
+    checkpoint.save(tmp_path, state(2), *trained_once)
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
