@@ -210,7 +210,9 @@ def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skip
                 if fault is not None:
                     yield Skipped(root, relative + b"/", "unreadable", fault)
         elif found.is_symlink():
-            yield Skipped(root, relative, "symlink", "symbolic links are not followed")
+            yield Skipped(
+                root, relative, "symlink", "symbolic links are not followed unless named, as by a glob: DIR/*"
+            )
         elif not found.is_file(follow_symlinks=False):
             yield Skipped(root, relative, "not a file", "only regular files are read")
         elif is_excluded(relative):

@@ -307,6 +307,19 @@ def test_globs_that_the_shell_left_alone(tmp_path: Path) -> None:
     assert "no*.parquet does not exist" in nothing.stderr
 
 
+def test_links_of_a_download_cache_are_taken_where_they_are_named(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    pyarrow.parquet.write_table(pa.Table.from_pylist(ROWS), tmp_path / "blobs" / "deadbeef")
+    (tmp_path / "snapshot" / "train.parquet").symlink_to("../blobs/deadbeef")
+    asked = ["--format", "parquet", "-o", str(tmp_path / "shards"), "--val-fraction", "0", "-j1"]
+    refused = CliRunner().invoke(main, ["build", str(tmp_path / "snapshot"), *asked])
+    assert refused.exit_code == 1
+    assert "not followed unless named, as by a glob: DIR/*" in refused.stderr
+    assert CliRunner().invoke(main, ["build", str(tmp_path / "snapshot" / "*"), *asked]).exit_code == 0
+    assert documents(tmp_path / "shards") == BYTES
+
+
 @pytest.mark.parametrize("name", ["data.jsonl.zst", "data.tar.gz", "data.parquet"])
 def test_a_file_is_gone_through_once_for_all_shards_of_a_split(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
