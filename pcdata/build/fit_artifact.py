@@ -18,7 +18,7 @@ from pcdata.build.trial import Trial, trial
 from pcdata.codecs.base import codec_class
 from pcdata.codecs.fitted import RECORD, Record, read_record
 from pcdata.codecs.requests import ViewRequest
-from pcdata.dataset.files import sync_folder, temporary_name
+from pcdata.dataset.files import sync, temporary_name
 from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.shard import write_file
 from pcdata.errors import BuildError, OptionError
@@ -97,5 +97,5 @@ def _write(options: BuildOptions, planned: Trial, view: FittedView) -> Record:
     except BaseException:
         shutil.rmtree(temporary)
         raise
-    sync_folder(output.parent)
+    sync(output.parent)
     return record

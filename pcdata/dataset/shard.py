@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcdata.dataset import schema
-from pcdata.dataset.files import naming, replacing, sync_folder, temporary_name
+from pcdata.dataset.files import naming, replacing, sync, temporary_name
 from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.names import inside
 from pcdata.dataset.views import ViewColumns
@@ -111,7 +111,7 @@ def commit_file(temporary: Path, root: Path, relative: str) -> FileEntry:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = os.fstat(file.fileno()).st_size
     temporary.replace(path)
-    sync_folder(path.parent)
+    sync(path.parent)
     return FileEntry(relative, size, digest)
 
 
@@ -121,5 +121,5 @@ def write_file(root: Path, relative: str, data: bytes) -> FileEntry:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(data)
-    sync_folder(path.parent)
+    sync(path.parent)
     return FileEntry(relative, len(data), hashlib.sha256(data).hexdigest())

@@ -10,7 +10,6 @@ synced and renamed. No pointer says which is the last or the best: the names and
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,7 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, Hu
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from pcdata.dataset import DatasetError
-from pcdata.dataset.files import temporary_name
+from pcdata.dataset.files import sync, temporary_name
 from pcdata.dataset.names import TEMPORARY, check_path, regular_file
 from pctrain.errors import CheckpointError
 from pctrain.training.distributed import World
@@ -67,15 +66,15 @@ def _write(
     world.wait()
     own = _files(temporary)[world.rank :: world.size]
     for path in own:
-        _sync(path)
+        sync(path)
     sums = world.gathered_from_all([f"{_sum(path)}  {path.relative_to(temporary).as_posix()}\n" for path in own])
     if world.is_first:
         (temporary / _SUMS).write_text("".join(sorted(sums)), encoding="utf-8")
         for path in (temporary / _SUMS, temporary / _MODEL, temporary / _OPTIMIZER, temporary):
-            _sync(path)
+            sync(path)
         _remove(folder)
         temporary.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     world.wait()
 
 
@@ -277,11 +276,3 @@ def _sum(path: Path) -> str:
 def _damaged(folder: Path, path: Path, error: Exception | str) -> CheckpointError:
     reason = " ".join(str(error).split())[:120]
     return CheckpointError(f"{path} cannot be read ({reason}); remove {folder} to go back to the one before")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -128,12 +128,17 @@ def train(job: Job, quiet: bool) -> Outcome:
                 state = job.state(batch, bits_per_byte)
                 checkpoint.save(job.run, state, job.model, job.optimizer, job.world)
                 if job.world.is_first:
-                    damages = {*checkpoint.prune(job.run, settings.keep_last)}
-                    for damage in sorted(damages - said):
-                        say(f"{damage}; training goes on without it")
-                    said |= damages
+                    _prune(job, said)
             if done % settings.log_every == 0 or save_due:
                 tally.restart(batches.wait_seconds)
             if stop:
                 break
     return Outcome(done, stop if done < settings.steps else None, measured)
+
+
+def _prune(job: Job, said: set[str]) -> None:
+    """Older checkpoints go. What is wrong with one that stays is said, unless it was ``said`` before."""
+    damages = {*checkpoint.prune(job.run, job.config.train.keep_last)}
+    for damage in sorted(damages - said):
+        say(f"{damage}; training goes on without it")
+    said |= damages
