@@ -355,3 +355,12 @@ def test_a_command_leaves_the_environment_as_it_was(tmp_path: Path) -> None:
     before = dict(os.environ)
     assert CliRunner().invoke(main, ["eval", str(tmp_path)]).exit_code == 1
     assert dict(os.environ) == before
+
+
+def test_a_refused_fit_leaves_no_folder(tmp_path: Path) -> None:
+    kept = tmp_path / "mine"
+    kept.mkdir()
+    for run in (tmp_path / "run", kept):
+        assert CliRunner().invoke(main, ["fit", str(tmp_path / "nosuch"), "-o", str(run)]).exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert not [*kept.iterdir()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from pctrain.training.state import State, check_datasets, check_prints
 
 _VERSION = 3
 """1 knew one dataset; 2 had settings that are gone."""
-CONFIG, METRICS = "config.json", "metrics.jsonl"
+CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,14 @@ def read_settings(run: Path) -> Settings:
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Make the folder, keep other processes from writing in it, and remove what those left that were killed."""
+    """Make the folder, keep other processes from writing in it, and remove what those left that were killed.
+
+    A folder in which nothing was written is as it was before, or gone.
+    """
+    is_new = not run.exists()
     try:
         run.mkdir(parents=True, exist_ok=True)
-        lock = LockFile(run / ".lock")
+        lock = LockFile(run / LOCK)
     except BlockingIOError as error:
         raise PctrainError(f"{run} is being written by {error}; wait, or give another -o") from None
     except OSError as error:
@@ -93,7 +97,11 @@ def locked(run: Path) -> Iterator[None]:
         checkpoint.remove_unfinished(run)
         yield
     finally:
-        lock.close()
+        is_empty = [path.name for path in run.iterdir()] == [LOCK]
+        lock.close(remove=is_empty)
+        if is_empty and is_new:
+            with suppress(OSError):  # another pctrain fit may have begun there since
+                run.rmdir()
 
 
 def clear(run: Path) -> None:
