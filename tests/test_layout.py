@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "pcdata": [
         "errors",
+        "processes",
         "dataset",
         "codecs",
         "build",

@@ -1,25 +1,25 @@
 """Checking files in child processes, because a damaged Arrow file can kill the process that parses it.
 
-The parent gives each child one task at a time, so that when a child dies it is known which file killed it. Children
-start by spawn, ignore the interrupt key (the parent ends them), and end when the parent is gone.
+Each child has one task at a time, so that when it dies it is known which file killed it.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Final
 
-from pcdata.build.engines.safe_path import safe_path
 from pcdata.dataset.manifest import load_manifest
 from pcdata.inspection.check_base import check_base
 from pcdata.inspection.check_view import ViewChecker
-from pcdata.inspection.findings import Checked, Finding
+from pcdata.inspection.findings import REBUILD, Checked, Finding
+from pcdata.processes.isolated import Died, End, Isolated, Limits, Send
+
+_LIMITS: Final = Limits(memory_bytes=4_000_000_000, cpu_seconds=3600)
+"""Blocks hold 8 MB of raw bytes; the slowest codec decodes some kB a second."""
 
 
 @dataclass(frozen=True)
@@ -40,99 +40,46 @@ class Children:
         """At most ``workers`` at a time; ``progress`` is called with raw bytes looked at."""
         self._folder, self._sample = folder, sample
         self._workers, self._progress = workers, progress
-        self._idle: list[_Child] = []
-        self._busy: list[_Child] = []
+        self._idle: list[Isolated] = []
+        self._busy: dict[Connection, tuple[Isolated, Task]] = {}
 
     def start(self) -> None:
         """Start one now, so that it is ready when there is a task: it takes as long as hashing 200 MB."""
-        self._idle.append(_Child(self._folder, self._sample))
+        self._idle.append(Isolated(Checker, self._folder, self._sample, limits=_LIMITS))
 
     def check(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Checked]]:
-        """Do the tasks; results come in the order in which they end."""
+        """Do the tasks; results come in the order in which they end. Raises what a child found wrong with the
+        machine."""
         pending = deque(tasks)
         while pending or self._busy:
             while pending and len(self._busy) < self._workers:
                 if not self._idle:
                     self.start()
-                child = self._idle.pop()
-                self._busy.append(child)
-                child.give(pending.popleft())
-            for connection in wait([child.connection for child in self._busy]):
-                child = next(child for child in self._busy if child.connection is connection)
-                message = child.receive()
+                child, task = self._idle.pop(), pending.popleft()
+                self._busy[child.connection] = child, task
+                child.send(task)
+            for connection in wait([*self._busy]):
+                assert isinstance(connection, Connection)
+                child, task = self._busy[connection]
+                try:
+                    message = child.receive()
+                except Died as death:
+                    del self._busy[connection]
+                    child.close()
+                    yield task, Checked([Finding(task.file, f"the process that read it {death}", REBUILD)])
+                    continue
                 if isinstance(message, int):
                     self._progress(message)
-                    continue
-                self._busy.remove(child)
-                if child.alive:
+                elif message is End.END:
+                    del self._busy[connection]
                     self._idle.append(child)
                 else:
-                    child.kill()
-                yield child.task, message
+                    yield task, message
 
     def close(self) -> None:
         """End all of them, whatever they are doing."""
-        for child in self._idle + self._busy:
-            child.kill()
-
-
-class _Child:
-    """A process that does one task after another."""
-
-    def __init__(self, folder: Path, sample: float | None) -> None:
-        spawn = multiprocessing.get_context("spawn")
-        self.connection, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(theirs, folder, sample), daemon=True)
-        with safe_path():
-            self._process.start()
-        theirs.close()  # so that the connection ends when the child does
-        self.alive = True
-
-    def give(self, task: Task) -> None:
-        self.task = task
-        with suppress(BrokenPipeError):  # it died; receive will say so
-            self.connection.send(task)
-
-    def receive(self) -> int | Checked:
-        """Bytes of progress, or the task's result; a finding that names the file if the child has died. Raises what
-        the child found wrong with the machine."""
-        try:
-            message: int | Checked | OSError | MemoryError = self.connection.recv()
-        except (EOFError, ConnectionResetError):
-            self._process.join()
-            self.alive = False
-            what = f"the process that read it died ({_cause(self._process.exitcode)})"
-            return Checked([Finding(self.task.file, what, "rebuild the dataset and report this")])
-        if isinstance(message, OSError | MemoryError):
-            raise message
-        return message
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.join()
-        self._process.close()
-        self.connection.close()
-
-
-def _cause(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        return signal.Signals(-exit_code).name
-    return f"exit code {exit_code}"
-
-
-def _serve(connection: Connection, folder: Path, sample: float | None) -> None:
-    """The child: tasks in; progress and results out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    checker = Checker(folder, sample)
-    with suppress(EOFError, BrokenPipeError):  # the parent is gone
-        while True:
-            task = connection.recv()
-            try:
-                connection.send(checker.check(task, connection.send))
-            except BrokenPipeError:
-                raise
-            except (OSError, MemoryError) as error:
-                connection.send(error)
+        for child in [*self._idle, *(child for child, _ in self._busy.values())]:
+            child.close()
 
 
 class Checker:
@@ -143,6 +90,10 @@ class Checker:
         self._manifest = load_manifest(folder)
         self._kept = self._manifest.kept_columns
         self._views = {view.name: ViewChecker(folder, view, self._kept, sample) for view in self._manifest.views}
+
+    def __call__(self, task: Task, send: Send) -> None:
+        """Send raw bytes looked at, and then what was found."""
+        send(self.check(task, send))
 
     def check(self, task: Task, advance: Callable[[int], None]) -> Checked:
         base = self._manifest.base.splits[task.split][task.shard]

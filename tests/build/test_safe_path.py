@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pcdata.build.engines.safe_path import safe_path
 from pcdata.build.scan import TASK_BYTES
+from pcdata.processes.safe_path import safe_path
 from tests.build.corpora import write_code
 
 ROOT = Path(__file__).parent.parent.parent

@@ -6,9 +6,7 @@ Workers ignore Ctrl-C (the parent stops them) and end by themselves when the par
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -16,8 +14,9 @@ from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
 from pcdata.build.engines.base import Advance, Task, TaskFunction, cores
-from pcdata.build.engines.safe_path import safe_path
 from pcdata.errors import BuildError
+from pcdata.processes.isolated import end_with_parent
+from pcdata.processes.safe_path import safe_path
 
 _POLL_SECONDS = 0.2
 
@@ -102,14 +101,7 @@ def _start_worker(counter: Synchronized[int]) -> None:
     global _progress
     _progress = counter
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _run(function: Callable[..., None], task: Any) -> None:

@@ -25,9 +25,9 @@ from ray.exceptions import RayError, RayTaskError
 from ray.job_config import JobConfig
 
 from pcdata.build.engines.base import Advance, Task, TaskFunction, cores
-from pcdata.build.engines.safe_path import safe_path
 from pcdata.build.options import BuildOptions, library_versions
 from pcdata.errors import BuildError, OptionError
+from pcdata.processes.safe_path import safe_path
 
 MAX_LOSSES = 5
 """How often one task may lose its worker: enough for machines that come and go, not for a task that kills them."""

@@ -1,0 +1,191 @@
+"""A process that does work which may kill it, never end, or want all memory: parsing and decoding strangers' files.
+
+What happens to it becomes an exception in the process that asked. Limits are the kernel's. That of time is of processor
+time, so that a busy machine does not change what is found.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pcdata.errors import PcdataError
+from pcdata.processes.safe_path import safe_path
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one process may use. A lower limit that the user has set (``ulimit``) stands."""
+
+    memory_bytes: int
+    """Beyond what the process has when its modules are imported; files that are mapped to be read do not count."""
+    cpu_seconds: int
+    """From one message to the next, by all threads together."""
+
+
+Send: TypeAlias = Callable[[Any], None]
+Answer: TypeAlias = Callable[[Any, Send], None]
+"""Called with a request and with what takes the messages of its answer. What it raises is raised where those are
+received."""
+
+
+class Died(Exception):
+    """The process ended before its answer did, by its own doing; the text says how, to stand after "the process"."""
+
+
+class Killed(PcdataError):
+    """Something else ended the process: a person, or the kernel for lack of memory."""
+
+
+class End(Enum):
+    """Follows the last message of an answer."""
+
+    END = auto()
+
+
+@dataclass(frozen=True)
+class _Raised:
+    error: Exception
+
+
+@dataclass(frozen=True)
+class _OutOfMemory:
+    """It asked for more than its limit."""
+
+
+class Isolated:
+    """One process, which answers one request after another. It ends with the one that made it."""
+
+    def __init__(self, make: Callable[..., Answer], *args: Any, limits: Limits) -> None:
+        """``make(*args)`` is called there, under the limits; it and the requests are pickled, as ``spawn`` does."""
+        spawn = multiprocessing.get_context("spawn")
+        self.connection, theirs = spawn.Pipe()
+        """To ``multiprocessing.connection.wait`` for."""
+        self._limits = limits
+        self._is_answering = False
+        self._process = spawn.Process(target=_serve, args=(theirs, limits, make, args), daemon=True)
+        with safe_path():
+            self._process.start()
+        theirs.close()  # so that the connection ends when the process does
+
+    def ask(self, request: Any) -> Iterator[Any]:
+        """Send a request and yield the messages of its answer. Left before its end, the process is closed."""
+        self.send(request)
+        try:
+            while (message := self.receive()) is not End.END:
+                yield message
+        finally:
+            if self._is_answering:
+                self.close()
+
+    def send(self, request: Any) -> None:
+        """The first half of ``ask``, for those who wait for several processes at once."""
+        self._is_answering = True
+        with suppress(BrokenPipeError):  # it died; receive will say so
+            self.connection.send(request)
+
+    def receive(self) -> Any:
+        """One message, or ``End.END``. Raises what the answer raised; ``Died``; ``Killed``."""
+        try:
+            message = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._process.join()
+            raise self._end() from None
+        self._is_answering = not isinstance(message, End | _OutOfMemory | _Raised)
+        if isinstance(message, _OutOfMemory):
+            raise Died(f"would take more than {self._limits.memory_bytes / 1e9:g} GB of memory")
+        if isinstance(message, _Raised):
+            raise message.error
+        return message
+
+    def _end(self) -> Died | Killed:
+        code = self._process.exitcode
+        if code == -signal.SIGKILL:
+            return Killed(
+                "a process was killed, or the machine is out of memory; free some and run the same command again"
+            )
+        if code == -signal.SIGXCPU:
+            return Died(f"took more than {self._limits.cpu_seconds} seconds of processor time")
+        how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        return Died(f"died ({how})")
+
+    def close(self) -> None:
+        """End it, whatever it is doing. May be called again."""
+        if not self.connection.closed:
+            self.connection.close()
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone, however that went."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], args: tuple[Any, ...]) -> None:
+    """The process: requests in, messages out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    end_with_parent()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    memory_is_ours = _limit_memory(limits.memory_bytes)
+    answer: Answer | None = None
+
+    def send(message: Any) -> None:
+        connection.send(message)
+        _limit_cpu(limits.cpu_seconds)
+
+    with suppress(EOFError, BrokenPipeError):  # the parent is gone
+        while True:
+            request = connection.recv()
+            _limit_cpu(limits.cpu_seconds)
+            try:
+                answer = answer or make(*args)
+                answer(request, send)
+                send(End.END)
+            except BrokenPipeError:
+                raise
+            except MemoryError as error:
+                connection.send(_OutOfMemory() if memory_is_ours else _Raised(error))
+            except Exception as error:
+                connection.send(_Raised(error))
+
+
+def _limit_memory(more: int) -> bool:
+    """Limit what this process may have to so many bytes more than now. Whether that is the lowest limit."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except FileNotFoundError:
+        return False  # not Linux, where the limit counts nothing that large allocations take
+    (held,) = (int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmData:"))
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
+    if any(limit != resource.RLIM_INFINITY and limit < held + more for limit in limits):
+        return False
+    resource.setrlimit(resource.RLIMIT_DATA, (held + more, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    return True
+
+
+def _limit_cpu(seconds: int) -> None:
+    """Let the kernel end this process after so many seconds more, unless the user's own limit is lower."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = math.ceil(time.process_time()) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
