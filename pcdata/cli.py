@@ -6,7 +6,7 @@ import click
 
 from pcdata import __version__
 from pcdata.commands import looking, making
-from pcdata.commands.group import Group
+from pcdata.group import Group
 
 COMMANDS = (
     *(making.build, making.fit, making.add_view, making.drop_view, making.merge),
@@ -20,6 +20,7 @@ def main() -> None:
     """Build and inspect datasets that hold raw bytes and their compressed views side by side."""
 
 
+main.resuming = ("build", "add-view", "merge")
 for command in COMMANDS:
     main.add_command(command)
 

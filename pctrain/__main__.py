@@ -1,5 +1,11 @@
-"""``python -m pctrain``, and ``torchrun … -m pctrain``."""
+"""The command ``pctrain``, also as ``python -m pctrain`` and ``torchrun … -m pctrain``."""
 
-from pctrain.cli import main
+from pcdata.starting import start
 
-main()
+
+def main() -> None:
+    start("pctrain.cli")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcdata.group import Group
 from pcdata.shell import among, named_in, view_names
+from pcdata.starting import EXIT_SIGNAL
+from pcdata.terminal import Data, answer, say
 from pctrain.completion import complete_column, complete_dataset, complete_preset, complete_setting
 from pctrain.config import MODES, presets, resolve
 from pctrain.errors import PctrainError
@@ -46,11 +48,9 @@ _LANG = click.option(
 NEURAL_PRESET = "neural-1m"
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """What says how the threads of an OpenMP wait for each other: of any, of GNU's, of LLVM's and Intel's."""
-_SIGNAL_EXIT = 128
-"""A command that a signal ended exits with this plus the signal's number: 130 for SIGINT, 143 for SIGTERM."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="proxy-compression")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -191,7 +191,7 @@ def evaluate(
             quiet=quiet,
         )
     if result is not None:  # under torchrun only the first process has it
-        click.echo(json.dumps(result.to_dict(), indent=1) if as_json else result.table())
+        answer(json.dumps(result.to_dict(), indent=1) if as_json else result.table())
 
 
 @main.command()
@@ -227,12 +227,15 @@ def generate(
         model, state = load_model(run, which, choose_device(device))
         start = os.fsencode(prompt)
         made = Generation(model, start, sampling, state.config.data.seq_len, drafts=drafts)
+        shown = Data()
         for text in characters(chain(start, until(iter(made), os.fsencode(stop or "")))):
-            click.echo(text, nl=False)
-    click.echo()
+            shown.write(text.encode())
+            shown.flush()
+        shown.write(b"\n")
+        shown.flush()
     if made.bytes_made > made.passes:
         rate = made.bytes_made / made.passes
-        click.echo(f"{made.bytes_made:,} bytes in {made.passes:,} passes of the model: {rate:.2f} a pass", err=True)
+        say(f"{made.bytes_made:,} bytes in {made.passes:,} passes of the model: {rate:.2f} a pass")
 
 
 @main.command()
@@ -245,7 +248,7 @@ def export(run: Path, output: Path, which: str) -> None:
         from pctrain.inference.export import export_run
 
         done = export_run(run, output, which)
-    click.echo(f"{output}: {done.parameters:,} parameters, of step {done.step:,}; open it with transformers", err=True)
+    say(f"{output}: {done.parameters:,} parameters, of step {done.step:,}; open it with transformers")
 
 
 @main.command()
@@ -257,7 +260,7 @@ def plot(runs: tuple[Path, ...], output: Path) -> None:
         from pctrain.inference.plot import plot as draw
 
         draw(runs, output)
-    click.echo(f"{output}: {len(runs)} run{'s' * (len(runs) > 1)}", err=True)
+    say(f"{output}: {len(runs)} run{'s' * (len(runs) > 1)}")
 
 
 @main.group()
@@ -306,7 +309,7 @@ def neural_fit(
         resolved = settings_of_run(None if restart else output / RUN, preset, config, [*settings], NEURAL_PRESET)
         outcome = fit_neural(shards, output, resolved, restart=restart, quiet=quiet)
     _exit_if_stopped(outcome)
-    click.echo(f"{output}: use it with pcdata build --compressor neural:artifact={output}", err=True)
+    say(f"{output}: use it with pcdata build --compressor neural:artifact={output}")
 
 
 def _exit_if_stopped(outcome: Outcome) -> None:
@@ -314,7 +317,7 @@ def _exit_if_stopped(outcome: Outcome) -> None:
         from pctrain.training.progress import say
 
         say(f"stopped by {outcome.signal.name} after step {outcome.step}, saved; the same command goes on")
-        sys.exit(_SIGNAL_EXIT + outcome.signal)
+        sys.exit(EXIT_SIGNAL + outcome.signal)
 
 
 def _say_what_next(outcome: Outcome, run: Path) -> None:
@@ -352,27 +355,10 @@ def _environment() -> Iterator[None]:
 
 @contextmanager
 def faults() -> Iterator[None]:
-    """A person's mistake becomes one sentence and exit code 1; anything else is a bug and keeps its traceback."""
+    """Say what is to be installed, where a library of the extra ``train`` is missing."""
     try:
-        from pcdata.dataset import DatasetError
-
         yield
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors", "matplotlib"):
             raise
-        _fail(f'pctrain needs {error.name}; pip install "proxy-compression[train]"')
-    except (PctrainError, DatasetError) as error:
-        _fail(str(error))
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}; mend that and run the same command again")
-    except KeyboardInterrupt:
-        click.echo("stopped", err=True)
-        sys.exit(_SIGNAL_EXIT + signal.SIGINT)
-
-
-def _fail(sentence: str) -> None:
-    click.echo(f"error: {sentence}", err=True)
-    sys.exit(1)
+        raise PctrainError(f'pctrain needs {error.name}; pip install "proxy-compression[train]"') from error

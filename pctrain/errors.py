@@ -1,7 +1,9 @@
 """Every fault that pctrain reports to a person: one sentence, where, what, what next; exit code 1."""
 
+from pcdata.errors import PcdataError
 
-class PctrainError(Exception):
+
+class PctrainError(PcdataError):
     """A fault that a person can act on."""
 
 

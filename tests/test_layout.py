@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "pcdata": [
         "errors",
+        "starting",
+        "terminal",
         "processes",
         "dataset",
         "codecs",
@@ -23,8 +25,10 @@ FLOORS = {
         "export",
         "shell",
         "completion",
+        "group",
         "commands",
         "cli",
+        "__main__",
     ],
     "pctrain": [
         "errors",
@@ -42,8 +46,9 @@ FLOORS = {
 }
 """From the ground up. A floor imports itself and those before it."""
 
-FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", "pcdata.shell"]}
-CODECS = ["pcdata.codecs", "pcdata.errors"]
+COMMANDS = [f"pcdata.{name}" for name in ("errors", "group", "shell", "starting", "terminal")]
+FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", *COMMANDS]}
+CODECS = ["pcdata.codecs"]
 """What a package may import of the other; ``pctrain.neural``, which is a codec, may also import ``CODECS``."""
 
 NEVER = {"pcdata": {"torch"}, "pctrain": {"zstandard", "gigatoken", "tokenizers"}}

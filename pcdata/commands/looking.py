@@ -12,11 +12,12 @@ from typing import Any
 
 import click
 
-from pcdata.commands.group import EXIT_FAULT
 from pcdata.commands.options import COMPRESSORS, DATASET, INPUTS, JSON, PLOT, QUIET, WORKERS, input_options, parse_span
 from pcdata.commands.progress import BarReporter
 from pcdata.completion import complete_language
 from pcdata.shell import named_in, split_names, view_names
+from pcdata.starting import EXIT_FAULT
+from pcdata.terminal import answer, say
 
 
 @click.command()
@@ -42,13 +43,13 @@ def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool) -> Non
 
         collected["measured"] = figures.figures(Dataset(dataset))
         text = text if as_json else f"{text}\n\n{figures.render(collected['measured'])}"
-    click.echo(json.dumps(collected, indent=1) if as_json else text)
+    answer(json.dumps(collected, indent=1) if as_json else text)
     if plot is not None:
         from pcdata.dataset import Dataset
         from pcdata.inspection.distributions import plot as draw
 
         draw(Dataset(dataset), plot)
-        click.echo(f"{plot}: drawn", err=True)
+        say(f"{plot}: drawn")
 
 
 @click.command()
@@ -57,7 +58,7 @@ def config(dataset: Path) -> None:
     """The options that a dataset was built with, as a file for --config."""
     from pcdata.build.config_file import render_config
 
-    click.echo(render_config(dataset))
+    answer(render_config(dataset))
 
 
 @click.command()
@@ -79,7 +80,7 @@ def report(dataset: Path, output: Path, documents: int, document_bytes: int, see
     check_report(output, documents, document_bytes)
     found = None if probe is None else read_probe(probe)
     write_report(Dataset(dataset), output, documents, document_bytes, seed, found)
-    click.echo(f"{output}: written, {output.stat().st_size / 1e6:.1f} MB; open it in a browser", err=True)
+    say(f"{output}: written, {output.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 
 @click.command(context_settings={"default_map": {"val_fraction": 0.2}})
@@ -129,13 +130,13 @@ def probe(
     # The output is nowhere: a trial puts a temporary folder in its place.
     options = BuildOptions(inputs=inputs, output=Path(), requests=requests, workers=workers, **rest)
     found = measure(ProbeOptions(options, documents, document_bytes, seed), BarReporter(quiet))
-    click.echo(json.dumps(found.to_dict(), indent=1) if as_json else render(found))
+    answer(json.dumps(found.to_dict(), indent=1) if as_json else render(found))
     if plot is not None:
         from pcdata.inspection.probe.plot import plot as draw
 
         draw(found, plot)
         if not quiet:
-            click.echo(f"{plot}: drawn", err=True)
+            say(f"{plot}: drawn")
 
 
 def wants_colour() -> bool:
@@ -163,7 +164,7 @@ def show(dataset: Path, selector: str, views: tuple[str, ...], span: tuple[int, 
     columns = width or shutil.get_terminal_size((100, 24)).columns
     colour = wants_colour()
     text = draw(Dataset(dataset), selector, views or None, columns, span=span, colour=colour)
-    click.echo(text, color=colour)
+    answer(text, coloured=colour)
 
 
 @click.command()
@@ -184,9 +185,9 @@ def verify(dataset: Path, quick: bool, sample: float | None, as_json: bool, work
     with BarReporter(quiet).stage("verify", total) as advance:
         report = check(dataset, quick=quick, sample=sample, workers=workers or cores(), progress=advance)
     if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=1))
+        answer(json.dumps(report.to_dict(), indent=1))
     elif not (quiet and report.ok):
-        click.echo(f"{dataset}\n{report.render()}" if not report.ok else f"{dataset}: {report.render()}", err=False)
+        answer(f"{dataset}\n{report.render()}" if not report.ok else f"{dataset}: {report.render()}")
     if not report.ok:
         sys.exit(EXIT_FAULT)
 
@@ -243,10 +244,8 @@ def export_docs(
     with BarReporter(quiet).stage("export", total) as advance:
         done = write(opened, output, choice, text_key, advance)
     if not quiet:
-        click.echo(f"{output}: {done.documents:,} documents, {done.raw_bytes / 1e6:,.1f} MB", err=True)
+        say(f"{output}: {done.documents:,} documents, {done.raw_bytes / 1e6:,.1f} MB")
     if done.renamed:
-        click.echo(f"  {done.renamed:,} could not keep their path: it was taken, too long or led elsewhere", err=True)
+        say(f"  {done.renamed:,} could not keep their path: it was taken, too long or led elsewhere")
     if done.left_out:
-        click.echo(
-            f"  {done.left_out:,} are not UTF-8 and were left out; a folder of files or .parquet holds them", err=True
-        )
+        say(f"  {done.left_out:,} are not UTF-8 and were left out; a folder of files or .parquet holds them")

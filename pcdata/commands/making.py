@@ -12,6 +12,7 @@ from pcdata.commands.options import COMPRESSORS, DATASET, INPUTS, QUIET, WORKERS
 from pcdata.commands.progress import BarReporter
 from pcdata.completion import complete_codec
 from pcdata.shell import among, named_in, view_names
+from pcdata.terminal import answer, say
 
 if TYPE_CHECKING:
     from pcdata.build.build import BuildResult
@@ -100,46 +101,42 @@ def fit(codec: str, inputs: tuple[Path, ...], output: Path, quiet: bool, **rest:
         record = result.record
         size = sum(entry.bytes for entry in record.files)
         done = "is there already, from the same inputs and options" if result.was_there else "fitted"
-        click.echo(
+        say(
             f"{output}: {request.codec} {done}; {record.fitted_on.documents:,} documents, "
             f"{record.fitted_on.raw_bytes / 1e6:,.1f} MB; {len(record.files)} files of {size / 1e6:.1f} MB. "
-            f"Use it with --compressor {request.codec}:artifact={output}",
-            err=True,
+            f"Use it with --compressor {request.codec}:artifact={output}"
         )
 
 
 def _print_dry_run(result: DryRun) -> None:
     plan = result.plan
-    click.echo(f"documents  {_documents(plan.whole_documents, plan.documents)} ({plan.raw_bytes:,} raw bytes)")
+    answer(f"documents  {_documents(plan.whole_documents, plan.documents)} ({plan.raw_bytes:,} raw bytes)")
     for split in ("train", "val"):
         shards = [shard for shard in plan.shards if shard.split == split]
-        click.echo(f"{split:<10} {len(shards):,} shards, {sum(shard.documents for shard in shards):,} documents")
-    click.echo(f"rejected   {sum(plan.rejects.values()):,}{_reasons(plan.rejects)}")
-    click.echo(f"base       about {plan.raw_bytes / 1e6:,.1f} MB on disk")
+        answer(f"{split:<10} {len(shards):,} shards, {sum(shard.documents for shard in shards):,} documents")
+    answer(f"rejected   {sum(plan.rejects.values()):,}{_reasons(plan.rejects)}")
+    answer(f"base       about {plan.raw_bytes / 1e6:,.1f} MB on disk")
     for name, size in result.view_bytes.items():
-        click.echo(f"{name:<10} about {size / 1e6:,.1f} MB on disk (from {result.sample_bytes / 1e6:.1f} MB encoded)")
+        answer(f"{name:<10} about {size / 1e6:,.1f} MB on disk (from {result.sample_bytes / 1e6:.1f} MB encoded)")
 
 
 def _print_summary(output: Path, result: BuildResult, seconds: float) -> None:
     manifest = result.manifest
     if result.was_complete:
-        click.echo(f"{output} is complete already, from the same inputs and options; nothing to do", err=True)
+        say(f"{output} is complete already, from the same inputs and options; nothing to do")
         return
     shards = [shard for of_split in manifest.base.splits.values() for shard in of_split]
     raw_bytes = sum(shard.raw_bytes for shard in shards)
-    click.echo(
+    say(
         f"built {output}: {_documents(result.whole_documents, sum(shard.documents for shard in shards), 'documents')}, "
-        f"{raw_bytes / 1e6:,.1f} MB raw, {len(shards)} shards, in {seconds:.1f} s",
-        err=True,
+        f"{raw_bytes / 1e6:,.1f} MB raw, {len(shards)} shards, in {seconds:.1f} s"
     )
     for view in manifest.views:
         symbols = sum(shard.symbols for of_split in view.splits.values() for shard in of_split)
         rate = f"{raw_bytes / symbols:.2f} raw bytes per symbol" if symbols else "no symbols"
-        click.echo(f"  view {view.name}: {symbols:,} symbols, {rate}", err=True)
+        say(f"  view {view.name}: {symbols:,} symbols, {rate}")
     if manifest.rejects:
-        click.echo(
-            f"  not taken: {sum(manifest.rejects.values()):,}{_reasons(manifest.rejects)}; see rejects.jsonl", err=True
-        )
+        say(f"  not taken: {sum(manifest.rejects.values()):,}{_reasons(manifest.rejects)}; see rejects.jsonl")
 
 
 def _documents(whole: int, parts: int, noun: str = "") -> str:
@@ -170,7 +167,7 @@ def add_view(dataset: Path, compressors: tuple[str, ...], workers: int, quiet: b
         raise OptionError("no view to add; name one with --compressor")
     manifest = add_views(dataset, requests, workers, BarReporter(quiet))
     if not quiet:
-        click.echo(f"{dataset} has the views {', '.join(view.name for view in manifest.views)}", err=True)
+        say(f"{dataset} has the views {', '.join(view.name for view in manifest.views)}")
 
 
 @click.command()
@@ -188,11 +185,11 @@ def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -
     result = join(datasets, output, workers, BarReporter(quiet))
     if not quiet:
         if result.was_complete:
-            click.echo(f"{output} is there already, of the same parts; nothing to do", err=True)
+            say(f"{output} is there already, of the same parts; nothing to do")
             return
         shards = [shard for of_split in result.manifest.base.splits.values() for shard in of_split]
         amount = f"{sum(shard.documents for shard in shards):,} documents"
-        click.echo(f"merged {len(datasets)} datasets into {output}: {amount}, {len(shards)} shards", err=True)
+        say(f"merged {len(datasets)} datasets into {output}: {amount}, {len(shards)} shards")
 
 
 @click.command("drop-view")
@@ -206,4 +203,4 @@ def drop_view(dataset: Path, name: str, quiet: bool) -> None:
     manifest = drop(dataset, name)
     if not quiet:
         left = ", ".join(view.name for view in manifest.views) or "none"
-        click.echo(f"{dataset} is without {name}; its views: {left}", err=True)
+        say(f"{dataset} is without {name}; its views: {left}")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
+from pcdata.terminal import safe, say
 
 
 class BarReporter:
@@ -20,9 +20,10 @@ class BarReporter:
         from tqdm import tqdm
 
         disable = True if self._quiet else None  # None: unless a terminal
-        with tqdm(total=total_bytes, desc=name, unit="B", unit_scale=True, disable=disable, file=sys.stderr) as bar:
+        shape = {"unit": "B", "unit_scale": True, "disable": disable, "file": sys.stderr}
+        with tqdm(total=total_bytes, desc=safe(name), **shape) as bar:
             yield bar.update
 
     def say(self, text: str) -> None:
         if not self._quiet:
-            click.echo(text, err=True)
+            say(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pcdata.errors import OptionError
 from pcdata.export.folder import FolderWriter
 from pcdata.export.records import JsonlWriter, ParquetWriter
 from pcdata.export.whole import Choice, Whole, whole_documents
+from pcdata.terminal import Data
 
 STDOUT = Path("-")
 
@@ -90,8 +90,9 @@ def _opened(dataset: Dataset, output: Path, text_key: str) -> Iterator[Writer]:
     kept = dataset.manifest.kept_columns
     ending = _jsonl_ending(output)
     if output == STDOUT:
-        yield JsonlWriter(sys.stdout.buffer, kept, text_key)
-        sys.stdout.buffer.flush()
+        data = Data()
+        yield JsonlWriter(data, kept, text_key)
+        data.flush()
         return
     with _appearing(output) as temporary:
         if ending is not None:

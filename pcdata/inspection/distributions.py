@@ -19,7 +19,7 @@ from pcdata.dataset import Dataset, Split
 from pcdata.dataset.schema import LANG
 from pcdata.inspection.plotting import LEGEND_COLUMNS, RAW_COLOUR, colours_for, save_figure
 from pcdata.inspection.stats import bucket_bounds
-from pcdata.inspection.text import safe
+from pcdata.terminal import safe
 
 BLOCKS: Final = 200
 """The most blocks that are looked at in each split."""

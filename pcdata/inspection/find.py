@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pcdata.dataset import schema
 from pcdata.dataset.reader import Dataset, Document
 from pcdata.errors import OptionError
-from pcdata.inspection.text import safe
+from pcdata.terminal import safe
 
 _LISTED = 5
 _ID = re.compile(r"[0-9a-f]{4,32}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from pcdata.inspection.text import safe
+from pcdata.terminal import safe
 
 RESTORE = "restore it from a copy or rebuild the dataset"
 REBUILD = "its hash is right, so it was written this way: rebuild the dataset and report this"

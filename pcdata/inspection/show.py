@@ -19,7 +19,8 @@ from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.reader import Dataset, Document
 from pcdata.errors import OptionError
 from pcdata.inspection.find import find_document, overall_number
-from pcdata.inspection.text import display_width, glyphs, padded, ratio, safe, table
+from pcdata.inspection.text import padded, ratio, table
+from pcdata.terminal import display_width, glyphs, safe
 
 SHOWN_BYTES = 2_000
 """How much of a long document is shown if nothing else is asked for."""

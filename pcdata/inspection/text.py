@@ -1,62 +1,13 @@
-"""Bytes and numbers as text for people.
-
-Whatever the bytes are, the text that comes out cannot move a terminal's cursor, change its colours or turn the
-direction of writing: what is not printable is shown, not sent.
-"""
+"""Numbers and tables as text for people."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
+
+from pcdata.terminal import display_width
 
 UNDEFINED = "–"
 """Stands where a ratio has no value, such as bytes per symbol of no symbols."""
-
-_SHOWN = {"\n": "↵", "\t": "→   ", "\x7f": "␡"}
-_FIRST_ESCAPED_BYTE = 0xDC00  # where "surrogateescape" puts bytes that are not UTF-8
-
-
-def glyphs(raw: bytes) -> list[str]:
-    """One piece of printable text per character; bytes that are not UTF-8 each become ``\\xff``."""
-    text = raw.decode("utf-8", "surrogateescape")
-    shown = [_glyph(character) for character in text]
-    if shown and display_width(shown[0]) == 0:  # it would change whatever stands before it
-        shown[0] = _escaped(text[0])
-    return shown
-
-
-def safe(text: str | bytes) -> str:
-    """Text that may go to a terminal, on one line."""
-    return "".join(glyphs(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")))
-
-
-def _glyph(character: str) -> str:
-    code = ord(character)
-    if character in _SHOWN:
-        return _SHOWN[character]
-    if code < 0x20:
-        return chr(0x2400 + code)  # Unicode's pictures of the control characters
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - _FIRST_ESCAPED_BYTE:02x}"
-    return character if character.isprintable() else _escaped(character)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
-def display_width(text: str) -> int:
-    """Terminal columns of printable text: 2 for wide East Asian characters, 0 for combining marks."""
-    if text.isascii():
-        return len(text)
-    return sum(_character_width(character) for character in text)
-
-
-def _character_width(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def size(count: int) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pcdata.dataset.files import replacing
 from pcdata.dataset.names import regular_file
+from pcdata.terminal import safe
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
 from pctrain.errors import PctrainError
@@ -172,7 +173,7 @@ def _draw_curve(above: Any, below: Any, curve: Curve, axis: str, colour: str) ->
         curve.along(axis, curve.val_steps_P),
         curve.bits_per_byte_P,
         color=colour,
-        label=curve.name,
+        label=safe(curve.name).replace("$", r"\$"),  # between two $ it would be a formula
         marker="o" if few else None,
         markersize=2.2,
         linewidth=1.1,

@@ -84,7 +84,8 @@ def train(job: Job, quiet: bool) -> Outcome:
     peak = settings.peak_flops or matmul_flops_per_second(job.device, settings.dtype)
     tally = Tally(job.loader.view_names, job.loader.dataset_names, flops, peak * job.world.size)
     if not quiet:
-        say("\n".join(header(job, flops, peak * job.world.size)))
+        for text in header(job, flops, peak * job.world.size):
+            say(text)
     bad_steps, measured = 0, None
     said: set[str] = set()
     """Of old checkpoints, what was said to be wrong with them."""

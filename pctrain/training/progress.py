@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic, perf_counter
-from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -16,13 +15,26 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pcdata import terminal
 from pctrain.training.metrics import Losses
 
 _SILENT_SECONDS: Final = 30.0
 """The least time between two plain lines about one piece of work."""
 
 
-class Progress:
+class _Bar:
+    """A context that ends its bar."""
+
+    _bar: tqdm[Any]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+
+class Progress(_Bar):
     """Steps done, loss, bits per byte, speed, waiting, and the time left."""
 
     def __init__(self, first_step: int, steps: int, bytes_per_target: Mapping[str, float], quiet: bool) -> None:
@@ -84,14 +96,6 @@ class Progress:
         seconds = (perf_counter() - self._begun) / (step - self._first_step) * (self._steps - step)
         return [f"{tqdm.format_interval(seconds)} left"]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()
-
 
 def in_words(values: Mapping[str, Any]) -> str:
     """What was measured on val: ``val 3.490 ± 0.031 bits/byte``."""
@@ -99,15 +103,16 @@ def in_words(values: Mapping[str, Any]) -> str:
     return f"val {values['raw_bits_per_byte']:.3f}{'' if error is None else f' ± {error:.3f}'} bits/byte"
 
 
-class ByteProgress:
+class ByteProgress(_Bar):
     """How much of some bytes is dealt with: a bar on a terminal, else a plain line as the work begins, and one now and
     then."""
 
     def __init__(self, what: str, n_bytes: int, quiet: bool) -> None:
         self._what, self._n_bytes, self._done = what, n_bytes, 0
-        speaking, terminal = not quiet and speaks(), sys.stderr.isatty()
-        self._bar = tqdm(total=n_bytes, desc=what, unit="B", unit_scale=True, disable=not (speaking and terminal))
-        self._in_lines = speaking and not terminal
+        speaking, is_terminal = not quiet and speaks(), sys.stderr.isatty()
+        in_bar = speaking and is_terminal
+        self._bar = tqdm(total=n_bytes, desc=terminal.safe(what), unit="B", unit_scale=True, disable=not in_bar)
+        self._in_lines = speaking and not is_terminal
         if self._in_lines:
             self._say(f"{n_bytes:,} bytes")
 
@@ -128,19 +133,12 @@ class ByteProgress:
         self._said = monotonic()
         say(f"{self._what}: {how_far}")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()
-
 
 def say(text: str) -> None:
-    """One line to a person, above the bar if there is one."""
+    """One line to a person, above the bar if there is one; of several processes the first says it."""
     if speaks():
-        tqdm.write(text, file=sys.stderr)
+        with tqdm.external_write_mode(file=sys.stderr):
+            terminal.say(text)
 
 
 def speaks() -> bool:

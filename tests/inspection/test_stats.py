@@ -12,7 +12,7 @@ import pytest
 from pcdata.dataset import Dataset, Manifest
 from pcdata.dataset.manifest import Amount
 from pcdata.inspection.stats import bucket_bounds, render, stats, unit_bytes_percentile
-from pcdata.inspection.text import display_width
+from pcdata.terminal import display_width
 from tests.dataset.written import Row, sample_rows, write_dataset
 
 

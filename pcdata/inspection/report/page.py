@@ -22,7 +22,7 @@ from pcdata.errors import InputError, OptionError
 from pcdata.inspection.distributions import read_distributions
 from pcdata.inspection.report.sample import document_data, sample_documents
 from pcdata.inspection.stats import bucket_bounds, stats
-from pcdata.inspection.text import safe
+from pcdata.terminal import safe
 
 _BUCKETS: Final = 54
 """Of histograms by bit length: as far as a browser's numbers are exact."""

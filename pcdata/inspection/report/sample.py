@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pcdata.dataset import Dataset, Document
 from pcdata.inspection.find import overall_number
-from pcdata.inspection.text import safe
+from pcdata.terminal import safe
 
 _TRIES: Final = 20
 """Documents looked at for each that is shown, so that rare languages are met too."""

@@ -12,7 +12,7 @@ import pytest
 from pcdata.dataset import Dataset, Document
 from pcdata.inspection.report.page import write_report
 from pcdata.inspection.report.sample import sample_documents
-from pcdata.inspection.text import glyphs, safe
+from pcdata.terminal import glyphs, safe
 from tests.dataset.written import HOSTILE, Row, sample_rows, write_dataset
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -1,0 +1,113 @@
+"""How every command of ``pcdata`` and ``pctrain`` ends: a fault is one sentence and exit code 1, a signal another
+sentence and 128 plus its number."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import click
+
+from pcdata.errors import PcdataError
+from pcdata.starting import EXIT_FAULT, EXIT_SIGNAL, STOPPING, quit_at_once
+from pcdata.terminal import STANDARD_OUTPUT, prepare, say, say_lines
+
+_IMPORT = "<frozen importlib._bootstrap>"
+"""The file of the functions that load modules."""
+
+
+class _Terminated(BaseException):
+    """SIGTERM, so that it unwinds like Ctrl-C."""
+
+
+class Group(click.Group):
+    """Commands whose faults and signals become sentences. What is a bug keeps its traceback."""
+
+    resuming: Sequence[str] = ()
+    """Commands that go on where they were stopped."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **named: Any) -> Any:
+        run: Callable[..., Any] = partial(super().main, *args, standalone_mode=False, **named)
+        if not standalone_mode:
+            return run()
+        prepare()
+        with _signals(quit_at_once):
+            try:
+                with _signals(_raise):
+                    code = run()
+            except BaseException as error:
+                code = self._told(error)
+            sys.exit(code)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, _Terminated) as stop:
+            goes_on = "; what was committed is kept, the same command goes on from there"
+            say(f"stopped{goes_on if ctx.invoked_subcommand in self.resuming else ''}")
+            ctx.exit(EXIT_SIGNAL + _number(stop))
+        except OSError as error:  # click takes any broken pipe for standard output's
+            ctx.exit(self._told(error))
+
+    def _told(self, error: BaseException) -> int:
+        """Say what ended the command. Returns its exit code; raises what is a bug."""
+        match error:
+            case click.ClickException():
+                if isinstance(error, click.UsageError) and error.ctx is not None:
+                    hint = f"Try '{error.ctx.command_path} {error.ctx.help_option_names[0]}' for help."
+                    say_lines(f"{error.ctx.get_usage()}\n{hint}\n")
+                say(f"Error: {error.format_message()}")
+                return error.exit_code
+            case KeyboardInterrupt() | click.Abort() | _Terminated():  # click makes the second of the first
+                say("stopped")
+                return EXIT_SIGNAL + _number(error)
+            case PcdataError():
+                say(f"error: {error}")
+            case MemoryError():
+                error.__traceback__ = None  # frees what the functions held that it went through
+                say("error: out of memory; free some, or ask for less at once, and run the same command again")
+            case BrokenPipeError(filename=name) if name == STANDARD_OUTPUT:
+                pass  # who read it has enough
+            case OSError():
+                name = error.filename
+                where = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
+                say(f"error: {where}{error.strerror or error}; mend that and run the same command again")
+            case ImportError() if not isinstance(error, ModuleNotFoundError) and ".so" in str(error):
+                say(f"error: a library cannot be loaded ({error}); free memory, or install it again")
+            case _:
+                raise error
+        return EXIT_FAULT
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    """A handler that unwinds. A module that is being loaded may take the exception for a fault of its own, or for
+    none: inside one it is left at once, as ``kill -9`` leaves it."""
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORT:
+            quit_at_once(number, frame)
+        frame = frame.f_back
+    raise KeyboardInterrupt if number == signal.SIGINT else _Terminated
+
+
+@contextmanager
+def _signals(handler: Any) -> Iterator[None]:
+    """Handle the signals that stop a command, but for those that it was started to ignore."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    for number, handled in before.items():
+        if handled is not signal.SIG_IGN:
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, handled in before.items():
+            signal.signal(number, handled)
+
+
+def _number(stop: BaseException) -> int:
+    return signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
