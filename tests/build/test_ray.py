@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -284,3 +285,23 @@ def test_a_cluster_that_is_not_there(
 ) -> None:
     with pytest.raises(fault, match=sentence):
         build(options(code, tmp_path / "shards", engine="ray", ray_address=address), Silent())
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_stop_signals_end_the_waiting_for_who_says_nothing(code: Path, tmp_path: Path, stop: signal.Signals) -> None:
+    """Something takes the connection, and is silent: Ray waits for ever, in C++."""
+    shape = ["-o", str(tmp_path / "shards"), "--val-fraction", "0", "-q"]
+    arguments = [sys.executable, "-m", "pcdata", "build", str(code), *shape]
+    with socket.create_server(("0.0.0.0", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [*arguments, "--engine", "ray", "--ray-address", address], stderr=subprocess.PIPE, text=True
+        )
+        with silent.accept()[0] as knock, silent.accept()[0] as ray:
+            assert not knock.recv(1)
+            assert ray.recv(1)
+            process.send_signal(stop)
+            _, said = process.communicate(timeout=60)
+    assert said == "stopped; what was committed is kept, the same command goes on from there\n"
+    assert process.returncode == 128 + stop
+    assert subprocess.run(arguments, check=False).returncode == 0

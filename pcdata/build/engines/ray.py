@@ -13,11 +13,12 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import ray
@@ -47,8 +48,8 @@ class RayEngine:
         self._address = options.ray_address
         self._workers = options.workers
         self._common = Common(options.output.absolute(), tuple(library_versions().items()))
-        self._thread: ThreadPoolExecutor | None = None
-        """Starts and stops Ray: in the main thread Ray would take SIGTERM for itself. Our own cluster dies with it."""
+        self._thread = _Thread()
+        self._start_of_ray: Future[None] | None = None
 
     def run(self, function: TaskFunction[Task], tasks: Sequence[Task], advance: Advance) -> None:
         """As ``Engine`` says. Raises ``BuildError`` where a task has lost its worker too often."""
@@ -76,17 +77,20 @@ class RayEngine:
 
     def close(self) -> None:
         """Leave the cluster, which ends this build's workers; stop it if it was started here."""
-        if self._thread is not None:
-            self._in_thread(ray.shutdown)
-            self._thread.shutdown()
-            self._thread = None
+        if self._address and self._start_of_ray is not None and not self._start_of_ray.done():
+            return  # who is there says nothing, and Ray's waiting cannot be ended: the thread ends with the process
+        if self._start_of_ray is not None:
+            wait([self._start_of_ray])
+            self._start_of_ray = None
+            _result_of(self._thread.call(ray.shutdown))
+        self._thread.end()
 
     def _at_once(self) -> int:
         """Tasks to have handed out: two per core of a cluster that may grow and shrink, so that none waits for us."""
         return self._workers or max(2, 2 * int(ray.cluster_resources().get("CPU", 0)))
 
     def _start(self) -> None:
-        if self._thread is not None:
+        if self._start_of_ray is not None:
             return
         if self._address:
             _knock(self._address)
@@ -100,23 +104,51 @@ class RayEngine:
                 "object_store_memory": _OBJECT_STORE_BYTES,
             }
         logging.getLogger("ray").setLevel(logging.ERROR)
-        self._thread = ThreadPoolExecutor(1)
+        init = partial(ray.init, job_config=_Job(), log_to_driver=False, logging_level=logging.ERROR, **where)
         try:
             with safe_path():
-                self._in_thread(
-                    partial(ray.init, job_config=_Job(), log_to_driver=False, logging_level=logging.ERROR, **where)
-                )
+                self._start_of_ray = self._thread.call(init)
+                _result_of(self._start_of_ray)
         except (OSError, RuntimeError, ValueError) as error:
             raise BuildError(f"Ray cannot be {'reached' if self._address else 'started'}: {error}") from error
 
-    def _in_thread(self, function: Callable[[], Any]) -> None:
-        assert self._thread is not None
-        try:
-            self._thread.submit(function).result()
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                # Below Python, ray.init put a handler that prints a trace first, and ray.shutdown the default.
-                signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+
+class _Thread:
+    """Starts and stops Ray: in the main thread it would take SIGTERM for itself.
+
+    Our own cluster dies with the thread that started it. Python does not wait for this one at its end, as it does for a
+    pool's.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Callable[[], object], Future[None]] | None] = SimpleQueue()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def call(self, function: Callable[[], object]) -> Future[None]:
+        done: Future[None] = Future()
+        self._calls.put((function, done))
+        return done
+
+    def end(self) -> None:
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        for function, done in iter(self._calls.get, None):
+            try:
+                function()
+            except BaseException as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+
+def _result_of(done: Future[None]) -> None:
+    try:
+        done.result()
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            # Below Python, ray.init put a handler that prints a trace first, and ray.shutdown the default.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 class _Job(JobConfig):  # type: ignore[misc] # mypy does not look into Ray
