@@ -1,5 +1,14 @@
-"""``python -m pctrain``, and ``torchrun … -m pctrain``."""
+"""``pctrain``, ``python -m pctrain``, and ``torchrun … -m pctrain``."""
 
-from pctrain.cli import main
+from pctrain.loading import loading
 
-main()
+
+def main() -> None:
+    """The command line."""
+    with loading():
+        from pctrain.cli import main
+    main()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,8 @@ import click
 from pcdata.shell import among, named_in, view_names
 from pctrain.completion import complete_column, complete_dataset, complete_preset, complete_setting
 from pctrain.config import MODES, presets, resolve
-from pctrain.errors import PctrainError
+from pctrain.group import Group
+from pctrain.loading import SIGNAL_EXIT, loading
 from pctrain.options import DEFAULT_PRESET, filter_by, one_mode, settings_of_run, weighted_by
 
 if TYPE_CHECKING:
@@ -46,11 +46,9 @@ _LANG = click.option(
 NEURAL_PRESET = "neural-1m"
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """What says how the threads of an OpenMP wait for each other: of any, of GNU's, of LLVM's and Intel's."""
-_SIGNAL_EXIT = 128
-"""A command that a signal ended exits with this plus the signal's number: 130 for SIGINT, 143 for SIGTERM."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="proxy-compression")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -122,17 +120,17 @@ def fit(
     A run that was stopped or killed goes on from its last checkpoint when the same command is given again, with the
     run's own settings where none are given. Ctrl-C stops after the step in progress, with a checkpoint (exit code 130).
     """
-    with faults():
+    with loading():
         from pctrain.training.loop import fit as train
 
-        short = [
-            *weighted_by("view", views),
-            *weighted_by("weight", weights),
-            *filter_by(langs, where),
-            *one_mode(mode),
-        ]
-        resolved = settings_of_run(None if restart else run, preset, config, [*short, *settings])
-        outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
+    short = [
+        *weighted_by("view", views),
+        *weighted_by("weight", weights),
+        *filter_by(langs, where),
+        *one_mode(mode),
+    ]
+    resolved = settings_of_run(None if restart else run, preset, config, [*short, *settings])
+    outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
     _exit_if_stopped(outcome)
     if not quiet:
         _say_what_next(outcome, run)
@@ -174,24 +172,24 @@ def evaluate(
     quiet: bool,
 ) -> None:
     """Bits per raw byte of the model in RUN, beside gzip, zstd, and n-grams of the train split."""
-    with faults():
+    with loading():
         from pctrain.inference.evaluate import evaluate_run
 
-        chosen = filter_by(langs, where)
-        result = evaluate_run(
-            run,
-            split=split,
-            which=which,
-            data=data,
-            rows=rows,
-            stride=stride,
-            by=by,
-            where=resolve(None, None, chosen).data.where if chosen else None,
-            device=device,
-            quiet=quiet,
-        )
+    chosen = filter_by(langs, where)
+    result = evaluate_run(
+        run,
+        split=split,
+        which=which,
+        data=data,
+        rows=rows,
+        stride=stride,
+        by=by,
+        where=resolve(None, None, chosen).data.where if chosen else None,
+        device=device,
+        quiet=quiet,
+    )
     if result is not None:  # under torchrun only the first process has it
-        click.echo(json.dumps(result.to_dict(), indent=1) if as_json else result.table())
+        _print(json.dumps(result.to_dict(), indent=1) if as_json else result.table())
 
 
 @main.command()
@@ -218,18 +216,18 @@ def generate(
     device: str,
 ) -> None:
     """Let the model in RUN go on from a text, byte by byte."""
-    with faults():
+    with loading():
         from pctrain.inference.generate import Generation, Sampling, characters, until
         from pctrain.model.device import choose_device
         from pctrain.training.run import load_model
 
-        sampling = Sampling(max_bytes, temperature, top_p, seed)
-        model, state = load_model(run, which, choose_device(device))
-        start = os.fsencode(prompt)
-        made = Generation(model, start, sampling, state.config.data.seq_len, drafts=drafts)
-        for text in characters(chain(start, until(iter(made), os.fsencode(stop or "")))):
-            click.echo(text, nl=False)
-    click.echo()
+    sampling = Sampling(max_bytes, temperature, top_p, seed)
+    model, state = load_model(run, which, choose_device(device))
+    start = os.fsencode(prompt)
+    made = Generation(model, start, sampling, state.config.data.seq_len, drafts=drafts)
+    for text in characters(chain(start, until(iter(made), os.fsencode(stop or "")))):
+        _print(text, end="")
+    _print("")
     if made.bytes_made > made.passes:
         rate = made.bytes_made / made.passes
         click.echo(f"{made.bytes_made:,} bytes in {made.passes:,} passes of the model: {rate:.2f} a pass", err=True)
@@ -241,10 +239,10 @@ def generate(
 @_CHECKPOINT
 def export(run: Path, output: Path, which: str) -> None:
     """Write the model in RUN for Hugging Face transformers: LlamaForCausalLM and tokenizer over raw bytes."""
-    with faults():
+    with loading():
         from pctrain.inference.export import export_run
 
-        done = export_run(run, output, which)
+    done = export_run(run, output, which)
     click.echo(f"{output}: {done.parameters:,} parameters, of step {done.step:,}; open it with transformers", err=True)
 
 
@@ -253,10 +251,10 @@ def export(run: Path, output: Path, which: str) -> None:
 @click.option("-o", "--output", type=_PATH, default="curves.png", show_default=True, help="PNG, PDF or SVG to write.")
 def plot(runs: tuple[Path, ...], output: Path) -> None:
     """Raw bits per byte of RUNS against steps, symbols, raw bytes and training flops."""
-    with faults():
+    with loading():
         from pctrain.inference.plot import plot as draw
 
-        draw(runs, output)
+    draw(runs, output)
     click.echo(f"{output}: {len(runs)} run{'s' * (len(runs) > 1)}", err=True)
 
 
@@ -299,14 +297,22 @@ def neural_fit(
     Goes on where it was stopped, like pctrain fit. Documents cut short make better batches: build SHARDS with
     --max-document-bytes 2048.
     """
-    with faults():
+    with loading():
         from pctrain.neural.fit import RUN
         from pctrain.neural.fit import fit as fit_neural
 
-        resolved = settings_of_run(None if restart else output / RUN, preset, config, [*settings], NEURAL_PRESET)
-        outcome = fit_neural(shards, output, resolved, restart=restart, quiet=quiet)
+    resolved = settings_of_run(None if restart else output / RUN, preset, config, [*settings], NEURAL_PRESET)
+    outcome = fit_neural(shards, output, resolved, restart=restart, quiet=quiet)
     _exit_if_stopped(outcome)
     click.echo(f"{output}: use it with pcdata build --compressor neural:artifact={output}", err=True)
+
+
+def _print(text: str, end: str = "\n") -> None:
+    """On standard output, which an error names."""
+    from pcdata.dataset.files import naming
+
+    with naming(Path("standard output")):
+        click.echo(text + end, nl=False)
 
 
 def _exit_if_stopped(outcome: Outcome) -> None:
@@ -314,7 +320,7 @@ def _exit_if_stopped(outcome: Outcome) -> None:
         from pctrain.training.progress import say
 
         say(f"stopped by {outcome.signal.name} after step {outcome.step}, saved; the same command goes on")
-        sys.exit(_SIGNAL_EXIT + outcome.signal)
+        sys.exit(SIGNAL_EXIT + outcome.signal)
 
 
 def _say_what_next(outcome: Outcome, run: Path) -> None:
@@ -348,31 +354,3 @@ def _environment() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def faults() -> Iterator[None]:
-    """A person's mistake becomes one sentence and exit code 1; anything else is a bug and keeps its traceback."""
-    try:
-        from pcdata.dataset import DatasetError
-
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors", "matplotlib"):
-            raise
-        _fail(f'pctrain needs {error.name}; pip install "proxy-compression[train]"')
-    except (PctrainError, DatasetError) as error:
-        _fail(str(error))
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}; mend that and run the same command again")
-    except KeyboardInterrupt:
-        click.echo("stopped", err=True)
-        sys.exit(_SIGNAL_EXIT + signal.SIGINT)
-
-
-def _fail(sentence: str) -> None:
-    click.echo(f"error: {sentence}", err=True)
-    sys.exit(1)

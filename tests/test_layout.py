@@ -27,6 +27,8 @@ FLOORS = {
     ],
     "pctrain": [
         "errors",
+        "loading",
+        "faults",
         "config",
         "data",
         "model",
@@ -35,14 +37,15 @@ FLOORS = {
         "neural",
         "options",
         "completion",
+        "group",
         "cli",
         "__main__",
     ],
 }
 """From the ground up. A floor imports itself and those before it."""
 
-FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", "pcdata.shell"]}
-CODECS = ["pcdata.codecs", "pcdata.errors"]
+FOREIGN = {"pcdata": [], "pctrain": ["pcdata.errors", "pcdata.dataset", "pcdata.shell"]}
+CODECS = ["pcdata.codecs"]
 """What a package may import of the other; ``pctrain.neural``, which is a codec, may also import ``CODECS``."""
 
 NEVER = {"pcdata": {"torch"}, "pctrain": {"zstandard", "gigatoken", "tokenizers"}}

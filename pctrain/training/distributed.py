@@ -39,6 +39,17 @@ class World:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     per_machine: int = 1
     """Processes on this machine, among which a CPU's memory is divided."""
+    agent: int | None = None
+    """The process of ``torchrun`` that started this one; None without it."""
+
+    @property
+    def is_launched(self) -> bool:
+        """Whether something started this process that also ends it: it is one of several, or ``torchrun``'s."""
+        return self.size > 1 or self.agent is not None
+
+    def is_orphaned(self) -> bool:
+        """Whether ``torchrun`` has ended before this process."""
+        return self.agent is not None and os.getppid() != self.agent
 
     @property
     def is_first(self) -> bool:
@@ -82,15 +93,17 @@ def joined(device: torch.device) -> Iterator[World]:
     """Join the processes that ``torchrun`` started, each with a GPU of its own if ``device`` is one; leave at the
     end."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    # Known before the processes meet: they meet through the agent, and do not if it has ended by then.
+    agent = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
     if size == 1:
-        yield World(device=device)
+        yield World(device=device, agent=agent)
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield World(dist.get_rank(), size, device, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        yield World(dist.get_rank(), size, device, int(os.environ.get("LOCAL_WORLD_SIZE", "1")), agent)
         gc.collect()  # what still holds on to the group when it is destroyed brings gloo's threads down
         dist.barrier()
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,11 @@ def fit(
 
     ``folders`` are those of one dataset or of several, which ``config.data.weights`` tells apart by their names.
     ``restart`` throws away what an earlier run left in the folder. SIGINT and SIGTERM end the call after the step in
-    progress, with a checkpoint; a second one ends the process. Raises ``PctrainError`` and ``DatasetError``.
+    progress, with a checkpoint; a second one ends the process, but for ``torchrun``'s. Raises ``PctrainError`` and
+    ``DatasetError``.
     """
     with (
+        ExitStack() as until_parted,
         joined(choose_device(config.train.device)) as world,
         locked(run) if world.is_first else nullcontext(),
         explained(config),
@@ -72,11 +74,12 @@ def fit(
             if restart:
                 clear(run)
             write_settings(run, job.config, job.datasets)
-        return train(job, quiet)
+        return train(job, quiet, until_parted)
 
 
-def train(job: Job, quiet: bool) -> Outcome:
-    """The loop itself."""
+def train(job: Job, quiet: bool, until_parted: ExitStack) -> Outcome:
+    """The loop itself. ``until_parted`` ends when the processes have left each other: until then, a signal that comes
+    again finds its handler."""
     settings, data = job.config.train, job.config.data
     splits = [dataset.split("val") for dataset in job.datasets.values()]
     val = ValSlice(splits, settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows, Filter(data.where))
@@ -92,8 +95,8 @@ def train(job: Job, quiet: bool) -> Outcome:
         MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
         Prefetcher(job.loader, settings.steps - job.first_step, data.prefetch) as batches,
         Progress(job.first_step, settings.steps, bytes_per_target(job), quiet) as progress,
-        stop_signals() as received,
     ):
+        received = until_parted.enter_context(stop_signals(job.world))
         log.write("start", job.first_step, **job.description())
         for step in range(job.first_step, settings.steps):
             batch = batches.next_batch()
