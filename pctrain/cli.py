@@ -43,6 +43,9 @@ _DEVICE = click.option(
 _LANG = click.option(
     "--lang", "langs", multiple=True, metavar="NAME", help="Only documents in this language; may be repeated."
 )
+_NO_VERIFY = click.option(
+    "--no-verify", "verify", flag_value=False, default=True, help="Do not compare the data's files with their hashes."
+)
 NEURAL_PRESET = "neural-1m"
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """What says how the threads of an OpenMP wait for each other: of any, of GNU's, of LLVM's and Intel's."""
@@ -100,6 +103,7 @@ def main(context: click.Context) -> None:
     help="One setting, such as train.lr=3e-4.",
 )
 @click.option("--restart", is_flag=True, help="Throw away what the run's folder holds, and begin anew.")
+@_NO_VERIFY
 @click.option("--quiet", is_flag=True, help="A plain line per measurement, and nothing else.")
 def fit(
     shards: tuple[Path, ...],
@@ -113,6 +117,7 @@ def fit(
     config: Path | None,
     settings: tuple[str, ...],
     restart: bool,
+    verify: bool,
     quiet: bool,
 ) -> None:
     """Train on the dataset SHARDS, or on several at once, or go on with the run in the output folder.
@@ -130,7 +135,7 @@ def fit(
         *one_mode(mode),
     ]
     resolved = settings_of_run(None if restart else run, preset, config, [*short, *settings])
-    outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
+    outcome = train(shards, run, resolved, restart=restart, verify=verify, quiet=quiet)
     _exit_if_stopped(outcome)
     if not quiet:
         _say_what_next(outcome, run)
@@ -282,6 +287,7 @@ def neural() -> None:
     help="One setting, such as train.steps=3000.",
 )
 @click.option("--restart", is_flag=True, help="Throw away what the folder's run holds, and begin anew.")
+@_NO_VERIFY
 @click.option("--quiet", is_flag=True, help="A plain line per measurement, and nothing else.")
 def neural_fit(
     shards: tuple[Path, ...],
@@ -290,6 +296,7 @@ def neural_fit(
     config: Path | None,
     settings: tuple[str, ...],
     restart: bool,
+    verify: bool,
     quiet: bool,
 ) -> None:
     """Train a byte model on the raw bytes of SHARDS, for --compressor neural:artifact=OUTPUT.
@@ -302,7 +309,7 @@ def neural_fit(
         from pctrain.neural.fit import fit as fit_neural
 
     resolved = settings_of_run(None if restart else output / RUN, preset, config, [*settings], NEURAL_PRESET)
-    outcome = fit_neural(shards, output, resolved, restart=restart, quiet=quiet)
+    outcome = fit_neural(shards, output, resolved, restart=restart, verify=verify, quiet=quiet)
     _exit_if_stopped(outcome)
     click.echo(f"{output}: use it with pcdata build --compressor neural:artifact={output}", err=True)
 

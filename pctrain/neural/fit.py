@@ -41,7 +41,13 @@ _SAMPLE_BYTES: Final = 1 << 19
 
 
 def fit(
-    folders: Sequence[Path], output: Path, config: RunConfig, *, restart: bool = False, quiet: bool = False
+    folders: Sequence[Path],
+    output: Path,
+    config: RunConfig,
+    *,
+    restart: bool = False,
+    verify: bool = True,
+    quiet: bool = False,
 ) -> Outcome:
     """Train until ``config.train.steps`` are done, or go on; then write the artifact, unless a signal ended it.
 
@@ -49,7 +55,7 @@ def fit(
     """
     check(config)
     (output / RECORD).unlink(missing_ok=True)
-    outcome = train(folders, output / RUN, config, restart=restart, quiet=quiet)
+    outcome = train(folders, output / RUN, config, restart=restart, verify=verify, quiet=quiet)
     if outcome.signal is None and speaks():  # of several processes the first
         write(folders, output, quiet=quiet)
     return outcome

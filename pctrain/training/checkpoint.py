@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -253,18 +253,18 @@ def _check(folder: Path, part: str, world: World = _ALONE) -> None:
     sums = {folder / name: digest for digest, name in named}
     here = folder / part
     paths = sorted({path for path in sums if here in (path, *path.parents)} | {*_files(here)})
-    faults: list[tuple[Path, str | OSError]] = [] if paths else [(here, f"{_SUMS} does not name it")]
-    for path in paths[world.rank :: world.size]:
-        try:
-            if sums.get(path) != _sum(regular_file(folder, path.relative_to(folder).as_posix())):
-                faults.append((path, f"its hash is not the one in {_SUMS}"))
-        except (FileNotFoundError, NotADirectoryError, DatasetError) as error:
-            faults.append((path, str(error)))
-        except OSError as error:
-            faults.append((path, error))
-    for path, fault in world.gathered_from_all(faults):
-        if isinstance(fault, OSError):
-            raise fault
+    if not paths:
+        raise _damaged(folder, here, f"{_SUMS} does not name it")
+
+    def faults(share: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+        for path in share:
+            try:
+                if sums.get(path) != _sum(regular_file(folder, path.relative_to(folder).as_posix())):
+                    yield path, f"its hash is not the one in {_SUMS}"
+            except (FileNotFoundError, NotADirectoryError, DatasetError) as error:
+                yield path, str(error)
+
+    for path, fault in world.divided(paths, faults):
         raise _damaged(folder, path, fault)
 
 

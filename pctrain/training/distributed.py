@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from pctrain.errors import ConfigError
 from pctrain.model.loss import Objective
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,23 @@ class World:
         lists: list[Any] = [None] * self.size
         dist.all_gather_object(lists, items)
         return [item for each in lists for item in each]
+
+    def divided(self, items: Sequence[T], work: Callable[[Sequence[T]], Iterable[R]]) -> list[R]:
+        """What ``work`` makes of all items, of which each process does a share; small, as in ``gathered_from_all``.
+
+        Where the machine refuses one of them something, all raise that error, and none waits for the others.
+        """
+        done: list[R | OSError | MemoryError]
+        try:
+            done = [*work(items[self.rank :: self.size])]
+        except (OSError, MemoryError) as error:
+            done = [error]
+        results = []
+        for result in self.gathered_from_all(done):
+            if isinstance(result, OSError | MemoryError):
+                raise result
+            results.append(result)
+        return results
 
     def wait(self) -> None:
         """Until all processes are here."""

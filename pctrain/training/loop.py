@@ -33,6 +33,7 @@ from pctrain.training.run import METRICS, clear, locked, write_settings
 from pctrain.training.signals import agreed, stop_signals
 from pctrain.training.step import refuse, take_step
 from pctrain.training.val_slice import ValSlice
+from pctrain.training.verification import files_read, read_verified, verified, write_verified
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,21 @@ class Outcome:
 
 
 def fit(
-    folders: Path | Sequence[Path], run: Path, config: RunConfig, *, restart: bool = False, quiet: bool = False
+    folders: Path | Sequence[Path],
+    run: Path,
+    config: RunConfig,
+    *,
+    restart: bool = False,
+    verify: bool = True,
+    quiet: bool = False,
 ) -> Outcome:
     """Train until ``config.train.steps`` are done, from the last checkpoint in ``run`` if there is one.
 
     ``folders`` are those of one dataset or of several, which ``config.data.weights`` tells apart by their names.
-    ``restart`` throws away what an earlier run left in the folder. SIGINT and SIGTERM end the call after the step in
-    progress, with a checkpoint; a second one ends the process, but for ``torchrun``'s. Raises ``PctrainError`` and
-    ``DatasetError``.
+    ``restart`` throws away what an earlier run left in the folder; ``verify`` compares each file of data with its hash
+    before the first step, unless this run has found it right before and it is as it was then. SIGINT and SIGTERM end
+    the call after the step in progress, with a checkpoint; a second one ends the process, but for ``torchrun``'s.
+    Raises ``PctrainError`` and ``DatasetError``.
     """
     with (
         ExitStack() as until_parted,
@@ -70,14 +78,20 @@ def fit(
             return Outcome(job.first_step)
         if job.first_step:
             say(f"{run}: going on from step {job.first_step}" + "".join(f"; {change}" for change in job.changes))
+        seals = None
+        if verify:
+            known = {} if restart else read_verified(run)
+            seals = verified(files_read(job.datasets, job.loader.view_names), known, world, quiet=quiet)
         if world.is_first:
             if restart:
                 clear(run)
             write_settings(run, job.config, job.datasets)
-        return train(job, quiet, until_parted)
+            if seals is not None:
+                write_verified(run, seals)
+        return train(job, quiet, until_parted, verify=verify)
 
 
-def train(job: Job, quiet: bool, until_parted: ExitStack) -> Outcome:
+def train(job: Job, quiet: bool, until_parted: ExitStack, *, verify: bool) -> Outcome:
     """The loop itself. ``until_parted`` ends when the processes have left each other: until then, a signal that comes
     again finds its handler."""
     settings, data = job.config.train, job.config.data
@@ -87,7 +101,7 @@ def train(job: Job, quiet: bool, until_parted: ExitStack) -> Outcome:
     peak = settings.peak_flops or matmul_flops_per_second(job.device, settings.dtype)
     tally = Tally(job.loader.view_names, job.loader.dataset_names, flops, peak * job.world.size)
     if not quiet:
-        say("\n".join(header(job, flops, peak * job.world.size)))
+        say("\n".join(header(job, flops, peak * job.world.size, verified=verify)))
     bad_steps, measured = 0, None
     said: set[str] = set()
     """Of old checkpoints, what was said to be wrong with them."""

@@ -1,4 +1,5 @@
-"""The run folder: ``config.json``, ``metrics.jsonl`` and ``checkpoints/``; who may write in it, and reading it back."""
+"""The run folder: ``config.json``, ``metrics.jsonl``, ``verified.json`` and ``checkpoints/``; who may write in it, and
+reading it back."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from pctrain.training.state import State, check_datasets, check_prints
 
 _VERSION = 3
 """1 knew one dataset; 2 had settings that are gone."""
-CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
+CONFIG, METRICS, VERIFIED, LOCK = "config.json", "metrics.jsonl", "verified.json", ".lock"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def locked(run: Path) -> Iterator[None]:
     except OSError as error:
         raise PctrainError(f"{run} cannot be written to: {error.strerror}; give another folder with -o") from error
     try:
-        for name in (CONFIG, METRICS):
+        for name in (CONFIG, METRICS, VERIFIED):
             remove_temporary(run, f"{name}.*")
         checkpoint.remove_unfinished(run)
         yield
@@ -107,7 +108,7 @@ def locked(run: Path) -> Iterator[None]:
 def clear(run: Path) -> None:
     """Throw away what a run wrote, and nothing else that lies in its folder."""
     checkpoint.clear(run)
-    for name in (CONFIG, METRICS):
+    for name in (CONFIG, METRICS, VERIFIED):
         (run / name).unlink(missing_ok=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,6 +12,20 @@ from pctrain.training.distributed import World
 from pctrain.training.signals import stop_signals
 
 ALONE, ONE_OF_TWO, TORCHRUN = World(), World(size=2), World(agent=os.getppid())
+
+
+class Killed(Exception):
+    """What SIGTERM would have done."""
+
+
+@pytest.fixture(autouse=True)
+def _survive() -> Iterator[None]:
+    def kill(number: int, frame: object) -> None:
+        raise Killed
+
+    before = signal.signal(signal.SIGTERM, kill)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def handlers() -> list[object]:
