@@ -12,7 +12,7 @@ _PEERS: Final = ("DistBackendError", "DistNetworkError")
 """Classes of ``torch.distributed``; of gloo's errors there is none, but they name its source."""
 
 
-def of_memory(error: Exception) -> str | None:
+def of_memory(error: BaseException) -> str | None:
     """That the memory does not suffice, if that is what it says, and how much more was wanted."""
     found = _AMOUNT.search(str(error))
     says_so = isinstance(error, RuntimeError) and (found or "out of memory" in str(error))
@@ -21,7 +21,7 @@ def of_memory(error: Exception) -> str | None:
     return f"the memory does not suffice{f' ({found[1]} more were wanted)' if found else ''}"
 
 
-def of_peer(error: Exception) -> str | None:
+def of_peer(error: BaseException) -> str | None:
     """That another process of those that are one is gone, if that is what it says."""
     if type(error).__name__ not in _PEERS and not (isinstance(error, RuntimeError) and "gloo/transport" in str(error)):
         return None
