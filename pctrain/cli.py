@@ -248,7 +248,9 @@ def export(run: Path, output: Path, which: str) -> None:
         from pctrain.inference.export import export_run
 
     done = export_run(run, output, which)
-    click.echo(f"{output}: {done.parameters:,} parameters, of step {done.step:,}; open it with transformers", err=True)
+    there = ", was there already" if done.was_there else ""
+    said = f"{done.parameters:,} parameters, of step {done.step:,}{there}; open it with transformers"
+    click.echo(f"{output}: {said}", err=True)
 
 
 @main.command()
