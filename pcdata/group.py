@@ -16,7 +16,7 @@ import click
 
 from pcdata.errors import PcdataError
 from pcdata.starting import EXIT_FAULT, EXIT_SIGNAL, STOPPING, quit_at_once
-from pcdata.terminal import STANDARD_OUTPUT, prepare, say, say_lines
+from pcdata.terminal import STANDARD_OUTPUT, nobody_reads, prepare, say, say_lines
 
 _IMPORT = "<frozen importlib._bootstrap>"
 """The file of the functions that load modules."""
@@ -55,6 +55,21 @@ class Group(click.Group):
         except OSError as error:  # click takes any broken pipe for standard output's
             ctx.exit(self._told(error))
 
+    def sentence(self, error: BaseException) -> str | None:
+        """What is said of a fault. None for a bug."""
+        match error:
+            case PcdataError():
+                return str(error)
+            case MemoryError():
+                return "the memory does not suffice; end other programs, or ask for less at once, and run it again"
+            case OSError():
+                name = error.filename
+                where = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
+                return f"{where}{error.strerror or error}; mend that and run the same command again"
+            case ImportError() if not isinstance(error, ModuleNotFoundError) and ".so" in str(error):
+                return f"a library cannot be loaded ({error}); free memory, or install it again"
+        return None
+
     def _told(self, error: BaseException) -> int:
         """Say what ended the command. Returns its exit code; raises what is a bug."""
         match error:
@@ -67,21 +82,13 @@ class Group(click.Group):
             case KeyboardInterrupt() | click.Abort() | _Terminated():  # click makes the second of the first
                 say("stopped")
                 return EXIT_SIGNAL + _number(error)
-            case PcdataError():
-                say(f"error: {error}")
-            case MemoryError():
-                error.__traceback__ = None  # frees what the functions held that it went through
-                say("error: out of memory; free some, or ask for less at once, and run the same command again")
-            case BrokenPipeError(filename=name) if name == STANDARD_OUTPUT:
-                pass  # who read it has enough
-            case OSError():
-                name = error.filename
-                where = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
-                say(f"error: {where}{error.strerror or error}; mend that and run the same command again")
-            case ImportError() if not isinstance(error, ModuleNotFoundError) and ".so" in str(error):
-                say(f"error: a library cannot be loaded ({error}); free memory, or install it again")
-            case _:
-                raise error
+            case BrokenPipeError(filename=name) if name == STANDARD_OUTPUT or nobody_reads():
+                return EXIT_FAULT  # who read it has enough
+        sentence = self.sentence(error)
+        if sentence is None:
+            raise error
+        error.__traceback__ = None  # frees what the functions held that it went through
+        say(f"error: {sentence}")
         return EXIT_FAULT
 
 

@@ -12,6 +12,7 @@ import errno
 import io
 import os
 import re
+import select
 import sys
 import traceback
 import unicodedata
@@ -71,6 +72,13 @@ class Data:
     def flush(self) -> None:
         with _named(self._stream):
             self._stream.flush()
+
+
+def nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader has gone. Help is written by click, whose errors do not say."""
+    watched = select.poll()
+    watched.register(1, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll(0))
 
 
 def prepare() -> None:

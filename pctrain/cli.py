@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pcdata.group import Group
 from pcdata.shell import among, named_in, view_names
 from pcdata.starting import EXIT_SIGNAL
 from pcdata.terminal import Data, answer, say
 from pctrain.completion import complete_column, complete_dataset, complete_preset, complete_setting
 from pctrain.config import MODES, presets, resolve
-from pctrain.errors import PctrainError
+from pctrain.group import Group
 from pctrain.options import DEFAULT_PRESET, filter_by, one_mode, settings_of_run, weighted_by
 
 if TYPE_CHECKING:
@@ -44,6 +43,9 @@ _DEVICE = click.option(
 )
 _LANG = click.option(
     "--lang", "langs", multiple=True, metavar="NAME", help="Only documents in this language; may be repeated."
+)
+_NO_VERIFY = click.option(
+    "--no-verify", "verify", flag_value=False, default=True, help="Do not compare the data's files with their hashes."
 )
 NEURAL_PRESET = "neural-1m"
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
@@ -102,6 +104,7 @@ def main(context: click.Context) -> None:
     help="One setting, such as train.lr=3e-4.",
 )
 @click.option("--restart", is_flag=True, help="Throw away what the run's folder holds, and begin anew.")
+@_NO_VERIFY
 @click.option("--quiet", is_flag=True, help="A plain line per measurement, and nothing else.")
 def fit(
     shards: tuple[Path, ...],
@@ -115,6 +118,7 @@ def fit(
     config: Path | None,
     settings: tuple[str, ...],
     restart: bool,
+    verify: bool,
     quiet: bool,
 ) -> None:
     """Train on the dataset SHARDS, or on several at once, or go on with the run in the output folder.
@@ -122,17 +126,16 @@ def fit(
     A run that was stopped or killed goes on from its last checkpoint when the same command is given again, with the
     run's own settings where none are given. Ctrl-C stops after the step in progress, with a checkpoint (exit code 130).
     """
-    with faults():
-        from pctrain.training.loop import fit as train
+    from pctrain.training.loop import fit as train
 
-        short = [
-            *weighted_by("view", views),
-            *weighted_by("weight", weights),
-            *filter_by(langs, where),
-            *one_mode(mode),
-        ]
-        resolved = settings_of_run(None if restart else run, preset, config, [*short, *settings])
-        outcome = train(shards, run, resolved, restart=restart, quiet=quiet)
+    short = [
+        *weighted_by("view", views),
+        *weighted_by("weight", weights),
+        *filter_by(langs, where),
+        *one_mode(mode),
+    ]
+    resolved = settings_of_run(None if restart else run, preset, config, [*short, *settings])
+    outcome = train(shards, run, resolved, restart=restart, verify=verify, quiet=quiet)
     _exit_if_stopped(outcome)
     if not quiet:
         _say_what_next(outcome, run)
@@ -174,22 +177,21 @@ def evaluate(
     quiet: bool,
 ) -> None:
     """Bits per raw byte of the model in RUN, beside gzip, zstd, and n-grams of the train split."""
-    with faults():
-        from pctrain.inference.evaluate import evaluate_run
+    from pctrain.inference.evaluate import evaluate_run
 
-        chosen = filter_by(langs, where)
-        result = evaluate_run(
-            run,
-            split=split,
-            which=which,
-            data=data,
-            rows=rows,
-            stride=stride,
-            by=by,
-            where=resolve(None, None, chosen).data.where if chosen else None,
-            device=device,
-            quiet=quiet,
-        )
+    chosen = filter_by(langs, where)
+    result = evaluate_run(
+        run,
+        split=split,
+        which=which,
+        data=data,
+        rows=rows,
+        stride=stride,
+        by=by,
+        where=resolve(None, None, chosen).data.where if chosen else None,
+        device=device,
+        quiet=quiet,
+    )
     if result is not None:  # under torchrun only the first process has it
         answer(json.dumps(result.to_dict(), indent=1) if as_json else result.table())
 
@@ -218,20 +220,17 @@ def generate(
     device: str,
 ) -> None:
     """Let the model in RUN go on from a text, byte by byte."""
-    with faults():
-        from pctrain.inference.generate import Generation, Sampling, characters, until
-        from pctrain.model.device import choose_device
-        from pctrain.training.run import load_model
+    from pctrain.inference.generate import Generation, Sampling, characters, until
+    from pctrain.model.device import choose_device
+    from pctrain.training.run import load_model
 
-        sampling = Sampling(max_bytes, temperature, top_p, seed)
-        model, state = load_model(run, which, choose_device(device))
-        start = os.fsencode(prompt)
-        made = Generation(model, start, sampling, state.config.data.seq_len, drafts=drafts)
-        shown = Data()
-        for text in characters(chain(start, until(iter(made), os.fsencode(stop or "")))):
-            shown.write(text.encode())
-            shown.flush()
-        shown.write(b"\n")
+    sampling = Sampling(max_bytes, temperature, top_p, seed)
+    model, state = load_model(run, which, choose_device(device))
+    start = os.fsencode(prompt)
+    made = Generation(model, start, sampling, state.config.data.seq_len, drafts=drafts)
+    shown = Data()
+    for text in chain(characters(chain(start, until(iter(made), os.fsencode(stop or "")))), "\n"):
+        shown.write(text.encode())
         shown.flush()
     if made.bytes_made > made.passes:
         rate = made.bytes_made / made.passes
@@ -244,11 +243,12 @@ def generate(
 @_CHECKPOINT
 def export(run: Path, output: Path, which: str) -> None:
     """Write the model in RUN for Hugging Face transformers: LlamaForCausalLM and tokenizer over raw bytes."""
-    with faults():
-        from pctrain.inference.export import export_run
+    from pctrain.inference.export import export_run
 
-        done = export_run(run, output, which)
-    say(f"{output}: {done.parameters:,} parameters, of step {done.step:,}; open it with transformers")
+    done = export_run(run, output, which)
+    there = ", was there already" if done.was_there else ""
+    said = f"{done.parameters:,} parameters, of step {done.step:,}{there}; open it with transformers"
+    say(f"{output}: {said}")
 
 
 @main.command()
@@ -256,10 +256,9 @@ def export(run: Path, output: Path, which: str) -> None:
 @click.option("-o", "--output", type=_PATH, default="curves.png", show_default=True, help="PNG, PDF or SVG to write.")
 def plot(runs: tuple[Path, ...], output: Path) -> None:
     """Raw bits per byte of RUNS against steps, symbols, raw bytes and training flops."""
-    with faults():
-        from pctrain.inference.plot import plot as draw
+    from pctrain.inference.plot import plot as draw
 
-        draw(runs, output)
+    draw(runs, output)
     say(f"{output}: {len(runs)} run{'s' * (len(runs) > 1)}")
 
 
@@ -287,6 +286,7 @@ def neural() -> None:
     help="One setting, such as train.steps=3000.",
 )
 @click.option("--restart", is_flag=True, help="Throw away what the folder's run holds, and begin anew.")
+@_NO_VERIFY
 @click.option("--quiet", is_flag=True, help="A plain line per measurement, and nothing else.")
 def neural_fit(
     shards: tuple[Path, ...],
@@ -295,6 +295,7 @@ def neural_fit(
     config: Path | None,
     settings: tuple[str, ...],
     restart: bool,
+    verify: bool,
     quiet: bool,
 ) -> None:
     """Train a byte model on the raw bytes of SHARDS, for --compressor neural:artifact=OUTPUT.
@@ -302,12 +303,11 @@ def neural_fit(
     Goes on where it was stopped, like pctrain fit. Documents cut short make better batches: build SHARDS with
     --max-document-bytes 2048.
     """
-    with faults():
-        from pctrain.neural.fit import RUN
-        from pctrain.neural.fit import fit as fit_neural
+    from pctrain.neural.fit import RUN
+    from pctrain.neural.fit import fit as fit_neural
 
-        resolved = settings_of_run(None if restart else output / RUN, preset, config, [*settings], NEURAL_PRESET)
-        outcome = fit_neural(shards, output, resolved, restart=restart, quiet=quiet)
+    resolved = settings_of_run(None if restart else output / RUN, preset, config, [*settings], NEURAL_PRESET)
+    outcome = fit_neural(shards, output, resolved, restart=restart, verify=verify, quiet=quiet)
     _exit_if_stopped(outcome)
     say(f"{output}: use it with pcdata build --compressor neural:artifact={output}")
 
@@ -351,14 +351,3 @@ def _environment() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def faults() -> Iterator[None]:
-    """Say what is to be installed, where a library of the extra ``train`` is missing."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors", "matplotlib"):
-            raise
-        raise PctrainError(f'pctrain needs {error.name}; pip install "proxy-compression[train]"') from error

@@ -23,11 +23,18 @@ MODES = ("raw", "compressed", "mixed", "translation", "parallel", "splice")
 PAIR_ORDERS = ("random", "raw_first", "compressed_first")
 COLUMNS = ("path", "lang", "source")
 """The metadata that documents can be chosen by."""
+_WIDEST, _DEEPEST, _MOST_ROWS = 1 << 20, 4096, 1 << 24
 
 
 def _at_least(name: str, value: float, low: float) -> None:
     if not low <= value < math.inf:  # nor is it nan
         raise ConfigError(f"{name} must be at least {low}, got {value}")
+
+
+def _at_most(name: str, value: float, high: float) -> None:
+    """Limits far above what anybody trains: a run's settings may be a stranger's, and memory goes by them."""
+    if value > high:
+        raise ConfigError(f"{name} must be at most {high:,}, got {value:,}")
 
 
 def _fraction(name: str, value: float) -> None:
@@ -68,6 +75,9 @@ class DataConfig:
     """Batches made ahead of the step by one thread; 0 makes each when it is asked for."""
 
     def __post_init__(self) -> None:
+        for name in ("seq_len", "rows", "shuffle_rows"):
+            _at_most(f"data.{name}", getattr(self, name), _MOST_ROWS)
+        _at_most("data.prefetch", self.prefetch, 1000)
         _at_least("data.seq_len", self.seq_len, 8)
         _at_least("data.rows", self.rows, 1)
         _at_least("data.window_blocks", self.window_blocks, 1)
@@ -166,6 +176,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("width", "layers", "attention_heads", "kv_heads", "hidden", "heads"):
             _at_least(f"model.{name}", getattr(self, name), 1)
+        for name in ("width", "attention_heads", "kv_heads", "hidden", "reach"):
+            _at_most(f"model.{name}", getattr(self, name), _WIDEST)
+        for name in ("layers", "heads", "raw_heads"):
+            _at_most(f"model.{name}", getattr(self, name), _DEEPEST)
         _at_least("model.reach", self.reach, 0)
         _at_least("model.raw_heads", self.raw_heads, 0)
         _at_least("model.rope_base", self.rope_base, 1)
@@ -289,7 +303,7 @@ class RunConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """Raises ``ConfigError`` naming an unknown setting or a value of the wrong type."""
-        config: RunConfig = _typed(cls, values, "")
+        config: RunConfig = typed(cls, values, "")
         return config
 
 
@@ -299,8 +313,10 @@ def resolve(preset: str | None, file: Path | None, settings: Iterable[str]) -> R
     if preset is not None:
         values = _merged(values, tomllib.loads(preset_text(preset)))
     if file is not None:
+        from pcdata.dataset.json_files import parse_toml  # imports numpy, which pctrain --help does without
+
         try:
-            values = _merged(values, tomllib.loads(file.read_text(encoding="utf-8")))
+            values = _merged(values, parse_toml(file.read_bytes()))
         except OSError as error:
             raise ConfigError(f"--config {file} cannot be read: {error.strerror}") from error
         except ValueError as error:
@@ -329,7 +345,7 @@ def _parse_setting(setting: str) -> dict[str, Any]:
         raise ConfigError(f"--set {setting}: expected section.name=value")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text
     for part in reversed(key.split(".")):
         value = {part: value}
@@ -345,7 +361,7 @@ def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _typed(cls: Any, values: Any, where: str) -> Any:
+def typed(cls: Any, values: Any, where: str) -> Any:
     """Make a config dataclass from plain values, checking names and types on the way."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} must be a section of settings, got {values!r}")
@@ -368,7 +384,7 @@ def _names(hint: Any) -> list[str]:
 
 def _value(hint: Any, value: Any, key: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        return _typed(hint, value, key)
+        return typed(hint, value, key)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is dict:
         if not isinstance(value, Mapping):

@@ -32,6 +32,7 @@ FLOORS = {
     ],
     "pctrain": [
         "errors",
+        "faults",
         "config",
         "data",
         "model",
@@ -40,6 +41,7 @@ FLOORS = {
         "neural",
         "options",
         "completion",
+        "group",
         "cli",
         "__main__",
     ],

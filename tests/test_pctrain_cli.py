@@ -54,18 +54,28 @@ def test_fit_says_what_it_trains_how_it_goes_and_what_comes_next(dataset: Datase
     result = pctrain("fit", dataset.folder, "-o", run, *SET)
     assert result.stdout == ""
     said = result.stderr.splitlines()
-    begins = ["model ", "device ", "steps ", "data ", "step 4/12: ", "step 8/12: ", "step 12/12: ", "done: "]
+    begins = [
+        "verifying the data: ",
+        "model ",
+        "device ",
+        "steps ",
+        "data ",
+        "step 4/12: ",
+        "step 8/12: ",
+        "step 12/12: ",
+        "done: ",
+    ]
     assert len(said) == len(begins)
     assert all(line.startswith(begin) for line, begin in zip(said, begins, strict=True))
     start, *_, last = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
-    assert f"{start['parameters']:,} parameters" in said[0]
-    assert f"832 ids: raw bytes, {VIEW} 512" in said[0]
-    assert "12, of 256 symbols each: 4 rows of 64" in said[2]
-    assert all("symbols/s" in line and "% waiting" in line for line in said[4:7])
-    assert [" left" in line for line in said[4:7]] == [True, True, False]
+    assert f"{start['parameters']:,} parameters" in said[1]
+    assert f"832 ids: raw bytes, {VIEW} 512" in said[1]
+    assert "12, of 256 symbols each: 4 rows of 64" in said[3]
+    assert all("symbols/s" in line and "% waiting" in line for line in said[5:8])
+    assert [" left" in line for line in said[5:8]] == [True, True, False]
     val = f"val {last['raw_bits_per_byte']:.3f} ± {last['raw_bits_per_byte_standard_error']:.3f} bits/byte"
-    assert val in said[6]
-    assert said[7] == f"done: {val} after 12 steps, in {run}; next: pctrain eval '{run}'"
+    assert val in said[7]
+    assert said[8] == f"done: {val} after 12 steps, in {run}; next: pctrain eval '{run}'"
 
 
 def test_the_means_of_a_line_are_those_since_the_line_before_it(dataset: Dataset, tmp_path: Path) -> None:

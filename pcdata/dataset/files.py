@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +70,18 @@ def remove_temporary(folder: Path, names: str = "**/*") -> None:
     for path in folder.glob(f"{names}{TEMPORARY}"):
         if path.is_symlink() or not path.is_dir():
             path.unlink(missing_ok=True)
+
+
+def remove_left_beside(path: Path) -> None:
+    """Remove what processes that were killed left beside ``path``: files and folders under a ``temporary_name`` of it,
+    and no others, since the folder may be anybody's. A process that is writing there now fails."""
+    temporary = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{16}}{re.escape(TEMPORARY)}")
+    for found in path.parent.iterdir() if path.parent.is_dir() else ():
+        if temporary.fullmatch(found.name):
+            if found.is_dir() and not found.is_symlink():
+                shutil.rmtree(found)
+            else:
+                found.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -7,7 +7,6 @@ each view's file beside its base.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +16,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from pcdata.dataset.hashing import file_fault
 from pcdata.dataset.manifest import MANIFEST, FileEntry, Manifest, View, load_manifest
-from pcdata.dataset.names import TEMPORARY, inside
-from pcdata.errors import DatasetError, OptionError
+from pcdata.dataset.names import TEMPORARY
+from pcdata.errors import OptionError
 from pcdata.inspection.check_manifest import manifest_findings, reject_findings
 from pcdata.inspection.children import Children, Task
 from pcdata.inspection.findings import REBUILD, RESTORE, Checked, Finding
@@ -30,7 +30,6 @@ Progress: TypeAlias = Callable[[int], object]
 
 _OTHER_LANGUAGES = "(other)"
 _BUILD_STATE = ".build"
-_CHUNK = 1 << 20
 
 
 @dataclass
@@ -145,23 +144,8 @@ def _hash_files(folder: Path, entries: list[FileEntry], workers: int, progress: 
 
 
 def _hash_file(folder: Path, entry: FileEntry, advance: Callable[[int], None]) -> Finding | None:
-    try:
-        path = inside(folder, entry.path)
-    except DatasetError as error:
-        return Finding(entry.path, f"it is not read: {error}", RESTORE)
-    if not path.is_file():
-        return Finding(entry.path, "it is missing" if not path.exists() else "it is not a file", RESTORE)
-    found = path.stat().st_size
-    if found != entry.bytes:
-        return Finding(entry.path, f"it has {found:,} bytes, the manifest says {entry.bytes:,}", RESTORE)
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            advance(len(chunk))
-    if digest.hexdigest() != entry.sha256:
-        return Finding(entry.path, "it is damaged: its SHA-256 is not the manifest's", RESTORE)
-    return None
+    what = file_fault(folder, entry, advance)
+    return None if what is None else Finding(entry.path, what, RESTORE)
 
 
 def _check_content(manifest: Manifest, damaged: set[str], report: VerifyReport, children: Children) -> None:

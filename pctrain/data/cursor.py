@@ -18,6 +18,10 @@ from pctrain.errors import CheckpointError, ConfigError
 _VERSION = 3
 """1 knew one dataset, and no arrangement but pairs; 2 showed rows in the order of the stream."""
 
+_MOST = 1 << 53
+"""No count in a cursor comes to this."""
+_LONGEST_SHOWN = 200
+
 
 @dataclass(frozen=True)
 class StreamPlace:
@@ -111,7 +115,8 @@ class Cursor:
         except (TypeError, ValueError, KeyError, ConfigError):
             cursor = None
         if cursor is None or not cursor._is_sound():
-            raise CheckpointError(f"the checkpoint's data cursor is damaged: {dict(values)!r}; use an older checkpoint")
+            shown = repr(dict(values))[:_LONGEST_SHOWN]
+            raise CheckpointError(f"the checkpoint's data cursor is damaged: {shown}; use an older checkpoint")
         return cursor
 
     @classmethod
@@ -133,7 +138,7 @@ class Cursor:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < _MOST
 
 
 def _is_weight(value: Any) -> bool:

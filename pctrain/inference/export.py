@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pcdata.dataset.files import temporary_name
+from pcdata.dataset import DatasetError
+from pcdata.dataset.files import remove_left_beside, sync, temporary_name
+from pcdata.dataset.names import regular_file
 from pcdata.dataset.vocab import (
     BOS,
     EOS,
@@ -35,6 +39,8 @@ from pctrain.model.decoder import Decoder
 from pctrain.training.run import load_model
 from pctrain.training.state import State
 
+_WEIGHTS: Final = "model.safetensors"
+_CARD: Final = "README.md"
 _LAYER: Final = {
     "attention_norm.weight": "input_layernorm.weight",
     "attention.query.weight": "self_attn.q_proj.weight",
@@ -55,16 +61,19 @@ class Export:
 
     step: int
     parameters: int
+    was_there: bool
+    """Whether an earlier call wrote it, and this one nothing."""
 
 
 def export_run(run: Path, output: Path, which: str = "last") -> Export:
-    """Write the folder, whole or not at all.
+    """Write the folder, whole or not at all; one that this very export made already is left as it is.
 
-    Raises ``PctrainError`` if there is something in its place already, ``CheckpointError`` for a run without the
+    Raises ``PctrainError`` if there is something else in its place, ``CheckpointError`` for a run without the
     checkpoint that was asked for.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise PctrainError(f"{output} is there already; name a new folder with -o, or remove it")
+    is_taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
+    if is_taken and not (output / _WEIGHTS).is_file():
+        raise _taken(output)
     model, state = load_model(run, which, torch.device("cpu"))
     if state.config.model.reach:
         raise PctrainError(
@@ -72,23 +81,55 @@ def export_run(run: Path, output: Path, which: str = "last") -> Export:
             "LlamaForCausalLM has no form for; a codec's model is used with --compressor neural:artifact=…"
         )
     tensors = llama_tensors(model)
+    texts = _texts(state, sum(tensor.numel() for tensor in tensors.values()))
+    if is_taken and not _is_same(output, tensors, texts):
+        raise _taken(output)
     output = output.resolve()
+    try:
+        remove_left_beside(output)
+        if not is_taken:
+            _write(output, tensors, texts)
+    except (OSError, SafetensorError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise PctrainError(f"{output} cannot be written: {reason}; name another folder with -o") from error
+    return Export(state.step, sum(tensor.numel() for tensor in tensors.values()), is_taken)
+
+
+def _taken(output: Path) -> PctrainError:
+    return PctrainError(f"{output} is there already, and is another; name a new folder with -o, or remove it")
+
+
+def _is_same(output: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> bool:
+    """Whether a folder holds these files, and no others."""
+    if {path.name for path in output.iterdir()} != {_WEIGHTS, *texts}:
+        return False
+    try:
+        if any(regular_file(output, name).read_bytes() != text.encode() for name, text in texts.items()):
+            return False
+        with safe_open(regular_file(output, _WEIGHTS), "pt") as file:
+            if {*file.keys()} != {*tensors}:
+                return False
+            found = ((file.get_tensor(name), tensor) for name, tensor in tensors.items())
+            return all(one.dtype == other.dtype and torch.equal(one, other) for one, other in found)
+    except (DatasetError, SafetensorError):
+        return False
+
+
+def _write(output: Path, tensors: dict[str, Tensor], texts: Mapping[str, str]) -> None:
     temporary = temporary_name(output)
     try:
         temporary.mkdir(parents=True)
-        save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
-        for name, values in _json_files(state).items():
-            (temporary / name).write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        parameters = sum(tensor.numel() for tensor in tensors.values())
-        card = temporary / "README.md"
-        card.write_text(_card(state, parameters), encoding="utf-8")
-        (temporary / "model.safetensors").chmod(card.stat().st_mode)  # safetensors lets the owner alone read it
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
+        weights = temporary / _WEIGHTS
+        save_file(tensors, weights, metadata={"format": "pt"})
+        weights.chmod((temporary / _CARD).stat().st_mode)  # safetensors lets the owner alone read it
+        for path in (*temporary.iterdir(), temporary):
+            sync(path)
         temporary.replace(output)
-    except OSError as error:
-        raise PctrainError(f"{output} cannot be written: {error.strerror}; name another folder with -o") from error
+        sync(output.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Export(state.step, parameters)
 
 
 def llama_tensors(model: Decoder) -> dict[str, Tensor]:
@@ -100,6 +141,14 @@ def llama_tensors(model: Decoder) -> dict[str, Tensor]:
         ours = dict(layer.named_parameters())
         tensors |= {f"model.layers.{index}.{theirs}": ours[name] for name, theirs in _LAYER.items()}
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _texts(state: State, parameters: int) -> dict[str, str]:
+    """The files that are text, by name."""
+    texts = {
+        name: json.dumps(values, indent=1, ensure_ascii=False) + "\n" for name, values in _json_files(state).items()
+    }
+    return {**texts, _CARD: _card(state, parameters)}
 
 
 def _json_files(state: State) -> dict[str, Any]:

@@ -59,7 +59,9 @@ class Generation:
         self._sampling = sampling
         self._drafts = drafts
         self._text = bytearray(prompt)
-        self._context = _Context(model, window)
+        # No more than can be shown, the two marks and all guesses included: the window may be a stranger's.
+        longest = 2 + len(prompt) + sampling.max_bytes + max(model.config.heads, model.config.raw_heads)
+        self._context = _Context(model, min(window, longest))
         self.bytes_made = 0
         self.passes = 0
         """Of the model."""

@@ -6,7 +6,6 @@ had been shown by then, those of kind ``start`` which settings were in force.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.dataset.files import replacing
+from pcdata.dataset.files import remove_left_beside, replacing
+from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import regular_file
 from pcdata.terminal import safe
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
-from pctrain.errors import PctrainError
+from pctrain.errors import ConfigError, PctrainError
 from pctrain.model.flops import flops_of_step
 from pctrain.training.optim import learning_rate
 from pctrain.training.run import METRICS, read_settings
@@ -29,6 +29,10 @@ from pctrain.training.run import METRICS, read_settings
 
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind people tell apart."""
+
+_MOST_DRAWN: Final = 1e30
+_MOST_STEPS: Final = 1 << 53
+_LONGEST_REASON: Final = 200
 
 SUFFIXES: Final = (".png", ".pdf", ".svg")
 
@@ -85,15 +89,27 @@ class Curve:
 
 
 def read_curve(run: Path, name: str) -> Curve:
-    """Raises ``CheckpointError`` if ``run`` is no run, ``PctrainError`` if it has measured nothing yet."""
+    """Raises ``CheckpointError`` if ``run`` is no run, ``PctrainError`` if it has measured nothing yet, or its log is
+    damaged."""
     read_settings(run)
-    lines = _lines(run / METRICS)
+    path = run / METRICS
+    try:
+        curve = _curve(name, [parse_json(line) for line in _lines(path)])
+    except (ConfigError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise PctrainError(f"{path} is damaged ({repr(error)[:_LONGEST_REASON]}); leave this run out") from error
+    if curve is None:
+        raise PctrainError(f"{path} has no measurement on val yet; let it train to train.eval_every steps")
+    return curve
+
+
+def _curve(name: str, lines: Sequence[Any]) -> Curve | None:
+    """None before the first measurement."""
     starts = [line for line in lines if line["kind"] == "start"]
     settings = [(line["step"], RunConfig.from_dict(line["config"])) for line in starts]
     points = {line["step"]: line["raw_bits_per_byte"] for line in lines if line["kind"] == "val"}
     trained = [line for line in lines if line["kind"] == "train"]
     if not points or not trained:
-        raise PctrainError(f"{run / METRICS} has no measurement on val yet; let it train to train.eval_every steps")
+        return None
     # What a line covers was trained under one setting: another begins with a run that goes on.
     flops = [
         line["steps"] * flops_of_step(_in_force(settings, line["step"] - 1), starts[0]["n_ids"]) for line in trained
@@ -104,12 +120,17 @@ def read_curve(run: Path, name: str) -> Curve:
         "raw_bytes": [line["data"]["raw_bytes"] + line["data"]["compressed_bytes"] for line in trained],
         "flops": flops,
     }
-    costs = {axis: np.cumsum([0.0, *values]) for axis, values in spent.items()}
-    return Curve(name, settings, costs, np.array([*points], float), np.array([*points.values()], float))
+    costs = {axis: np.cumsum([0.0, *values], dtype=np.float64) for axis, values in spent.items()}
+    curve = Curve(name, settings, costs, np.array([*points], float), np.array([*points.values()], float))
+    drawn = np.concatenate([*costs.values(), curve.val_steps_P, curve.bits_per_byte_P])
+    if not (np.abs(drawn) < _MOST_DRAWN).all() or costs["steps"][-1] > _MOST_STEPS:  # nor is any of them nan
+        raise ValueError("a number in it cannot be drawn")
+    curve.schedule()
+    return curve
 
 
 def _in_force(settings: Sequence[tuple[int, RunConfig]], step: int) -> RunConfig:
-    return next(config for begin, config in reversed(settings) if begin <= step)
+    return [config for begin, config in settings if begin <= step][-1]
 
 
 def plot(runs: Sequence[Path], output: Path) -> None:
@@ -126,6 +147,7 @@ def plot(runs: Sequence[Path], output: Path) -> None:
         figure = Figure(figsize=_INCHES, layout="constrained")
         _draw(figure, curves)
         try:
+            remove_left_beside(output)
             with replacing(output) as file:
                 figure.savefig(file, format=output.suffix[1:].lower(), dpi=300)
         except OSError as error:
@@ -193,12 +215,10 @@ def _names(runs: Sequence[Path]) -> list[str]:
     return [str(run) for run in runs]
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path) -> list[bytes]:
     """All whole lines; a run in progress may be in the middle of one."""
     try:
-        text = regular_file(path.parent, path.name).read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        data = regular_file(path.parent, path.name).read_bytes()
     except OSError as error:
         raise PctrainError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise PctrainError(f"{path} is damaged: {error}") from error
+    return [line for line in data.splitlines(keepends=True) if line.endswith(b"\n")]

@@ -20,6 +20,7 @@ from pcdata.codecs.byte_model import REACH_BYTES, ByteModel
 from pcdata.codecs.fitted import RECORD, Record
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold
 from pcdata.dataset import Dataset
+from pcdata.dataset.files import remove_left_beside
 from pcdata.dataset.manifest import Amount
 from pcdata.dataset.shard import write_file
 from pctrain.config import RunConfig
@@ -41,7 +42,13 @@ _SAMPLE_BYTES: Final = 1 << 19
 
 
 def fit(
-    folders: Sequence[Path], output: Path, config: RunConfig, *, restart: bool = False, quiet: bool = False
+    folders: Sequence[Path],
+    output: Path,
+    config: RunConfig,
+    *,
+    restart: bool = False,
+    verify: bool = True,
+    quiet: bool = False,
 ) -> Outcome:
     """Train until ``config.train.steps`` are done, or go on; then write the artifact, unless a signal ended it.
 
@@ -49,7 +56,7 @@ def fit(
     """
     check(config)
     (output / RECORD).unlink(missing_ok=True)
-    outcome = train(folders, output / RUN, config, restart=restart, quiet=quiet)
+    outcome = train(folders, output / RUN, config, restart=restart, verify=verify, quiet=quiet)
     if outcome.signal is None and speaks():  # of several processes the first
         write(folders, output, quiet=quiet)
     return outcome
@@ -70,6 +77,8 @@ def write(folders: Sequence[Path], output: Path, *, quiet: bool) -> None:
     stretches = sample([Dataset(folder) for folder in folders])
     numbers = Numbers(thresholds(model, stretches, quiet=quiet), canary(model))
     files = pack(state.config.model, weights, numbers)
+    for name in (*files, RECORD):
+        remove_left_beside(output / name)
     entries = tuple(write_file(output, name, data) for name, data in files.items())
     fitted_on = Amount(len(stretches), sum(map(len, stretches)))
     prints = {name: dataset.base for name, dataset in state.datasets.items()}

@@ -10,9 +10,10 @@ synced and renamed. No pointer says which is the last or the best: the names and
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -27,11 +28,15 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from pcdata.dataset import DatasetError
 from pcdata.dataset.files import sync, temporary_name
 from pcdata.dataset.names import TEMPORARY, check_path, regular_file
-from pctrain.errors import CheckpointError
+from pctrain.config import ModelConfig
+from pctrain.errors import CheckpointError, ConfigError
+from pctrain.faults import of_memory, of_peer
+from pctrain.model.decoder import Decoder
 from pctrain.training.distributed import World
 from pctrain.training.state import State
 
 _STATE, _MODEL, _OPTIMIZER, _SUMS = "state.json", "model", "optimizer", "SHA256SUMS"
+_NAME: Final = re.compile(r"step-[0-9]{8,20}")
 _ALONE: Final = World()
 
 
@@ -47,8 +52,11 @@ def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optim
     except (OSError, CheckpointException) as error:
         if world.is_first:
             _remove(temporary)
+        cause = _cause(error)
+        if not isinstance(cause, Exception) or of_peer(cause):
+            raise cause from None
         raise CheckpointError(
-            f"{folder} cannot be written: {_reason(error)}; mend that and run again, from the last checkpoint"
+            f"{folder} cannot be written: {_reason(cause)}; mend that and run again, from the last checkpoint"
         ) from error
     return folder
 
@@ -78,12 +86,15 @@ def _write(
     world.wait()
 
 
-def _reason(error: OSError | CheckpointException) -> str:
-    """``torch.distributed.checkpoint`` has the errors of all processes in one of its own."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    first = next(iter(error.failures.values()))[0]
-    return _reason(first) if isinstance(first, OSError) else str(first)
+def _cause(error: BaseException) -> BaseException:
+    """``torch.distributed.checkpoint`` has the errors of all processes, Ctrl-C among them, in one of its own."""
+    while isinstance(error, CheckpointException):
+        error = next(iter(error.failures.values()))[0]
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def prune(run: Path, keep_last: int) -> list[str]:
@@ -138,7 +149,7 @@ def _remove(folder: Path) -> None:
 def checkpoints(run: Path) -> list[Path]:
     """All complete checkpoints of a run, the oldest first."""
     found = _folder(run).glob("step-*")
-    return sorted(one for one in found if one.name.removeprefix("step-").isdigit() and not one.is_symlink())
+    return sorted(one for one in found if _NAME.fullmatch(one.name) and not one.is_symlink())
 
 
 def best(run: Path) -> Path | None:
@@ -159,7 +170,7 @@ def choose(run: Path, which: str) -> Path:
     if which == "best":
         return best(run) or there[-1]
     for folder in there:
-        if which.isdigit() and folder.name == f"step-{int(which):08d}":
+        if folder.name == f"step-{which.lstrip('0'):0>8}":
             return folder
     steps = ", ".join(str(int(folder.name.removeprefix("step-"))) for folder in there)
     raise CheckpointError(f"{run} has no checkpoint {which!r}; it has last, best and those of steps {steps}")
@@ -170,11 +181,27 @@ def load_state(folder: Path) -> State:
     path = folder / _STATE
     _check(folder, _STATE)
     try:
-        return State.from_json(path.read_text(encoding="utf-8"))
+        return State.from_json(path.read_bytes())
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, path, error) from error
+
+
+def check_shape(folder: Path, config: ModelConfig, n_ids: int) -> None:
+    """Raises ``CheckpointError`` unless the files have the tensors of such a model, before there is memory for one.
+
+    Only what the files say of themselves is read: a state may ask for more than they have.
+    """
+    shapes = _shapes(folder, _MODEL)
+    n_modules = max(config.layers, config.heads, config.raw_heads)
+    if n_modules > len(shapes):
+        raise CheckpointError(
+            f"{folder / _MODEL} belongs to another model: it has {len(shapes)} tensors, and its settings ask for "
+            f"{n_modules} layers or heads"
+        )
+    with torch.device("meta"):
+        _check_same(folder / _MODEL, shapes, _weights(Decoder(config, n_ids)))
 
 
 def load_model(folder: Path, model: nn.Module, world: World = _ALONE) -> None:
@@ -215,18 +242,46 @@ def _write_tensors(folder: Path, tensors: Mapping[str, Tensor], world: World) ->
 def _read_tensors(folder: Path, name: str, tensors: Mapping[str, Tensor], world: World) -> None:
     """Fill in all of ``tensors``, of which each process may have a shard."""
     _check(folder, name, world)
-    reader = HuggingFaceStorageReader(str(folder / name))
-    found = reader.read_metadata().state_dict_metadata
-    shapes = {key: tuple(each.size) for key, each in found.items() if isinstance(each, TensorStorageMetadata)}
+    _check_same(folder / name, _shapes(folder, name), tensors)
+    with _quiet(), _readable(folder, name):
+        reader = HuggingFaceStorageReader(str(folder / name))
+        state_dict_loader.load(dict(tensors), storage_reader=reader, no_dist=world.size == 1)
+
+
+def _shapes(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
+    """Those of all tensors, as the files say."""
+    with _readable(folder, name):
+        for path in (folder / name).iterdir():
+            regular_file(folder, path.relative_to(folder).as_posix())
+        found = HuggingFaceStorageReader(str(folder / name)).read_metadata().state_dict_metadata
+    return {key: tuple(each.size) for key, each in found.items() if isinstance(each, TensorStorageMetadata)}
+
+
+def _check_same(where: Path, shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor]) -> None:
     for key in {**shapes, **tensors}:
         wanted = tuple(tensors[key].shape) if key in tensors else None
         if shapes.get(key) != wanted:
             raise CheckpointError(
-                f"{folder / name} belongs to another model: {key} is {shapes.get(key, 'missing')} there and "
+                f"{where} belongs to another model: {key} is {shapes.get(key, 'missing')} there and "
                 f"{wanted or 'missing'} here"
             )
-    with _quiet():
-        state_dict_loader.load(dict(tensors), storage_reader=reader, no_dist=world.size == 1)
+
+
+@contextmanager
+def _readable(folder: Path, name: str) -> Iterator[None]:
+    """Let whatever torch and safetensors find wrong with the files be a ``CheckpointError``; what the machine lacks
+    stays what it is."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _damaged(folder, folder / name, error) from error
+    except (OSError, MemoryError):
+        raise
+    except (CheckpointException, Exception) as error:
+        cause = _cause(error)
+        if not isinstance(cause, Exception) or isinstance(cause, OSError) or of_memory(cause) or of_peer(cause):
+            raise cause from None
+        raise _damaged(folder, folder / name, cause) from error
 
 
 @contextmanager
@@ -253,18 +308,18 @@ def _check(folder: Path, part: str, world: World = _ALONE) -> None:
     sums = {folder / name: digest for digest, name in named}
     here = folder / part
     paths = sorted({path for path in sums if here in (path, *path.parents)} | {*_files(here)})
-    faults: list[tuple[Path, str | OSError]] = [] if paths else [(here, f"{_SUMS} does not name it")]
-    for path in paths[world.rank :: world.size]:
-        try:
-            if sums.get(path) != _sum(regular_file(folder, path.relative_to(folder).as_posix())):
-                faults.append((path, f"its hash is not the one in {_SUMS}"))
-        except (FileNotFoundError, NotADirectoryError, DatasetError) as error:
-            faults.append((path, str(error)))
-        except OSError as error:
-            faults.append((path, error))
-    for path, fault in world.gathered_from_all(faults):
-        if isinstance(fault, OSError):
-            raise fault
+    if not paths:
+        raise _damaged(folder, here, f"{_SUMS} does not name it")
+
+    def faults(share: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+        for path in share:
+            try:
+                if sums.get(path) != _sum(regular_file(folder, path.relative_to(folder).as_posix())):
+                    yield path, f"its hash is not the one in {_SUMS}"
+            except (FileNotFoundError, NotADirectoryError, DatasetError) as error:
+                yield path, str(error)
+
+    for path, fault in world.divided(paths, faults):
         raise _damaged(folder, path, fault)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from pctrain.errors import ConfigError
 from pctrain.model.loss import Objective
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,17 @@ class World:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     per_machine: int = 1
     """Processes on this machine, among which a CPU's memory is divided."""
+    agent: int | None = None
+    """The process of ``torchrun`` that started this one; None without it."""
+
+    @property
+    def is_launched(self) -> bool:
+        """Whether something started this process that also ends it: it is one of several, or ``torchrun``'s."""
+        return self.size > 1 or self.agent is not None
+
+    def is_orphaned(self) -> bool:
+        """Whether ``torchrun`` has ended before this process."""
+        return self.agent is not None and os.getppid() != self.agent
 
     @property
     def is_first(self) -> bool:
@@ -71,6 +83,23 @@ class World:
         dist.all_gather_object(lists, items)
         return [item for each in lists for item in each]
 
+    def divided(self, items: Sequence[T], work: Callable[[Sequence[T]], Iterable[R]]) -> list[R]:
+        """What ``work`` makes of all items, of which each process does a share; small, as in ``gathered_from_all``.
+
+        Where the machine refuses one of them something, all raise that error, and none waits for the others.
+        """
+        done: list[R | OSError | MemoryError]
+        try:
+            done = [*work(items[self.rank :: self.size])]
+        except (OSError, MemoryError) as error:
+            done = [error]
+        results = []
+        for result in self.gathered_from_all(done):
+            if isinstance(result, OSError | MemoryError):
+                raise result
+            results.append(result)
+        return results
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.size > 1:
@@ -82,15 +111,17 @@ def joined(device: torch.device) -> Iterator[World]:
     """Join the processes that ``torchrun`` started, each with a GPU of its own if ``device`` is one; leave at the
     end."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    # Known before the processes meet: they meet through the agent, and do not if it has ended by then.
+    agent = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
     if size == 1:
-        yield World(device=device)
+        yield World(device=device, agent=agent)
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield World(dist.get_rank(), size, device, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        yield World(dist.get_rank(), size, device, int(os.environ.get("LOCAL_WORLD_SIZE", "1")), agent)
         gc.collect()  # what still holds on to the group when it is destroyed brings gloo's threads down
         dist.barrier()
     finally:

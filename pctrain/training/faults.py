@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from pctrain.config import RunConfig
 from pctrain.errors import PctrainError
+from pctrain.faults import of_memory
 from pctrain.model.memory import how_to_save
 
-_AMOUNT: Final = re.compile(r"(?:tried|unable) to allocate ([\d.,]+ *\w+)", re.IGNORECASE)
-"""As torch says it of a CPU and of a GPU, and numpy."""
 _COMPILER: Final = ("torch._inductor", "torch._dynamo")
 """Where the errors of torch's compiler are defined; to import them takes seconds."""
 _LONGEST_REASON: Final = 200
@@ -31,12 +29,8 @@ def explained(config: RunConfig) -> Iterator[None]:
 
 
 def _of_memory(error: Exception, config: RunConfig) -> str | None:
-    found = _AMOUNT.search(str(error))
-    says_so = isinstance(error, RuntimeError) and (found or "out of memory" in str(error))
-    if not isinstance(error, MemoryError) and not says_so:
-        return None
-    amount = f" ({found[1]} more were wanted)" if found else ""
-    return f"the memory does not suffice{amount}; {how_to_save(config)}"
+    sentence = of_memory(error)
+    return sentence and f"{sentence}; {how_to_save(config)}"
 
 
 def _of_compiler(error: Exception, config: RunConfig) -> str | None:

@@ -19,12 +19,15 @@ _SAMPLED_STEPS: Final = 1000
 _DAY: Final = 86_400
 
 
-def header(job: Job, flops_per_step: int, peak_flops: float) -> Iterator[str]:
-    """A line each. ``peak_flops`` are those that all devices together could do in a second."""
+def header(job: Job, flops_per_step: int, peak_flops: float, *, verified: bool = True) -> Iterator[str]:
+    """A line each. ``peak_flops`` are those that all devices together could do in a second; ``verified`` is whether the
+    data's files have the hashes that they should."""
     yield f"model   {_model(job)}"
     yield f"device  {_device(job)}"
     yield f"steps   {_steps(job)}"
     yield from (f"data    {line}" for line in _data(job))
+    if not verified:
+        yield "data    not verified (--no-verify): what is damaged would be trained on"
     days = (job.config.train.steps - job.first_step) * flops_per_step / peak_flops / _DAY
     if days > 1:
         yield f"time    at least {days:,.0f} days, even if every step were as fast as this device's largest products"

@@ -86,6 +86,8 @@ class Job:
             cursor=last.cursor if last else None,
             vocabulary=last.vocabulary if last else None,
         )
+        if folder:
+            checkpoint.check_shape(folder, config.model, loader.vocabulary.padded_size)
         memory, free = _memory(config, loader, world)
         model = Decoder(config.model, loader.vocabulary.padded_size).to(world.device)
         if not folder:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from pctrain.training.run import METRICS, clear, locked, write_settings
 from pctrain.training.signals import agreed, stop_signals
 from pctrain.training.step import refuse, take_step
 from pctrain.training.val_slice import ValSlice
+from pctrain.training.verification import files_read, read_verified, verified, write_verified
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,24 @@ class Outcome:
 
 
 def fit(
-    folders: Path | Sequence[Path], run: Path, config: RunConfig, *, restart: bool = False, quiet: bool = False
+    folders: Path | Sequence[Path],
+    run: Path,
+    config: RunConfig,
+    *,
+    restart: bool = False,
+    verify: bool = True,
+    quiet: bool = False,
 ) -> Outcome:
     """Train until ``config.train.steps`` are done, from the last checkpoint in ``run`` if there is one.
 
     ``folders`` are those of one dataset or of several, which ``config.data.weights`` tells apart by their names.
-    ``restart`` throws away what an earlier run left in the folder. SIGINT and SIGTERM end the call after the step in
-    progress, with a checkpoint; a second one ends the process. Raises ``PctrainError`` and ``DatasetError``.
+    ``restart`` throws away what an earlier run left in the folder; ``verify`` compares each file of data with its hash
+    before the first step, unless this run has found it right before and it is as it was then. SIGINT and SIGTERM end
+    the call after the step in progress, with a checkpoint; a second one ends the process, but for ``torchrun``'s.
+    Raises ``PctrainError`` and ``DatasetError``.
     """
     with (
+        ExitStack() as until_parted,
         joined(choose_device(config.train.device)) as world,
         locked(run) if world.is_first else nullcontext(),
         explained(config),
@@ -68,15 +78,22 @@ def fit(
             return Outcome(job.first_step)
         if job.first_step:
             say(f"{run}: going on from step {job.first_step}" + "".join(f"; {change}" for change in job.changes))
+        seals = None
+        if verify:
+            known = {} if restart else read_verified(run)
+            seals = verified(files_read(job.datasets, job.loader.view_names), known, world, quiet=quiet)
         if world.is_first:
             if restart:
                 clear(run)
             write_settings(run, job.config, job.datasets)
-        return train(job, quiet)
+            if seals is not None:
+                write_verified(run, seals)
+        return train(job, quiet, until_parted, verify=verify)
 
 
-def train(job: Job, quiet: bool) -> Outcome:
-    """The loop itself."""
+def train(job: Job, quiet: bool, until_parted: ExitStack, *, verify: bool) -> Outcome:
+    """The loop itself. ``until_parted`` ends when the processes have left each other: until then, a signal that comes
+    again finds its handler."""
     settings, data = job.config.train, job.config.data
     splits = [dataset.split("val") for dataset in job.datasets.values()]
     val = ValSlice(splits, settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows, Filter(data.where))
@@ -84,7 +101,7 @@ def train(job: Job, quiet: bool) -> Outcome:
     peak = settings.peak_flops or matmul_flops_per_second(job.device, settings.dtype)
     tally = Tally(job.loader.view_names, job.loader.dataset_names, flops, peak * job.world.size)
     if not quiet:
-        for text in header(job, flops, peak * job.world.size):
+        for text in header(job, flops, peak * job.world.size, verified=verify):
             say(text)
     bad_steps, measured = 0, None
     said: set[str] = set()
@@ -93,8 +110,8 @@ def train(job: Job, quiet: bool) -> Outcome:
         MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
         Prefetcher(job.loader, settings.steps - job.first_step, data.prefetch) as batches,
         Progress(job.first_step, settings.steps, bytes_per_target(job), quiet) as progress,
-        stop_signals() as received,
     ):
+        received = until_parted.enter_context(stop_signals(job.world))
         log.write("start", job.first_step, **job.description())
         for step in range(job.first_step, settings.steps):
             batch = batches.next_batch()

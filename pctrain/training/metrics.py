@@ -20,7 +20,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from pcdata.dataset.files import open_to_append, replacing
+from pcdata.dataset.files import naming, open_to_append, replacing
+from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import regular_file
 from pctrain.config import TrainConfig
 from pctrain.data.batch import BatchStats
@@ -31,12 +32,12 @@ class MetricsLog:
 
     def __init__(self, path: Path, step: int, *, writes: bool = True) -> None:
         """Of several processes one ``writes``."""
-        self._writes = writes
+        self._writes, self._path = writes, path
         if not writes:
             return
         kept = [line for line in _lines(path) if _step_of(line) <= step] if step else []
         with replacing(path) as file:
-            file.write("".join(kept).encode())
+            file.write(b"".join(kept))
         self._file = open_to_append(path)
 
     def write(self, kind: str, step: int, **values: Any) -> None:
@@ -44,8 +45,10 @@ class MetricsLog:
         none."""
         if self._writes:
             known = {name: None if _is_no_number(value) else value for name, value in values.items()}
-            self._file.write(json.dumps({"kind": kind, "step": step, **known}, allow_nan=False).encode() + b"\n")
-            self._file.flush()
+            line = json.dumps({"kind": kind, "step": step, **known}, allow_nan=False)
+            with naming(self._path):
+                self._file.write(line.encode() + b"\n")
+                self._file.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -61,18 +64,18 @@ def _is_no_number(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[bytes]:
     try:
-        return regular_file(path.parent, path.name).read_text(encoding="utf-8").splitlines(keepends=True)
+        return regular_file(path.parent, path.name).read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
         return []
 
 
-def _step_of(line: str) -> float:
+def _step_of(line: bytes) -> float:
     """Infinity for a line that is not whole."""
     try:
-        return int(json.loads(line)["step"]) if line.endswith("\n") else math.inf
-    except (ValueError, KeyError, TypeError):
+        return int(parse_json(line)["step"]) if line.endswith(b"\n") else math.inf
+    except (ValueError, KeyError, TypeError, OverflowError):
         return math.inf
 
 

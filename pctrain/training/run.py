@@ -1,4 +1,5 @@
-"""The run folder: ``config.json``, ``metrics.jsonl`` and ``checkpoints/``; who may write in it, and reading it back."""
+"""The run folder: ``config.json``, ``metrics.jsonl``, ``verified.json`` and ``checkpoints/``; who may write in it, and
+reading it back."""
 
 from __future__ import annotations
 
@@ -13,16 +14,19 @@ import torch
 
 from pcdata.dataset import Dataset, DatasetError
 from pcdata.dataset.files import LockFile, remove_temporary, replacing
+from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import regular_file
 from pctrain.config import RunConfig
-from pctrain.errors import CheckpointError, PctrainError
+from pctrain.errors import CheckpointError, ConfigError, PctrainError
 from pctrain.model.decoder import Decoder
 from pctrain.training import checkpoint
 from pctrain.training.state import State, check_datasets, check_prints
 
 _VERSION = 3
 """1 knew one dataset; 2 had settings that are gone."""
-CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
+CONFIG, METRICS, VERIFIED, LOCK = "config.json", "metrics.jsonl", "verified.json", ".lock"
+
+_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def read_settings(run: Path) -> Settings:
     """Raises ``CheckpointError`` if ``run`` is not a run folder, or one of another version."""
     path = run / CONFIG
     try:
-        values: Any = json.loads(regular_file(run, CONFIG).read_text(encoding="utf-8"))
+        values: Any = parse_json(regular_file(run, CONFIG).read_bytes())
         version = values["version"]
         if version != _VERSION:
             raise CheckpointError(
@@ -73,8 +77,9 @@ def read_settings(run: Path) -> Settings:
         ) from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged ({error!r}); give pctrain fit --restart to begin anew") from error
+    except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = repr(error)[:_LONGEST_REASON]
+        raise CheckpointError(f"{path} is damaged ({reason}); give pctrain fit --restart to begin anew") from error
 
 
 @contextmanager
@@ -92,7 +97,7 @@ def locked(run: Path) -> Iterator[None]:
     except OSError as error:
         raise PctrainError(f"{run} cannot be written to: {error.strerror}; give another folder with -o") from error
     try:
-        for name in (CONFIG, METRICS):
+        for name in (CONFIG, METRICS, VERIFIED):
             remove_temporary(run, f"{name}.*")
         checkpoint.remove_unfinished(run)
         yield
@@ -107,7 +112,7 @@ def locked(run: Path) -> Iterator[None]:
 def clear(run: Path) -> None:
     """Throw away what a run wrote, and nothing else that lies in its folder."""
     checkpoint.clear(run)
-    for name in (CONFIG, METRICS):
+    for name in (CONFIG, METRICS, VERIFIED):
         (run / name).unlink(missing_ok=True)
 
 
@@ -116,6 +121,7 @@ def load_model(run: Path, which: str, device: torch.device) -> tuple[Decoder, St
     read_settings(run)
     folder = checkpoint.choose(run, which)
     state = checkpoint.load_state(folder)
+    checkpoint.check_shape(folder, state.config.model, state.vocabulary.padded_size)
     model = Decoder(state.config.model, state.vocabulary.padded_size).to(device).eval()
     checkpoint.load_model(folder, model)
     return model, state

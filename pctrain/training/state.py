@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pcdata.dataset import Dataset, ViewIds, Vocabulary
-from pctrain.config import RunConfig
+from pcdata.dataset.json_files import parse_json
+from pcdata.dataset.names import is_view_name
+from pcdata.dataset.vocab import MAX_VIEWS
+from pctrain.config import RunConfig, typed
 from pctrain.data.corpus import shared_views
 from pctrain.data.cursor import Cursor
 from pctrain.data.schedule import Schedule
@@ -17,6 +21,8 @@ from pctrain.errors import CheckpointError
 _VERSION = 5
 """1 knew one dataset; 2 had the ids of the dataset, and whole tensors; 3 had settings that are gone; 4 showed rows in
 the order of the stream."""
+
+_MOST_IDS = 1 << 32
 
 FROZEN = (
     "data.seq_len",
@@ -74,9 +80,10 @@ class State:
         return json.dumps({"version": _VERSION, **values}, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> State:
-        """Raises ``CheckpointError`` for another version, ``ValueError`` or ``TypeError`` for what is no state."""
-        values = json.loads(text)
+    def from_json(cls, data: bytes) -> State:
+        """Raises ``CheckpointError`` for another version, ``ConfigError``, ``ValueError`` or ``TypeError`` for what is
+        no state."""
+        values = parse_json(data)
         version = values.pop("version", None) if isinstance(values, dict) else None
         if version != _VERSION:
             raise CheckpointError(
@@ -84,9 +91,19 @@ class State:
                 "or begin anew with --restart"
             )
         cursor, config = Cursor.from_dict(values.pop("cursor")), RunConfig.from_dict(values.pop("config"))
-        datasets = {name: Prints(**prints) for name, prints in values.pop("datasets").items()}
-        vocabulary = Vocabulary({name: ViewIds(**ids) for name, ids in values.pop("vocabulary")["views"].items()})
+        datasets = {name: typed(Prints, prints, "datasets") for name, prints in values.pop("datasets").items()}
+        vocabulary = Vocabulary({name: _ids(name, ids) for name, ids in values.pop("vocabulary")["views"].items()})
+        bits = values["val_bits_per_byte"]
+        if not datasets or not (bits is None or (type(bits) in (int, float) and math.isfinite(bits))):
+            raise ValueError("it is not what a run writes")
         return cls(cursor=cursor, config=config, datasets=datasets, vocabulary=vocabulary, **values)
+
+
+def _ids(name: str, values: Any) -> ViewIds:
+    ids: ViewIds = typed(ViewIds, values, f"vocabulary.{name}")
+    if not is_view_name(name) or not 0 <= ids.slot < MAX_VIEWS or not 0 <= ids.first_id <= ids.end_id <= _MOST_IDS:
+        raise ValueError(f"view {name!r} cannot have the ids {ids}")
+    return ids
 
 
 def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset]) -> None:

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from pcdata.dataset import Dataset, DatasetError
-from pcdata.dataset.files import LockFile, open_to_append, remove_temporary, replacing
+from pcdata.dataset.files import (
+    LockFile,
+    open_to_append,
+    remove_left_beside,
+    remove_temporary,
+    replacing,
+    temporary_name,
+)
 from pcdata.dataset.schema import BASE_SCHEMA
 from pcdata.dataset.shard import ShardWriter, write_file
 from tests.dataset.written import write_dataset
@@ -152,3 +159,18 @@ def test_damage_still_is(tmp_path: Path) -> None:
     shard.write_bytes(bytes(shard.stat().st_size))
     with pytest.raises(DatasetError, match="is damaged"):
         Dataset(tmp_path).split("train").base(0)
+
+
+def test_what_was_left_beside_a_path_goes_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a[b]*.png"
+    rubbish = [temporary_name(path) for _ in range(3)]
+    rubbish[0].mkdir()
+    (rubbish[0] / "file").touch()
+    rubbish[1].touch()
+    rubbish[2].symlink_to(tmp_path / "mine.tmp")
+    others = [path, tmp_path / "mine.tmp", temporary_name(tmp_path / "ab.png"), path.with_name(f"{path.name}.old.tmp")]
+    for other in others:
+        other.touch()
+    remove_left_beside(path)
+    assert {*tmp_path.iterdir()} == {*others}
+    remove_left_beside(tmp_path / "nowhere" / "file")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +157,7 @@ def test_a_model_with_biases_by_distance_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(runs: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
-    run, exported = runs["plain"]
+    (run, _), (_, exported) = runs["heads"], runs["plain"]
     before = sorted(exported.iterdir())
     with pytest.raises(PctrainError, match="is there already"):
         export_run(run, exported)
@@ -163,3 +165,52 @@ def test_nothing_is_overwritten(runs: dict[str, tuple[Path, Path]], tmp_path: Pa
     with pytest.raises(CheckpointError, match="has no checkpoint '77'"):
         export_run(run, tmp_path / "new", "77")
     assert not list(tmp_path.iterdir())
+
+
+def listed(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+def test_an_export_that_is_there_already_is_complete(runs: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
+    """As one is that was killed after its last step, before it could say so."""
+    run, exported = runs["tied"]
+    before = listed(exported)
+    done = export_run(run, exported)
+    assert done.was_there
+    assert listed(exported) == before
+    fresh = export_run(run, tmp_path / "hf")
+    assert (fresh.was_there, fresh.step, fresh.parameters) == (False, done.step, done.parameters)
+
+
+def _flip(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+
+
+OTHERS: dict[str, Callable[[Path], object]] = {
+    "weights": lambda folder: _flip(folder / "model.safetensors"),
+    "cut": lambda folder: os.truncate(folder / "model.safetensors", 100),
+    "text": lambda folder: _flip(folder / "README.md"),
+    "more": lambda folder: (folder / "mine").touch(),
+    "fewer": lambda folder: (folder / "config.json").unlink(),
+    "a link": lambda folder: ((folder / "config.json").unlink(), (folder / "config.json").symlink_to("/dev/zero")),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_is_another_is_refused(runs: dict[str, tuple[Path, Path]], tmp_path: Path, other: str) -> None:
+    run, exported = runs["plain"]
+    folder = shutil.copytree(exported, tmp_path / "hf")
+    OTHERS[other](folder)
+    names = sorted(path.name for path in folder.iterdir())
+    with pytest.raises(PctrainError, match="is there already, and is another"):
+        export_run(run, folder)
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_what_a_killed_export_left_goes_with_the_next(runs: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
+    run, _ = runs["plain"]
+    theirs = ["hf.old.tmp", "hf.0123456789abcdef", "gf.0123456789abcdef.tmp"]
+    for name in ("hf.0123456789abcdef.tmp", *theirs):
+        (tmp_path / name / "model").mkdir(parents=True)
+    export_run(run, tmp_path / "hf")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*theirs, "hf"])

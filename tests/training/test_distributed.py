@@ -41,6 +41,7 @@ steps = iter(range(10**6))
 def gradients(job, batch):
     if next(steps) == stop_at and job.world.rank == stop_rank:
         signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # as torchrun's agent does
     return real(job, batch)
 step.gradients = gradients
 outcome = loop.fit(Path(sys.argv[1]), Path(sys.argv[2]), resolve(None, None, sys.argv[5:]), quiet=True)

@@ -1,0 +1,37 @@
+"""Is a file what the manifest says it is: its place, its size, its SHA-256?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pcdata.dataset.manifest import FileEntry
+from pcdata.dataset.names import inside
+from pcdata.errors import DatasetError
+
+_CHUNK: Final = 1 << 20
+
+
+def file_fault(folder: Path, entry: FileEntry, advance: Callable[[int], object] = lambda _: None) -> str | None:
+    """What is wrong with one file of a dataset, in words; None if nothing is.
+
+    The whole file is read, a piece at a time; ``advance`` is told how many bytes each had. The interpreter is let go
+    while a piece is hashed, so that threads gain. Raises ``OSError`` where the machine would not let it be read.
+    """
+    try:
+        path = inside(folder, entry.path)
+    except DatasetError as error:
+        return f"it is not read: {error}"
+    if not path.is_file():
+        return "it is missing" if not path.exists() else "it is not a file"
+    found = path.stat().st_size
+    if found != entry.bytes:
+        return f"it has {found:,} bytes, the manifest says {entry.bytes:,}"
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            advance(len(chunk))
+    return None if digest.hexdigest() == entry.sha256 else "it is damaged: its SHA-256 is not the manifest's"

@@ -1,0 +1,23 @@
+"""How every command ends, as ``pcdata.group`` says; and what torch says that is no bug."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pcdata.group
+from pctrain.faults import of_memory, of_peer
+
+_NEEDED: Final = ("torch", "safetensors", "matplotlib")
+
+
+class Group(pcdata.group.Group):
+    """The commands together."""
+
+    def sentence(self, error: BaseException) -> str | None:
+        if isinstance(error, ModuleNotFoundError) and error.name in _NEEDED:
+            return f'pctrain needs {error.name}; pip install "proxy-compression[train]"'
+        if (lacking := of_memory(error)) is not None:
+            return f"{lacking}; end other programs, or take a smaller model or, with pctrain eval, fewer --batch-rows"
+        if (gone := of_peer(error)) is not None:
+            return f"{gone}; run the same command again"
+        return super().sentence(error)
