@@ -7,9 +7,7 @@ the run.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -309,12 +307,12 @@ class RunConfig:
 
 def resolve(preset: str | None, file: Path | None, settings: Iterable[str]) -> RunConfig:
     """Merge the preset, a TOML file and ``section.name=value`` settings over the defaults."""
+    from pcdata.dataset.json_files import parse_toml  # imports numpy, which pctrain --help does without
+
     values: dict[str, Any] = {}
     if preset is not None:
-        values = _merged(values, tomllib.loads(preset_text(preset)))
+        values = _merged(values, parse_toml(preset_text(preset).encode()))
     if file is not None:
-        from pcdata.dataset.json_files import parse_toml  # imports numpy, which pctrain --help does without
-
         try:
             values = _merged(values, parse_toml(file.read_bytes()))
         except OSError as error:
@@ -340,11 +338,13 @@ def preset_text(name: str) -> str:
 
 
 def _parse_setting(setting: str) -> dict[str, Any]:
+    from pcdata.dataset.json_files import parse_json_text  # likewise
+
     key, equals, text = setting.partition("=")
     if not equals:
         raise ConfigError(f"--set {setting}: expected section.name=value")
     try:
-        value = json.loads(text)
+        value = parse_json_text(text)
     except (ValueError, RecursionError):
         value = text
     for part in reversed(key.split(".")):

@@ -18,6 +18,7 @@ from torch import Tensor
 from pcdata.codecs.base import Artifact
 from pcdata.codecs.byte_model import BIT, ByteModel
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES
+from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.vocab import Vocabulary
 from pcdata.errors import CodecError
 from pctrain.config import ModelConfig
@@ -126,8 +127,8 @@ def _is_threshold(value: Any) -> bool:
 
 def _object(data: bytes, name: str) -> dict[str, Any]:
     try:
-        values = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        values = parse_json(data)
+    except ValueError as error:
         raise CodecError(f"neural: {name} is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise CodecError(f"neural: {name} must hold an object")
