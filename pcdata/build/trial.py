@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pcdata.build.engines.process import ProcessEngine
 from pcdata.build.mentions import check_mentions
@@ -16,6 +14,7 @@ from pcdata.build.plan import Plan, make_plan
 from pcdata.build.report import Reporter
 from pcdata.build.scan import list_inputs, pending_scans, run_scan
 from pcdata.build.state import BuildState
+from pcdata.dataset.files import temporary_folder
 from pcdata.errors import OptionError
 
 
@@ -37,8 +36,8 @@ def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
     """
     if any(map(is_stream, options.inputs)):
         raise OptionError("standard input and pipes, which can be read only once, are for pcdata build; name a file")
-    with tempfile.TemporaryDirectory() as folder:
-        options = dataclasses.replace(options, output=Path(folder))
+    with temporary_folder() as folder:
+        options = dataclasses.replace(options, output=folder)
         state = BuildState(options.output)
         with state.locked():
             n_tasks = list_inputs(options, state)

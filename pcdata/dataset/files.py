@@ -13,8 +13,9 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,14 +32,20 @@ def temporary_name(path: Path) -> Path:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an ``OSError`` that names no file, as of a full disk, name this one."""
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let an ``OSError`` that names no file, as of a full disk, name this one; and what is below a ``temporary`` name,
+    which nobody asked for, its place below this one."""
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename is not None:
+        where = path
+        if error.filename is not None:
+            if temporary is None or not Path(os.fsdecode(error.filename)).is_relative_to(temporary):
+                raise
+            where = path / Path(os.fsdecode(error.filename)).relative_to(temporary)
+        if error.errno is None:
             raise
-        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise OSError(error.errno, os.strerror(error.errno), str(where)) from error
 
 
 @contextmanager
@@ -48,7 +55,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     A symbolic link at ``path`` is replaced, not followed. The folder is not synced.
     """
     temporary = temporary_name(path)
-    with naming(path), temporary.open("xb") as file:
+    with naming(path, temporary), temporary.open("xb") as file:
         try:
             yield file
             file.flush()
@@ -72,16 +79,90 @@ def remove_temporary(folder: Path, names: str = "**/*") -> None:
             path.unlink(missing_ok=True)
 
 
+@contextmanager
+def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
+    """A new file, or folder, beside ``path``, which takes its place if the block ends well, and is removed if it does
+    not.
+
+    For what somebody asked for by name, in a folder that has no lock of ours: what calls that were killed left beside
+    ``path`` goes first, and by its lock this one can be told from it. An ``OSError`` that names no file, or the
+    temporary one, names ``path``.
+    """
+    remove_left_beside(path)
+    with _locked(path, folder, 0o777) as temporary, naming(path, temporary):
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            _remove(temporary)
+
+
+@contextmanager
+def appearing_file(path: Path) -> Iterator[BinaryIO]:
+    """The same of a file, opened and synced."""
+    with appearing(path) as temporary, temporary.open("r+b") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of ours among the system's temporary ones, as long as the block lasts; what calls that were killed left
+    there goes first."""
+    path = Path(tempfile.gettempdir(), "pcdata")
+    remove_left_beside(path)
+    with _locked(path, True, 0o700) as temporary:
+        try:
+            yield temporary
+        finally:
+            _remove(temporary)
+
+
 def remove_left_beside(path: Path) -> None:
     """Remove what processes that were killed left beside ``path``: files and folders under a ``temporary_name`` of it,
-    and no others, since the folder may be anybody's. A process that is writing there now fails."""
+    and no others, since the folder may be anybody's; nor what a process that lives has locked, or we may not remove."""
     temporary = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{16}}{re.escape(TEMPORARY)}")
     for found in path.parent.iterdir() if path.parent.is_dir() else ():
         if temporary.fullmatch(found.name):
-            if found.is_dir() and not found.is_symlink():
-                shutil.rmtree(found)
+            with suppress(OSError):
+                descriptor = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(found)
+                finally:
+                    os.close(descriptor)
+
+
+@contextmanager
+def _locked(path: Path, folder: bool, mode: int) -> Iterator[Path]:
+    """A new file or folder under a ``temporary_name``, whose lock says that this process lives."""
+    while True:
+        temporary = temporary_name(path)
+        with naming(path, temporary):
+            if folder:
+                temporary.mkdir(mode)
             else:
-                found.unlink(missing_ok=True)
+                temporary.touch(mode & 0o666, exist_ok=False)
+        try:
+            descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            continue  # another process took it for one that was left
+        try:
+            with suppress(OSError):  # a file system without locks: then nobody can lock it to remove it, either
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if temporary.exists():
+                yield temporary
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
@@ -110,9 +191,10 @@ class LockFile:
                 self._file.close()
                 raise
             self._file.close()  # its last owner has removed it
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
-        self._file.flush()
+        with naming(path):
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+            self._file.flush()
 
     def _take(self) -> None:
         try:

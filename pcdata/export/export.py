@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from pcdata.dataset import Dataset
-from pcdata.dataset.files import naming, temporary_name
+from pcdata.dataset.files import appearing
 from pcdata.errors import OptionError
 from pcdata.export.folder import FolderWriter
 from pcdata.export.records import JsonlWriter, ParquetWriter
@@ -94,33 +93,19 @@ def _opened(dataset: Dataset, output: Path, text_key: str) -> Iterator[Writer]:
         yield JsonlWriter(data, kept, text_key)
         data.flush()
         return
-    with _appearing(output) as temporary:
+    is_file = ending is not None or output.name.lower().endswith(_PARQUET)
+    with appearing(output, folder=not is_file) as temporary:
         if ending is not None:
-            with naming(output), pa.output_stream(str(temporary), compression=_JSONL[ending]) as sink:
+            with pa.output_stream(str(temporary), compression=_JSONL[ending]) as sink:
                 yield JsonlWriter(sink, kept, text_key)
-        elif output.name.lower().endswith(_PARQUET):
+        elif is_file:
             with (
-                naming(output),
                 pa.OSFile(str(temporary), "wb") as sink,
                 closing(ParquetWriter(sink, kept, text_key)) as writer,
             ):
                 yield writer
         else:
             yield FolderWriter(temporary)
-
-
-@contextmanager
-def _appearing(output: Path) -> Iterator[Path]:
-    """A name to write under; what is there at the end takes its place, what a fault leaves is removed."""
-    temporary = temporary_name(output)
-    try:
-        yield temporary
-        temporary.replace(output)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
 
 
 def _jsonl_ending(output: Path) -> str | None:

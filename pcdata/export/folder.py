@@ -25,10 +25,9 @@ _ID_DIGITS: Final = 8
 
 
 class FolderWriter:
-    """Writes into ``root``, which it makes. Memory: the names of folders."""
+    """Writes into ``root``, which is there and empty. Memory: the names of folders."""
 
     def __init__(self, root: Path) -> None:
-        root.mkdir()
         self._root = root
         self._folders: dict[bytes, Path] = {b"": root}
         self.renamed = 0

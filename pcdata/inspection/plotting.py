@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from pcdata.dataset.files import replacing
+from pcdata.dataset.files import appearing_file
 from pcdata.errors import OptionError
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -66,5 +66,5 @@ def save_figure(output: Path, inches: tuple[float, float], draw: Callable[[Any],
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=inches, layout="constrained")
         draw(figure)
-        with replacing(output) as file:
+        with appearing_file(output) as file:
             figure.savefig(file, format=output.suffix[1:].lower(), dpi=160)

@@ -8,7 +8,6 @@ takes many seconds.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pcdata.dataset import DatasetError
-from pcdata.dataset.files import remove_left_beside, sync, temporary_name
+from pcdata.dataset.files import appearing, remove_left_beside, sync
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.vocab import (
     BOS,
@@ -116,9 +115,8 @@ def _is_same(output: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, st
 
 
 def _write(output: Path, tensors: dict[str, Tensor], texts: Mapping[str, str]) -> None:
-    temporary = temporary_name(output)
-    try:
-        temporary.mkdir(parents=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with appearing(output, folder=True) as temporary:
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
         weights = temporary / _WEIGHTS
@@ -126,10 +124,7 @@ def _write(output: Path, tensors: dict[str, Tensor], texts: Mapping[str, str]) -
         weights.chmod((temporary / _CARD).stat().st_mode)  # safetensors lets the owner alone read it
         for path in (*temporary.iterdir(), temporary):
             sync(path)
-        temporary.replace(output)
-        sync(output.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    sync(output.parent)
 
 
 def llama_tensors(model: Decoder) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.dataset.files import remove_left_beside, replacing
+from pcdata.dataset.files import appearing_file
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import regular_file
 from pcdata.terminal import safe
@@ -147,8 +147,7 @@ def plot(runs: Sequence[Path], output: Path) -> None:
         figure = Figure(figsize=_INCHES, layout="constrained")
         _draw(figure, curves)
         try:
-            remove_left_beside(output)
-            with replacing(output) as file:
+            with appearing_file(output) as file:
                 figure.savefig(file, format=output.suffix[1:].lower(), dpi=300)
         except OSError as error:
             raise PctrainError(f"{output} cannot be written: {error.strerror}; name another file with -o") from error

@@ -13,10 +13,13 @@ import pytest
 from pcdata.dataset import Dataset, DatasetError
 from pcdata.dataset.files import (
     LockFile,
+    appearing,
+    naming,
     open_to_append,
     remove_left_beside,
     remove_temporary,
     replacing,
+    temporary_folder,
     temporary_name,
 )
 from pcdata.dataset.schema import BASE_SCHEMA
@@ -163,14 +166,66 @@ def test_damage_still_is(tmp_path: Path) -> None:
 
 def test_what_was_left_beside_a_path_goes_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a[b]*.png"
-    rubbish = [temporary_name(path) for _ in range(3)]
+    rubbish, link = [temporary_name(path) for _ in range(2)], temporary_name(path)
     rubbish[0].mkdir()
     (rubbish[0] / "file").touch()
     rubbish[1].touch()
-    rubbish[2].symlink_to(tmp_path / "mine.tmp")
+    link.symlink_to(tmp_path / "mine.tmp")
     others = [path, tmp_path / "mine.tmp", temporary_name(tmp_path / "ab.png"), path.with_name(f"{path.name}.old.tmp")]
     for other in others:
         other.touch()
     remove_left_beside(path)
-    assert {*tmp_path.iterdir()} == {*others}
+    assert {*tmp_path.iterdir()} == {*others, link}
     remove_left_beside(tmp_path / "nowhere" / "file")
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_somebody_is_writing_stays(tmp_path: Path, folder: bool) -> None:
+    path = tmp_path / "output"
+    with appearing(path, folder=folder) as first:
+        with appearing(path, folder=folder) as second:
+            remove_left_beside(path)
+            assert {*tmp_path.iterdir()} == {first, second}
+            (second / "file" if folder else second).write_text("second")
+        assert {*tmp_path.iterdir()} == {path, first}
+        assert (path / "file" if folder else path).read_text() == "second"
+        if folder:
+            (path / "file").unlink()
+    assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_was_being_written_when_it_was_killed_goes(tmp_path: Path, folder: bool) -> None:
+    path = tmp_path / "output"
+    program = (
+        "import os, signal, pathlib, sys\nfrom pcdata.dataset.files import appearing\n"
+        f"with appearing(pathlib.Path(sys.argv[1]), folder={folder}):\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert len([*tmp_path.iterdir()]) == 1
+    with appearing(path, folder=folder) as temporary:
+        assert [*tmp_path.iterdir()] == [temporary]
+
+
+def test_an_error_names_what_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    for temporary, name, named in [
+        (tmp_path / "t", None, path),
+        (tmp_path / "t", tmp_path / "t", path),
+        (tmp_path / "t", tmp_path / "t" / "a" / "b", path / "a" / "b"),
+        (tmp_path / "t", tmp_path / "other", tmp_path / "other"),
+        (None, tmp_path / "other", tmp_path / "other"),
+    ]:
+        with pytest.raises(OSError, match="No space") as raised, naming(path, temporary):
+            raise OSError(errno.ENOSPC, "No space left on device", name and str(name))
+        assert raised.value.filename == str(named)
+
+
+def test_temporary_folders_of_killed_processes_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (left := temporary_name(tmp_path / "pcdata")).mkdir()
+    with temporary_folder() as first, temporary_folder() as second:
+        assert {*tmp_path.iterdir()} == {first, second}
+        assert first.stat().st_mode & 0o777 == 0o700
+    assert not [*tmp_path.iterdir()]
+    assert not left.exists()

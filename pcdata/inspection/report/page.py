@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pcdata.codecs.base import require_range
 from pcdata.dataset import Dataset
-from pcdata.dataset.files import replacing
+from pcdata.dataset.files import appearing_file
 from pcdata.dataset.json_files import parse_json
 from pcdata.errors import InputError, OptionError
 from pcdata.inspection.distributions import read_distributions
@@ -78,7 +78,7 @@ def write_report(
     Raises ``DatasetError`` for a dataset that cannot be read.
     """
     page = assembled(report_data(dataset, documents, document_bytes, seed) | {"probe": probe})
-    with replacing(output) as file:
+    with appearing_file(output) as file:
         file.write(page.encode())
 
 
