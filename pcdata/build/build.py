@@ -117,7 +117,12 @@ def _claim(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) ->
     asked = {**shaping, "folders": roots, "strict": options.strict, "versions": library_versions()}
     if state.has(OPTIONS):
         found = state.read_json(OPTIONS)
-        eased = found["strict"] and not options.strict  # so far nothing was refused: it is as if it had not been strict
+        if not isinstance(found, dict):
+            raise BuildError(f"{state.folder / OPTIONS} is damaged; remove {state.folder}")
+        # So far nothing was refused: it is as if it had not been strict.
+        eased = (
+            found.get("strict") and not options.strict
+        )  # so far nothing was refused: it is as if it had not been strict
         _refuse_other(
             {**found, "strict": False} if eased else found,
             asked,

@@ -8,13 +8,13 @@ working folder.
 from __future__ import annotations
 
 import json
-import tomllib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pcdata.build.options import BuildOptions
+from pcdata.dataset.json_files import parse_toml
 from pcdata.dataset.manifest import MANIFEST, load_manifest
 from pcdata.dataset.names import inside
 from pcdata.errors import DatasetError, OptionError
@@ -29,7 +29,7 @@ def read_config(file: Path) -> dict[str, Any]:
     Raises ``OptionError`` naming a key that there is not, or a value of another type.
     """
     try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
+        given = parse_toml(file.read_bytes())
     except OSError as error:
         raise OptionError(f"--config {file} cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -5,7 +5,6 @@ A fitted artifact is never fitted again: a resumed build reads what is there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -16,9 +15,10 @@ from pcdata.build.faults import step
 from pcdata.build.options import BuildOptions
 from pcdata.build.plan import SAMPLE
 from pcdata.build.reread import read_pieces
-from pcdata.build.state import BuildState
+from pcdata.build.state import STATE, BuildState
 from pcdata.codecs.base import Artifact, Codec, codec_class, make_codec, open_codec
 from pcdata.codecs.requests import ViewRequest
+from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.manifest import Amount, FileEntry
 from pcdata.dataset.shard import write_file
 from pcdata.errors import BuildError
@@ -92,7 +92,10 @@ def _refuse_other_versions(view: FittedView) -> None:
 
 @lru_cache(maxsize=1)
 def _opened(output: Path, views_json: bytes) -> list[tuple[FittedView, Codec]]:
-    views = _parse_views(views_json)
+    try:
+        views = _parse_views(views_json)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BuildError(f"{output / STATE / _VIEWS} is damaged ({error!r}); remove {output / STATE}") from None
     for view in views:
         _refuse_other_versions(view)
     return [(view, open_codec(view, output)) for view in views]
@@ -116,7 +119,7 @@ def _parse_views(views_json: bytes) -> list[FittedView]:
                 "artifact": tuple(FileEntry(**entry) for entry in view["artifact"]),
             }
         )
-        for view in json.loads(views_json)
+        for view in parse_json(views_json)
     ]
 
 

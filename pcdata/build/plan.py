@@ -8,7 +8,6 @@ one byte per document in a mapped file.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from pcdata.build.scan import TaskInputs
 from pcdata.build.scanned import ScannedTasks
 from pcdata.build.splits import val_below
 from pcdata.build.state import PIECE, BuildState, Pieces
+from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.manifest import REJECTS, SPLITS
 from pcdata.dataset.names import TEMPORARY
 from pcdata.dataset.schema import BLOCK_RAW_BYTES
@@ -331,8 +331,8 @@ def _refuse_empty(
             raise UnbuildableError(f"{names}: no files there, so nothing to build; name a folder with files in it")
         if not rejects:
             raise UnbuildableError(f"{names}: no records there, so nothing to build; name files that hold some")
-        with (state.folder / REJECTS_PART).open(encoding="utf-8") as file:
-            first = json.loads(file.readline())
+        with (state.folder / REJECTS_PART).open("rb") as file:
+            first = parse_json(file.readline())
         place = f"{first['file']} line {first['position']}" if first["position"] else first["file"]
         raise UnbuildableError(
             f"{names}: no documents; {sum(rejects.values())} inputs were refused, the first: "

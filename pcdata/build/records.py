@@ -21,6 +21,7 @@ from pcdata.build.inputs.whose_fault import Unreadable, changed, reading
 from pcdata.build.languages import UNKNOWN, language_of
 from pcdata.build.options import BuildOptions, printable
 from pcdata.build.sources import Entry, entry_path, kind_of
+from pcdata.dataset.json_files import parse_json_text
 from pcdata.errors import InputError
 
 PATH_KEYS = ("path", "file_path", "filepath", "filename", "max_stars_repo_path")
@@ -107,7 +108,7 @@ class RejectLine(NamedTuple):
         if not lines:
             return self
         position = self.position + lines
-        return self._replace(position=position, json=json.dumps({**json.loads(self.json), "position": position}))
+        return self._replace(position=position, json=json.dumps({**parse_json_text(self.json), "position": position}))
 
     def to_text(self) -> str:
         """One line; JSON and reasons hold no tabs."""

@@ -8,7 +8,6 @@ but for the footers that say how, nothing is opened here.
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from pcdata.build.inputs.tables import ArrowChunks, ParquetChunks, arrow_chunks
 from pcdata.build.inputs.whose_fault import Unreadable, reading
 from pcdata.build.options import STDIN, BuildOptions, bytes_of, is_stream, printable, text_of
 from pcdata.build.state import BuildState
+from pcdata.dataset.json_files import parse_json
 
 NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
 """Folders that version control systems and Python keep for themselves: passed over and counted."""
@@ -140,11 +140,11 @@ def _saved_to_disk(folder: Path) -> list[bytes] | None:
     whole, splits = folder / "state.json", folder / "dataset_dict.json"
     try:
         if splits.is_file():
-            names = json.loads(splits.read_bytes())["splits"]
+            names = parse_json(splits.read_bytes())["splits"]
             return [bytes_of(name) + b"/" + file for name in names for file in _saved_to_disk(folder / name) or []]
         if not whole.is_file():
             return None
-        return [bytes_of(file["filename"]) for file in json.loads(whole.read_bytes())["_data_files"]]
+        return [bytes_of(file["filename"]) for file in parse_json(whole.read_bytes())["_data_files"]]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

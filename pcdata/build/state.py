@@ -30,6 +30,7 @@ from typing import IO, Any
 import numpy as np
 
 from pcdata.dataset.files import LockFile, remove_temporary, replacing
+from pcdata.dataset.json_files import parse_json
 from pcdata.errors import BuildError
 
 STATE = ".build"
@@ -148,8 +149,8 @@ class BuildState:
     def read_json(self, name: str) -> Any:
         """Raises ``BuildError`` for a file that no command wrote."""
         try:
-            return json.loads(self.read(name))
-        except (ValueError, RecursionError) as error:
+            return parse_json(self.read(name))
+        except ValueError as error:
             raise BuildError(f"{self.folder / name} is damaged ({error}); remove {self.folder}") from None
 
     def read_pieces(self, name: str) -> Pieces:

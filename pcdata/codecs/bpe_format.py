@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any, Final
 
+from pcdata.dataset.json_files import parse_json
 from pcdata.errors import CodecError
 
 TOKENIZER: Final = "tokenizer.json"
@@ -39,15 +40,15 @@ def canonical(data: bytes) -> bytes:
     ``canonical(canonical(x)) == canonical(x)``. Raises ``CodecError`` naming the field that cannot be accepted.
     """
     try:
-        return _canonical(json.loads(data))
-    except (ValueError, RecursionError) as error:
+        return _canonical(parse_json(data))
+    except ValueError as error:
         raise CodecError(f"{TOKENIZER} is not JSON in UTF-8: {error}") from None
 
 
 @lru_cache(maxsize=8)
 def token_bytes(data: bytes) -> tuple[bytes | None, ...]:
     """What each id of a canonical file stands for; None for ids that no text gets."""
-    vocab: dict[str, int] = json.loads(data)["model"]["vocab"]
+    vocab: dict[str, int] = parse_json(data)["model"]["vocab"]
     tokens: list[bytes | None] = [None] * (max(vocab.values()) + 1)
     for token, symbol in vocab.items():
         tokens[symbol] = _raw(token)

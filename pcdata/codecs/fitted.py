@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.manifest import Amount, FileEntry
 from pcdata.dataset.names import regular_file
 from pcdata.errors import DatasetError, OptionError
@@ -41,7 +42,7 @@ def read_record(folder: Path) -> Record | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(path.read_bytes())
         if values.pop("version") != _VERSION:
             raise OptionError(f"{path} is of another version; fit again with this pcdata")
         files = tuple(FileEntry(**entry) for entry in values.pop("files"))

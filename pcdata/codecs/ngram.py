@@ -21,6 +21,7 @@ from pcdata.codecs.byte_model import BIT
 from pcdata.codecs.ngram_contexts import MOST_ORDER
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold
 from pcdata.codecs.window_codec import WindowCodec, WindowOptions
+from pcdata.dataset.json_files import parse_json
 from pcdata.errors import CodecError
 
 CONTEXTS: Final = "contexts.uint32"
@@ -148,8 +149,8 @@ def _settings(artifact: Artifact) -> dict[str, int]:
     if set(artifact) != {CONTEXTS, COUNTS, SETTINGS}:
         raise CodecError(f"ngram needs the artifact files {CONTEXTS}, {COUNTS} and {SETTINGS}, got {sorted(artifact)}")
     try:
-        settings = json.loads(artifact[SETTINGS])
-    except (ValueError, RecursionError) as error:
+        settings = parse_json(artifact[SETTINGS])
+    except ValueError as error:
         raise CodecError(f"ngram: {SETTINGS} is not JSON: {error}") from None
     expected = {*NgramParameters().fitted, "threshold"}
     if not isinstance(settings, dict) or set(settings) != expected or not all(map(_is_int, settings.values())):

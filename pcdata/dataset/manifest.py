@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import check_path, is_view_name, regular_file
 from pcdata.dataset.schema import FORMAT_VERSION, KeptColumn, ViewTypes
 from pcdata.dataset.vocab import ViewIds, Vocabulary
@@ -191,7 +192,7 @@ class Manifest:
         rest = data[:head] + data[head + _DIGEST_HEX :]
         intact = data.startswith(_DIGEST_START) and _digest(rest).encode() == found
         try:
-            body = json.loads(data)
+            body = parse_json(data)
         except ValueError:
             raise DatasetError(f"{where} is damaged: it is not JSON; restore it from a copy or rebuild") from None
         version = body.pop("version", None) if isinstance(body, dict) else None

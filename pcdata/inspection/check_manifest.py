@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.manifest import (
     MANIFEST,
     REJECTS,
@@ -85,10 +85,10 @@ def reject_findings(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     with (folder / REJECTS).open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                reject = json.loads(line)
+                reject = parse_json(line)
             except ValueError:
                 reject = None
-            if not isinstance(reject, dict) or reject.keys() != REJECT_KEYS:
+            if not (isinstance(reject, dict) and reject.keys() == REJECT_KEYS and isinstance(reject["reason"], str)):
                 yield Finding(REJECTS, f"line {number} is not an object of {', '.join(sorted(REJECT_KEYS))}", REBUILD)
                 return
             counts[reject["reason"]] += 1

@@ -6,11 +6,11 @@ A large plain file is read in ranges of bytes by several tasks; a line belongs t
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 
 from pcdata.build.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Located, Record, keys_of, no_text, too_large
 from pcdata.build.inputs.streams import BUFFER_BYTES, decompressed
+from pcdata.dataset.json_files import parse_json_text
 
 _NOT_LINES = "; records are read one a line: jq -c '.[]' writes those of a list so"
 
@@ -98,10 +98,10 @@ def _is_cut(line: bytes) -> bool:
 def parse_record(text_key: str, line: bytes, offset: int) -> Record | Fault:
     """Understand one line (a byte order mark is allowed in front of the first)."""
     try:
-        fields = json.loads(line.decode("utf-8" if offset else "utf-8-sig"))
+        fields = parse_json_text(line.decode("utf-8" if offset else "utf-8-sig"))
     except UnicodeDecodeError as error:
         return Fault("not UTF-8", f"byte {error.start} of the line")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         hint = _NOT_LINES if line.strip() in (b"[", b"{") else ""
         return Fault("cut line" if not line.endswith(b"\n") else "bad JSON", f"{error}{hint}")
     if not isinstance(fields, dict):

@@ -17,6 +17,7 @@ from typing import Any, Final
 from pcdata.codecs.base import require_range
 from pcdata.dataset import Dataset
 from pcdata.dataset.files import replacing
+from pcdata.dataset.json_files import parse_json
 from pcdata.errors import InputError, OptionError
 from pcdata.inspection.distributions import read_distributions
 from pcdata.inspection.report.sample import document_data, sample_documents
@@ -57,7 +58,7 @@ def check_report(output: Path, documents: int, document_bytes: int) -> None:
 def read_probe(path: Path) -> dict[str, Any]:
     """What ``pcdata probe --json`` printed. Raises ``InputError`` if the file holds something else."""
     try:
-        probe = json.loads(path.read_bytes())
+        probe = parse_json(path.read_bytes())
     except ValueError:
         probe = None
     if not _has(probe, _OF_A_PROBE) or not all(_has(each, _OF_A_COMPRESSOR) for each in probe["compressors"].values()):
