@@ -120,9 +120,7 @@ def _claim(options: BuildOptions, state: BuildState, shaping: dict[str, Any]) ->
         if not isinstance(found, dict):
             raise BuildError(f"{state.folder / OPTIONS} is damaged; remove {state.folder}")
         # So far nothing was refused: it is as if it had not been strict.
-        eased = (
-            found.get("strict") and not options.strict
-        )  # so far nothing was refused: it is as if it had not been strict
+        eased = found.get("strict") and not options.strict
         _refuse_other(
             {**found, "strict": False} if eased else found,
             asked,
