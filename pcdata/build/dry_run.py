@@ -36,7 +36,7 @@ def dry_run(options: BuildOptions, report: Reporter) -> DryRun:
     """Scan, plan and fit in a temporary folder. Raises what ``build`` would raise up to there."""
     artifacts = handed_in_artifacts(options.requests)
     with trial(options, report) as planned:
-        fit_views(planned.options, planned.state, artifacts, report.say)
+        fit_views(planned.options, planned.state, artifacts, report)
         views = open_views(planned.state)
         sample = _sample(planned) if views else []
         sample_bytes = sum(map(len, sample))

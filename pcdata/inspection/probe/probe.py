@@ -43,7 +43,7 @@ def probe(options: ProbeOptions, report: Reporter) -> Probe:
     try:
         with trial(options.build, report) as planned:
             sample = draw_sample(options, planned)
-            fit_views(planned.options, planned.state, artifacts, report.say)
+            fit_views(planned.options, planned.state, artifacts, report)
             views = open_views(planned.state)
     except EmptyValError as error:
         raise InputError(f"no documents to probe: {error.drawn}; raise it, or add documents") from None
