@@ -42,9 +42,7 @@ class FittedView:
     ids: str
 
 
-def fit_views(
-    options: BuildOptions, state: BuildState, artifacts: Mapping[str, Artifact], report: Reporter
-) -> None:
+def fit_views(options: BuildOptions, state: BuildState, artifacts: Mapping[str, Artifact], report: Reporter) -> None:
     """Fit all views that are not fitted yet."""
     fit_requests(options.requests, state, Sample(options, state), artifacts, report)
 

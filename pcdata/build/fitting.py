@@ -24,8 +24,11 @@ Advance = Callable[[int], object]
 
 
 def fit(codec: str, parameters: Any, sample: Sequence[bytes], advance: Advance) -> Artifact:
-    """What ``fit`` of the codec makes. ``advance`` is told how many bytes of the sample it has looked at, several
-    times if it looks again, and 0 now and then while it works on. Raises what it raises, and ``CodecError`` if it ends the process."""
+    """What ``fit`` of the codec makes.
+
+    ``advance`` is told how many bytes of the sample it has looked at, several times if it looks again, and 0 now and
+    then while it works on. Raises what it raises, and ``CodecError`` if it ends the process.
+    """
     if sum(map(len, sample)) <= _SMALL_BYTES:
         return codec_class(codec).fit(parameters, _Watched(sample, advance))
     with closing(Isolated(_Fitter, codec, parameters, limits=Limits())) as process:

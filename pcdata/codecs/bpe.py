@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,7 +30,8 @@ _DECODED_AT_ONCE = 1 << 16
 """Symbols. As Python objects they take ten times the memory, so never a whole document."""
 _LONGEST_WORD = 1024
 """In fitting. The longest of the Python 3.11 standard library has 201 bytes. One word of 250 kB in 0.5 MB of it takes
-0.7 s cut at 256 or 1,024, 1.4 s at 4,096, and 16 s whole; 3 MB of letters in one word take 11 s, cut at any of these."""
+0.7 s cut at 256 or 1,024, 1.4 s at 4,096, and 16 s whole. 3 MB of letters in one word take 11 s, cut at any of these,
+and whole did not end in half an hour."""
 _RUNS = re.compile("([\udc80-\udcff]+)")
 """Of bytes that are not UTF-8, as ``surrogateescape`` shows them."""
 
@@ -128,27 +130,24 @@ class BpeCodec(Codec):
         return bpe_engines.open_engine(self._backends.get(_ENGINE, bpe_engines.TOKENIZERS), self._tokenizer)
 
     def encode(self, documents: Sequence[bytes]) -> ViewColumns:
-        ids = [self._ids(document) for document in documents]
+        are_text = [*map(_is_text, documents)]
+        of_text = iter(self._engine.all_ids([*compress(documents, are_text)]))
+        ids = [
+            next(of_text) if is_text else self._ids_of_mixed(document)
+            for document, is_text in zip(documents, are_text, strict=True)
+        ]
         symbols: Unsigned = np.empty(sum(map(len, ids)), self.types.symbol_dtype)
         if ids:
             np.concatenate(ids, out=symbols, casting="same_kind")
         offsets = offsets_of([len(document_ids) for document_ids in ids])
         return ViewColumns(symbols, offsets, self._lengths.take(symbols), None, offsets)
 
-    def _ids(self, document: bytes) -> NDArray[np.uint32]:
-        try:
-            text = document.decode()
-        except UnicodeDecodeError:
-            return self._ids_of_mixed(document)
-        return self._engine.ids(document, text)
-
     def _ids_of_mixed(self, document: bytes) -> NDArray[np.uint32]:
-        found = []
-        for index, run in enumerate(_RUNS.split(document.decode(errors="surrogateescape"))):
-            raw = run.encode(errors="surrogateescape")
-            is_text = index % 2 == 0
-            found.append(self._engine.ids(raw, run) if is_text else self._byte_symbols[np.frombuffer(raw, np.uint8)])
-        return np.concatenate(found)
+        runs = _RUNS.split(document.decode(errors="surrogateescape"))
+        texts = self._engine.all_ids([run.encode() for run in runs[::2]])
+        between = [run.encode(errors="surrogateescape") for run in runs[1::2]]
+        of_bytes = [self._byte_symbols[np.frombuffer(raw, np.uint8)] for raw in between]
+        return np.concatenate([*chain.from_iterable(zip(texts, of_bytes, strict=False)), texts[-1]])
 
     def faults(
         self, documents: Sequence[bytes], columns: ViewColumns, rows: Sequence[int]
@@ -184,6 +183,14 @@ class BpeCodec(Codec):
             )
         except TypeError:
             raise CodecError("bpe: a symbol stands for no token") from None
+
+
+def _is_text(document: bytes) -> bool:
+    try:
+        document.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def may_hold_words_above(n_bytes: int) -> re.Pattern[bytes]:

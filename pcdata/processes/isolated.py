@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from enum import Enum, auto
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias
 
 from pcdata.errors import PcdataError
@@ -34,7 +36,8 @@ class Limits:
     """Beyond what the process has when its modules are imported; files that are mapped to be read do not count. None
     for no limit."""
     cpu_seconds: int | None = None
-    """From one message to the next, by all threads together. None for no limit."""
+    """From one message to the next, by all threads together. None for no limit but what the answer sets itself
+    (``limit_cpu``)."""
 
 
 Send: TypeAlias = Callable[[Any], None]
@@ -78,7 +81,7 @@ class Isolated:
         self._limits = limits
         self._is_answering = False
         self._process = spawn.Process(target=_serve, args=(theirs, limits, make, args), daemon=True)
-        with safe_path(), interrupts_held():
+        with safe_path(), interrupts_held(), _another_main():
             self._process.start()
         theirs.close()  # so that the connection ends when the process does
 
@@ -120,6 +123,8 @@ class Isolated:
                 "a process was killed, or the machine is out of memory; free some and run the same command again"
             )
         if code == -signal.SIGXCPU:
+            if self._limits.cpu_seconds is None:
+                return Died("took more processor time than its task may take")
             return Died(f"took more than {self._limits.cpu_seconds} seconds of processor time")
         how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         return Died(f"died ({how})")
@@ -143,6 +148,17 @@ def interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _another_main() -> Iterator[None]:
+    """Processes that are started inside do not import the script that runs here, which may have no
+    ``if __name__ == "__main__"``."""
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def end_with_parent() -> None:
@@ -200,10 +216,14 @@ def _limit_memory(more: int | None) -> bool:
     return True
 
 
-def _limit_cpu(seconds: int | None) -> None:
-    """Let the kernel end this process after so many seconds more, unless the user's own limit is lower."""
-    if seconds is None:
-        return
+def limit_cpu(until_seconds: float) -> None:
+    """Let the kernel end this process when it has taken so much processor time in all, unless the user's own limit is
+    lower. To be called in a process of ``Isolated``."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = math.ceil(time.process_time()) + seconds
+    soft = math.ceil(until_seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def _limit_cpu(seconds: int | None) -> None:
+    if seconds is not None:
+        limit_cpu(math.ceil(time.process_time()) + seconds)
