@@ -23,7 +23,7 @@ from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.manifest import Amount, FileEntry
 from pcdata.dataset.shard import write_file
-from pcdata.errors import BuildError
+from pcdata.errors import BuildError, CodecError
 
 _VIEWS = "views.json"
 
@@ -138,9 +138,13 @@ def _fit_view(
         report.say(f"fitting {request.name} on {fitted_on.raw_bytes / 1e6:.1f} MB ({fitted_on.documents} documents)")
         with report.stage("fit", None) as advance:
             artifact = fitting.fit(request.codec, request.parameters, sample, advance)
-    backends = cls.choose_backends(request.parameters, artifact, sample)
-    # One that cannot be used is refused before it is stored.
-    make_codec(request.codec, request.parameters, artifact, backends)
+    try:
+        backends = cls.choose_backends(request.parameters, artifact, sample)
+        # One that cannot be used is refused before it is stored.
+        make_codec(request.codec, request.parameters, artifact, backends)
+    except CodecError as error:
+        handed = f" (artifact {request.artifact})" if request.artifact else ""
+        raise CodecError(f"view {request.name}{handed}: {error}") from None
     entries = tuple(
         write_file(output, f"views/{request.name}/artifact/{name}", artifact[name]) for name in sorted(artifact)
     )

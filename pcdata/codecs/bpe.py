@@ -122,7 +122,7 @@ class BpeCodec(Codec):
 
     @classmethod
     def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
-        engine = backends[_ENGINE]
+        engine = backends.get(_ENGINE, bpe_engines.TOKENIZERS)
         return {engine: bpe_engines.version_of(engine)}
 
     @cached_property

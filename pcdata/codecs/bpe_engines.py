@@ -14,12 +14,12 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import sys
 import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final
 from unicodedata import ucd_3_2_0
@@ -39,14 +39,24 @@ _COMPARED_BYTES: Final = 2_000_000
 
 _LIMITS: Final = Limits(memory_bytes=4_000_000_000)
 """A text takes some 400 times its bytes."""
-_SECONDS_PER_BYTE: Final = 20e-6
-"""The patterns of GPT-4, GPT-4o, Qwen and DeepSeek take up to 1 s for a MB of whatever suits them least."""
-_LEAST_SECONDS: Final = 5
-_SECONDS_IN_ALL: Final = 60
-"""Of processor time, beside those that the bytes take: for one text, and for all that there were."""
 _SENT_BYTES: Final = 1 << 17
 _SHOWN: Final = 200
 _NONE: Final = np.zeros(0, np.uint32)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How much processor time texts may take."""
+
+    each_seconds: float
+    """A text, or loading the tokenizer, beside what its bytes take."""
+    all_seconds: float
+    """All of them together, beside what their bytes take."""
+    byte_seconds: float
+
+
+_PATIENCE: Final = Patience(each_seconds=5, all_seconds=60, byte_seconds=20e-6)
+"""The patterns of GPT-4, GPT-4o, Qwen and DeepSeek take up to 1 s for a MB of whatever suits them least."""
 
 
 class Engine(ABC):
@@ -97,7 +107,7 @@ class IsolatedTokenizersEngine(Engine):
     """The same in a process of its own."""
 
     def __init__(self, tokenizer: bytes) -> None:
-        self._process = Isolated(_Tokenizing, tokenizer, limits=_LIMITS)
+        self._process = Isolated(_Tokenizing, tokenizer, _PATIENCE, limits=_LIMITS)
         weakref.finalize(self, self._process.close)
         self._ask([], "load it")
 
@@ -139,20 +149,25 @@ def _batches(texts: Sequence[bytes]) -> Iterator[list[bytes]]:
 class _Tokenizing:
     """In that process. Raises ``CodecError``."""
 
-    def __init__(self, tokenizer: bytes) -> None:
+    def __init__(self, tokenizer: bytes, patience: Patience) -> None:
         # The library prints what makes it panic, and that has been raised.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-        limit_cpu(time.process_time() + _LEAST_SECONDS)
-        self._engine = TokenizersEngine(tokenizer)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        self._patience = patience
         self._bytes = 0
+        self._begun = time.process_time()
+        self._limit(0)
+        self._engine = TokenizersEngine(tokenizer)
 
     def __call__(self, texts: list[bytes], send: Send) -> None:
-        size = sum(map(len, texts))
-        self._bytes += size
-        alone = time.process_time() + _LEAST_SECONDS + size * _SECONDS_PER_BYTE
-        limit_cpu(min(alone, _SECONDS_IN_ALL + self._bytes * _SECONDS_PER_BYTE))
+        self._limit(sum(map(len, texts)))
         found = self._engine.all_ids(texts)
         send((np.concatenate([*found, _NONE]).tobytes(), np.cumsum([len(ids) for ids in found]).tolist()))
+
+    def _limit(self, n_bytes: int) -> None:
+        self._bytes += n_bytes
+        allowed = self._patience
+        each = time.process_time() + allowed.each_seconds + n_bytes * allowed.byte_seconds
+        limit_cpu(min(each, self._begun + allowed.all_seconds + self._bytes * allowed.byte_seconds))
 
 
 ENGINES: Mapping[str, type[Engine]] = {GIGATOKEN: GigatokenEngine, TOKENIZERS: TokenizersEngine}
