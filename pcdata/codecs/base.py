@@ -8,6 +8,7 @@ dataclass; what it is fitted to (a dictionary, a vocabulary) is an *artifact*: a
 from __future__ import annotations
 
 import hashlib
+import stat
 import typing
 import zlib
 from abc import ABC, abstractmethod
@@ -115,10 +116,15 @@ class Codec(ABC):
         ``pcdata fit`` wrote, or that lies in a dataset."""
         record = read_record(path)
         try:
-            files = sorted(path.iterdir()) if path.is_dir() else [path]
-            if record is not None:
-                files = [path / entry.path for entry in record.files]
+            if not path.is_dir():
+                if not stat.S_ISREG(path.stat().st_mode):
+                    raise OptionError(f"artifact {path} is not a regular file; name one")
+                return {path.name: path.read_bytes()}
+            names = sorted(file.name for file in path.iterdir()) if record is None else [e.path for e in record.files]
+            files = [regular_file(path, name) for name in names]
             return {file.name: file.read_bytes() for file in files}
+        except DatasetError as error:
+            raise OptionError(f"artifact {path} cannot be read: {error}") from None
         except OSError as error:
             raise OptionError(f"artifact {path} cannot be read: {error.strerror}") from error
 
