@@ -200,6 +200,8 @@ def columns_fault(types: ViewTypes, n_documents: int, columns: ViewColumns) -> s
         return f"{n_documents} documents were encoded as {len(columns)}"
     if (columns.unit_symbols is None) != (types.max_unit_symbols == 1):
         return f"unit_symbols must be None if, and only if, max_unit_symbols ({types.max_unit_symbols}) is 1"
+    if columns.unit_symbols is not None and len(columns.unit_symbols) != len(columns.unit_bytes):
+        return f"unit_symbols has {len(columns.unit_symbols)} values, unit_bytes {len(columns.unit_bytes)}"
     for name, values, dtype, least, most in (
         ("symbols", columns.symbols, types.symbol_dtype, 0, types.n_symbols - 1),
         ("unit_bytes", columns.unit_bytes, types.unit_bytes_dtype, 1, types.max_unit_bytes),
