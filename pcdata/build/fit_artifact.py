@@ -6,7 +6,6 @@ handed the artifact makes the view that it would have made without.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from pcdata.build.trial import Trial, trial
 from pcdata.codecs.base import codec_class
 from pcdata.codecs.fitted import RECORD, Record, read_record
 from pcdata.codecs.requests import ViewRequest
-from pcdata.dataset.files import sync, temporary_name
+from pcdata.dataset.files import sync, temporary_folder
 from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.shard import write_file
 from pcdata.errors import BuildError, OptionError
@@ -85,17 +84,12 @@ def _write(options: BuildOptions, planned: Trial, view: FittedView) -> Record:
     """Copy the artifact out of the temporary build, and the record beside it."""
     assert view.fitted_on is not None
     output = options.output.resolve()
-    temporary = temporary_name(output)
-    temporary.mkdir(parents=True)
-    try:
+    with temporary_folder(output) as temporary:
         sources = [planned.options.output / entry.path for entry in view.artifact]
         files: tuple[FileEntry, ...] = tuple(write_file(temporary, path.name, path.read_bytes()) for path in sources)
         asked = _asked(options, listed_digest(planned.state))
         record = Record(view.codec, view.parameters, view.fitted_on, view.versions, asked, files)
         write_file(temporary, RECORD, record.to_bytes())
         temporary.replace(output)
-    except BaseException:
-        shutil.rmtree(temporary)
-        raise
     sync(output.parent)
     return record

@@ -16,6 +16,7 @@ from pcdata.build.plan import Plan, make_plan
 from pcdata.build.report import Reporter
 from pcdata.build.scan import list_inputs, pending_scans, run_scan
 from pcdata.build.state import BuildState
+from pcdata.dataset.files import temporary_folder
 from pcdata.errors import OptionError
 
 
@@ -37,8 +38,9 @@ def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
     """
     if any(map(is_stream, options.inputs)):
         raise OptionError("standard input and pipes, which can be read only once, are for pcdata build; name a file")
-    with tempfile.TemporaryDirectory() as folder:
-        options = dataclasses.replace(options, output=Path(folder))
+    with temporary_folder(Path(tempfile.gettempdir(), "pcdata")) as folder:
+        folder.chmod(0o700)  # nobody else has to know what is in the inputs
+        options = dataclasses.replace(options, output=folder)
         state = BuildState(options.output)
         with state.locked():
             n_tasks = list_inputs(options, state)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,6 +57,58 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside ``path``, which is removed when the block ends, unless it was renamed.
+
+    What a killed process left of an earlier one for this path is removed too: a folder in use is locked.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
+    folder, lock = _locked_folder(path)
+    try:
+        yield folder
+    finally:
+        try:
+            if folder.is_dir():
+                shutil.rmtree(folder)
+        finally:
+            os.close(lock)
+
+
+def _locked_folder(path: Path) -> tuple[Path, int]:
+    """With the descriptor that holds the lock. Where the file system has no locks for folders there is none, and
+    nothing is ever taken for abandoned."""
+    while True:
+        folder = temporary_name(path)
+        folder.mkdir()
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another process takes it for abandoned, and removes it
+            os.close(descriptor)
+            continue
+        except OSError:
+            pass
+        if folder.is_dir():
+            return folder, descriptor
+        os.close(descriptor)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Only folders of this user: in a folder for everybody's temporary files others may have made one of this name."""
+    mark = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{16}}{re.escape(TEMPORARY)}")
+    for folder in [each for each in path.parent.iterdir() if mark.fullmatch(each.name)]:
+        with suppress(OSError):  # in use, a link, gone meanwhile, or no folder
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
+            finally:
+                os.close(descriptor)
 
 
 def open_to_append(path: Path) -> BinaryIO:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pcdata.dataset import Dataset, DatasetError
-from pcdata.dataset.files import LockFile, open_to_append, remove_temporary, replacing
+from pcdata.dataset.files import LockFile, open_to_append, remove_temporary, replacing, temporary_folder
 from pcdata.dataset.schema import BASE_SCHEMA
 from pcdata.dataset.shard import ShardWriter, write_file
 from tests.dataset.written import write_dataset
@@ -152,3 +155,48 @@ def test_damage_still_is(tmp_path: Path) -> None:
     shard.write_bytes(bytes(shard.stat().st_size))
     with pytest.raises(DatasetError, match="is damaged"):
         Dataset(tmp_path).split("train").base(0)
+
+
+def test_a_temporary_folder_goes_unless_it_is_renamed(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), temporary_folder(tmp_path / "out") as folder:
+        (folder / "file").write_text("x")
+        raise KeyError
+    assert not [*tmp_path.iterdir()]
+    with temporary_folder(tmp_path / "out") as folder:
+        folder.replace(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_a_killed_process_left_of_one_goes_with_the_next(tmp_path: Path) -> None:
+    """But not one in use, of another name, or anything that is no folder."""
+    name = f"out.{'0' * 16}.tmp"
+    with temporary_folder(tmp_path / "out") as used:
+        (tmp_path / name / "inside").mkdir(parents=True)
+        (tmp_path / name.replace("0", "1")).symlink_to(tmp_path / "elsewhere")
+        (tmp_path / name.replace("0", "2")).write_text("x")
+        (tmp_path / "other" / name.replace("out", "others")).mkdir(parents=True)
+        kept = {used.name, "other", name.replace("0", "1"), name.replace("0", "2")}
+        (tmp_path / "elsewhere" / "mine").mkdir(parents=True)
+        with temporary_folder(tmp_path / "out") as folder:
+            assert {path.name for path in tmp_path.iterdir()} == {*kept, folder.name, "elsewhere"}
+        assert (tmp_path / "elsewhere" / "mine").is_dir()
+    assert not used.exists()
+
+
+def test_of_two_that_see_an_abandoned_folder_none_stumbles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process removes what another has just made and not locked yet: that one makes another."""
+    made: list[Path] = []
+    mkdir = Path.mkdir
+
+    def taken_away(self: Path, *args: Any, **keywords: Any) -> None:
+        mkdir(self, *args, **keywords)
+        if self.name.endswith(".tmp"):
+            made.append(self)
+            if len(made) == 1:
+                descriptor = os.open(self, os.O_RDONLY)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                stack.callback(os.close, descriptor)
+
+    monkeypatch.setattr(Path, "mkdir", taken_away)
+    with ExitStack() as stack, temporary_folder(tmp_path / "out") as folder:
+        assert folder == made[1]
