@@ -72,7 +72,7 @@ def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, repor
             return dataset.manifest
         _claim(dataset, state, missing)
         new = [request for request in requests if request.name in missing]
-        fit_requests(new, state, TrainSample(dataset), artifacts, report.say)
+        fit_requests(new, state, TrainSample(dataset), artifacts, report)
         tasks = _tasks(dataset)
         pending = [task for task in tasks if not state.has(task.done)]
         raw_bytes = sum(_shard(dataset, task).raw_bytes for task in pending)

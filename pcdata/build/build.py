@@ -71,7 +71,7 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
         except UnbuildableError:
             state.remove()  # there is nothing to go on with, and it would refuse the options that the message asks for
             raise
-        fit_views(options, state, artifacts, report.say)
+        fit_views(options, state, artifacts, report)
         writes = pending_writes(options, state, plan.shards)
         with report.stage("write", sum(task.raw_bytes for task in writes)) as advance:
             engine.run(run_write, writes, advance)

@@ -14,7 +14,7 @@ from pcdata.build.plan import SAMPLE, Plan
 from pcdata.build.report import Reporter
 from pcdata.build.reread import read_pieces
 from pcdata.build.trial import Trial, trial
-from pcdata.codecs.base import Codec
+from pcdata.codecs.base import Codec, naming
 from pcdata.dataset.schema import DOC_ID_BYTES
 
 _ESTIMATE_BYTES = 4_000_000
@@ -36,14 +36,15 @@ def dry_run(options: BuildOptions, report: Reporter) -> DryRun:
     """Scan, plan and fit in a temporary folder. Raises what ``build`` would raise up to there."""
     artifacts = handed_in_artifacts(options.requests)
     with trial(options, report) as planned:
-        fit_views(planned.options, planned.state, artifacts, report.say)
+        fit_views(planned.options, planned.state, artifacts, report)
         views = open_views(planned.state)
         sample = _sample(planned) if views else []
         sample_bytes = sum(map(len, sample))
-        estimates = {
-            view.name: round(_bytes_on_disk(codec, sample) * planned.plan.raw_bytes / max(sample_bytes, 1))
-            for view, codec in views
-        }
+        estimates = {}
+        for view, codec in views:
+            with naming(view):
+                size = _bytes_on_disk(codec, sample)
+            estimates[view.name] = round(size * planned.plan.raw_bytes / max(sample_bytes, 1))
     return DryRun(planned.plan, estimates, sample_bytes)
 
 

@@ -5,15 +5,17 @@ A fitted artifact is never fitted again: a resumed build reads what is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from pcdata.build import fitting
 from pcdata.build.faults import step
 from pcdata.build.options import BuildOptions
 from pcdata.build.plan import SAMPLE
+from pcdata.build.report import Reporter
 from pcdata.build.reread import read_pieces
 from pcdata.build.state import STATE, BuildState
 from pcdata.codecs.base import Artifact, Codec, codec_class, make_codec, open_codec
@@ -21,7 +23,7 @@ from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.manifest import Amount, FileEntry
 from pcdata.dataset.shard import write_file
-from pcdata.errors import BuildError
+from pcdata.errors import BuildError, CodecError
 
 _VIEWS = "views.json"
 
@@ -40,11 +42,9 @@ class FittedView:
     ids: str
 
 
-def fit_views(
-    options: BuildOptions, state: BuildState, artifacts: Mapping[str, Artifact], say: Callable[[str], None]
-) -> None:
-    """Fit all views that are not fitted yet. ``say`` is told what goes on."""
-    fit_requests(options.requests, state, Sample(options, state), artifacts, say)
+def fit_views(options: BuildOptions, state: BuildState, artifacts: Mapping[str, Artifact], report: Reporter) -> None:
+    """Fit all views that are not fitted yet."""
+    fit_requests(options.requests, state, Sample(options, state), artifacts, report)
 
 
 def fit_requests(
@@ -52,11 +52,11 @@ def fit_requests(
     state: BuildState,
     sample: Sequence[bytes],
     artifacts: Mapping[str, Artifact],
-    say: Callable[[str], None],
+    report: Reporter,
 ) -> None:
     """The same on a sample that is given; it is looked at only if a codec wants to."""
     if not state.has(_VIEWS):
-        views = [_fit_view(state.output, request, sample, artifacts.get(request.name), say) for request in requests]
+        views = [_fit_view(state.output, request, sample, artifacts.get(request.name), report) for request in requests]
         state.write_json(_VIEWS, [asdict(view) for view in views])
         step("fit.written")
     open_views(state)  # refuses other versions
@@ -128,18 +128,23 @@ def _fit_view(
     request: ViewRequest,
     sample: Sequence[bytes],
     handed_in: Artifact | None,
-    say: Callable[[str], None],
+    report: Reporter,
 ) -> FittedView:
     cls = codec_class(request.codec)
     artifact = handed_in or {}
     fitted_on = request.fitted_on
     if handed_in is None and cls.is_fitted(request.parameters):
         fitted_on = Amount(len(sample), sum(map(len, sample)))
-        say(f"fitting {request.name} on {fitted_on.raw_bytes / 1e6:.1f} MB ({fitted_on.documents} documents)")
-        artifact = cls.fit(request.parameters, sample)
-    backends = cls.choose_backends(request.parameters, artifact, sample)
-    # One that cannot be used is refused before it is stored.
-    make_codec(request.codec, request.parameters, artifact, backends)
+        report.say(f"fitting {request.name} on {fitted_on.raw_bytes / 1e6:.1f} MB ({fitted_on.documents} documents)")
+        with report.stage("fit", None) as advance:
+            artifact = fitting.fit(request.codec, request.parameters, sample, advance)
+    try:
+        backends = cls.choose_backends(request.parameters, artifact, sample)
+        # One that cannot be used is refused before it is stored.
+        make_codec(request.codec, request.parameters, artifact, backends)
+    except CodecError as error:
+        handed = f" (artifact {request.artifact})" if request.artifact else ""
+        raise CodecError(f"view {request.name}{handed}: {error}") from None
     entries = tuple(
         write_file(output, f"views/{request.name}/artifact/{name}", artifact[name]) for name in sorted(artifact)
     )

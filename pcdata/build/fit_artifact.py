@@ -43,7 +43,7 @@ def fit_artifact(options: BuildOptions, report: Reporter) -> FitResult:
     if there is not None:
         return FitResult(there, was_there=True)
     with trial(options, report) as planned:
-        fit_views(planned.options, planned.state, {}, report.say)
+        fit_views(planned.options, planned.state, {}, report)
         ((view, _),) = open_views(planned.state)
         record = _write(options, planned, view)
     return FitResult(record, was_there=False)

@@ -21,7 +21,7 @@ from pcdata.build.plan import PlannedShard
 from pcdata.build.records import Metadata
 from pcdata.build.reread import read_pieces
 from pcdata.build.state import BuildState, Pieces
-from pcdata.codecs.base import Codec, columns_fault
+from pcdata.codecs.base import Codec, columns_fault, naming
 from pcdata.dataset.histogram import BIT_LENGTHS, unit_histogram
 from pcdata.dataset.manifest import BaseShard, FileEntry, ViewShard
 from pcdata.dataset.schema import BLOCK_RAW_BYTES, KeptColumn, ViewTypes, base_schema, view_schema
@@ -255,7 +255,8 @@ class BaseFile:
 
 def encoded(view: FittedView, codec: Codec, raw: list[bytes]) -> ViewColumns:
     """Some documents in a view. Raises ``CodecError`` if the codec does not keep what it promises."""
-    columns = codec.encode(raw)
+    with naming(view):
+        columns = codec.encode(raw)
     fault = columns_fault(codec.types, len(raw), columns)
     if fault is not None:
         raise CodecError(f"view {view.name}: codec {view.codec} breaks its own promise: {fault}; mend the codec")

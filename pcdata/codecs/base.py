@@ -8,9 +8,12 @@ dataclass; what it is fitted to (a dictionary, a vocabulary) is an *artifact*: a
 from __future__ import annotations
 
 import hashlib
+import stat
+import typing
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -113,10 +116,15 @@ class Codec(ABC):
         ``pcdata fit`` wrote, or that lies in a dataset."""
         record = read_record(path)
         try:
-            files = sorted(path.iterdir()) if path.is_dir() else [path]
-            if record is not None:
-                files = [path / entry.path for entry in record.files]
+            if not path.is_dir():
+                if not stat.S_ISREG(path.stat().st_mode):
+                    raise OptionError(f"artifact {path} is not a regular file; name one")
+                return {path.name: path.read_bytes()}
+            names = sorted(file.name for file in path.iterdir()) if record is None else [e.path for e in record.files]
+            files = [regular_file(path, name) for name in names]
             return {file.name: file.read_bytes() for file in files}
+        except DatasetError as error:
+            raise OptionError(f"artifact {path} cannot be read: {error}") from None
         except OSError as error:
             raise OptionError(f"artifact {path} cannot be read: {error.strerror}") from error
 
@@ -192,6 +200,8 @@ def columns_fault(types: ViewTypes, n_documents: int, columns: ViewColumns) -> s
         return f"{n_documents} documents were encoded as {len(columns)}"
     if (columns.unit_symbols is None) != (types.max_unit_symbols == 1):
         return f"unit_symbols must be None if, and only if, max_unit_symbols ({types.max_unit_symbols}) is 1"
+    if columns.unit_symbols is not None and len(columns.unit_symbols) != len(columns.unit_bytes):
+        return f"unit_symbols has {len(columns.unit_symbols)} values, unit_bytes {len(columns.unit_bytes)}"
     for name, values, dtype, least, most in (
         ("symbols", columns.symbols, types.symbol_dtype, 0, types.n_symbols - 1),
         ("unit_bytes", columns.unit_bytes, types.unit_bytes_dtype, 1, types.max_unit_bytes),
@@ -221,6 +231,8 @@ def decode_fault(codec: Codec, columns: ViewColumns, row: int, raw: bytes, numbe
     """
     points = columns.alignment_of(row)
     n_units = len(points.raw_ends)
+    if (int(points.raw_ends[-1]) if n_units else 0) != len(raw):
+        return "its units do not end where raw does"  # nor is anything allocated by what they say
     last = number % max(n_units, 1)
     first = last if codec.units_independent else 0
     try:
@@ -275,7 +287,8 @@ def check_units(
 ) -> Unsigned:
     """For ``decode`` where units have several symbols: their lengths, once they are known to be possible.
 
-    Raises ``CodecError`` before anything is allocated by lengths that ``encode`` cannot have made.
+    Raises ``CodecError`` before anything is allocated by lengths that ``encode`` cannot have made, and for symbols that
+    there are none.
     """
     if unit_symbols is None or len(unit_symbols) != len(unit_bytes):
         raise CodecError(f"{codec}: unit_symbols and unit_bytes differ in length")
@@ -283,30 +296,63 @@ def check_units(
         raise CodecError(f"{codec}: the units' lengths do not add up to {len(symbols)} symbols")
     if int(unit_bytes.max(initial=0)) > types.max_unit_bytes:
         raise CodecError(f"{codec}: a unit of {int(unit_bytes.max())} bytes, the most is {types.max_unit_bytes}")
+    if len(unit_bytes) and not (unit_bytes.all() and unit_symbols.all()):
+        raise CodecError(f"{codec}: a unit of no bytes, or of no symbols")
+    if int(symbols.max(initial=0)) >= types.n_symbols:
+        raise CodecError(f"{codec}: symbol {int(symbols.max())} is not one of {types.n_symbols}")
     return unit_symbols
+
+
+@contextmanager
+def naming(view: StoredCodec) -> Iterator[None]:
+    """Let what is wrong with a codec inside say of which view it is, and which artifact."""
+    files = ", ".join(entry.path for entry in view.artifact)
+    try:
+        yield
+    except (CodecError, OptionError) as error:
+        raise CodecError(f"view {view.name}{f' ({files})' if files else ''}: {error}") from None
 
 
 def open_codec(view: StoredCodec, folder: Path) -> Codec:
     """The codec of a view as it was when the view was written: parameters, artifact and backends from the manifest.
 
-    Raises ``DatasetError`` if an artifact file is not the one the manifest lists.
+    Raises ``DatasetError`` if an artifact file is not the one the manifest lists, and ``CodecError`` if the codec
+    cannot be used with what the manifest says.
     """
-    artifact = {}
-    for entry in view.artifact:
+    artifact = {Path(entry.path).name: _read_artifact(folder, entry) for entry in view.artifact}
+    with naming(view):
+        parameters = parse_recorded(view.codec, view.parameters)
         try:
-            data = regular_file(folder, entry.path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            raise DatasetError(f"{folder / entry.path} is missing; restore it or rebuild") from None
-        if hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise DatasetError(
-                f"{folder / entry.path} is damaged: its hash is not the manifest's; restore it or rebuild"
-            )
-        artifact[Path(entry.path).name] = data
-    cls = codec_class(view.codec)
+            return make_codec(view.codec, parameters, artifact, view.backends)
+        except (
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:  # as a codec may, of a stranger's artifact
+            raise CodecError(f"codec {view.codec} cannot use its artifact: {error!r}; restore it or rebuild") from error
+
+
+def parse_recorded(codec: str, values: Mapping[str, Any]) -> Any:
+    """A codec's ``Parameters`` from what was written down of them. Raises ``OptionError``."""
+    cls = codec_class(codec)
+    hints = typing.get_type_hints(cls.Parameters)
+    for name, value in values.items():
+        if name not in hints:
+            raise OptionError(f"this pcdata's codec {codec} has no option {name!r:.100}; use the one that built it")
+        if type(value) is not hints[name]:
+            raise OptionError(f"{name} must be of type {hints[name].__name__}, got {value!r:.100}")
+    return cls.Parameters(**values)
+
+
+def _read_artifact(folder: Path, entry: FileEntry) -> bytes:
+    path = folder / entry.path
     try:
-        parameters = cls.Parameters(**view.parameters)
-    except TypeError:
-        raise CodecError(
-            f"view {view.name}: this pcdata's codec {view.codec} has other parameters; use the one that built it"
-        ) from None
-    return make_codec(view.codec, parameters, artifact, view.backends)
+        file = regular_file(folder, entry.path)
+        if file.stat().st_size == entry.bytes:
+            data = file.read_bytes()
+            if hashlib.sha256(data).hexdigest() == entry.sha256:
+                return data
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetError(f"{path} is missing; restore it or rebuild") from None
+    raise DatasetError(f"{path} is damaged: its hash is not the manifest's; restore it or rebuild")

@@ -91,8 +91,6 @@ class _Pieces(_Regrouping):
         unit_symbols = check_units(self.name, self.types, symbols, unit_bytes, unit_symbols)
         if (unit_bytes != 1).any() or (unit_symbols != self._n_pieces).any():
             raise CodecError(f"{self.name}: every unit is a byte of {self._n_pieces} symbols")
-        if int(symbols.max(initial=0)) >= self.types.n_symbols:
-            raise CodecError(f"{self.name}: symbol {int(symbols.max())} is not one of {self.types.n_symbols}")
         raw_N = np.zeros(len(unit_bytes), np.uint8)
         for piece_N in symbols.reshape(-1, self._n_pieces).T:
             raw_N <<= np.uint8(self.bits)

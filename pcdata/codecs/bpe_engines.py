@@ -3,13 +3,23 @@
 ``tokenizers`` is the oracle. ``gigatoken`` is some hundred times faster, but young: for splittings it does not know it
 refuses or, for ``ByteLevel`` without its regex, gives other ids without a word. So it is taken only where both agree
 on a hostile text and on a sample of the corpus. Each engine works on the calling thread: builds run one per process.
+
+A ``tokenizer.json`` may be a stranger's, and its pattern an expression that takes time without end. ``gigatoken`` has
+code of its own for each pattern that it knows, and refuses all others. ``tokenizers`` runs any, so where there is one
+it does so in a process with limits.
 """
 
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+import os
+import time
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final
 from unicodedata import ucd_3_2_0
@@ -17,13 +27,36 @@ from unicodedata import ucd_3_2_0
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdata.codecs.bpe_format import TOKENIZER, splits_by_pattern
 from pcdata.errors import CodecError
+from pcdata.processes.isolated import Died, Isolated, Limits, Send, limit_cpu
 
 GIGATOKEN: Final = "gigatoken"
 TOKENIZERS: Final = "tokenizers"
 
 _COMPARED_BYTES: Final = 2_000_000
 """Of the sample: about a second of ``tokenizers``."""
+
+_LIMITS: Final = Limits(memory_bytes=4_000_000_000)
+"""A text takes some 400 times its bytes."""
+_SENT_BYTES: Final = 1 << 17
+_SHOWN: Final = 200
+_NONE: Final = np.zeros(0, np.uint32)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How much processor time texts may take."""
+
+    each_seconds: float
+    """A text, or loading the tokenizer, beside what its bytes take."""
+    all_seconds: float
+    """All of them together, beside what their bytes take."""
+    byte_seconds: float
+
+
+_PATIENCE: Final = Patience(each_seconds=5, all_seconds=60, byte_seconds=20e-6)
+"""The patterns of GPT-4, GPT-4o, Qwen and DeepSeek take up to 1 s for a MB of whatever suits them least."""
 
 
 class Engine(ABC):
@@ -33,8 +66,12 @@ class Engine(ABC):
     def __init__(self, tokenizer: bytes) -> None: ...
 
     @abstractmethod
-    def ids(self, raw: bytes, text: str) -> NDArray[np.uint32]:
-        """The ids of one text, which is given both as UTF-8 and decoded."""
+    def ids(self, text: bytes) -> NDArray[np.uint32]:
+        """The ids of one text, which is in UTF-8. Raises ``CodecError``."""
+
+    def all_ids(self, texts: Sequence[bytes]) -> list[NDArray[np.uint32]]:
+        """The same of several."""
+        return [*map(self.ids, texts)]
 
 
 class GigatokenEngine(Engine):
@@ -42,10 +79,14 @@ class GigatokenEngine(Engine):
 
     def __init__(self, tokenizer: bytes) -> None:
         gigatoken = importlib.import_module("gigatoken")
-        self._encode: Callable[[bytes], NDArray[np.uint32]] = gigatoken.Tokenizer.from_json(tokenizer).backend.encode
+        with _refused(GIGATOKEN, "load it"):
+            self._encode: Callable[[bytes], NDArray[np.uint32]] = gigatoken.Tokenizer.from_json(
+                tokenizer
+            ).backend.encode
 
-    def ids(self, raw: bytes, text: str) -> NDArray[np.uint32]:
-        return self._encode(raw)
+    def ids(self, text: bytes) -> NDArray[np.uint32]:
+        with _refused(GIGATOKEN, f"encode {len(text):,} bytes"):
+            return self._encode(text)
 
 
 class TokenizersEngine(Engine):
@@ -53,11 +94,80 @@ class TokenizersEngine(Engine):
 
     def __init__(self, tokenizer: bytes) -> None:
         tokenizers = importlib.import_module("tokenizers")
-        self._tokenizer: Any = tokenizers.Tokenizer.from_buffer(tokenizer)
+        with _refused(TOKENIZERS, "load it"):
+            self._tokenizer: Any = tokenizers.Tokenizer.from_buffer(tokenizer)
 
-    def ids(self, raw: bytes, text: str) -> NDArray[np.uint32]:
-        (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+    def ids(self, text: bytes) -> NDArray[np.uint32]:
+        with _refused(TOKENIZERS, f"encode {len(text):,} bytes"):
+            (encoding,) = self._tokenizer.encode_batch_fast([text.decode()], add_special_tokens=False)
         return np.array(encoding.ids, np.uint32)
+
+
+class IsolatedTokenizersEngine(Engine):
+    """The same in a process of its own."""
+
+    def __init__(self, tokenizer: bytes) -> None:
+        self._process = Isolated(_Tokenizing, tokenizer, _PATIENCE, limits=_LIMITS)
+        weakref.finalize(self, self._process.close)
+        self._ask([], "load it")
+
+    def ids(self, text: bytes) -> NDArray[np.uint32]:
+        (ids,) = self.all_ids([text])
+        return ids
+
+    def all_ids(self, texts: Sequence[bytes]) -> list[NDArray[np.uint32]]:
+        found: list[NDArray[np.uint32]] = []
+        for some in _batches(texts):
+            found += self._ask(some, f"encode {sum(map(len, some)):,} bytes")
+        return found
+
+    def _ask(self, texts: list[bytes], what: str) -> list[NDArray[np.uint32]]:
+        if self._process.connection.closed:
+            raise _refusal(TOKENIZERS, what, "its process was ended")
+        try:
+            ((ids, ends),) = self._process.ask(texts)
+        except Died as death:
+            self._process.close()
+            raise _refusal(TOKENIZERS, what, f"the process {death}") from None
+        return np.split(np.frombuffer(ids, np.uint32), ends[:-1]) if texts else []
+
+
+def _batches(texts: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Sending takes a tenth of a millisecond, however little it is."""
+    some: list[bytes] = []
+    size = 0
+    for text in texts:
+        some.append(text)
+        size += len(text)
+        if size >= _SENT_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+class _Tokenizing:
+    """In that process. Raises ``CodecError``."""
+
+    def __init__(self, tokenizer: bytes, patience: Patience) -> None:
+        # The library prints what makes it panic, and that has been raised.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        self._patience = patience
+        self._bytes = 0
+        self._begun = time.process_time()
+        self._limit(0)
+        self._engine = TokenizersEngine(tokenizer)
+
+    def __call__(self, texts: list[bytes], send: Send) -> None:
+        self._limit(sum(map(len, texts)))
+        found = self._engine.all_ids(texts)
+        send((np.concatenate([*found, _NONE]).tobytes(), np.cumsum([len(ids) for ids in found]).tolist()))
+
+    def _limit(self, n_bytes: int) -> None:
+        self._bytes += n_bytes
+        allowed = self._patience
+        each = time.process_time() + allowed.each_seconds + n_bytes * allowed.byte_seconds
+        limit_cpu(min(each, self._begun + allowed.all_seconds + self._bytes * allowed.byte_seconds))
 
 
 ENGINES: Mapping[str, type[Engine]] = {GIGATOKEN: GigatokenEngine, TOKENIZERS: TokenizersEngine}
@@ -68,10 +178,29 @@ def open_engine(name: str, tokenizer: bytes) -> Engine:
     if name not in ENGINES:
         raise CodecError(f"bpe: unknown engine {name!r}; known: {', '.join(ENGINES)}")
     version_of(name)
+    if name == TOKENIZERS and splits_by_pattern(tokenizer) and not multiprocessing.current_process().daemon:
+        return IsolatedTokenizersEngine(tokenizer)  # a daemon may start none; it has limits itself
+    return ENGINES[name](tokenizer)
+
+
+@contextmanager
+def _refused(name: str, what: str) -> Iterator[None]:
+    """Neither library says which errors it raises, tokenizers raises ``Exception`` itself. And what a Rust panic raises
+    derives from ``BaseException`` and has no importable name."""
     try:
-        return ENGINES[name](tokenizer)
-    except Exception as error:  # neither library says which errors it raises; tokenizers raises Exception itself
-        raise CodecError(f"bpe: {name} cannot load this {len(tokenizer)} byte tokenizer.json: {error}") from None
+        yield
+    except MemoryError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise _refusal(name, what, str(error)) from None
+
+
+def _refusal(name: str, what: str, why: str) -> CodecError:
+    shown = " ".join(why.split())
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    return CodecError(f"bpe: {TOKENIZER} cannot be used: {name} cannot {what}: {shown}")
 
 
 def version_of(name: str) -> str:
@@ -85,24 +214,23 @@ def version_of(name: str) -> str:
 
 
 def choose(tokenizer: bytes, sample: Sequence[bytes]) -> str:
-    """``gigatoken`` if it is here and gives the ids that ``tokenizers`` gives, else ``tokenizers``."""
+    """``gigatoken`` if it is here and gives the ids that ``tokenizers`` gives, else ``tokenizers``. Raises
+    ``CodecError`` if that cannot use the tokenizer."""
     oracle = open_engine(TOKENIZERS, tokenizer)
     try:
         candidate = open_engine(GIGATOKEN, tokenizer)
-        agree = all(_agree(candidate, oracle, text) for text in [hostile_text(), *_compared(sample)])
     except CodecError:
         return TOKENIZERS
-    except BaseException as error:
-        # What a Rust panic raises derives from BaseException and has no importable name.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        return TOKENIZERS
+    agree = all(_agree(candidate, oracle, text) for text in [hostile_text(), *_compared(sample)])
     return GIGATOKEN if agree else TOKENIZERS
 
 
 def _agree(candidate: Engine, oracle: Engine, text: str) -> bool:
-    raw = text.encode()
-    return np.array_equal(candidate.ids(raw, text), oracle.ids(raw, text))
+    right = oracle.ids(text.encode())
+    try:
+        return np.array_equal(candidate.ids(text.encode()), right)
+    except CodecError:
+        return False
 
 
 def _compared(sample: Sequence[bytes]) -> list[str]:

@@ -55,6 +55,13 @@ def token_bytes(data: bytes) -> tuple[bytes | None, ...]:
     return tuple(tokens)
 
 
+@lru_cache(maxsize=8)
+def splits_by_pattern(data: bytes) -> bool:
+    """Whether a canonical file has a pattern of its own, and with it a say in how long splitting takes."""
+    found = parse_json(data)["pre_tokenizer"]
+    return any(step["type"] == "Split" for step in found.get("pretokenizers", [found]))
+
+
 @cache
 def byte_characters() -> tuple[str, ...]:
     """The character that stands for each byte, as GPT-2's ``bytes_to_unicode`` has it: printable bytes of Latin-1 for

@@ -36,25 +36,55 @@ class Record:
 def read_record(folder: Path) -> Record | None:
     """The record in a folder; None where there is none, as beside a file that was made by other means.
 
-    Raises ``OptionError`` if it is damaged, or a file of the artifact is not the one that was written.
+    Raises ``OptionError`` if it is damaged, or a file of the artifact is not the one that was written; and ``OSError``
+    where the machine would not let a file be read, which says nothing about the file.
     """
     path = folder / RECORD
     if not path.is_file():
         return None
     try:
-        values = parse_json(path.read_bytes())
-        if values.pop("version") != _VERSION:
-            raise OptionError(f"{path} is of another version; fit again with this pcdata")
-        files = tuple(FileEntry(**entry) for entry in values.pop("files"))
-        record = Record(**values | {"fitted_on": Amount(**values["fitted_on"])}, files=files)
-        changed = [entry.path for entry in files if _sha256(regular_file(folder, entry.path)) != entry.sha256]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, DatasetError) as error:
-        raise OptionError(f"{path} cannot be read ({error!r}); restore it or fit again") from error
+        record = _parse(parse_json(regular_file(folder, RECORD).read_bytes()))
+        changed = [entry for entry in record.files if not _is_listed(folder, entry)]
+    except (ValueError, DatasetError) as error:
+        raise OptionError(f"{path} cannot be read ({error}); restore it or fit again") from None
     if changed:
-        raise OptionError(f"{folder / changed[0]} is not the file that {RECORD} lists; restore it or fit again")
+        raise OptionError(f"{folder / changed[0].path} is not the file that {RECORD} lists; restore it or fit again")
     return record
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _parse(values: Any) -> Record:
+    """Raises ``ValueError`` in words, and ``DatasetError`` for a path that leads out of the folder."""
+    match values:
+        case {
+            "version": version,
+            "codec": str(codec),
+            "parameters": dict(parameters),
+            "fitted_on": {"documents": int(documents), "raw_bytes": int(raw_bytes)},
+            "libraries": dict(libraries),
+            "options": dict(options),
+            "files": list(files),
+        } if version == _VERSION and len(values) == 7:
+            amount = Amount(documents, raw_bytes)
+            return Record(codec, parameters, amount, libraries, options, tuple(map(_parse_entry, files)))
+        case {"version": int(version)} if version != _VERSION:
+            raise ValueError(f"it is of another version, {version}; this pcdata reads {_VERSION}")
+    raise ValueError("it is no record of an artifact")
+
+
+def _parse_entry(values: Any) -> FileEntry:
+    match values:
+        case {"path": str(path), "bytes": int(size), "sha256": str(digest)}:
+            return FileEntry(path, size, digest)
+    raise ValueError("it lists something else than files")
+
+
+def _is_listed(folder: Path, entry: FileEntry) -> bool:
+    """Whether the file is there as it was written."""
+    try:
+        path = regular_file(folder, entry.path)
+        if path.stat().st_size != entry.bytes:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+    except (FileNotFoundError, NotADirectoryError):
+        return False

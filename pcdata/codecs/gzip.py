@@ -70,7 +70,7 @@ class GzipCodec(Codec):
 
     @classmethod
     def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
-        backend = backends["deflate"]
+        backend = backends.get("deflate", _ZLIB)
         library = _library(backend)
         return {backend: library.ZLIBNG_RUNTIME_VERSION if backend == _ZLIB_NG else library.ZLIB_RUNTIME_VERSION}
 

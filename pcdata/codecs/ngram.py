@@ -99,7 +99,10 @@ class NgramCodec(WindowCodec):
         settings = _settings(artifact)
         if settings != {**parameters.fitted, "threshold": settings["threshold"]}:
             raise CodecError(f"ngram: asked for {parameters.fitted}, the artifact was fitted with {settings}")
-        counts = ngram_model.parse(_numbers(artifact, CONTEXTS), _numbers(artifact, COUNTS))
+        cells = _numbers(artifact, CONTEXTS)
+        if len(cells) >= parameters.contexts:  # before there is a table of them, which takes 257 times the file
+            raise CodecError(f"ngram: {CONTEXTS} has {len(cells) + 1} contexts, the most are {parameters.contexts}")
+        counts = ngram_model.parse(cells, _numbers(artifact, COUNTS))
         super().__init__(ngram_model.NgramModel(counts), settings["threshold"], parameters.windows)
 
     @classmethod

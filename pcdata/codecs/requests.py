@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pcdata.codecs.base import Codec, codec_class
+from pcdata.codecs.base import Codec, codec_class, parse_recorded
 from pcdata.codecs.fitted import read_record
 from pcdata.dataset.manifest import Amount
 from pcdata.dataset.names import is_view_name
@@ -105,7 +105,7 @@ def _with_artifact(
         raise OptionError(f"{where}: {path} was fitted for {record.codec}; name an artifact of {codec}")
     settled = dict(cls.parameters_in(cls.read_artifact(path)))
     if record is not None:
-        _refuse_unknown(cls, codec, record.parameters, f"{where}: {path}")
+        _check_recorded(codec, record.parameters, f"{where}: {path}")
         settled = {key: record.parameters[key] for key in settled}
         kept = {key: value for key, value in record.parameters.items() if key not in given}
         parameters = dataclasses.replace(parameters, **kept)
@@ -115,11 +115,14 @@ def _with_artifact(
     return dataclasses.replace(parameters, **settled), None if record is None else record.fitted_on
 
 
-def _refuse_unknown(cls: type[Codec], codec: str, parameters: Mapping[str, Any], where: str) -> None:
-    """Recorded parameters must be those that the codec has now, and of their types."""
-    hints = typing.get_type_hints(cls.Parameters)
-    if parameters.keys() != hints.keys() or any(type(value) is not hints[key] for key, value in parameters.items()):
-        raise OptionError(f"{where} has other options than this {codec} ({', '.join(hints)}); fit again")
+def _check_recorded(codec: str, parameters: Mapping[str, Any], where: str) -> None:
+    """Recorded parameters must be those that the codec has now, all of them."""
+    try:
+        same = dataclasses.asdict(parse_recorded(codec, parameters)).keys() == parameters.keys()
+    except OptionError as error:
+        raise OptionError(f"{where} has other options than this {codec} ({error}); fit again") from None
+    if not same:
+        raise OptionError(f"{where} has other options than this {codec}; fit again")
 
 
 def _parse_value(kind: type, text: str, where: str) -> Any:

@@ -204,8 +204,6 @@ class WindowCodec(Codec):
         literal_U = self.options.are_literals(unit_bytes)
         if (unit_symbols != np.where(literal_U, 1, self.options.unit_symbols)).any():
             raise CodecError(f"a window has {self.options.unit_symbols} symbols, a literal one; a unit has others")
-        if int(symbols.max(initial=0)) >= self.types.n_symbols:
-            raise CodecError(f"symbol {int(symbols.max())} is not one of {self.types.n_symbols}")
         return self.options.numbers(symbols, literal_U)
 
     def faults(

@@ -132,6 +132,8 @@ class ZstdCodec(Codec):
     def read_artifact(cls, path: Path) -> Artifact:
         """Read a dictionary of any name, made by ``zstd --train`` or by another build."""
         file = path / DICTIONARY if path.is_dir() else path
+        if file != path and file.is_symlink():  # of a stranger's folder; what it points to would be in every dataset
+            raise OptionError(f"artifact {file} is a symbolic link; put the file itself there, or name it")
         (data,) = super().read_artifact(file).values()
         return {DICTIONARY: data}
 

@@ -22,7 +22,8 @@ class BarReporter:
         disable = True if self._quiet else None  # None: unless a terminal
         shape = {"unit": "B", "unit_scale": True, "disable": disable, "file": sys.stderr}
         with tqdm(total=total_bytes, desc=safe(name), **shape) as bar:
-            yield bar.update
+            # Nothing done is told so that the clock goes on.
+            yield lambda done: bar.update(done) if done else bar.refresh()
 
     def say(self, text: str) -> None:
         if not self._quiet:

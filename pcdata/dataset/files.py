@@ -128,8 +128,9 @@ def remove_left_beside(path: Path) -> None:
             with suppress(OSError):
                 descriptor = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    _remove(found)
+                    if os.fstat(descriptor).st_uid == os.geteuid():
+                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        _remove(found)
                 finally:
                     os.close(descriptor)
 
@@ -149,13 +150,22 @@ def _locked(path: Path, folder: bool, mode: int) -> Iterator[Path]:
         except FileNotFoundError:
             continue  # another process took it for one that was left
         try:
-            with suppress(OSError):  # a file system without locks: then nobody can lock it to remove it, either
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if temporary.exists():
+            if _lock_file(descriptor) and temporary.exists():
                 yield temporary
                 return
         finally:
             os.close(descriptor)
+
+
+def _lock_file(descriptor: int) -> bool:
+    """Whether nobody else has its lock. Where the file system has none, nobody can lock it to remove it, either."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _remove(path: Path) -> None:

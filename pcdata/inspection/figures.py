@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from pcdata.codecs.base import Ratio, open_codec
+from pcdata.codecs.base import Ratio, naming, open_codec
 from pcdata.dataset import Dataset, Document
+from pcdata.dataset.manifest import View
 from pcdata.inspection.text import ratio, table
 from pcdata.inspection.units import colliding, entropy, split_units
 
@@ -35,11 +36,16 @@ def figures(dataset: Dataset, most_bytes: int = MEASURED_BYTES) -> dict[str, Any
         "documents": len(raws),
         "raw_bytes": sum(map(len, raws)),
         "views": {
-            view.name: _symbol_figures(documents, raws, view.name)
-            | {"codec": _divided(open_codec(view, dataset.folder).figures(raws))}
+            view.name: _symbol_figures(documents, raws, view.name) | {"codec": _codec_figures(dataset, view, raws)}
             for view in manifest.views
         },
     }
+
+
+def _codec_figures(dataset: Dataset, view: View, raws: Sequence[bytes]) -> dict[str, Any]:
+    codec = open_codec(view, dataset.folder)
+    with naming(view):
+        return _divided(codec.figures(raws))
 
 
 def _spread(dataset: Dataset, most_bytes: int) -> Iterator[Document]:

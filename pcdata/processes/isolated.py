@@ -11,14 +11,17 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeAlias
 
 from pcdata.errors import PcdataError
@@ -29,10 +32,12 @@ from pcdata.processes.safe_path import safe_path
 class Limits:
     """What one process may use. A lower limit that the user has set (``ulimit``) stands."""
 
-    memory_bytes: int
-    """Beyond what the process has when its modules are imported; files that are mapped to be read do not count."""
-    cpu_seconds: int
-    """From one message to the next, by all threads together."""
+    memory_bytes: int | None = None
+    """Beyond what the process has when its modules are imported; files that are mapped to be read do not count. None
+    for no limit."""
+    cpu_seconds: int | None = None
+    """From one message to the next, by all threads together. None for no limit but what the answer sets itself
+    (``limit_cpu``)."""
 
 
 Send: TypeAlias = Callable[[Any], None]
@@ -76,7 +81,7 @@ class Isolated:
         self._limits = limits
         self._is_answering = False
         self._process = spawn.Process(target=_serve, args=(theirs, limits, make, args), daemon=True)
-        with safe_path():
+        with safe_path(), interrupts_held(), _another_main():
             self._process.start()
         theirs.close()  # so that the connection ends when the process does
 
@@ -105,6 +110,7 @@ class Isolated:
             raise self._end() from None
         self._is_answering = not isinstance(message, End | _OutOfMemory | _Raised)
         if isinstance(message, _OutOfMemory):
+            assert self._limits.memory_bytes is not None
             raise Died(f"would take more than {self._limits.memory_bytes / 1e9:g} GB of memory")
         if isinstance(message, _Raised):
             raise message.error
@@ -112,11 +118,13 @@ class Isolated:
 
     def _end(self) -> Died | Killed:
         code = self._process.exitcode
-        if code == -signal.SIGKILL:
+        if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP):
             return Killed(
                 "a process was killed, or the machine is out of memory; free some and run the same command again"
             )
         if code == -signal.SIGXCPU:
+            if self._limits.cpu_seconds is None:
+                return Died("took more processor time than its task may take")
             return Died(f"took more than {self._limits.cpu_seconds} seconds of processor time")
         how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         return Died(f"died ({how})")
@@ -128,6 +136,29 @@ class Isolated:
             self._process.kill()
             self._process.join()
             self._process.close()
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Ctrl-C inside comes at the end of the block; a process that is started inside never gets it. A terminal sends it
+    to all processes, and one that is importing its modules would answer with a traceback."""
+    resource_tracker.ensure_running()  # the first process starts it, and it would let interrupts through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _another_main() -> Iterator[None]:
+    """Processes that are started inside do not import the script that runs here, which may have no
+    ``if __name__ == "__main__"``."""
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def end_with_parent() -> None:
@@ -144,7 +175,6 @@ def end_with_parent() -> None:
 
 def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], args: tuple[Any, ...]) -> None:
     """The process: requests in, messages out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     memory_is_ours = _limit_memory(limits.memory_bytes)
@@ -154,7 +184,7 @@ def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], 
         connection.send(message)
         _limit_cpu(limits.cpu_seconds)
 
-    with suppress(EOFError, BrokenPipeError):  # the parent is gone
+    with suppress(EOFError, ConnectionError):  # the parent is gone
         while True:
             request = connection.recv()
             _limit_cpu(limits.cpu_seconds)
@@ -162,7 +192,7 @@ def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], 
                 answer = answer or make(*args)
                 answer(request, send)
                 send(End.END)
-            except BrokenPipeError:
+            except ConnectionError:
                 raise
             except MemoryError as error:
                 connection.send(_OutOfMemory() if memory_is_ours else _Raised(error))
@@ -170,8 +200,10 @@ def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], 
                 connection.send(_Raised(error))
 
 
-def _limit_memory(more: int) -> bool:
+def _limit_memory(more: int | None) -> bool:
     """Limit what this process may have to so many bytes more than now. Whether that is the lowest limit."""
+    if more is None:
+        return False
     try:
         status = Path("/proc/self/status").read_text()
     except FileNotFoundError:
@@ -184,8 +216,14 @@ def _limit_memory(more: int) -> bool:
     return True
 
 
-def _limit_cpu(seconds: int) -> None:
-    """Let the kernel end this process after so many seconds more, unless the user's own limit is lower."""
+def limit_cpu(until_seconds: float) -> None:
+    """Let the kernel end this process when it has taken so much processor time in all, unless the user's own limit is
+    lower. To be called in a process of ``Isolated``."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = math.ceil(time.process_time()) + seconds
+    soft = math.ceil(until_seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def _limit_cpu(seconds: int | None) -> None:
+    if seconds is not None:
+        limit_cpu(math.ceil(time.process_time()) + seconds)

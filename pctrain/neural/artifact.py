@@ -21,10 +21,10 @@ from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.vocab import Vocabulary
 from pcdata.errors import CodecError
-from pctrain.config import ModelConfig
+from pctrain.config import ModelConfig, RunConfig
 from pctrain.errors import ConfigError
 from pctrain.model.decoder import Decoder
-from pctrain.neural.exact import Exact
+from pctrain.neural.exact import Exact, check_shape
 from pctrain.neural.model import NeuralModel
 
 WEIGHTS: Final = "model.safetensors"
@@ -35,6 +35,7 @@ NUMBERS: Final = "neural.json"
 """``Numbers``."""
 
 LEAST_SEGMENT_BYTES: Final = 2
+_FIRST_LAYER: Final = "layers.0."
 _DEFAULTS: Final = dataclasses.asdict(ModelConfig())
 _COUNTS: Final = "whole-1"
 """How weights become counts: ``exact`` and ``model.counts`` as they are now. Another rule gets another name."""
@@ -82,13 +83,12 @@ def unpack(artifact: Artifact) -> tuple[NeuralModel, Numbers]:
         raise CodecError(f"neural needs the artifact files {WEIGHTS}, {SHAPE} and {NUMBERS}, got {sorted(artifact)}")
     numbers = _numbers(artifact[NUMBERS])
     try:
-        config = ModelConfig(**_object(artifact[SHAPE], SHAPE))
-        weights = safetensors.torch.load(artifact[WEIGHTS])
-        wanted = {name: weight.shape for name, weight in _empty(config).items()}
-        if {name: weight.shape for name, weight in weights.items()} != wanted:
-            raise CodecError(f"neural: {WEIGHTS} holds another model than {SHAPE} describes")
+        config = RunConfig.from_dict({"model": _object(artifact[SHAPE], SHAPE)}).model
+        check_shape(config)
+        weights = safetensors.torch.load(artifact[WEIGHTS])  # what it takes is the file's size
+        _check_weights(config, weights)
         model = NeuralModel(Exact(config, weights))
-    except (ConfigError, SafetensorError, TypeError) as error:
+    except (ConfigError, SafetensorError) as error:
         raise CodecError(
             f"neural: the artifact's model cannot be used: {error}; use the pctrain that fitted it, or fit again"
         ) from None
@@ -101,10 +101,26 @@ def unpack(artifact: Artifact) -> tuple[NeuralModel, Numbers]:
     return model, numbers
 
 
-def _empty(config: ModelConfig) -> dict[str, Tensor]:
-    """A model's weights, without memory."""
+def _check_weights(config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
+    """Raises ``CodecError`` unless these are a ``Decoder``'s of that shape, before anything is made that is as large as
+    the shape says."""
+    wanted = _shapes(config) if config.layers <= len(weights) else {}
+    if {name: (weight.shape, weight.dtype) for name, weight in weights.items()} != wanted:
+        raise CodecError(f"neural: {WEIGHTS} holds another model than {SHAPE} describes; restore both, or fit again")
+    for name, weight in weights.items():
+        if not weight.isfinite().all():
+            raise CodecError(f"neural: {WEIGHTS}: {name} has weights that are not finite; restore it, or fit again")
+
+
+def _shapes(config: ModelConfig) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Of a decoder's weights, by name. One layer is made for all, and without memory."""
     with torch.device("meta"):
-        return dict(Decoder(config, Vocabulary({}).padded_size).named_parameters())
+        decoder = Decoder(dataclasses.replace(config, layers=1), Vocabulary({}).padded_size)
+    shapes: dict[str, tuple[torch.Size, torch.dtype]] = {}
+    for name, weight in decoder.named_parameters():
+        numbers = range(config.layers) if name.startswith(_FIRST_LAYER) else [0]
+        shapes |= {name.replace(_FIRST_LAYER, f"layers.{n}.", 1): (weight.shape, weight.dtype) for n in numbers}
+    return shapes
 
 
 def _numbers(data: bytes) -> Numbers:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pcdata.build.build import build
 from pcdata.build.fit_artifact import fit_artifact
 from pcdata.build.report import Silent
-from pcdata.codecs.fitted import RECORD
+from pcdata.codecs.fitted import RECORD, read_record
 from pcdata.codecs.requests import parse_request
 from pcdata.dataset import Dataset
-from pcdata.errors import BuildError, OptionError
+from pcdata.errors import BuildError, CodecError, OptionError
 from tests.build.corpora import options, write_code
 
 CODECS = {
@@ -141,6 +144,15 @@ def test_damage_is_found_before_anything_is_built_with_it(artifact: Path, tmp_pa
         [
             (b"{", "cannot be read"),
             (b"[]", "cannot be read"),
+            (b"[" * 9000, "nested"),
+            (json.dumps({**values, "fitted_on": {"documents": "1", "raw_bytes": 1}}).encode(), "no record"),
+            (json.dumps({**values, "parameters": [1]}).encode(), "no record"),
+            (json.dumps({**values, "files": [{"path": 1, "bytes": 1, "sha256": ""}]}).encode(), "lists something else"),
+            (
+                json.dumps({**values, "files": [{"path": "../x", "bytes": 1, "sha256": ""}]}).encode(),
+                "no path of a file",
+            ),
+            (json.dumps({**values, "files": [{"path": "x", "bytes": 1, "sha256": ""}]}).encode(), "x is not the file"),
             (json.dumps({**values, "version": 9}).encode(), "of another version"),
             (json.dumps({**values, "surprise": 1}).encode(), "cannot be read"),
             (json.dumps({**values, "parameters": {"colour": 1}}).encode(), "has other options than this zstd"),
@@ -149,3 +161,27 @@ def test_damage_is_found_before_anything_is_built_with_it(artifact: Path, tmp_pa
     ):
         with pytest.raises(OptionError, match=says):
             parse_request(f"zstd:artifact={changed(artifact, tmp_path / str(number), RECORD, data)}")
+
+
+def test_what_the_machine_refuses_is_not_called_damage(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *_: Any, **__: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        read_record(artifact)
+
+
+@pytest.mark.parametrize("codec", ["zstd", "bpe", "ngram"])
+def test_a_folder_of_a_stranger_is_read_only_where_files_are(codec: str, tmp_path: Path) -> None:
+    """Neither waited for nor followed out of the folder."""
+    name = {"zstd": "dictionary", "bpe": "tokenizer.json", "ngram": "settings.json"}[codec]
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OptionError, match="is not a regular file"):
+        parse_request(f"{codec}:artifact={tmp_path}")
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to(__file__)
+    with pytest.raises((OptionError, CodecError), match=r"symbolic link|not JSON"):
+        parse_request(f"{codec}:artifact={tmp_path}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -229,3 +232,26 @@ def test_temporary_folders_of_killed_processes_go(tmp_path: Path, monkeypatch: p
         assert first.stat().st_mode & 0o777 == 0o700
     assert not [*tmp_path.iterdir()]
     assert not left.exists()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_is_taken_for_left_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool
+) -> None:
+    """One process removes what another has just made: before it opens it, before it locks it, or after."""
+    made: list[Path] = []
+    make = Path.mkdir if folder else Path.touch
+
+    def taken_away(self: Path, *args: Any, **named: Any) -> None:
+        make(self, *args, **named)
+        made.append(self)
+        if len(made) == 1:
+            self.rmdir() if folder else self.unlink()
+        elif len(made) == 2:
+            descriptor = os.open(self, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            stack.callback(os.close, descriptor)
+
+    monkeypatch.setattr(Path, make.__name__, taken_away)
+    with ExitStack() as stack, appearing(tmp_path / "out", folder=folder) as temporary:
+        assert temporary == made[2]

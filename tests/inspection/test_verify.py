@@ -398,7 +398,7 @@ def test_an_unknown_codec_is_a_finding(folder: Path) -> None:
     reseal(folder)
     found = texts(verify(folder))
     assert len(found) == 12
-    assert all("its codec does not open (unknown compressor 'gone'" in text for text in found)
+    assert all("its codec does not open (view zstd: unknown compressor 'gone'" in text for text in found)
 
 
 @pytest.mark.usefixtures("in_process")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 from hypothesis import given
+from torch import Tensor
 
 from pcdata.codecs.laws import HOSTILE, check_alone, check_columns, check_laws, check_refusals
 from pcdata.codecs.requests import parse_request
@@ -101,6 +106,33 @@ def test_an_artifact_with_another_canary_is_refused(coder: Path) -> None:
         NeuralCodec(NeuralParameters(), {**artifact, WEIGHTS: bytes(weights)}, {})
 
 
+def header(tensors: dict[str, Any]) -> bytes:
+    """A safetensors file of 64 zeros."""
+    text = json.dumps(tensors).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(64 if tensors["a"]["shape"][0] else 0)
+
+
+@pytest.mark.parametrize("name", ["embed.weight", "layers.1.attention.near", "layers.0.feed.down.weight"])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda weight: weight.fill_(math.inf), "has weights that are not finite"),
+        (lambda weight: weight.fill_(math.nan), "has weights that are not finite"),
+        (lambda weight: weight.fill_(3e38), "counts on the canary text"),
+        (lambda weight: weight.half(), "holds another model than config.json describes"),
+        (lambda weight: weight[..., None], "holds another model than config.json describes"),
+    ],
+)
+def test_weights_of_a_stranger_are_refused(
+    coder: Path, name: str, change: Callable[[Tensor], Tensor], says: str
+) -> None:
+    artifact = artifact_of(coder)
+    weights = safetensors.torch.load(artifact[WEIGHTS])
+    weights[name] = change(weights[name]).contiguous()
+    with pytest.raises(CodecError, match=says):
+        NeuralCodec(NeuralParameters(), {**artifact, WEIGHTS: safetensors.torch.save(weights)}, {})
+
+
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
@@ -111,7 +143,20 @@ def test_an_artifact_with_another_canary_is_refused(coder: Path) -> None:
         (SHAPE, b'{"width": 7}', "the artifact's model cannot be used: model.width must be an even multiple"),
         (SHAPE, b'{"depth": 7}', "the artifact's model cannot be used: .*depth"),
         (SHAPE, b'{"reach": 4}', "model.safetensors holds another model than config.json describes"),
+        (SHAPE, b'{"layers": 10000000, "reach": 1}', "model.safetensors holds another model than config.json"),
+        (SHAPE, b'{"layers": 10000000}', "model.reach must be 1 … 1 in a codec of 10000000 layers"),
+        (SHAPE, b'{"width": 1000000000, "reach": 2}', "model.width must be at most 2048 in a codec, got 1000000000"),
+        (SHAPE, b'{"hidden": 1000000000, "reach": 2}', "model.hidden must be at most 2048 in a codec"),
+        (SHAPE, b'{"reach": 1000000000}', "model.reach must be 1 … 22 in a codec of 6 layers"),
+        (SHAPE, b'{"reach": 2.0}', "model.reach must be int, got 2.0"),
+        (SHAPE, b'{"width": "32"}', "model.width must be int, got '32'"),
+        (SHAPE, b'{"norm_eps": NaN}', "model.norm_eps must be above 0"),
+        (SHAPE, b'{"a":' * 10_000, "config.json is not JSON: it is nested too deeply"),
+        (NUMBERS, b"[" * 10_000, "neural.json is not JSON: it is nested too deeply"),
         (WEIGHTS, b"nothing", "the artifact's model cannot be used"),
+        (WEIGHTS, header({"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}), "cannot be used"),
+        (WEIGHTS, header({"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}), "holds another model than"),
+        (WEIGHTS, (1 << 62).to_bytes(8, "little"), "cannot be used: Error while deserializing"),
     ],
 )
 def test_an_artifact_that_cannot_be_is_refused(coder: Path, name: str, data: bytes, says: str) -> None:

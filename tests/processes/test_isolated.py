@@ -109,8 +109,19 @@ def test_less_memory_than_its_limit_is_the_machines_fault() -> None:
 
 
 def test_a_kill_from_outside_says_nothing_about_the_file() -> None:
-    with isolated() as process, pytest.raises(Killed):
-        [*process.ask(("signal", signal.SIGKILL))]
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        with isolated() as process, pytest.raises(Killed):
+            [*process.ask(("signal", number))]
+
+
+def test_interrupts_are_for_the_one_that_made_it() -> None:
+    """Also while it starts: a terminal sends Ctrl-C to both."""
+    with isolated() as process:
+        pid = process._process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGINT)
+        assert [*process.ask(("signal", signal.SIGINT))] == []
+        assert [*process.ask(("count", 2))] == [0, 1]
 
 
 def test_an_answer_left_before_its_end_ends_the_process() -> None:

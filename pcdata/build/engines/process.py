@@ -6,7 +6,6 @@ Workers ignore Ctrl-C (the parent stops them) and end by themselves when the par
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +14,7 @@ from typing import Any
 
 from pcdata.build.engines.base import Advance, Task, TaskFunction, cores
 from pcdata.errors import BuildError
-from pcdata.processes.isolated import end_with_parent
+from pcdata.processes.isolated import end_with_parent, interrupts_held
 from pcdata.processes.safe_path import safe_path
 
 _POLL_SECONDS = 0.2
@@ -70,14 +69,14 @@ class _Pool:
 
     def __init__(self, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
-        with safe_path():
+        with safe_path(), interrupts_held():
             self._counter = context.Value("q", 0)  # starts a process that tracks it
         self._told = 0
         self.executor = ProcessPoolExecutor(workers, context, _start_worker, (self._counter,))
 
     def spread(self, function: Callable[..., None], tasks: Sequence[Any]) -> Iterator[int]:
         """Do the tasks; yields what the workers have advanced since the last time."""
-        with safe_path():
+        with safe_path(), interrupts_held():
             pending = {self.executor.submit(_run, function, task) for task in tasks}
         while pending:
             ended, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
@@ -100,7 +99,6 @@ class _Pool:
 def _start_worker(counter: Synchronized[int]) -> None:
     global _progress
     _progress = counter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
 
 

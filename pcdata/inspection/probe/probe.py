@@ -19,7 +19,7 @@ from pcdata.build.options import handed_in_artifacts
 from pcdata.build.plan import EmptyValError
 from pcdata.build.report import Reporter
 from pcdata.build.trial import trial
-from pcdata.codecs.base import Codec
+from pcdata.codecs.base import Codec, naming
 from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import InputError
 from pcdata.inspection.probe.edits import EDITS, INSERT, edited, key_for, line_to_insert
@@ -43,7 +43,7 @@ def probe(options: ProbeOptions, report: Reporter) -> Probe:
     try:
         with trial(options.build, report) as planned:
             sample = draw_sample(options, planned)
-            fit_views(planned.options, planned.state, artifacts, report.say)
+            fit_views(planned.options, planned.state, artifacts, report)
             views = open_views(planned.state)
     except EmptyValError as error:
         raise InputError(f"no documents to probe: {error.drawn}; raise it, or add documents") from None
@@ -52,7 +52,7 @@ def probe(options: ProbeOptions, report: Reporter) -> Probe:
         raw_distances = documents.distances(_raw_symbols, advance)
     found = {}
     for view, codec in views:
-        with report.stage(view.name, documents.work_bytes) as advance:
+        with report.stage(view.name, documents.work_bytes) as advance, naming(view):
             found[view.name] = _figures(view, codec, view.name in artifacts, documents, advance)
     return Probe(
         documents=len(sample.raws),
