@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, Hu
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from pcdata.dataset import DatasetError
-from pcdata.dataset.files import sync, temporary_name
+from pcdata.dataset.files import remove_left_beside, sync, temporary_name
 from pcdata.dataset.names import TEMPORARY, check_path, regular_file
 from pctrain.config import ModelConfig
 from pctrain.errors import CheckpointError, ConfigError
@@ -120,7 +120,8 @@ def prune(run: Path, keep_last: int) -> list[str]:
 
 
 def remove_unfinished(run: Path) -> None:
-    """Remove what was being written when a process ended. Nobody may be writing."""
+    """Remove what was being written, or removed, when a process ended. Nobody may be writing."""
+    remove_left_beside(_folder(run))
     for folder in _folder(run).glob(f"step-*{TEMPORARY}"):
         _remove(folder)
 
@@ -139,11 +140,12 @@ def _folder(run: Path) -> Path:
 
 
 def _remove(folder: Path) -> None:
-    """Of a symbolic link, the link alone."""
+    """Of a symbolic link, the link alone. Whenever the process is killed, what has the folder's name is whole."""
     if folder.is_symlink():
         folder.unlink()
-    else:
-        shutil.rmtree(folder, ignore_errors=not folder.exists())
+    elif folder.exists():
+        rubbish = folder if folder.name.endswith(TEMPORARY) else folder.rename(temporary_name(folder))
+        shutil.rmtree(rubbish)
 
 
 def checkpoints(run: Path) -> list[Path]:

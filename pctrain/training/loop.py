@@ -74,6 +74,8 @@ def fit(
         paths = [folders] if isinstance(folders, Path) else folders
         job = Job.prepare([Dataset(path) for path in paths], run, config, world, anew=restart)
         if job.first_step >= config.train.steps:
+            if world.is_first:
+                _prune(job, set())  # one that was killed may not have come to it
             say(f"{run} is finished ({job.first_step} steps); more with --set train.steps=N, anew with --restart")
             return Outcome(job.first_step)
         if job.first_step:

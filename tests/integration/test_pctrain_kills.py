@@ -53,6 +53,7 @@ def content(folder: Path) -> dict[str, object]:
     reading: dict[str, Callable[[Path], object]] = {
         "metrics.jsonl": lines,
         "config.json": lambda path: json.loads(path.read_text()).get("config"),
+        ".lock": lambda _: None,
         "SHA256SUMS": lambda path: len(path.read_text().splitlines()),
         # In a checkpoint their order is that of a set.
         ".safetensors": lambda path: {key: tensor.tolist() for key, tensor in load_file(path).items()},
@@ -85,7 +86,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_fit(data: Path, tmp_path: Path) -> None:
-    check(["fit", data, "--quiet", *SET, "-o"], tmp_path, pace=4)
+    check(["fit", data, "--quiet", *SET, "-o"], tmp_path, pace=6)
 
 
 @pytest.mark.slow

@@ -170,3 +170,23 @@ def test_every_flipped_byte_is_found(tmp_path: Path, name: str) -> None:
         (folder / name).write_bytes(flipped)
         with pytest.raises(CheckpointError, match="cannot be read"):
             load()
+
+
+def test_one_that_is_being_removed_is_whole_or_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a kill would leave a damaged one, which stays for ever."""
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, state(step), *trained())
+
+    def killed(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", killed)
+    for remove in (lambda: checkpoint.prune(tmp_path, keep_last=2), lambda: checkpoint.clear(tmp_path)):
+        with pytest.raises(KeyboardInterrupt):
+            remove()
+        there = checkpoint.checkpoints(tmp_path)
+        assert [checkpoint.load_state(folder).step for folder in there] == ([2, 3] if there else [])
+    assert not there
+    monkeypatch.undo()
+    checkpoint.remove_unfinished(tmp_path)
+    assert not [*tmp_path.iterdir()]

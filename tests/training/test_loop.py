@@ -174,6 +174,8 @@ def test_the_best_checkpoint_and_the_last_few_are_kept(dataset: Dataset, tmp_pat
     states = {step: json.loads((run / f"checkpoints/step-{step:08}/state.json").read_text()) for step in kept}
     assert kept == {12, 22, 24}
     assert min(states, key=lambda step: states[step]["val_bits_per_byte"]) == 12
+    fit(dataset.folder, run, settings("train.keep_last=1", "train.steps=24"))  # as if killed before the others went
+    assert [folder.name for folder in checkpoints(run)] == ["step-00000012", "step-00000024"]
 
 
 def test_a_finished_run_says_so_and_can_be_made_longer(
