@@ -304,8 +304,7 @@ def _block(rows: Pieces, splits: list[Split], kept: list[str]) -> Block:
     for split, number, lines in _by_block(rows, splits):
         base = split.base(number)
         names = [PATH, LANG, SOURCE, *kept]
-        taken = base.batch.select(names).take(lines)
-        values = zip(*(taken.column(name).to_pylist() for name in names), strict=True)
+        values = zip(*(base.metadata[name].take(np.array(lines)).to_pylist() for name in names), strict=True)
         block.metadata += [Metadata(path, lang, source, tuple(rest)) for path, lang, source, *rest in values]
         block.raw += [base.raw_of(line).tobytes() for line in lines]
     return block

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import shutil
@@ -22,7 +21,6 @@ from pcdata.dataset.manifest import (
     REJECTS,
     Amount,
     BaseShard,
-    FileEntry,
     ViewShard,
     base_fingerprint,
     load_manifest,
@@ -33,7 +31,7 @@ from pcdata.errors import OptionError
 from pcdata.inspection.children import Checker, Children, Task
 from pcdata.inspection.findings import REBUILD, Checked
 from pcdata.inspection.verify import VerifyReport, verify, work_bytes
-from tests.dataset.written import sample_rows, save, write_dataset
+from tests.dataset.written import reseal, sample_rows, save, write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -47,26 +45,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(sound: Path, tmp_path: Path) -> Path:
     """A copy to damage."""
     return shutil.copytree(sound, tmp_path / "dataset")
-
-
-def reseal(folder: Path) -> None:
-    """Make the manifest agree with the files as they are now: sizes, hashes, fingerprints."""
-
-    def entry(old: FileEntry) -> FileEntry:
-        data = (folder / old.path).read_bytes()
-        return FileEntry(old.path, len(data), hashlib.sha256(data).hexdigest())
-
-    def shards(splits: dict[str, Any]) -> dict[str, Any]:
-        return {split: tuple(replace(shard, file=entry(shard.file)) for shard in of) for split, of in splits.items()}
-
-    manifest = load_manifest(folder)
-    base = replace(manifest.base, splits=shards(manifest.base.splits))
-    base = replace(base, fingerprint=base_fingerprint(base.splits))
-    views = [
-        replace(view, splits=shards(view.splits), artifact=tuple(map(entry, view.artifact))) for view in manifest.views
-    ]
-    views = [replace(view, fingerprint=view_fingerprint(view)) for view in views]
-    save(folder, replace(manifest, base=base, views=tuple(views), rejects_file=entry(manifest.rejects_file)))
 
 
 def rewrite(folder: Path, path: str, change: Callable[[list[dict[str, Any]]], None]) -> None:
