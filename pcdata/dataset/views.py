@@ -40,6 +40,18 @@ class ViewColumns:
     def __len__(self) -> int:
         return len(self.symbol_offsets) - 1
 
+    def rows(self, first: int, end: int) -> ViewColumns:
+        """Some of the documents by themselves: views, but for the offsets, which begin at 0 again."""
+        symbols, units = self.symbol_offsets[first : end + 1], self.unit_offsets[first : end + 1]
+        of_units = slice(units[0], units[-1])
+        return ViewColumns(
+            self.symbols[symbols[0] : symbols[-1]],
+            symbols - symbols[0],
+            self.unit_bytes[of_units],
+            None if self.unit_symbols is None else self.unit_symbols[of_units],
+            units - units[0],
+        )
+
     def symbols_of(self, row: int) -> Unsigned:
         """The symbols of one document: a view, not a copy."""
         return self.symbols[self.symbol_offsets[row] : self.symbol_offsets[row + 1]]

@@ -130,6 +130,16 @@ class Isolated:
             self._process.close()
 
 
+def allow(cpu_seconds: int) -> None:
+    """For an answer whose next message takes longer than others: so long from now on. Nothing in other processes."""
+    if _is_isolated:
+        _limit_cpu(cpu_seconds)
+
+
+_is_isolated = False
+"""Whether this process is one of them."""
+
+
 def end_with_parent() -> None:
     """End this process when the one that started it is gone, however that went."""
     parent = multiprocessing.parent_process()
@@ -144,6 +154,8 @@ def end_with_parent() -> None:
 
 def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], args: tuple[Any, ...]) -> None:
     """The process: requests in, messages out."""
+    global _is_isolated
+    _is_isolated = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
