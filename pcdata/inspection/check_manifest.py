@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from pcdata.build.config_file import rendered
 from pcdata.dataset.manifest import (
     MANIFEST,
     REJECTS,
@@ -18,6 +19,7 @@ from pcdata.dataset.manifest import (
 )
 from pcdata.dataset.typed_json import parsed
 from pcdata.dataset.vocab import FIRST_BYTE, MAX_VIEWS, N_BYTES, RAW_IDS
+from pcdata.errors import DatasetError
 from pcdata.inspection.findings import REBUILD, Finding
 
 REJECT_KEYS: Final = {"file": str, "position": int, "reason": str, "detail": str}
@@ -25,7 +27,7 @@ _LONGEST_REJECT: Final = 1_000_000
 """Bytes of a line: a name, a reason and a sentence, with every character escaped."""
 
 
-def manifest_findings(manifest: Manifest) -> Iterator[Finding]:
+def manifest_findings(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """Contradictions inside the manifest."""
     for what in _file_faults(manifest.files()):
         yield Finding(MANIFEST, what, REBUILD)
@@ -34,7 +36,7 @@ def manifest_findings(manifest: Manifest) -> Iterator[Finding]:
     for view in manifest.views:
         for what in (*_id_faults(manifest, view), *_histogram_faults(view)):
             yield Finding(MANIFEST, f"view {view.name}: {what}", REBUILD)
-    for what in _option_faults(manifest):
+    for what in _option_faults(manifest, folder):
         yield Finding(MANIFEST, what, REBUILD)
     fingerprints = {"base": (manifest.base.fingerprint, base_fingerprint(manifest.base.splits))}
     fingerprints |= {f"view {view.name}": (view.fingerprint, view_fingerprint(view)) for view in manifest.views}
@@ -92,12 +94,18 @@ def _histogram_faults(view: View) -> Iterator[str]:
         yield f"unit_bytes_histogram counts {sum(histogram):,} units, its files {units:,}"
 
 
-def _option_faults(manifest: Manifest) -> Iterator[str]:
-    """Whether the views are those that the options ask for, where these are kept."""
+def _option_faults(manifest: Manifest, folder: Path) -> Iterator[str]:
+    """Whether the options are a build's, and ask for the views that there are."""
     asked = manifest.options.get("compressors")
+    if asked is None:
+        return  # no build made it
+    try:
+        rendered(manifest.options, folder)
+    except DatasetError as error:
+        yield str(error).partition(": ")[2].rpartition(";")[0]
     keys = ("name", "codec", "parameters", "ids")
     views = [{key: getattr(view, key) for key in keys} for view in manifest.views]
-    if asked is not None and [{key: one.get(key) for key in keys} for one in asked] != views:
+    if [{key: one.get(key) for key in keys} for one in asked] != views:
         yield "its views are not those of options.compressors"
 
 

@@ -100,7 +100,7 @@ def verify(
     n_documents = sum(shard.documents for shards in manifest.base.splits.values() for shard in shards)
     n_bytes = sum(entry.bytes for entry in entries) + (folder / MANIFEST).stat().st_size
     report = VerifyReport(n_documents, len(entries) + 1, n_bytes, len(manifest.views), quick, sample)
-    report.findings += manifest_findings(manifest)
+    report.findings += manifest_findings(folder, manifest)
     report.findings += _unlisted(folder, entries)
     with closing(Children(folder, sample, workers, progress)) as children:
         if not quick:

@@ -427,12 +427,15 @@ def test_only_symbols_that_are_bytes_share_their_ids(folder: Path) -> None:
 @pytest.mark.usefixtures("in_process")
 def test_views_are_those_that_the_options_ask_for(folder: Path) -> None:
     manifest = load_manifest(folder)
-    asked = [{key: getattr(view, key) for key in ("name", "codec", "parameters", "ids")} for view in manifest.views]
+    keys = ("name", "codec", "parameters", "ids")
+    asked = [{**{key: getattr(view, key) for key in keys}, "artifact": None} for view in manifest.views]
     save(folder, replace(manifest, options={**manifest.options, "compressors": asked}))
     assert verify(folder).ok
     for wrong in (asked[:2], [*asked, asked[0]], [*asked[:2], {**asked[2], "codec": "zstd"}]):
         save(folder, replace(manifest, options={**manifest.options, "compressors": wrong}))
         assert ["options.compressors" in text for text in texts(verify(folder))] == [True]
+    save(folder, replace(manifest, options={**manifest.options, "compressors": asked, "max_line_bytes": "x"}))
+    assert [text.partition(" (")[0] for text in texts(verify(folder))] == [f"{MANIFEST}: its options are no build's"]
 
 
 @pytest.mark.usefixtures("in_process")
