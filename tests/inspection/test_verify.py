@@ -251,6 +251,23 @@ def test_wrong_content_under_a_right_hash(
     assert any(says in text and (path in text or says.startswith(MANIFEST)) for text in found), found
 
 
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("at_once", [1, 300, 1 << 18])
+def test_documents_are_decoded_a_few_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """So that a process gives signs of life; which documents stand together changes nothing of what is found."""
+    monkeypatch.setattr("pcdata.inspection.check_view._DECODED_AT_ONCE", at_once)
+    done: list[int] = []
+    report = verify(folder, progress=done.append)
+    assert (report.ok, report.decoded, sum(done)) == (True, 90, work_bytes(load_manifest(folder), quick=False))
+    for view, row in (("bpe", 6), ("zstd", 7), ("gzip", 7)):
+        rewrite(folder, f"views/{view}/train-00000.arrow", _set(row, "symbols", lambda s: [s[0] ^ 1, *s[1:]]))
+    found = texts(verify(folder))
+    places = [text.partition(":")[0] for text in found]
+    assert places == [
+        f"views/{view}/train-00000.arrow block 1, row {row}" for view, row in (("bpe", 2), ("zstd", 3), ("gzip", 3))
+    ], found
+
+
 class _Lax(Codec):
     """Decodes without a look at the units' lengths."""
 
