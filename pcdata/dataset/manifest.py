@@ -254,7 +254,11 @@ class Manifest:
             )
         if not intact:
             raise DatasetError(f"{where} is damaged: its digest does not match; restore it from a copy or rebuild")
-        del body["digest"], body["format"]
+        del body["digest"]
+        if body.pop("format", None) != "pcdata":
+            raise DatasetError(
+                f"{where} is another program's: its format is not pcdata; give a dataset of pcdata build"
+            )
         try:
             return typing.cast(Manifest, typed(cls, body))
         except DatasetError as error:

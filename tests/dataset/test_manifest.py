@@ -143,6 +143,13 @@ def test_values_that_no_manifest_has_are_refused(written: tuple[Path, Manifest],
     message.encode()
 
 
+def test_a_file_of_another_format_is_refused(written: tuple[Path, Manifest]) -> None:
+    body = json.loads(written[1].to_bytes())
+    for other in ({**body, "format": "x"}, {key: value for key, value in body.items() if key != "format"}):
+        with pytest.raises(DatasetError, match="here is another program's"):
+            Manifest.from_bytes(_sealed((json.dumps(other, indent=1) + "\n").encode()), "here")
+
+
 @pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 900 + b"]" * 900])
 def test_deep_nesting_is_refused(written: tuple[Path, Manifest], deep: bytes) -> None:
     text = written[1].to_bytes().replace(b'"options": {', b'"options": {"x": ' + deep + b",", 1)
