@@ -31,3 +31,15 @@ class BuildError(PcdataError):
 
 class DatasetError(PcdataError):
     """A dataset on disk is missing, of another version, incomplete or damaged."""
+
+
+class FormatError(DatasetError):
+    """A file of a dataset is not as the format says, whatever its hash."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(where, what)
+        self.what = what
+
+    def __str__(self) -> str:
+        where, what = self.args
+        return f"{where}: {what}; run pcdata verify"

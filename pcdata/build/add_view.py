@@ -139,7 +139,11 @@ class TrainSample(Sequence[bytes]):
     @cached_property
     def _documents(self) -> list[bytes]:
         split = self._dataset.split("train")
-        sample = FitSample(int(self._dataset.manifest.options["fit_bytes"]))
+        if "fit_bytes" not in self._dataset.manifest.options:
+            raise DatasetError(
+                f"{self._dataset.folder} does not say what its codecs were fitted on; hand in an artifact"
+            )
+        sample = FitSample(self._dataset.manifest.options["fit_bytes"])
         for block in range(split.n_blocks):
             sample.add(_block_pieces(split, block))
         chosen = sample.finish()

@@ -51,7 +51,11 @@ def render_config(folder: Path) -> str:
     named where it lies in the dataset, which does not say there what it was fitted on. The dataset may be a stranger's:
     nothing is printed but options of a dataset, as they may be. Raises ``DatasetError``.
     """
-    options = load_manifest(folder).options
+    return rendered(load_manifest(folder).options, folder)
+
+
+def rendered(options: Mapping[str, Any], folder: Path) -> str:
+    """The same of options that were read."""
     try:
         names = ", ".join(map(_comment, options["inputs"]))
         lines = [f"# inputs, to be named on the command line: {names}"]

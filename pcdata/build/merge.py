@@ -52,7 +52,7 @@ from pcdata.dataset.reader import Split
 from pcdata.dataset.schema import DOC_ID_BYTES, LANG, PATH, SOURCE
 from pcdata.dataset.shard import write_file
 from pcdata.dataset.views import ViewColumns
-from pcdata.errors import BuildError
+from pcdata.errors import BuildError, DatasetError
 
 _PLAN = "plan/plan.json"
 _REJECTS = f"plan/{REJECTS}"
@@ -213,16 +213,21 @@ def _splits(datasets: Sequence[Dataset]) -> list[Split]:
 
 
 def _whole_hash(split: Split, block: int, row: int) -> bytes:
-    """The hash of a document that was cut, whose first part this is."""
+    """The hash of a document that was cut, whose first part this is. Raises ``DatasetError`` if it does not end where
+    it says."""
+    where = f"{split.where(block)}, row {row}"
     digest = document_hash()
     left = int(split.base(block).document_bytes[row])
-    while left:
-        if row == len(split.base(block).doc_ids):
-            block, row = block + 1, 0
-        raw = split.base(block).raw_of(row).tobytes()
-        digest.update(raw)
-        left -= len(raw)
-        row += 1
+    while left > 0 and block < split.n_blocks:
+        base = split.base(block)
+        for raw in map(base.raw_of, range(row, len(base))):
+            digest.update(raw.data)
+            left -= len(raw)
+            if left <= 0:
+                break
+        block, row = block + 1, 0
+    if left:
+        raise DatasetError(f"{where}: no part ends where its document does; run pcdata verify")
     return digest.digest()
 
 
@@ -304,8 +309,7 @@ def _block(rows: Pieces, splits: list[Split], kept: list[str]) -> Block:
     for split, number, lines in _by_block(rows, splits):
         base = split.base(number)
         names = [PATH, LANG, SOURCE, *kept]
-        taken = base.batch.select(names).take(lines)
-        values = zip(*(taken.column(name).to_pylist() for name in names), strict=True)
+        values = zip(*(base.metadata[name].take(np.array(lines)).to_pylist() for name in names), strict=True)
         block.metadata += [Metadata(path, lang, source, tuple(rest)) for path, lang, source, *rest in values]
         block.raw += [base.raw_of(line).tobytes() for line in lines]
     return block

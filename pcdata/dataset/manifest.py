@@ -7,25 +7,33 @@ is written last: a folder without a manifest is not a dataset.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
-import types
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pcdata.dataset.histogram import BIT_LENGTHS
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import check_path, is_view_name, regular_file
-from pcdata.dataset.schema import FORMAT_VERSION, KeptColumn, ViewTypes
-from pcdata.dataset.vocab import ViewIds, Vocabulary
+from pcdata.dataset.schema import DOC_ID_BYTES, FORMAT_VERSION, KeptColumn, ViewTypes
+from pcdata.dataset.typed_json import typed
+from pcdata.dataset.vocab import MAX_VIEWS, ViewIds, Vocabulary
 from pcdata.errors import DatasetError
 
 MANIFEST: Final = "manifest.json"
 REJECTS: Final = "rejects.jsonl"
 SPLITS: Final = ("train", "val")
+
+MAX_MANIFEST_BYTES: Final = 100_000_000
+"""Of 3.3 TB of raw bytes it has 9 MB. Parsed, a stranger's takes up to 25 times its size of memory."""
+
+_MOST: Final = 2**63 - 1
+_MOST_ID: Final = 2**40
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 _DIGEST_START = b'{\n "digest": "'
 _DIGEST_HEX = 64
@@ -43,6 +51,9 @@ class FileEntry:
 
     def __post_init__(self) -> None:
         check_path(self.path)
+        _check_count(f"{self.path}: bytes", self.bytes)
+        if not _SHA256.fullmatch(self.sha256):
+            raise DatasetError(f"{self.path}: sha256 is no SHA-256")
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,14 @@ class BaseShard:
     block_documents: tuple[int, ...]
     """Documents per record batch, in order."""
 
+    def __post_init__(self) -> None:
+        """A file holds what the manifest counts, uncompressed: so no count is out of proportion to what was paid."""
+        _check_count(f"{self.file.path}: raw_bytes", self.raw_bytes, self.file.bytes)
+        _check_count(f"{self.file.path}: documents", self.documents, self.file.bytes // DOC_ID_BYTES)
+        if min(self.block_documents, default=1) < 1:
+            raise DatasetError(f"{self.file.path}: a block has {min(self.block_documents)} documents")
+        _check_count(f"{self.file.path}: block_documents", sum(self.block_documents), self.file.bytes // DOC_ID_BYTES)
+
 
 @dataclass(frozen=True)
 class ViewShard:
@@ -64,6 +83,10 @@ class ViewShard:
     symbols: int
     units: int
 
+    def __post_init__(self) -> None:
+        _check_count(f"{self.file.path}: symbols", self.symbols, self.file.bytes)
+        _check_count(f"{self.file.path}: units", self.units, self.file.bytes)
+
 
 @dataclass(frozen=True)
 class Amount:
@@ -71,6 +94,10 @@ class Amount:
 
     documents: int
     raw_bytes: int
+
+    def __post_init__(self) -> None:
+        _check_count("documents", self.documents)
+        _check_count("raw_bytes", self.raw_bytes)
 
 
 @dataclass(frozen=True)
@@ -120,6 +147,18 @@ class View:
         if not is_view_name(self.name):
             raise DatasetError(f"{self.name!r} is no name of a view; give it one of a-z, 0-9, '_', '-' and '.'")
         _check_splits(self.splits)
+        for what, count, least, most in (
+            ("slot", self.slot, 0, MAX_VIEWS - 1),
+            ("first_id", self.first_id, 0, _MOST_ID),
+            ("n_symbols", self.n_symbols, 1, 2**32),
+            ("max_unit_bytes", self.max_unit_bytes, 1, 2**32 - 1),
+            ("max_unit_symbols", self.max_unit_symbols, 1, 2**32 - 1),
+            ("the length of unit_bytes_histogram", len(self.unit_bytes_histogram), 0, BIT_LENGTHS),
+            *(("unit_bytes_histogram", count, 0, _MOST) for count in self.unit_bytes_histogram),
+        ):
+            _check_count(f"view {self.name}: {what}", count, most, least)
+        if self.ids not in ("own", "raw"):
+            raise DatasetError(f"view {self.name}: ids is {self.ids!r}, allowed are own and raw")
         for entry in self.artifact:
             if entry.path.rpartition("/")[0] != f"views/{self.name}/artifact":
                 raise DatasetError(f"view {self.name} has an artifact elsewhere: {entry.path}")
@@ -151,10 +190,23 @@ class Manifest:
     rejects_file: FileEntry
     versions: dict[str, str]
 
+    def __post_init__(self) -> None:
+        _check_options(self.options)
+        _check_count("next_slot", self.next_slot, MAX_VIEWS)
+        _check_count("next_id", self.next_id, _MOST_ID)
+        for reason, count in self.rejects.items():
+            _check_count(f"rejects, {reason}", count)
+        shards = {split: len(of_split) for split, of_split in self.base.splits.items()}
+        for view in self.views:
+            if {split: len(of_split) for split, of_split in view.splits.items()} != shards:
+                raise DatasetError(f"view {view.name} has other splits or shards than the base files")
+        if len({view.name for view in self.views}) < len(self.views):
+            raise DatasetError("two views have one name")
+
     @property
     def kept_columns(self) -> list[KeptColumn]:
         """The columns of the base files that were carried through from the input (``options.keep``)."""
-        return [KeptColumn.parse(text) for text in self.options.get("keep", [])]
+        return _kept_columns(self.options)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -203,15 +255,25 @@ class Manifest:
             )
         if not intact:
             raise DatasetError(f"{where} is damaged: its digest does not match; restore it from a copy or rebuild")
-        del body["digest"], body["format"]
-        return typing.cast(Manifest, _typed(cls, body, where))
+        del body["digest"]
+        if body.pop("format", None) != "pcdata":
+            raise DatasetError(
+                f"{where} is another program's: its format is not pcdata; give a dataset of pcdata build"
+            )
+        try:
+            return typing.cast(Manifest, typed(cls, body))
+        except DatasetError as error:
+            raise DatasetError(
+                f"{where} is none of format version {FORMAT_VERSION}: {error}; rebuild the dataset"
+            ) from None
 
 
 def load_manifest(folder: Path) -> Manifest:
     """Read ``folder/manifest.json``. Raises ``DatasetError`` if it is missing, damaged or of another version."""
     path = folder / MANIFEST
     try:
-        data = regular_file(folder, MANIFEST).read_bytes()
+        with regular_file(folder, MANIFEST).open("rb") as file:
+            data = file.read(MAX_MANIFEST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         if not folder.exists():
             raise DatasetError(f"{folder} does not exist; give the folder that pcdata build wrote") from None
@@ -219,6 +281,8 @@ def load_manifest(folder: Path) -> Manifest:
         raise DatasetError(f"{folder} is not a dataset (it has no {MANIFEST}); {hint}") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise DatasetError(f"{path} has more than {MAX_MANIFEST_BYTES:,} bytes; build larger shards (--shard-bytes)")
     return Manifest.from_bytes(data, str(path))
 
 
@@ -226,6 +290,44 @@ def _check_splits(splits: Mapping[str, Any]) -> None:
     for name in splits:
         if name not in SPLITS:
             raise DatasetError(f"split {name!r} is none of {', '.join(SPLITS)}")
+
+
+def _check_count(what: str, count: int, most: int = _MOST, least: int = 0) -> None:
+    if not least <= count <= most:
+        raise DatasetError(f"{what} is {count:.4g}, allowed is {least} … {most:.4g}")
+
+
+_OPTIONS: Final[Mapping[str, Any]] = {
+    "inputs": tuple[str, ...],
+    "keep": tuple[str, ...],
+    "compressors": tuple[dict[str, Any], ...],
+    "shard_bytes": int | None,
+    "fit_bytes": int,
+}
+"""Those that other commands than ``config`` read, with their types."""
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Only what is there: other versions may have had fewer."""
+    for key in options.keys() & _OPTIONS.keys():
+        try:
+            value = typed(_OPTIONS[key], options[key])
+        except DatasetError as error:
+            raise DatasetError(f"options.{key}: {error}") from None
+        if isinstance(value, int):
+            _check_count(f"options.{key}", value)
+    if not all(isinstance(values.get("name"), str) for values in options.get("compressors", [])):
+        raise DatasetError("options.compressors: one has no name")
+    kept = [column.name for column in _kept_columns(options)]
+    if len({*kept}) < len(kept):
+        raise DatasetError("options.keep: two columns have one name")
+
+
+def _kept_columns(options: Mapping[str, Any]) -> list[KeptColumn]:
+    try:
+        return [KeptColumn.parse(text) for text in options.get("keep", [])]
+    except ValueError as error:
+        raise DatasetError(f"options.keep: {error}") from None
 
 
 def fingerprint(files: typing.Iterable[FileEntry], **identity: Any) -> str:
@@ -254,30 +356,3 @@ def view_fingerprint(view: View) -> str:
 
 def _digest(rest: bytes) -> str:
     return hashlib.blake2b(rest, digest_size=_DIGEST_HEX // 2, person=b"pcdata.manifest").hexdigest()
-
-
-_type_hints = functools.cache(typing.get_type_hints)
-"""To work them out anew for each shard would be half of the time that reading a manifest takes."""
-
-
-def _typed(kind: Any, value: Any, where: str) -> Any:
-    """Rebuild dataclasses from parsed JSON, refusing what does not fit their types."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = _type_hints(kind)
-        if not isinstance(value, dict) or value.keys() != hints.keys():
-            raise DatasetError(f"{where}: {kind.__name__} has other fields than format version {FORMAT_VERSION} says")
-        fields = {name: _typed(hint, value[name], where) for name, hint in hints.items()}
-        try:
-            return kind(**fields)
-        except DatasetError as error:
-            raise DatasetError(f"{where}: {error}") from None
-    if origin is tuple and isinstance(value, list):
-        return tuple(_typed(arguments[0], item, where) for item in value)
-    if origin is dict and isinstance(value, dict):
-        return {key: _typed(arguments[1], item, where) for key, item in value.items()}
-    if origin is types.UnionType:
-        return None if value is None else _typed(arguments[0], value, where)
-    if kind is Any or (isinstance(kind, type) and isinstance(value, kind)):
-        return value
-    raise DatasetError(f"{where}: found {value!r} where format version {FORMAT_VERSION} has {kind}")

@@ -2,8 +2,8 @@
 
 Opening reads the manifest only. A shard is mapped when one of its blocks is first asked for, and a view's file only
 when that view is. Every array handed out is a read-only view of the mapped file. Before a file is parsed its size is
-compared with the manifest, and before a block is handed out its offsets are checked; its *content* is not
-(``pcdata verify`` does that).
+compared with the manifest, and before a block is handed out its form (``arrow_file``) and offsets (``views``) are
+checked; its *content* is not (``pcdata verify`` does that).
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcdata.dataset import schema
-from pcdata.dataset.advice import map_random
 from pcdata.dataset.alignment import Alignment
-from pcdata.dataset.manifest import SPLITS, FileEntry, Manifest, View, load_manifest
-from pcdata.dataset.names import regular_file
+from pcdata.dataset.arrow_file import ArrowFile
+from pcdata.dataset.manifest import SPLITS, Manifest, View, load_manifest
 from pcdata.dataset.views import BaseColumns, ViewColumns, base_columns, view_columns
 from pcdata.dataset.vocab import Vocabulary
 from pcdata.errors import DatasetError
@@ -78,9 +77,9 @@ class Split:
         """Documents per block, over all shards."""
         self._first_document: list[int] = [0, *np.cumsum(self.block_documents).tolist()]
         self._first_block = [0, *accumulate(len(shard.block_documents) for shard in self._base)]
-        self._files: dict[tuple[str | None, int], pa.RecordBatchFileReader] = {}
+        self._files: dict[tuple[str | None, int], ArrowFile] = {}
         self.random = False
-        """Whether the kernel is to read nothing ahead of the files that are mapped from now on (``advice``)."""
+        """Whether the kernel is to read nothing ahead of the files that are mapped from now on (``mapping``)."""
         self._bases: OrderedDict[int, BaseColumns] = OrderedDict()
         self._views: OrderedDict[tuple[str, int], ViewColumns] = OrderedDict()
 
@@ -157,20 +156,17 @@ class Split:
     def _batch(self, block: int, view: View | None) -> tuple[pa.RecordBatch, str]:
         shard = bisect_right(self._first_block, block) - 1
         index = block - self._first_block[shard]
-        entry = (self._base if view is None else view.splits[self.name])[shard].file
         key = (None if view is None else view.name, shard)
         file = self._files.get(key)
         if file is None:
-            file = self._files[key] = open_arrow(self.dataset.folder, entry, random=self.random)
-            if file.num_record_batches != len(self._base[shard].block_documents):
-                raise DatasetError(f"{entry.path} has another number of record batches than the manifest; rebuild")
-        where = f"{entry.path} block {index}"
-        batch = file.get_batch(index)
-        if len(batch) != self.block_documents[block]:
-            raise DatasetError(
-                f"{where} has {len(batch)} documents, the manifest {self.block_documents[block]}; rebuild"
-            )
-        return batch, where
+            file = self._files[key] = self._open(shard, view)
+        return file.batch(index), file.where(index)
+
+    def _open(self, shard: int, view: View | None) -> ArrowFile:
+        entry = (self._base if view is None else view.splits[self.name])[shard].file
+        manifest = self.dataset.manifest
+        expected = schema.base_schema(manifest.kept_columns) if view is None else schema.view_schema(view.types)
+        return ArrowFile(self.dataset.folder, entry, expected, self._base[shard].block_documents, random=self.random)
 
 
 class Document(NamedTuple):
@@ -218,7 +214,7 @@ class Document(NamedTuple):
     def kept(self, column: str) -> Any:
         """A value that was carried through from the input (``--keep``); None where it has none. Raises
         ``DatasetError`` if the dataset has no such column."""
-        names = self.split.base(self.block).batch.schema.names
+        names = self.split.base(self.block).metadata.names
         if column not in names:
             raise DatasetError(f"{self.split.dataset.folder} has no column {column!r}; it has: {', '.join(names)}")
         return self.split.base(self.block).value(column, self.row)
@@ -230,35 +226,6 @@ class Document(NamedTuple):
     def alignment(self, view: str) -> Alignment:
         """See ``Split.alignment``."""
         return self.split.alignment(view, self.block, self.row)
-
-
-def open_arrow(folder: Path, entry: FileEntry, *, random: bool = False) -> pa.RecordBatchFileReader:
-    """Map an Arrow file; if ``random``, the kernel reads nothing of it but what is touched or asked for (``advice``).
-
-    Raises ``DatasetError`` if it is missing, leads out of the folder, is of another size than listed, or does not
-    parse.
-    """
-    path = folder / entry.path
-    try:
-        size = regular_file(folder, entry.path).stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        raise DatasetError(f"{path} is missing; restore it from a copy or rebuild the dataset") from None
-    if size != entry.bytes:
-        raise DatasetError(
-            f"{path} has {size} bytes, the manifest says {entry.bytes}; restore it or rebuild the dataset"
-        )
-    try:
-        return pa.ipc.open_file(pa.py_buffer(map_random(path)) if random else pa.memory_map(str(path)))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if is_machines(error):
-            raise
-        raise DatasetError(f"{path} is damaged ({error}); run pcdata verify") from error
-
-
-def is_machines(error: Exception) -> bool:
-    """Whether it is for lack of memory, descriptors or permission that Arrow could not open a file, not the file's
-    fault; those that are have no number of the system's."""
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
 
 
 def _remember(cache: OrderedDict[_K, _V], key: _K, value: _V) -> _V:

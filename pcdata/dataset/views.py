@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pcdata.dataset import schema
 from pcdata.dataset.alignment import Alignment, alignment_of
-from pcdata.errors import DatasetError
+from pcdata.errors import FormatError
 
 Offsets = NDArray[np.int64]
 Unsigned = NDArray[np.unsignedinteger]
@@ -40,6 +40,18 @@ class ViewColumns:
     def __len__(self) -> int:
         return len(self.symbol_offsets) - 1
 
+    def rows(self, first: int, end: int) -> ViewColumns:
+        """Some of the documents by themselves: views, but for the offsets, which begin at 0 again."""
+        symbols, units = self.symbol_offsets[first : end + 1], self.unit_offsets[first : end + 1]
+        of_units = slice(units[0], units[-1])
+        return ViewColumns(
+            self.symbols[symbols[0] : symbols[-1]],
+            symbols - symbols[0],
+            self.unit_bytes[of_units],
+            None if self.unit_symbols is None else self.unit_symbols[of_units],
+            units - units[0],
+        )
+
     def symbols_of(self, row: int) -> Unsigned:
         """The symbols of one document: a view, not a copy."""
         return self.symbols[self.symbol_offsets[row] : self.symbol_offsets[row + 1]]
@@ -59,6 +71,32 @@ class ViewColumns:
         return alignment_of(self.unit_bytes_of(row), self.unit_symbols_of(row))
 
 
+class Metadata:
+    """Arrow columns by name, each looked through when it is first asked for: an offset that lies would have Arrow read
+    memory that is not the file's."""
+
+    def __init__(self, batch: pa.RecordBatch, where: str) -> None:
+        self._batch, self._where = batch, where
+        self._columns: dict[str, pa.Array] = {}
+
+    @property
+    def names(self) -> list[str]:
+        names: list[str] = self._batch.schema.names
+        return names
+
+    def __getitem__(self, name: str) -> pa.Array:
+        """Raises ``FormatError`` if its offsets lie, or its text is not UTF-8; ``KeyError`` if there is none."""
+        column = self._columns.get(name)
+        if column is None:
+            column = self._batch.column(name)
+            try:
+                column.validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise FormatError(self._where, f"column {name}: {' '.join(str(error).split())}") from error
+            self._columns[name] = column
+        return column
+
+
 @dataclass(frozen=True, eq=False)
 class BaseColumns:
     """The documents of one block."""
@@ -73,8 +111,8 @@ class BaseColumns:
     """Where in its input document each row begins; 0 for a document that was not cut."""
     document_bytes: NDArray[np.uint64]
     """The length of the whole input document; a row ends it if it begins that much less its own length in."""
-    batch: pa.RecordBatch
-    """The Arrow batch itself, for the columns that are read one at a time (path, lang, source, kept ones)."""
+    metadata: Metadata
+    """The columns that are read one at a time: path, lang, source and kept ones."""
 
     def __len__(self) -> int:
         return len(self.raw_offsets) - 1
@@ -85,12 +123,13 @@ class BaseColumns:
 
     def value(self, column: str, row: int) -> Any:
         """One value of a metadata column, as Python (a copy)."""
-        return self.batch.column(column)[row].as_py()
+        return self.metadata[column][row].as_py()
 
 
 def base_columns(batch: pa.RecordBatch, where: str) -> BaseColumns:
-    """Map a base batch. Raises ``DatasetError`` naming ``where`` if types or offsets are not as the format says."""
-    _check_types(batch, schema.BASE_SCHEMA, where)
+    """Map a batch of a base file (``ArrowFile``). Raises ``FormatError`` naming ``where`` if offsets are not as the
+    format says."""
+    _check_no_nulls(batch, schema.BASE_SCHEMA.names, where)
     raw = batch.column(schema.RAW)
     _, offsets_buffer, data = raw.buffers()
     offsets = _integers(offsets_buffer, np.dtype(np.int64), len(batch) + 1, f"{where}, column raw")
@@ -103,41 +142,37 @@ def base_columns(batch: pa.RecordBatch, where: str) -> BaseColumns:
         _integers(batch.column(name).buffers()[1], np.dtype(np.uint64), len(batch), where)
         for name in (schema.PART_START, schema.DOCUMENT_BYTES)
     )
-    return BaseColumns(ids.reshape(-1, schema.DOC_ID_BYTES), bytes_, offsets, starts, wholes, batch)
+    return BaseColumns(ids.reshape(-1, schema.DOC_ID_BYTES), bytes_, offsets, starts, wholes, Metadata(batch, where))
 
 
 def view_columns(batch: pa.RecordBatch, types: schema.ViewTypes, where: str) -> ViewColumns:
-    """Map a view batch. Raises ``DatasetError`` naming ``where`` if types or offsets are not as the format says."""
-    _check_types(batch, schema.view_schema(types), where)
+    """Map a batch of a view's file. Raises ``FormatError`` naming ``where`` likewise."""
+    _check_no_nulls(batch, batch.schema.names, where)
     symbols, symbol_offsets = _list_column(batch, schema.SYMBOLS, types.symbol_dtype, where)
     unit_bytes, unit_offsets = _list_column(batch, schema.UNIT_BYTES, types.unit_bytes_dtype, where)
     unit_symbols = None
     if types.unit_symbols_dtype is not None:
         unit_symbols, offsets = _list_column(batch, schema.UNIT_SYMBOLS, types.unit_symbols_dtype, where)
         if not np.array_equal(offsets, unit_offsets):
-            raise DatasetError(f"{where}: unit_symbols and unit_bytes differ in length; rebuild this dataset")
+            raise FormatError(where, "unit_symbols and unit_bytes differ in length")
     elif not np.array_equal(symbol_offsets, unit_offsets):
-        raise DatasetError(f"{where}: symbols and unit_bytes differ in length; rebuild this dataset")
+        raise FormatError(where, "symbols and unit_bytes differ in length")
     return ViewColumns(symbols, symbol_offsets, unit_bytes, unit_symbols, unit_offsets)
 
 
-def _check_types(batch: pa.RecordBatch, expected: pa.Schema, where: str) -> None:
-    for field in expected:
-        position = batch.schema.get_field_index(field.name)
-        if position < 0 or batch.schema.field(position).type != field.type:
-            found = "missing" if position < 0 else str(batch.schema.field(position).type)
-            raise DatasetError(f"{where}: column {field.name} is {found}, expected {field.type}; run pcdata verify")
-        column = batch.column(position)
-        if column.offset or column.null_count:
-            raise DatasetError(f"{where}: column {field.name} is sliced or has nulls; run pcdata verify")
+def _check_no_nulls(batch: pa.RecordBatch, names: list[str], where: str) -> None:
+    for name in names:
+        if batch.column(name).null_count:
+            raise FormatError(where, f"column {name} has nulls")
 
 
 def _list_column(batch: pa.RecordBatch, name: str, dtype: np.dtype[Any], where: str) -> tuple[Unsigned, Offsets]:
     column = batch.column(name)
     buffers = column.buffers()
     offsets = _integers(buffers[1], np.dtype(np.int64), len(batch) + 1, f"{where}, column {name}")
-    values = _integers(buffers[3], dtype, None, f"{where}, column {name}")
-    values = values[: len(column.values)]
+    values = _integers(buffers[3], dtype, None, f"{where}, column {name}")[: len(column.values)]
+    if column.values.null_count:
+        raise FormatError(where, f"column {name} has nulls")
     _check_offsets(offsets, len(values), f"{where}, column {name}")
     return values, offsets
 
@@ -146,14 +181,14 @@ def _integers(buffer: pa.Buffer | None, dtype: np.dtype[Any], length: int | None
     """A numpy view of a buffer: of ``length`` items, or of all that it holds."""
     if buffer is None:
         if length:
-            raise DatasetError(f"{where}: a buffer is missing; run pcdata verify")
+            raise FormatError(where, "a buffer is missing")
         return np.zeros(0, dtype)
     held = buffer.size // dtype.itemsize
     if length is not None and held < length:
-        raise DatasetError(f"{where}: a buffer holds {held} values, {length} expected; run pcdata verify")
+        raise FormatError(where, f"a buffer holds {held} values, {length} expected")
     return np.frombuffer(buffer, dtype, count=held if length is None else length)
 
 
 def _check_offsets(offsets: Offsets, limit: int, where: str) -> None:
     if len(offsets) and (offsets[0] != 0 or offsets[-1] > limit or (offsets[1:] < offsets[:-1]).any()):
-        raise DatasetError(f"{where}: offsets are not rising or leave the column; run pcdata verify")
+        raise FormatError(where, "offsets are not rising or leave the column")

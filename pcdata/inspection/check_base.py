@@ -33,7 +33,7 @@ def check_base(
 
 
 def _block_findings(path: str, block: int, columns: BaseColumns, checked: Checked) -> Iterator[Finding]:
-    metadata = [columns.batch.column(name).to_pylist() for name in (schema.PATH, schema.SOURCE, schema.LANG)]
+    metadata = [columns.metadata[name].to_pylist() for name in (schema.PATH, schema.SOURCE, schema.LANG)]
     for row, (name, source, lang) in enumerate(zip(*metadata, strict=True)):
         raw = columns.raw_of(row)
         if doc_id_of(raw.data) != columns.doc_ids[row].tobytes():

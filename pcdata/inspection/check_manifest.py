@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
+from pcdata.build.config_file import rendered
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.manifest import (
     MANIFEST,
@@ -17,20 +19,25 @@ from pcdata.dataset.manifest import (
     view_fingerprint,
 )
 from pcdata.dataset.vocab import FIRST_BYTE, MAX_VIEWS, N_BYTES, RAW_IDS
+from pcdata.errors import DatasetError
 from pcdata.inspection.findings import REBUILD, Finding
 
-REJECT_KEYS = {"file", "position", "reason", "detail"}
+REJECT_KEYS: Final = {"file": str, "position": int, "reason": str, "detail": str}
+_LONGEST_REJECT: Final = 1_000_000
+"""Bytes of a line: a name, a reason and a sentence, with every character escaped."""
 
 
-def manifest_findings(manifest: Manifest) -> Iterator[Finding]:
+def manifest_findings(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """Contradictions inside the manifest."""
     for what in _file_faults(manifest.files()):
         yield Finding(MANIFEST, what, REBUILD)
     for what in _shard_faults(manifest):
         yield Finding(MANIFEST, what, REBUILD)
     for view in manifest.views:
-        for what in _id_faults(manifest, view):
+        for what in (*_id_faults(manifest, view), *_histogram_faults(view)):
             yield Finding(MANIFEST, f"view {view.name}: {what}", REBUILD)
+    for what in _option_faults(manifest, folder):
+        yield Finding(MANIFEST, what, REBUILD)
     fingerprints = {"base": (manifest.base.fingerprint, base_fingerprint(manifest.base.splits))}
     fingerprints |= {f"view {view.name}": (view.fingerprint, view_fingerprint(view)) for view in manifest.views}
     for name, (listed, right) in fingerprints.items():
@@ -79,16 +86,39 @@ def _id_faults(manifest: Manifest, view: View) -> Iterator[str]:
         yield f"its ids {ids.first_id} … {ids.end_id - 1} are another view's too"
 
 
+def _histogram_faults(view: View) -> Iterator[str]:
+    histogram, units = view.unit_bytes_histogram, sum(shard.units for of in view.splits.values() for shard in of)
+    if histogram and (histogram[0] or not histogram[-1]):
+        yield "unit_bytes_histogram has units of no bytes, or ends in zeros"
+    if sum(histogram) != units:
+        yield f"unit_bytes_histogram counts {sum(histogram):,} units, its files {units:,}"
+
+
+def _option_faults(manifest: Manifest, folder: Path) -> Iterator[str]:
+    """Whether the options are a build's, and ask for the views that there are."""
+    asked = manifest.options.get("compressors")
+    if asked is None:
+        return  # no build made it
+    try:
+        rendered(manifest.options, folder)
+    except DatasetError as error:
+        yield str(error).partition(": ")[2].rpartition(";")[0]
+    keys = ("name", "codec", "parameters", "ids")
+    views = [{key: getattr(view, key) for key in keys} for view in manifest.views]
+    if [{key: one.get(key) for key in keys} for one in asked] != views:
+        yield "its views are not those of options.compressors"
+
+
 def reject_findings(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """Whether rejects.jsonl has the lines that the manifest counts. Its hash was found right."""
     counts: Counter[str] = Counter()
     with (folder / REJECTS).open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_REJECT), b""), start=1):
             try:
                 reject = parse_json(line)
             except ValueError:
                 reject = None
-            if not (isinstance(reject, dict) and reject.keys() == REJECT_KEYS and isinstance(reject["reason"], str)):
+            if not isinstance(reject, dict) or {key: type(value) for key, value in reject.items()} != REJECT_KEYS:
                 yield Finding(REJECTS, f"line {number} is not an object of {', '.join(sorted(REJECT_KEYS))}", REBUILD)
                 return
             counts[reject["reason"]] += 1

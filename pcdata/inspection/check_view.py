@@ -1,24 +1,39 @@
-"""What verify looks for inside a view file whose hash was found right, beside its base file."""
+"""What verify looks for in the codec of a view, and inside its files whose hash was found right, beside base files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.codecs.base import Codec, open_codec
+from pcdata.codecs.base import Codec, codec_class, open_codec
 from pcdata.dataset.histogram import BIT_LENGTHS, unit_histogram
 from pcdata.dataset.identity import SAMPLE, draw
-from pcdata.dataset.manifest import BaseShard, View, ViewShard
+from pcdata.dataset.manifest import MANIFEST, BaseShard, View, ViewShard
 from pcdata.dataset.schema import KeptColumn
 from pcdata.dataset.views import BaseColumns, ViewColumns
 from pcdata.errors import CodecError, DatasetError, OptionError
 from pcdata.inspection.blocks import base_blocks, view_blocks
 from pcdata.inspection.check_base import sum_findings
 from pcdata.inspection.findings import REBUILD, Checked, Fault, Finding
+from pcdata.processes.isolated import allow
+
+_DECODED_AT_ONCE: Final = 1 << 18
+"""Raw bytes of the documents that are decoded before the next sign of life, unless one alone has more."""
+
+_SLOWEST: Final = 1_000
+"""Raw bytes a second that a codec decodes at least."""
+
+
+def codec_file(view: View) -> str:
+    """What is at fault if a view's codec is, as a path in the dataset: its artifact, if it has one."""
+    if not view.artifact:
+        return MANIFEST
+    return view.artifact[0].path if len(view.artifact) == 1 else f"views/{view.name}/artifact"
 
 
 class ViewChecker:
@@ -30,57 +45,89 @@ class ViewChecker:
         self._view = view
         self._kept = kept
         self._sample = sample
-        self._codec: Codec | None = None
+
+    def codec_findings(self) -> Iterator[Finding]:
+        """Whether the codec opens, and makes the symbols and units that the manifest says."""
+        view, file = self._view, codec_file(self._view)
+        try:
+            codec = self._opened
+        except (CodecError, DatasetError, OptionError) as error:
+            what = f"view {view.name} cannot be decoded, for its codec does not open ({error})"
+            yield Finding(file, what, "install what the dataset was built with")
+            return
+        cls = codec_class(view.codec)
+        if view.ids == "raw" and not cls.symbols_are_bytes(cls.Parameters(**view.parameters)):
+            yield Finding(MANIFEST, f"view {view.name} shares the ids of the bytes, but its symbols are none", REBUILD)
+        for name, found in (*vars(codec.types).items(), ("units_independent", codec.units_independent)):
+            listed = getattr(view, name)
+            if found != listed:
+                what = f"view {view.name}: {name} is {listed}, that of its codec is {found}"
+                yield Finding(MANIFEST, what, REBUILD)
+
+    @cached_property
+    def _opened(self) -> Codec:
+        return open_codec(self._view, self._folder)
 
     def check(self, shard: ViewShard, base: BaseShard, advance: Callable[[int], None]) -> Checked:
-        """Look at every row; ``advance`` is told the raw bytes looked at."""
+        """Look at every row; ``advance`` is told the raw bytes looked at. The codec must have been found right."""
         checked = Checked()
         try:
-            codec = self._codec = self._codec or self._open_codec(shard)
-            self._check(codec, shard, base, checked, advance)
+            self._check(shard, base, checked, advance)
         except Fault as fault:
             checked.findings.append(fault.finding)
         return checked
 
-    def _open_codec(self, shard: ViewShard) -> Codec:
-        try:
-            return open_codec(self._view, self._folder)
-        except (CodecError, DatasetError, OptionError) as error:
-            what = f"it cannot be decoded, for its codec does not open ({error})"
-            raise Fault(Finding(shard.file.path, what, "install what the dataset was built with")) from None
-
-    def _check(
-        self, codec: Codec, shard: ViewShard, base: BaseShard, checked: Checked, advance: Callable[[int], None]
-    ) -> None:
+    def _check(self, shard: ViewShard, base: BaseShard, checked: Checked, advance: Callable[[int], None]) -> None:
         path, symbols, histogram = shard.file.path, 0, np.zeros(BIT_LENGTHS, np.int64)
         views = view_blocks(self._folder, shard.file, self._view.types, base.block_documents)
         both = zip(base_blocks(self._folder, base, self._kept), views, strict=True)
         for block, (raw, (doc_ids, columns)) in enumerate(both):
             checked.add(
                 Finding(path, what, REBUILD, block, row)
-                for row, what in self._block_faults(codec, raw, doc_ids, columns, checked)
+                for row, what in self._block_faults(raw, doc_ids, columns, checked, advance)
             )
             symbols += int(columns.symbol_offsets[-1])
             histogram += unit_histogram(columns.unit_bytes[: columns.unit_offsets[-1]])
-            advance(int(raw.raw_offsets[-1]))
         checked.histogram = histogram.tolist()
         checked.findings += sum_findings(shard, {"symbols": symbols, "units": int(histogram.sum())})
 
     def _block_faults(
-        self, codec: Codec, base: BaseColumns, doc_ids: NDArray[np.uint8], columns: ViewColumns, checked: Checked
+        self,
+        base: BaseColumns,
+        doc_ids: NDArray[np.uint8],
+        columns: ViewColumns,
+        checked: Checked,
+        advance: Callable[[int], None],
     ) -> Iterator[tuple[int, str]]:
         """Rows and what is wrong with them. Nothing is decoded in a block whose lengths are not right."""
         faults = list(_first_row((doc_ids != base.doc_ids).any(axis=1), "doc_id is not the base file's"))
         faults = faults or list(_length_faults(self._view, columns, base))
         yield from faults
         if faults:
+            advance(int(base.raw_offsets[-1]))
             return
-        rows = [row for row in range(len(base)) if self._is_chosen(base.doc_ids[row])]
-        checked.decoded += len(rows)
-        yield from codec.faults([base.raw_of(row).tobytes() for row in range(len(base))], columns, rows)
+        for first, end in _stretches(base.raw_offsets):
+            raw_bytes = int(base.raw_offsets[end] - base.raw_offsets[first])
+            rows = [row for row in range(end - first) if self._is_chosen(base.doc_ids[first + row])]
+            checked.decoded += len(rows)
+            documents = [base.raw_of(row).tobytes() for row in range(first, end)]
+            if raw_bytes > _DECODED_AT_ONCE:
+                allow(raw_bytes // _SLOWEST)
+            for row, what in self._opened.faults(documents, columns.rows(first, end), rows):
+                yield first + row, what
+            advance(raw_bytes)
 
     def _is_chosen(self, doc_id: NDArray[np.uint8]) -> bool:
         return self._sample is None or draw(doc_id.tobytes(), SAMPLE) < self._sample * 2**64
+
+
+def _stretches(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """First and last row (exclusive) of documents that are decoded together."""
+    first, rows = 0, len(offsets) - 1
+    while first < rows:
+        end = int(np.searchsorted(offsets, offsets[first] + _DECODED_AT_ONCE, side="right")) - 1
+        yield first, max(first + 1, end)
+        first = max(first + 1, end)
 
 
 def _length_faults(view: View, columns: ViewColumns, base: BaseColumns) -> Iterator[tuple[int, str]]:

@@ -1,36 +1,48 @@
-"""Checking files in child processes, because a damaged Arrow file can kill the process that parses it.
+"""Checking files and codecs in child processes, because damaged or hostile ones can kill the process that opens them.
 
-Each child has one task at a time, so that when it dies it is known which file killed it.
+Each child has one task at a time, so that when it dies it is known what killed it.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-from pcdata.dataset.manifest import load_manifest
+from pcdata.dataset.manifest import View, load_manifest
 from pcdata.inspection.check_base import check_base
-from pcdata.inspection.check_view import ViewChecker
+from pcdata.inspection.check_view import ViewChecker, codec_file
 from pcdata.inspection.findings import REBUILD, Checked, Finding
 from pcdata.processes.isolated import Died, End, Isolated, Limits, Send
 
-_LIMITS: Final = Limits(memory_bytes=4_000_000_000, cpu_seconds=3600)
-"""Blocks hold 8 MB of raw bytes; the slowest codec decodes some kB a second."""
+_LIMITS: Final = Limits(memory_bytes=4_000_000_000, cpu_seconds=300)
+"""From one message to the next there is a codec to be opened, the form of a block to be checked, or a few documents to
+be decoded, which may take more where they are long (``ViewChecker``)."""
+
+MOST_DEATHS: Final = 3
+"""Files of one view that processes may die of: a codec that never ends would be waited for once more for each."""
+
+
+Place: TypeAlias = tuple[str, int]
+"""Split, and number of a shard in it."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Check one file of a shard: its base file, or a view's beside it."""
+    """Check a base file, the codec of a view, or a view's file beside its base."""
 
-    split: str
-    shard: int
-    view: str | None
     file: str
-    """The file's path in the dataset."""
+    """What is at fault if it kills, as a path in the dataset."""
+    view: str | None = None
+    place: Place | None = None
+    """Of the shard; None for the codec."""
+
+
+def codec_task(view: View) -> Task:
+    return Task(codec_file(view), view.name)
 
 
 class Children:
@@ -48,9 +60,10 @@ class Children:
         self._idle.append(Isolated(Checker, self._folder, self._sample, limits=_LIMITS))
 
     def check(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Checked]]:
-        """Do the tasks; results come in the order in which they end. Raises what a child found wrong with the
-        machine."""
+        """Do the tasks; results come in the order in which they end. Of a view that processes died of too often the
+        rest are left out. Raises what a child found wrong with the machine."""
         pending = deque(tasks)
+        deaths: Counter[str] = Counter()
         while pending or self._busy:
             while pending and len(self._busy) < self._workers:
                 if not self._idle:
@@ -66,7 +79,13 @@ class Children:
                 except Died as death:
                     del self._busy[connection]
                     child.close()
-                    yield task, Checked([Finding(task.file, f"the process that read it {death}", REBUILD)])
+                    what = f"the process that {_work(task)} {death}"
+                    if task.view is not None and task.place is not None:
+                        deaths[task.view] += 1
+                        if deaths[task.view] == MOST_DEATHS:
+                            what += ", as others did; no more files of this view were looked at"
+                            pending = deque(other for other in pending if other.view != task.view)
+                    yield task, Checked([Finding(task.file, what, REBUILD)])
                     continue
                 if isinstance(message, int):
                     self._progress(message)
@@ -80,6 +99,10 @@ class Children:
         """End all of them, whatever they are doing."""
         for child in [*self._idle, *(child for child, _ in self._busy.values())]:
             child.close()
+
+
+def _work(task: Task) -> str:
+    return "read it" if task.place is not None else f"opened the codec of view {task.view}"
 
 
 class Checker:
@@ -96,8 +119,11 @@ class Checker:
         send(self.check(task, send))
 
     def check(self, task: Task, advance: Callable[[int], None]) -> Checked:
-        base = self._manifest.base.splits[task.split][task.shard]
+        if task.place is None:
+            return Checked([*self._views[task.view or ""].codec_findings()])
+        split, number = task.place
+        base = self._manifest.base.splits[split][number]
         if task.view is None:
             return check_base(self._folder, base, self._kept, advance)
-        shard = self._manifest.view(task.view).splits[task.split][task.shard]
+        shard = self._manifest.view(task.view).splits[split][number]
         return self._views[task.view].check(shard, base, advance)

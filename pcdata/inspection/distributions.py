@@ -61,7 +61,7 @@ def _add_block(
 ) -> NDArray[np.int64]:
     """Add up a block's bytes and symbols by language; returns its documents' lengths."""
     base = split.base(block)
-    languages = base.batch.column(LANG).dictionary_encode()
+    languages = base.metadata[LANG].dictionary_encode()
     names, numbers = languages.dictionary.to_pylist(), languages.indices.to_numpy()
     lengths = np.diff(base.raw_offsets)
     of_view = {name: np.diff(split.view(name, block).symbol_offsets) for name in symbols}

@@ -9,43 +9,70 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from pcdata.codecs.base import Ratio, naming, open_codec
+from pcdata.codecs.base import Codec, codec_class, naming, open_codec
 from pcdata.dataset import Dataset, Document
 from pcdata.dataset.manifest import View
+from pcdata.errors import CodecError
+from pcdata.inspection.check_view import codec_file
 from pcdata.inspection.text import ratio, table
 from pcdata.inspection.units import colliding, entropy, split_units
+from pcdata.processes.isolated import Died, Isolated, Limits, Send
 
 MEASURED_BYTES: Final = 1_000_000
 """Raw bytes that are looked at, about: a second or two for each view."""
+
+_LIMITS: Final = Limits(memory_bytes=4_000_000_000, cpu_seconds=1200)
+"""Of a codec that encodes all of them, the slowest at a kB a second."""
 
 
 def figures(dataset: Dataset, most_bytes: int = MEASURED_BYTES) -> dict[str, Any]:
     """Measure every view on documents spread evenly over val (over train if there is no val).
 
-    Raises ``DatasetError`` or ``CodecError`` for an artifact or a library that is not what the views were made with.
+    The codecs, which may be a stranger's, work in a process of their own. Raises ``DatasetError`` or ``CodecError`` for
+    an artifact or a library that is not what the views were made with, or that the process dies of.
     """
     documents = list(_spread(dataset, most_bytes))
     raws = [document.raw.tobytes() for document in documents]
-    manifest = dataset.manifest
     return {
         "split": documents[0].split.name if documents else None,
         "documents": len(raws),
         "raw_bytes": sum(map(len, raws)),
         "views": {
-            view.name: _symbol_figures(documents, raws, view.name) | {"codec": _codec_figures(dataset, view, raws)}
-            for view in manifest.views
+            view.name: _symbol_figures(documents, raws, view.name) | {"codec": _codec_figures(view, dataset, raws)}
+            for view in dataset.manifest.views
         },
     }
 
 
-def _codec_figures(dataset: Dataset, view: View, raws: Sequence[bytes]) -> dict[str, Any]:
-    codec = open_codec(view, dataset.folder)
-    with naming(view):
-        return _divided(codec.figures(raws))
+def _codec_figures(view: View, dataset: Dataset, raws: Sequence[bytes]) -> dict[str, float]:
+    if codec_class(view.codec).figures is Codec.figures:
+        return {}  # it has none, and a process takes half a second to start
+    with closing(Isolated(_Codec, view, dataset.folder, limits=_LIMITS)) as process:
+        try:
+            (ratios,) = process.ask(raws)
+        except Died as death:
+            raise CodecError(
+                f"view {view.name}: the process that measured its codec {death}; {codec_file(view)} of "
+                f"{dataset.folder} may be at fault, run pcdata verify"
+            ) from None
+    return {name: over / under for name, (over, under) in ratios.items() if under}
+
+
+class _Codec:
+    """Measures documents in this process."""
+
+    def __init__(self, view: View, folder: Path) -> None:
+        self._view, self._codec = view, open_codec(view, folder)
+
+    def __call__(self, raws: Sequence[bytes], send: Send) -> None:
+        with naming(self._view):
+            send({name: tuple(ratio) for name, ratio in self._codec.figures(raws).items()})
 
 
 def _spread(dataset: Dataset, most_bytes: int) -> Iterator[Document]:
@@ -79,11 +106,6 @@ def _symbol_figures(documents: Sequence[Document], raws: Sequence[bytes], view: 
         "different_units": len({unit_symbols for unit_symbols, _ in units}),
         "colliding_units": colliding(units),
     }
-
-
-def _divided(ratios: Any) -> dict[str, float]:
-    """What is over nothing is left out."""
-    return {name: Ratio(*each).over / each.under for name, each in ratios.items() if each.under}
 
 
 def render(values: dict[str, Any]) -> str:

@@ -84,7 +84,7 @@ def _by_path(dataset: Dataset, selector: str, *, exact: bool) -> Iterator[Docume
         split = dataset.split(name)
         first = 0
         for block in range(split.n_blocks):
-            paths = split.base(block).batch.column(schema.PATH)
+            paths = split.base(block).metadata[schema.PATH]
             hits = np.zeros(len(paths), bool)
             for path in {typed, shown}:
                 matched = pc.equal(paths, path) if exact else pc.ends_with(paths, pattern=b"/" + path)

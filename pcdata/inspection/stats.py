@@ -143,7 +143,7 @@ def _splits(values: dict[str, Any]) -> list[str]:
         [name, f"{split['documents']:,}", f"{split['raw_bytes']:,}", f"{split['shards']:,}", f"{split['blocks']:,}"]
         for name, split in values["splits"].items()
     ]
-    return table(rows)
+    return [*table(rows), "  (a long document that was cut counts once for each part)"]
 
 
 def _languages(values: dict[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ from pcdata.dataset.manifest import MANIFEST, FileEntry, Manifest, View, load_ma
 from pcdata.dataset.names import TEMPORARY
 from pcdata.errors import OptionError
 from pcdata.inspection.check_manifest import manifest_findings, reject_findings
-from pcdata.inspection.children import Children, Task
+from pcdata.inspection.children import Children, Place, Task, codec_task
 from pcdata.inspection.findings import REBUILD, RESTORE, Checked, Finding
 from pcdata.inspection.text import size
 
@@ -99,7 +99,7 @@ def verify(
     n_documents = sum(shard.documents for shards in manifest.base.splits.values() for shard in shards)
     n_bytes = sum(entry.bytes for entry in entries) + (folder / MANIFEST).stat().st_size
     report = VerifyReport(n_documents, len(entries) + 1, n_bytes, len(manifest.views), quick, sample)
-    report.findings += manifest_findings(manifest)
+    report.findings += manifest_findings(folder, manifest)
     report.findings += _unlisted(folder, entries)
     with closing(Children(folder, sample, workers, progress)) as children:
         if not quick:
@@ -149,46 +149,53 @@ def _hash_file(folder: Path, entry: FileEntry, advance: Callable[[int], None]) -
 
 
 def _check_content(manifest: Manifest, damaged: set[str], report: VerifyReport, children: Children) -> None:
-    """Open what has the right hash: base files, then each view's file if it and its base are sound."""
-    shards = [(split, number) for split, of_split in manifest.base.splits.items() for number in range(len(of_split))]
-    tasks = [Task(split, n, None, manifest.base.splits[split][n].file.path) for split, n in shards]
-    bases = _run([task for task in tasks if task.file not in damaged], report, children)
-    report.findings += _base_findings(manifest, bases)
-    tasks = [
-        Task(task.split, task.shard, view.name, view.splits[task.split][task.shard].file.path)
+    """Open what has the right hash: base files and codecs, then each view's file if it, its base and its codec are
+    sound."""
+    places = [(split, number) for split, shards in manifest.base.splits.items() for number in range(len(shards))]
+    base_files = {(split, n): manifest.base.splits[split][n].file.path for split, n in places}
+    codecs = {
+        codec_task(view): view
         for view in manifest.views
         if not any(entry.path in damaged for entry in view.artifact)  # without it nothing decodes
-        for task, checked in bases.items()
-        if not checked.findings and task.shard < len(view.splits.get(task.split, ()))
+    }
+    bases = [Task(file, None, place) for place, file in base_files.items() if file not in damaged]
+    first = _run([*codecs, *bases], report, children)
+    sound = {task.place: checked for task, checked in first.items() if task.place is not None}
+    report.findings += _base_findings(manifest, base_files, sound)
+    views = [view for task, view in codecs.items() if not first[task].findings]
+    tasks = [
+        Task(view.splits[split][number].file.path, view.name, (split, number))
+        for view in views
+        for (split, number), checked in sound.items()
+        if not checked.findings
     ]
     files = _run([task for task in tasks if task.file not in damaged], report, children)
-    for view in manifest.views:
+    for view in views:
         of_view = [checked for task, checked in files.items() if task.view == view.name]
-        if len(of_view) == len(shards):
+        if len(of_view) == len(places):
             report.findings += _histogram_findings(view, of_view)
 
 
 def _run(tasks: list[Task], report: VerifyReport, children: Children) -> dict[Task, Checked]:
-    """The results of the tasks, in their order; findings and counts go to the report."""
+    """The results of the tasks, in their order, unless they were left out; findings and counts go to the report."""
     done = dict(children.check(tasks))
-    results = {task: done[task] for task in tasks}
+    results = {task: done[task] for task in tasks if task in done}
     for checked in results.values():
         report.findings += checked.findings
         report.decoded += checked.decoded
     return results
 
 
-def _base_findings(manifest: Manifest, bases: dict[Task, Checked]) -> Iterator[Finding]:
+def _base_findings(manifest: Manifest, files: dict[Place, str], bases: dict[Place, Checked]) -> Iterator[Finding]:
     """What only all base files together show: languages, and documents cut across two shards."""
-    by_place = {(task.split, task.shard): (task, checked) for task, checked in bases.items()}
-    for (split, number), (task, checked) in by_place.items():
-        _, before = by_place.get((split, number - 1), (None, None))
+    for (split, number), checked in bases.items():
+        before = bases.get((split, number - 1))
         known = number == 0 or (before is not None and not before.findings)
         if known and checked.first is not None and not checked.first.continues(before.last if before else None):
             what = f"it is a part from byte {checked.first.start:,} on, and the shard before does not end there"
-            yield Finding(task.file, what, REBUILD, 0, 0)
+            yield Finding(files[split, number], what, REBUILD, 0, 0)
         if number + 1 == len(manifest.base.splits[split]) and checked.last is not None and not checked.last.ends:
-            yield Finding(task.file, "the last row is not the end of its document", REBUILD)
+            yield Finding(files[split, number], "the last row is not the end of its document", REBUILD)
     if sum(map(len, manifest.base.splits.values())) == len(bases) and not any(c.findings for c in bases.values()):
         yield from _language_findings(manifest, list(bases.values()))
 

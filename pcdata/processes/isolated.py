@@ -138,6 +138,16 @@ class Isolated:
             self._process.close()
 
 
+def allow(cpu_seconds: int) -> None:
+    """For an answer whose next message takes longer than others: so long from now on. Nothing in other processes."""
+    if _is_isolated:
+        limit_cpu(math.ceil(time.process_time()) + cpu_seconds)
+
+
+_is_isolated = False
+"""Whether this process is one of them."""
+
+
 @contextmanager
 def interrupts_held() -> Iterator[None]:
     """Ctrl-C inside comes at the end of the block; a process that is started inside never gets it. A terminal sends it
@@ -175,6 +185,8 @@ def end_with_parent() -> None:
 
 def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], args: tuple[Any, ...]) -> None:
     """The process: requests in, messages out."""
+    global _is_isolated
+    _is_isolated = True
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     memory_is_ours = _limit_memory(limits.memory_bytes)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset import Alignment, DatasetError, Split
-from pcdata.dataset.advice import will_need
+from pcdata.dataset.mapping import will_need
 from pcdata.dataset.splitmix import fractions, key_of
 from pctrain.data.filter import Filter
 from pctrain.data.hashing import Purpose, uniform

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.dataset.advice import will_need
+from pcdata.dataset.mapping import will_need
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_OPEN, Vocabulary
 from pctrain.data.batch import IGNORE, NO_VIEW
 from pctrain.data.mixture import RAW

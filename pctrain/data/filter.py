@@ -26,7 +26,7 @@ class Filter:
         """Which documents of a block are read; a new array."""
         kept = np.ones(len(base), bool)
         for column, pattern in self._patterns.items():
-            values = base.batch.column(column).to_pylist()
+            values = base.metadata[column].to_pylist()
             kept &= [pattern.match(_text(value)) is not None for value in values]
         return kept
 

@@ -146,7 +146,7 @@ def _documents(split: Split, only: Filter, by: str | None) -> tuple[Documents, l
         )
     groups = [str(getattr(split.document(first), by)) if by else "" for first in numbers[firsts_D].tolist()]
     parts = zip(document_of.tolist(), numbers.tolist(), strict=True)
-    return Documents(sizes_D, only, int(begins.sum()), groups, by), [*parts]
+    return Documents(sizes_D, only, int(begins.sum()), len(numbers), groups, by), [*parts]
 
 
 class _Reading:

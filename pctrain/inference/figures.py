@@ -30,6 +30,8 @@ class Documents:
     """What they were chosen by."""
     of_documents: int
     """How many the split has, measured or not."""
+    parts: int
+    """Those measured, the parts of one that was cut counted each, as ``pcdata stats`` does."""
     groups: Sequence[str]
     """The group of each, as ``by`` says; all the same without it."""
     by: str | None = None
@@ -38,9 +40,10 @@ class Documents:
         return len(self.raw_bytes_D)
 
     def __str__(self) -> str:
+        parts = f" ({self.parts:,} parts)" if self.parts > len(self) else ""
         if not self.only:
-            return f"{len(self):,} documents"
-        return f"{len(self):,} of {self.of_documents:,} documents, {self.only}"
+            return f"{len(self):,} documents{parts}"
+        return f"{len(self):,} of {self.of_documents:,} documents{parts}, {self.only}"
 
     def members(self) -> dict[str, NDArray[np.intp]]:
         """The numbers of each group's documents; the group with the most raw bytes first."""

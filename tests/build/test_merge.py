@@ -23,6 +23,7 @@ from pcdata.errors import BuildError, DatasetError
 from pcdata.inspection.verify import verify
 from tests.build.corpora import options, write_code, write_jsonl
 from tests.build.test_views import contents
+from tests.dataset.written import Row, write_dataset
 
 SHAPE = {"max_document_bytes": 3_000, "keep": ("stars:int64",)}
 
@@ -133,3 +134,12 @@ def test_what_cannot_be_merged(root: Path, tmp_path: Path) -> None:
         merge([root / "one", damaged], tmp_path / "out", 1, Silent())
     rejects = [json.loads(line) for line in (root / "two" / "rejects.jsonl").read_text().splitlines()]
     assert all(set(line) == {"file", "position", "reason", "detail"} for line in rejects)
+
+
+@pytest.mark.parametrize("rest", [1, 2**63])
+def test_a_document_that_does_not_end_where_it_says_is_a_sentence(tmp_path: Path, rest: int) -> None:
+    last = Row(b"z", b"last")
+    write_dataset(tmp_path / "a", [Row(b"cut", b"first part", rest=rest), Row(b"b", b"more"), last], views=("gzip",))
+    write_dataset(tmp_path / "b", [Row(b"c", b"other"), last], views=("gzip",))
+    with pytest.raises(DatasetError, match=r"train-00000.arrow block 0, row 0: no part ends where its document does"):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "both", 1, Silent())

@@ -20,12 +20,12 @@ from pcdata.build.drop_view import drop_view
 from pcdata.build.merge import merge
 from pcdata.build.report import Silent
 from pcdata.codecs.requests import parse_requests
-from pcdata.dataset.manifest import load_manifest
+from pcdata.dataset.manifest import MANIFEST, load_manifest
 from pcdata.errors import BuildError, DatasetError, PcdataError
 from pcdata.inspection.verify import verify
 from tests.build.corpora import options, write_code
 from tests.build.test_build import assert_same_tree
-from tests.dataset.written import save
+from tests.dataset.written import save, save_as_json
 
 VIEWS = ("zstd:dictionary=0", "bpe:vocab_size=300")
 
@@ -186,9 +186,9 @@ def test_config_prints_what_shapes_a_dataset_alone(dataset: Path) -> None:
     ],
 )
 def test_config_refuses_options_that_are_none(dataset: Path, change: dict[str, Any]) -> None:
-    manifest = load_manifest(dataset)
-    save(dataset, replace(manifest, options={**manifest.options, **change}))
-    with pytest.raises(DatasetError, match="its options are no build's"):
+    body = json.loads((dataset / MANIFEST).read_bytes())
+    save_as_json(dataset, {**body, "options": {**body["options"], **change}})
+    with pytest.raises(DatasetError, match="options"):
         render_config(dataset)
 
 

@@ -33,7 +33,7 @@ def changed(dataset: Dataset, name: str, **values: object) -> Dataset:
     [
         ({"codec": "bpe"}, "codec is made and bpe"),
         ({"parameters": {"level": 3}}, r"parameters is \{\} and \{'level': 3\}"),
-        ({"artifact": (FileEntry("views/letters/artifact/x", 1, "ab"),)}, r"artifact is \[\] and \['ab'\]"),
+        ({"artifact": (FileEntry("views/letters/artifact/x", 1, "ab" * 32),)}, r"artifact is \[\] and \['(ab){32}'\]"),
         ({"n_symbols": 999}, "number of symbols is 1000 and 999"),
     ],
 )

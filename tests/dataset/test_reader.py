@@ -8,15 +8,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pcdata.codecs.base import open_codec
 from pcdata.dataset import Dataset, DatasetError, reader
-from pcdata.dataset.advice import will_need
 from pcdata.dataset.identity import doc_id_of
-from pcdata.dataset.manifest import MANIFEST
+from pcdata.dataset.manifest import MANIFEST, FileEntry
+from pcdata.dataset.mapping import will_need
 from tests.dataset.written import Row, sample_rows, save, write_dataset
 
 
@@ -31,13 +32,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The Arrow files that were opened, in order."""
     paths: list[str] = []
-    open_arrow = reader.open_arrow
+    arrow_file = reader.ArrowFile
 
-    def spy(folder: Path, entry: reader.FileEntry, *, random: bool) -> object:
+    def spy(folder: Path, entry: FileEntry, *form: Any, random: bool) -> object:
         paths.append(entry.path)
-        return open_arrow(folder, entry, random=random)
+        return arrow_file(folder, entry, *form, random=random)
 
-    monkeypatch.setattr(reader, "open_arrow", spy)
+    monkeypatch.setattr(reader, "ArrowFile", spy)
     return paths
 
 
@@ -205,7 +206,7 @@ def test_a_file_that_is_not_arrow_is_refused(written: Path, tmp_path: Path) -> N
     folder = shutil.copytree(written, tmp_path / "damaged")
     path = folder / "base/train-00000.arrow"
     path.write_bytes(b"x" * path.stat().st_size)
-    with pytest.raises(DatasetError, match=r"base/train-00000.arrow is damaged"):
+    with pytest.raises(DatasetError, match=r"base/train-00000.arrow: it does not open as an Arrow file"):
         Dataset(folder).split("train").base(0)
 
 
@@ -214,7 +215,9 @@ def test_a_file_of_another_shape_is_refused(written: Path, tmp_path: Path) -> No
     manifest = Dataset(folder).manifest
     bpe, zstd, gzip = manifest.views
     save(folder, replace(manifest, views=(replace(bpe, splits=zstd.splits), zstd, gzip)))
-    with pytest.raises(DatasetError, match=r"views/zstd/train-00000.arrow block 0: column symbols is .*uint8"):
+    with pytest.raises(
+        DatasetError, match=r"views/zstd/train-00000.arrow: its columns are .*; expected .*uint16.*; run"
+    ):
         Dataset(folder).split("train").view("bpe", 0)
 
 

@@ -6,11 +6,13 @@ symbol (bpe), independent units of many (zstd) and dependent ones (gzip, sharing
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +25,12 @@ from pcdata.dataset.manifest import (
     Amount,
     Base,
     BaseShard,
+    FileEntry,
     Manifest,
     View,
     ViewShard,
     base_fingerprint,
+    load_manifest,
     view_fingerprint,
 )
 from pcdata.dataset.schema import BASE_SCHEMA, view_schema
@@ -111,6 +115,33 @@ def write_dataset(
 def save(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest by another, digest and all."""
     (folder / MANIFEST).write_bytes(manifest.to_bytes())
+
+
+def reseal(folder: Path) -> None:
+    """Make the manifest agree with the files as they are now: sizes, hashes, fingerprints."""
+
+    def entry(old: FileEntry) -> FileEntry:
+        data = (folder / old.path).read_bytes()
+        return FileEntry(old.path, len(data), hashlib.sha256(data).hexdigest())
+
+    def shards(splits: dict[str, Any]) -> dict[str, Any]:
+        return {split: tuple(replace(shard, file=entry(shard.file)) for shard in of) for split, of in splits.items()}
+
+    manifest = load_manifest(folder)
+    base = replace(manifest.base, splits=shards(manifest.base.splits))
+    base = replace(base, fingerprint=base_fingerprint(base.splits))
+    views = [
+        replace(view, splits=shards(view.splits), artifact=tuple(map(entry, view.artifact))) for view in manifest.views
+    ]
+    views = [replace(view, fingerprint=view_fingerprint(view)) for view in views]
+    save(folder, replace(manifest, base=base, views=tuple(views), rejects_file=entry(manifest.rejects_file)))
+
+
+def save_as_json(folder: Path, body: Any) -> None:
+    """Replace the manifest by whatever JSON, digest and all: what no ``Manifest`` can be."""
+    text = (json.dumps({**body, "digest": ""} if isinstance(body, dict) else body, indent=1) + "\n").encode()
+    digest = hashlib.blake2b(text, digest_size=32, person=b"pcdata.manifest").hexdigest().encode()
+    (folder / MANIFEST).write_bytes(text[:14] + digest + text[14:])
 
 
 def _blocks(rows: Sequence[Row], size: int) -> list[Sequence[Row]]:

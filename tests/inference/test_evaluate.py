@@ -263,8 +263,8 @@ def test_only_what_the_filter_keeps_is_measured(dataset: Dataset, model: Decoder
     np.testing.assert_allclose(found.views[VIEW], every.views[VIEW][:, 2:5], rtol=1e-6)
     for name, sizes in found.compressed_bytes.items():
         assert sizes.tolist() == every.compressed_bytes[name][2:5].tolist()
-    assert found.table().startswith("val: 3 of 7 documents, path like val-[2-5], ")
-    assert every.table().startswith("val: 7 documents, ")
+    assert found.table().startswith("val: 3 of 7 documents (4 parts), path like val-[2-5], ")
+    assert every.table().startswith("val: 7 documents (8 parts), ")
     values = found.to_dict()
     assert (values["documents"], values["of_documents"], values["where"]) == (3, 7, {"path": ["val-[2-5]"]})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from pcdata.codecs.base import open_codec
 from pcdata.codecs.byte_model import TOTAL
 from pcdata.codecs.window_codec import WindowCodec
 from pcdata.dataset import Dataset
+from pcdata.errors import CodecError
 from pcdata.inspection.figures import figures
-from tests.dataset.written import Row, sample_rows, write_dataset
+from pcdata.processes.isolated import Limits
+from tests.dataset.plugged import plug_in
+from tests.dataset.written import Row, sample_rows, save, write_dataset
 
 VIEWS = ("bpe:vocab_size=300", "gzip", "ngram:segment=4,contexts=60")
 
@@ -104,3 +108,28 @@ def test_the_command_line_shows_them(dataset: Dataset) -> None:
     assert json.loads(as_json.output)["measured"] == figures(dataset)
     plain = CliRunner().invoke(main, ["stats", str(dataset.folder), "--json"])
     assert "measured" not in json.loads(plain.output)
+
+
+_DEADLY = """
+import os, signal
+from pcdata.codecs.gzip import GzipCodec
+class Deadly(GzipCodec):
+    def figures(self, documents):
+        {work}
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "says"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", r"died \(SIGSEGV\)"),
+        ("while True: pass", "took more than 1 seconds of processor time"),
+    ],
+)
+def test_a_codec_that_kills_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str, says: str) -> None:
+    plug_in(tmp_path / "plugin", _DEADLY.format(work=work), monkeypatch)
+    manifest = write_dataset(tmp_path / "dataset", views=("gzip",))
+    save(tmp_path / "dataset", replace(manifest, views=(replace(manifest.views[0], codec="deadly"),)))
+    monkeypatch.setattr("pcdata.inspection.figures._LIMITS", Limits(memory_bytes=1_000_000_000, cpu_seconds=1))
+    with pytest.raises(CodecError, match=f"view gzip: the process that measured its codec {says}; manifest.json of .*"):
+        figures(Dataset(tmp_path / "dataset"))

@@ -107,7 +107,18 @@ def test_keys_for_programs_are_stable(written: tuple[Path, Manifest]) -> None:
 def test_the_table_fits_and_shows_every_name(written: tuple[Path, Manifest]) -> None:
     text = render(stats(written[1]))
     assert max(map(display_width, text.splitlines())) <= 100
-    for word in ("train", "val", "python", "bpe", "zstd", "gzip", "binary", "30 documents", "896"):
+    for word in (
+        "train",
+        "val",
+        "python",
+        "bpe",
+        "zstd",
+        "gzip",
+        "binary",
+        "30 documents",
+        "counts once for each part",
+        "896",
+    ):
         assert word in text
 
 

@@ -1,0 +1,109 @@
+"""One Arrow file of a dataset, mapped: its form is checked before anything in it is believed.
+
+Its size is the manifest's and its columns are the format's, or it does not open. A record batch is handed out only if
+it is as long as the manifest says, is not compressed, and its buffers hold what its lengths say: what it takes to read
+it is known then. What the buffers hold is for those to check who read them (``views``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pcdata.dataset.ipc_footer import IpcFooter
+from pcdata.dataset.manifest import FileEntry
+from pcdata.dataset.mapping import map_file, will_need
+from pcdata.dataset.names import regular_file
+from pcdata.errors import DatasetError, FormatError
+
+
+class ArrowFile:
+    """The record batches of one file."""
+
+    def __init__(
+        self,
+        folder: Path,
+        entry: FileEntry,
+        expected: pa.Schema,
+        block_documents: Sequence[int],
+        *,
+        random: bool = False,
+    ) -> None:
+        """``block_documents``: rows of each record batch, by the manifest. If ``random``, the kernel reads nothing of
+        the file but what is touched or asked for (``will_need``), else a whole record batch at a time.
+
+        Raises ``DatasetError`` if it is missing, leads out of the folder, or is of another size than listed;
+        ``FormatError`` if it has not that form.
+        """
+        self._path = str(folder / entry.path)
+        self._block_documents = block_documents
+        self._random = random
+        self._buffer = _mapped(folder, entry, random)
+        try:
+            self._footer = IpcFooter(self._buffer)
+            if self._footer.n_dictionaries:
+                raise FormatError(self._path, "it has dictionaries, which no file of a dataset has")
+            self._reader = pa.ipc.open_file(self._buffer)
+            found = "" if self._reader.schema.equals(expected) else _columns(self._reader.schema)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if is_machines(error):
+                raise
+            raise FormatError(self._path, f"it does not open as an Arrow file ({_line(error)})") from error
+        if found:
+            raise FormatError(self._path, f"its columns are {found}; expected {_columns(expected)}")
+        if len(self._footer) != len(block_documents):
+            what = f"it has {len(self._footer)} blocks, the manifest says {len(block_documents)}"
+            raise FormatError(self._path, what)
+
+    def where(self, number: int) -> str:
+        """A record batch's place in words, for messages."""
+        return f"{self._path} block {number}"
+
+    def batch(self, number: int) -> pa.RecordBatch:
+        """Its buffers are those of the file, not copies. Raises ``FormatError`` naming the block."""
+        where, documents = self.where(number), self._block_documents[number]
+        try:
+            frame = self._footer[number]
+            if frame.is_compressed:
+                raise FormatError(where, "it is compressed, which no file of a dataset is")
+            if frame.rows != documents:
+                raise FormatError(where, f"it has {frame.rows} documents, the manifest says {documents}")
+            if not self._random:
+                will_need(np.frombuffer(self._buffer, np.uint8, frame.end - frame.begin, frame.begin))
+            batch = self._reader.get_batch(number)
+            batch.validate()
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if is_machines(error):
+                raise
+            raise FormatError(where, f"it does not parse ({_line(error)})") from error
+        return batch
+
+
+def is_machines(error: Exception) -> bool:
+    """Whether it is for lack of memory, descriptors or permission that a file could not be read, not the file's fault;
+    errors that are have a number of the system's, and those that Arrow finds in a file have none."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+
+
+def _mapped(folder: Path, entry: FileEntry, random: bool) -> pa.Buffer:
+    path = folder / entry.path
+    try:
+        buffer = map_file(regular_file(folder, entry.path), random=random)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetError(f"{path} is missing; restore it from a copy or rebuild the dataset") from None
+    if buffer.size != entry.bytes:
+        raise DatasetError(
+            f"{path} has {buffer.size} bytes, the manifest says {entry.bytes}; restore it or rebuild the dataset"
+        )
+    return buffer
+
+
+def _columns(shape: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in shape)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,79 @@
+"""Mapping files to be read, and telling the kernel which parts of them will be.
+
+A mapped file needs no descriptor, so none is kept: a dataset has more files than a process may have open. ``mmap`` and
+``pyarrow.memory_map`` each keep one for as long as a file is mapped, which is why the system is called here itself.
+
+A file that is cut short while it is mapped kills the process that reads past its end (SIGBUS). Files of a dataset are
+never changed, only replaced, and a file that is removed or replaced stays mapped as it was.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from numpy.typing import NDArray
+
+_FAILED: Final = ctypes.c_void_p(-1).value
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+_libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+
+class _Mapping:
+    """What a buffer's memory lasts as long as."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self.address = _libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+        self.size = size
+        if self.address == _FAILED:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    def __del__(self, munmap: Any = _libc.munmap, failed: int | None = _FAILED) -> None:  # globals may be gone at exit
+        if self.address != failed:
+            munmap(self.address, self.size)
+
+
+def map_file(path: Path, *, random: bool = False) -> pa.Buffer:
+    """The content of a file, read-only and read when it is touched; with ``random``, nothing but what is touched.
+
+    The buffer, and every array that is a view of it, may outlive the file's name. Raises ``OSError`` with its number.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a fifo is not waited for
+    try:
+        size = os.fstat(descriptor).st_size
+        if not size:
+            return pa.py_buffer(b"")
+        mapping = _Mapping(descriptor, size)
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from None
+    finally:
+        os.close(descriptor)
+    if random:
+        _advise(mapping.address, size, mmap.MADV_RANDOM)
+    return pa.foreign_buffer(mapping.address, size, base=mapping)
+
+
+def will_need(array: NDArray[Any]) -> None:
+    """Begin to read a contiguous array of a mapped file, and do not wait for it.
+
+    Left alone the kernel reads ahead around every place that is touched: as much as a whole block where the disk is set
+    so, of which a reader that picks documents uses little.
+    """
+    if array.size:
+        address = array.ctypes.data
+        begin = address - address % mmap.PAGESIZE
+        _advise(begin, address + array.nbytes - begin, mmap.MADV_WILLNEED)
+
+
+def _advise(address: int, size: int, advice: int) -> None:
+    """Advice changes no result, so that it does not matter if it cannot be taken."""
+    _libc.madvise(address, size, advice)

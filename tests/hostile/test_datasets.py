@@ -1,0 +1,123 @@
+"""A dataset that a stranger made cannot end a command in anything but an answer or a sentence, nor write elsewhere.
+
+``make test`` tries a dozen changes, ``make test-deep`` thousands. A change that was found to do harm stays as an
+example of its own, in the test of the part that was mended.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from pcdata.build.build import build
+from pcdata.build.report import Silent
+from pcdata.dataset import Dataset
+from pcdata.processes.isolated import Died, Isolated
+from tests.build.corpora import options, write_code, write_jsonl
+from tests.hostile.changes import dataset_changes, write_files
+from tests.hostile.reading import LIMITS, Outcome, Reading
+
+VIEWS = ("zstd:size=64,dictionary=1024", "bpe:vocab_size=280", "gzip:ids=raw", "ngram:segment=4,contexts=60")
+
+
+class Process:
+    """A process that reads, and another one after one that died."""
+
+    def __init__(self) -> None:
+        self._process: Isolated | None = None
+
+    def read(self, folder: Path) -> list[Outcome]:
+        self._process = self._process or Isolated(Reading, limits=LIMITS)
+        outcomes: list[Outcome] = []
+        try:
+            outcomes.extend(self._process.ask(folder))
+        except Died as death:
+            self._process = None
+            raise AssertionError(f"the process {death} after {[one.command for one in outcomes][-1:]}") from None
+        return outcomes
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.close()
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[Process]:
+    process = Process()
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound dataset, to be merged with; and a folder that nobody is to touch."""
+    root = tmp_path_factory.mktemp("hostile")
+    write_code(root / "corpus", files=12)
+    write_jsonl(root / "records.jsonl", [{"text": f"record {n}\n" * 9, "stars": n, "note": None} for n in range(9)])
+    shape = {"max_document_bytes": 900, "keep": ("stars:int64", "note"), "val_fraction": 0.2, "shard_bytes": 6_000}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pcdata.build.write.BLOCK_RAW_BYTES", 2_000)  # several blocks in a shard
+        build(options([root / "corpus", root / "records.jsonl"], root / "other", *VIEWS, **shape), Silent())
+    (root / "home").mkdir()
+    (root / "home" / "file").write_text("mine")
+    shutil.rmtree(root / "corpus")
+    (root / "records.jsonl").unlink()
+    return root
+
+
+@pytest.fixture(scope="module")
+def sound(place: Path) -> dict[str, bytes]:
+    files = [path for path in (place / "other").rglob("*") if path.is_file()]
+    return {path.relative_to(place / "other").as_posix(): path.read_bytes() for path in sorted(files)}
+
+
+def test_a_sound_dataset_passes(place: Path, sound: dict[str, bytes], process: Process) -> None:
+    """The guard: every command does its work, or the rest would show nothing."""
+    write_files(place / "ds", {**sound, "resealed": b""})
+    outcomes = process.read(place)
+    assert {one.command: (one.code, one.traceback) for one in outcomes if one.code or one.traceback} == {}
+    shards = Dataset(place / "other").manifest.base.splits["train"]
+    assert len(shards) > 1
+    assert max(len(shard.block_documents) for shard in shards) > 1
+    shutil.rmtree(place / "ds")
+
+
+def _check(place: Path, sound: dict[str, bytes], process: Process, changed: dict[str, bytes]) -> None:
+    for name in changed:
+        if changed[name] != sound.get(name):
+            note(f"changed: {name}")
+    shutil.rmtree(place / "ds", ignore_errors=True)
+    write_files(place / "ds", changed)
+    outcomes = process.read(place)
+    for one in outcomes:
+        note(f"{one.command}: {one.code} {one.output[-300:]!r}")
+        assert not one.traceback, one.traceback
+        assert one.code in (0, 1, 2)
+        assert "\x1b" not in one.output
+        if one.code and one.command[0] != "verify":
+            assert one.output.splitlines()[-1].startswith("error: ")
+            assert len(one.output.splitlines()[-1]) < 2_000
+    assert sorted(path.name for path in place.iterdir()) == ["ds", "home", "other", "out"]
+    assert {path.name: path.read_text() for path in (place / "home").iterdir()} == {"file": "mine"}
+    if outcomes[0].code == 0:  # what verify calls sound every other command takes
+        refused = [one for one in outcomes if one.code and one.command[0] not in ("merge", "show", "add-view")]
+        assert not refused, refused
+
+
+@given(data=st.data())
+def test_whatever_was_changed_ends_in_an_answer_or_a_sentence(
+    place: Path, sound: dict[str, bytes], process: Process, data: st.DataObject
+) -> None:
+    _check(place, sound, process, data.draw(dataset_changes(sound)))
+
+
+@pytest.mark.slow
+@given(data=st.data())
+@settings(max_examples=4_000)
+def test_and_so_do_thousands(place: Path, sound: dict[str, bytes], process: Process, data: st.DataObject) -> None:
+    _check(place, sound, process, data.draw(dataset_changes(sound)))
