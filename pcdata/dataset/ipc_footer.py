@@ -46,7 +46,7 @@ class IpcFooter:
         """``file`` is the whole file, mapped as a rule. Raises ``pa.ArrowInvalid`` if it is no Arrow IPC file."""
         self._file = memoryview(file)
         size = len(self._file)
-        if size < _BEGIN + _END or self._file[: len(_MAGIC)] != _MAGIC or self._file[-len(_MAGIC) :] != _MAGIC:
+        if size < _BEGIN + _END or {bytes(self._file[:6]), bytes(self._file[-6:])} != {_MAGIC}:
             raise pa.ArrowInvalid("it is no Arrow file")
         self._end = size - _END - _number("<i", self._file, size - _END)
         if not _BEGIN <= self._end < size - _END:
