@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pcdata.build.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Record, RecordFile, too_large
+from pcdata.build.inputs.base import (
+    LEAST_EXPANDED_BYTES,
+    MAX_RECORD_BYTES,
+    MOST_EXPANSION,
+    RECORD_BYTES,
+    Changed,
+    Fault,
+    Record,
+    RecordFile,
+    too_large,
+)
 from pcdata.build.inputs.jsonl import JsonlFile
-from pcdata.build.inputs.tables import ParquetChunks, TableFile, arrow_chunks
+from pcdata.build.inputs.table_process import IsolatedTable, table_of
 from pcdata.build.inputs.tar import TarMembers
 from pcdata.build.inputs.whose_fault import Unreadable, changed, reading
 from pcdata.build.languages import UNKNOWN, language_of
@@ -155,11 +166,16 @@ def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator
 
 def _scan_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
     name = printable(entry.relative)
-    position = 0
+    position = size = 0
+    most = max(LEAST_EXPANDED_BYTES, MOST_EXPANSION * os.fstat(file.fileno()).st_size)
     try:
         with reading(_place(options, entry)), closing(_open_records(options, entry, file)) as records:
             for position, offset, found in records.scan():
                 understood = _understood(options, entry, found, position)
+                size += RECORD_BYTES + _size_of(understood)
+                if size > most:
+                    yield Reject(name, position, "too large", _TOO_MUCH)
+                    return
                 if isinstance(understood, Fault):
                     yield Reject(name, position, understood.reason, understood.detail)
                 else:
@@ -168,6 +184,17 @@ def _scan_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Itera
                 yield Lines(records.lines)
     except Unreadable as error:
         yield Reject(name, position + 1, "unreadable", f"the rest of the file cannot be read: {error}")
+
+
+_TOO_MUCH: Final = (
+    f"from here on the file is not read: its records have more than {MOST_EXPANSION:,} times as many bytes as it has "
+    "itself, as no text does; write the records to a file uncompressed if they are right"
+)
+
+
+def _size_of(understood: tuple[bytes, Metadata] | Fault) -> int:
+    """Bytes of a record that are held and written somewhere."""
+    return 0 if isinstance(understood, Fault) else len(understood[0]) + understood[1].size
 
 
 def _place(options: BuildOptions, entry: Entry) -> str:
@@ -180,9 +207,17 @@ def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Recor
         return JsonlFile(file, entry.compression, options.text_key, entry.begin, entry.end)
     if entry.kind == "tar":
         return TarMembers(file, entry.compression)
-    chunks = ParquetChunks(file) if entry.kind == "parquet" else arrow_chunks(file)
-    wanted = {*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *(column.name for column in options.kept_columns)}
-    return TableFile(chunks, options.text_key, wanted, entry.begin, entry.end)
+    table = table_of(
+        file,
+        entry_path(options, entry),
+        entry.kind,
+        text_key=options.text_key,
+        wanted=frozenset((*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *(one.name for one in options.kept_columns))),
+        max_record_bytes=MAX_RECORD_BYTES,
+        begin=entry.begin,
+        end=entry.end,
+    )
+    return IsolatedTable(table)
 
 
 def _understood(

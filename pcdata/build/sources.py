@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, Literal, NamedTuple, TypeAlias
 
-from pcdata.build.inputs.tables import ArrowChunks, ParquetChunks, arrow_chunks
+from pcdata.build.inputs.table_process import sizes_of, table_of
 from pcdata.build.inputs.whose_fault import Unreadable, reading
 from pcdata.build.options import STDIN, BuildOptions, bytes_of, is_stream, printable, text_of
 from pcdata.build.state import BuildState
@@ -180,11 +180,7 @@ def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
 def _chunk_sizes(path: bytes, entry: Entry) -> list[int]:
     """About how many bytes each row group or record batch has; one number for a stream, which is read in one go."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a path of bytes)
-        if entry.kind == "parquet":
-            return ParquetChunks(file).sizes
-        chunks = arrow_chunks(file)
-    count = len(chunks.rows) if isinstance(chunks, ArrowChunks) else 1
-    return [entry.size // max(1, count)] * count
+        return sizes_of(table_of(file, path, entry.kind))
 
 
 def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skipped]:
