@@ -91,6 +91,10 @@ class _Packed(NamedTuple):
     """Where it begins and ends in the shared memory; or itself, if it is too large for that; or why there is none."""
     fields: dict[str, Any]
 
+    @property
+    def offset(self) -> int:
+        return max(0, self.position - 1)
+
 
 class IsolatedTable:
     """A ``RecordFile``."""
@@ -98,7 +102,9 @@ class IsolatedTable:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._rows_at_once = ROWS_AT_ONCE
-        self._some: dict[int, Record | Fault] = {}
+        self._some: dict[int, _Packed] = {}
+        self._answer = 0
+        """Of the process, that has their texts."""
         self._used = 0
         """How many of them were asked for."""
 
@@ -107,29 +113,29 @@ class IsolatedTable:
 
     def scan(self) -> Iterator[Located]:
         first = 0
-        while records := self._from(first, ROWS_AT_ONCE):
-            yield from records
-            first = records[-1].position
+        while rows := self._from(first, ROWS_AT_ONCE):
+            yield from map(_process.unpacked, rows)
+            first = rows[-1].position
             if not first:
                 return  # a fault of the whole file
 
     def at(self, offset: int) -> Record | Fault:
-        if offset not in self._some:
+        if offset not in self._some or self._answer != _process.n_answers:
             wanted = 2 * self._used or 1  # the more of the last ones were asked for, the more come at once
-            self._some = {record.offset: record.found for record in self._from(offset, min(wanted, ROWS_AT_ONCE))}
-            self._used = 0
+            rows = self._from(offset, min(wanted, ROWS_AT_ONCE))
+            self._some = {row.offset: row for row in rows}
+            self._answer, self._used = _process.n_answers, 0
         self._used += 1
         if offset not in self._some:
             raise Changed(f"it has no row {offset + 1}")
-        return self._some[offset]
+        return _process.unpacked(self._some[offset]).found
 
-    def _from(self, first: int, most: int) -> list[Located]:
+    def _from(self, first: int, most: int) -> list[_Packed]:
         try:
-            rows = _process.ask(_Rows(self._table, first, most, self._rows_at_once))
+            return list(_process.ask(_Rows(self._table, first, most, self._rows_at_once)))
         except Died:
             self._rows_at_once = 1
-            rows = _ask_again(_Rows(self._table, first, most, self._rows_at_once))
-        return [*map(_process.unpacked, rows)]
+            return list(_ask_again(_Rows(self._table, first, most, self._rows_at_once)))
 
 
 def sizes_of(table: Table) -> list[int]:
@@ -154,10 +160,13 @@ class _Process:
     def __init__(self) -> None:
         self._isolated: Isolated | None = None
         self._shared = memoryview(b"")
+        self.n_answers = 0
+        """So far. Each takes the place of the one before in the shared memory."""
 
     def ask(self, request: _Sizes | _Rows) -> Any:
         """The answer. Raises ``Died``, and lets the next request be the first one of a new process."""
         isolated = self._isolated = self._isolated or self._started()
+        self.n_answers += 1
         try:
             (answer,) = isolated.ask(request)
         except Died:
@@ -176,7 +185,7 @@ class _Process:
             found = text
         else:
             found = Record(self._shared[slice(*text)].tobytes() if isinstance(text, tuple) else text, row.fields)
-        return Located(row.position, max(0, row.position - 1), found)
+        return Located(row.position, row.offset, found)
 
     def _started(self) -> Isolated:
         shared = multiprocessing.sharedctypes.RawArray(ctypes.c_ubyte, _SHARED_BYTES)
@@ -243,11 +252,11 @@ class _TableReader:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what is freed, of pieces up to 32 MB and 128 MB in all: otherwise it gives each buffer that Arrow
-    frees back to the kernel, and most of the time goes into getting the next."""
+    """Let glibc keep what is freed, of pieces up to 16 MB and 128 MB in all: otherwise it gives each buffer that Arrow
+    frees back to the kernel, and much of the time goes into getting the next. Larger pieces would leave holes."""
     with suppress(AttributeError):  # other libraries have no such function
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 1 << 25)
+        mallopt(_M_MMAP_THRESHOLD, 1 << 24)
         mallopt(_M_TRIM_THRESHOLD, 1 << 27)
 
 

@@ -223,12 +223,13 @@ class ParquetChunks:
             for batch in self._batches(chunk, columns, rows_at_once):
                 yield batch, None  # Arrow made it, and checked what it read
                 done += len(batch)
+            return
         except (OSError, MemoryError, pa.ArrowException):
             if rows_at_once == 1:
                 raise
-            for number, batch in enumerate(self._batches(chunk, columns, 1)):
-                if number >= done:
-                    yield batch, None
+        for number, batch in enumerate(self._batches(chunk, columns, 1)):
+            if number >= done:
+                yield batch, None
 
     def _batches(self, chunk: int, columns: list[str], rows_at_once: int) -> Iterator[pa.RecordBatch]:
         return iter(self._file.iter_batches(rows_at_once, row_groups=[chunk], columns=columns, use_threads=False))
