@@ -8,7 +8,6 @@ but for the footers that say how, nothing is opened here.
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 import re
 import shutil
@@ -21,7 +20,8 @@ from typing import IO, Final, Literal, NamedTuple, TypeAlias
 
 from pcdata.build.inputs.table_process import sizes_of, table_of
 from pcdata.build.inputs.whose_fault import Unreadable, reading
-from pcdata.build.options import STDIN, BuildOptions, bytes_of, is_stream, printable, text_of
+from pcdata.build.options import STDIN, BuildOptions, is_stream, printable, text_of
+from pcdata.build.saved import saved_files
 from pcdata.build.state import BuildState
 
 NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
@@ -120,11 +120,15 @@ def _find_files(options: BuildOptions) -> Iterator[Entry | Skipped]:
             name = os.fsencode(path.name)
             yield Entry(root, name, path.stat().st_size, kind_of(name, options.format))
             continue
-        saved = _saved_to_disk(path) if options.format in ("auto", "arrow") else None
+        saved = saved_files(path) if options.format in ("auto", "arrow") else None
         if saved is None:
             yield from _walk(root, os.fsencode(path), options)
-        else:
-            yield from (Entry(root, name, (path / os.fsdecode(name)).stat().st_size, "arrow") for name in saved)
+            continue
+        for name, fault in saved:
+            if fault is None:
+                yield Entry(root, name, (path / os.fsdecode(name)).stat().st_size, "arrow")
+            else:
+                yield Skipped(root, name, "unreadable", fault)
 
 
 def kind_of(name: bytes, asked: str) -> Kind:
@@ -133,20 +137,6 @@ def kind_of(name: bytes, asked: str) -> Kind:
         return next((kind for kind, pattern in _NAMES.items() if pattern.search(name)), "file")
     kinds: dict[str, Kind] = {"files": "file", "jsonl": "jsonl", "parquet": "parquet", "arrow": "arrow", "tar": "tar"}
     return kinds[asked]
-
-
-def _saved_to_disk(folder: Path) -> list[bytes] | None:
-    """The files of a folder that ``datasets`` wrote with ``save_to_disk``, in its order; None if it is none."""
-    whole, splits = folder / "state.json", folder / "dataset_dict.json"
-    try:
-        if splits.is_file():
-            names = json.loads(splits.read_bytes())["splits"]
-            return [bytes_of(name) + b"/" + file for name in names for file in _saved_to_disk(folder / name) or []]
-        if not whole.is_file():
-            return None
-        return [bytes_of(file["filename"]) for file in json.loads(whole.read_bytes())["_data_files"]]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
