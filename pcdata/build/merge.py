@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pcdata.build.add_view import check_file
 from pcdata.build.build import refuse_foreign
@@ -43,13 +45,22 @@ from pcdata.build.plan import (
 from pcdata.build.records import Metadata
 from pcdata.build.report import Reporter
 from pcdata.build.state import OPTIONS, PIECE, BuildState, Pieces
-from pcdata.build.write import BaseFile, Block, ViewFile, WrittenShard, record_written, split_blocks, written
+from pcdata.build.write import (
+    BaseFile,
+    Block,
+    MetadataBound,
+    ViewFile,
+    WrittenShard,
+    record_written,
+    split_blocks,
+    written,
+)
 from pcdata.dataset import Dataset
 from pcdata.dataset.identity import document_hash
 from pcdata.dataset.manifest import MANIFEST, REJECTS, SPLITS, Manifest
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.reader import Split
-from pcdata.dataset.schema import DOC_ID_BYTES, LANG, PATH, SOURCE
+from pcdata.dataset.schema import DOC_ID, DOC_ID_BYTES, LANG, PATH, RAW, SOURCE
 from pcdata.dataset.shard import write_file
 from pcdata.dataset.views import ViewColumns
 from pcdata.errors import BuildError
@@ -272,7 +283,7 @@ def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
     base = BaseFile(task.output, task.shard.name, manifest.kept_columns)
     views = [ViewFile(view.name, view.types, task.output, task.shard.name) for view in manifest.views]
     try:
-        for rows in split_blocks(state.read_pieces(task.shard.pieces)):
+        for rows in _blocks(state.read_pieces(task.shard.pieces), splits):
             block = _block(rows, splits, [column.name for column in manifest.kept_columns])
             base.write(block)
             for view in views:
@@ -285,6 +296,30 @@ def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
         raise
     record_written(state, task.shard, result)
     step("write.done")
+
+
+def _blocks(pieces: Pieces, splits: list[Split]) -> Iterator[Pieces]:
+    """The rows of each record batch, which ends where a build ends it."""
+    for rows in split_blocks(pieces):
+        bound = MetadataBound()
+        first = 0
+        for number, size in enumerate(_metadata_bytes(rows, splits)):
+            if bound.begins_block(size):
+                yield rows[first:number]
+                first = number
+        yield rows[first:]
+
+
+def _metadata_bytes(rows: Pieces, splits: list[Split]) -> Iterator[int]:
+    """Of each row, without a copy of what it counts."""
+    for split, number, lines in _by_block(rows, splits):
+        batch = split.base(number).batch
+        columns = [batch.column(name) for name in batch.schema.names if name not in (DOC_ID, RAW)]
+        texts = [
+            pc.binary_length(one) for one in columns if pa.types.is_string(one.type) or pa.types.is_binary(one.type)
+        ]
+        total = sum(size.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64) for size in texts)
+        yield from np.asarray(total)[lines].tolist()
 
 
 def _by_block(rows: Pieces, splits: list[Split]) -> Iterator[tuple[Split, int, list[int]]]:

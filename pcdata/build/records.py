@@ -60,9 +60,9 @@ class Metadata(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of its texts, about."""
-        texts = (value for value in self.kept if isinstance(value, str))
-        return len(self.path) + len(self.lang) + len(self.source) + sum(map(len, texts))
+        """Bytes of its texts, as they are in a base file."""
+        texts = (value for value in (self.lang, self.source, *self.kept) if isinstance(value, str))
+        return len(self.path) + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
 class Piece(NamedTuple):

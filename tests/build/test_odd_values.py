@@ -19,10 +19,12 @@ import pytest
 from pcdata.build import write
 from pcdata.build.build import build
 from pcdata.build.inputs import base
+from pcdata.build.merge import merge
 from pcdata.build.report import Silent
 from pcdata.dataset import Dataset
 from pcdata.inspection.verify import verify
 from tests.build.corpora import options, write_jsonl
+from tests.build.test_views import contents
 
 
 def _parquet(path: Path, table: pa.Table) -> None:
@@ -172,6 +174,33 @@ def test_long_kept_columns_make_more_blocks_and_no_larger_ones(tmp_path: Path, m
     assert {document.kept("note") for document in documents} == {"z" * 1_000}
     shards = Dataset(tmp_path / "shards").manifest.base.splits["train"]
     assert [shard.block_documents for shard in shards] == [(9,) * 9 + (7,), (9, 9, 4)]
+
+
+def test_blocks_of_long_metadata_are_the_same_after_a_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths, languages, sources and kept values count, in bytes; numbers and what is missing do not."""
+    monkeypatch.setattr(write, "BLOCK_METADATA_BYTES", 2_000)
+    sizes = (3, 1_990, 7, 40, 0, 700, 699, 2_500, 1, 1_999)
+    columns = {"path": "p", "lang": "é", "repo": "r", "note": "n"}
+    for name in ("a", "b"):
+        lines = [
+            {"text": f"{name} {key} {size}", key: letter * (size // len(letter.encode())), "stars": size}
+            for key, letter in columns.items()
+            for size in sizes
+        ]
+        write_jsonl(tmp_path / f"{name}.jsonl", lines)
+    more: dict[str, Any] = {"keep": ("note", "stars:int64"), "val_fraction": 0.0, "shard_bytes": 400}
+    for name, inputs in {"one": ["a"], "two": ["b"], "both": ["a", "b"]}.items():
+        build(options([tmp_path / f"{each}.jsonl" for each in inputs], tmp_path / name, "zstd:dictionary=0", **more), Silent())
+    merge([tmp_path / "one", tmp_path / "two"], tmp_path / "merged", 1, Silent())
+    blocks = [
+        [shard.block_documents for shard in Dataset(tmp_path / name).manifest.base.splits["train"]]
+        for name in ("both", "merged")
+    ]
+    assert blocks[0] == blocks[1]
+    assert len([count for shard in blocks[0] for count in shard]) > 20
+    assert {name: data for name, data in contents(tmp_path / "both").items() if name.endswith(".arrow")} == {
+        name: data for name, data in contents(tmp_path / "merged").items() if name.endswith(".arrow")
+    }
 
 
 def test_a_kept_value_that_is_too_large_costs_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

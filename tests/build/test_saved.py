@@ -1,4 +1,4 @@
-"""A folder of ``save_to_disk`` that somebody else made: no file outside of it is read, and none in it is lost unsaid."""
+"""A ``save_to_disk`` folder that somebody else made: no file outside is read, and none in it is lost unsaid."""
 
 from __future__ import annotations
 
