@@ -49,6 +49,8 @@ class BuildOptions:
     each); or jsonl, parquet, arrow, tar: files of records, folders of such files."""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    default_excludes: bool = True
+    """Whether folders below an input that tools made, or pcdata and pctrain, are passed over."""
     keep_binary: bool = False
     text_key: str = ""
     """Under which key a record has its text; empty: the first of ``TEXT_KEYS`` that it has."""
@@ -171,6 +173,7 @@ class BuildOptions:
             "format": self.format,
             "include": [text_of(os.fsencode(glob)) for glob in self.include],
             "exclude": [text_of(os.fsencode(glob)) for glob in self.exclude],
+            **({} if self.default_excludes else {"default_excludes": False}),
             "keep_binary": self.keep_binary,
             "text_key": self.text_key,
             "keep": [str(column) for column in self.kept_columns],

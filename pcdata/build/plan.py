@@ -321,6 +321,10 @@ class EmptyValError(UnbuildableError):
         )
 
 
+def _refused(count: int) -> str:
+    return "the only input was refused" if count == 1 else f"{count:,} inputs were refused, the first"
+
+
 def _refuse_empty(
     options: BuildOptions, state: BuildState, shards: list[PlannedShard], rejects: dict[str, int], n_tasks: int
 ) -> None:
@@ -335,8 +339,7 @@ def _refuse_empty(
             first = json.loads(file.readline())
         place = f"{first['file']} line {first['position']}" if first["position"] else first["file"]
         raise UnbuildableError(
-            f"{names}: no documents; {sum(rejects.values())} inputs were refused, the first: "
-            f"{place}: {first['reason']} ({first['detail']})"
+            f"{names}: no documents; {_refused(sum(rejects.values()))}: {place}: {first['reason']} ({first['detail']})"
         )
     if counts["val"] == 0 and options.val_list is not None:
         raise UnbuildableError(f"the val split is empty: no document has a path that {options.val_list} lists")

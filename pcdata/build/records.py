@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -149,10 +150,8 @@ def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
 def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
     limit = options.max_document_bytes
     raw = _read_up_to(file, limit + 1, expected=entry.size)
-    if not options.keep_binary and _is_binary(raw):
-        records = kind_of(entry.relative, "auto")
-        hint = "" if records == "file" else f"; --format {records} reads the records in it"
-        yield Reject(printable(entry.relative), 0, _BINARY.reason, _BINARY.detail + hint)
+    if not options.keep_binary and (fault := _no_document(entry.relative, raw)) is not None:
+        yield Reject(printable(entry.relative), 0, fault.reason, fault.detail)
         return
     metadata = _file_metadata(options, entry)
     start = 0
@@ -342,6 +341,24 @@ class EntryReader:
 
 
 _BINARY: Final = Fault("binary", "it has a NUL byte; --keep-binary takes it")
+
+NO_DOCUMENT: Final = (_BINARY.reason, "archive", "file of records")
+"""Reasons that are nothing to repair: the file is whole, and of another kind."""
+
+_ARCHIVES: Final = re.compile(rb"\.(zip|7z|rar|jar|whl|(tar\.)?(xz|bz2|lz4|lzma|gz|zst)|txz|tbz2?)$", re.IGNORECASE)
+"""Names of what holds documents in a form that is not read."""
+
+
+def _no_document(name: bytes, raw: bytes) -> Fault | None:
+    """Why a file of a tree is not taken as a document, by what it holds and, where that is compressed, by its name."""
+    records = kind_of(name, "auto")
+    if records == "file" and _ARCHIVES.search(name):
+        return Fault("archive", "it is not looked into; unpack it, and name the folder as an input")
+    if not _is_binary(raw):
+        return None
+    if records == "file":
+        return _BINARY
+    return Fault("file of records", f"those in a folder are read with --format {records}, or if they are named: DIR/*")
 
 
 def _is_binary(raw: bytes) -> bool:

@@ -21,11 +21,9 @@ from typing import IO, Final, Literal, NamedTuple, TypeAlias
 from pcdata.build.inputs.table_process import sizes_of, table_of
 from pcdata.build.inputs.whose_fault import Unreadable, reading
 from pcdata.build.options import STDIN, BuildOptions, is_stream, printable, text_of
+from pcdata.build.passed_over import reason_to_pass_over
 from pcdata.build.saved import saved_files
 from pcdata.build.state import BuildState
-
-NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
-"""Folders that version control systems and Python keep for themselves: passed over and counted."""
 
 Kind: TypeAlias = Literal["file", "jsonl", "parquet", "arrow", "tar"]
 
@@ -186,8 +184,9 @@ def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skip
         if found.is_dir(follow_symlinks=False):
             if output is not None and found.inode() == output[1] and _identity(found.path) == output:
                 continue  # the dataset itself, when it is written into its own input
-            if found.name in NEVER_DOCUMENTS:
-                yield Skipped(root, relative + b"/", "excluded", "holds no documents, by its name")
+            passed_over = reason_to_pass_over(found.path) if options.default_excludes else None
+            if passed_over is not None:
+                yield Skipped(root, relative + b"/", *passed_over)
             elif is_excluded(relative):
                 yield Skipped(root, relative + b"/", "excluded", "--exclude")
             else:

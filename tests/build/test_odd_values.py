@@ -190,7 +190,10 @@ def test_blocks_of_long_metadata_are_the_same_after_a_merge(tmp_path: Path, monk
         write_jsonl(tmp_path / f"{name}.jsonl", lines)
     more: dict[str, Any] = {"keep": ("note", "stars:int64"), "val_fraction": 0.0, "shard_bytes": 400}
     for name, inputs in {"one": ["a"], "two": ["b"], "both": ["a", "b"]}.items():
-        build(options([tmp_path / f"{each}.jsonl" for each in inputs], tmp_path / name, "zstd:dictionary=0", **more), Silent())
+        build(
+            options([tmp_path / f"{each}.jsonl" for each in inputs], tmp_path / name, "zstd:dictionary=0", **more),
+            Silent(),
+        )
     merge([tmp_path / "one", tmp_path / "two"], tmp_path / "merged", 1, Silent())
     blocks = [
         [shard.block_documents for shard in Dataset(tmp_path / name).manifest.base.splits["train"]]
