@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,13 +28,14 @@ import pyarrow.compute as pc
 
 from pcdata.build.add_view import check_file
 from pcdata.build.build import refuse_foreign
-from pcdata.build.commit import base_of, joined_view
+from pcdata.build.commit import base_of, commit_rejects, joined_view
 from pcdata.build.engines.process import ProcessEngine
 from pcdata.build.faults import step
 from pcdata.build.options import library_versions, printable
 from pcdata.build.plan import (
     DUPLICATE,
     FATES,
+    REJECTS_PART,
     STAYS,
     Fates,
     PlannedShard,
@@ -57,7 +59,7 @@ from pcdata.build.write import (
 )
 from pcdata.dataset import Dataset
 from pcdata.dataset.identity import document_hash
-from pcdata.dataset.manifest import MANIFEST, REJECTS, SPLITS, Manifest
+from pcdata.dataset.manifest import MANIFEST, SPLITS, Manifest
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.reader import Split
 from pcdata.dataset.schema import DOC_ID, DOC_ID_BYTES, LANG, PATH, RAW, SOURCE
@@ -66,7 +68,6 @@ from pcdata.dataset.views import ViewColumns
 from pcdata.errors import BuildError
 
 _PLAN = "plan/plan.json"
-_REJECTS = f"plan/{REJECTS}"
 
 
 @dataclass(frozen=True)
@@ -260,10 +261,11 @@ def _plan(state: BuildState, datasets: list[Dataset]) -> tuple[list[PlannedShard
 def _write_rejects(state: BuildState, datasets: list[Dataset], parts: _Parts, fates: Fates) -> dict[str, int]:
     """The rejects of all datasets, then what is in several of them. Returns counts by reason."""
     counts: Counter[str] = Counter()
-    with state.writing(_REJECTS) as file:
+    with state.writing(REJECTS_PART) as file:
         for dataset in datasets:
             counts.update(dataset.manifest.rejects)
-            file.write(regular_file(dataset.folder, dataset.manifest.rejects_file.path).read_bytes())
+            with regular_file(dataset.folder, dataset.manifest.rejects_file.path).open("rb") as theirs:
+                shutil.copyfileobj(theirs, file)
         for number, pieces, of in with_fates(parts, fates):
             split = parts.splits[number]
             for piece in pieces[(of == DUPLICATE) & (pieces["start"] == 0)]:
@@ -383,7 +385,7 @@ def _commit(
     for view in first.manifest.views:
         for entry in view.artifact:
             write_file(output, entry.path, regular_file(first.folder, entry.path).read_bytes())
-    rejects_file = write_file(output, REJECTS, state.read(_REJECTS))
+    rejects_file = commit_rejects(state)
     step("commit.rejects")
     state.remove_rubbish()
     manifest = dataclasses.replace(

@@ -43,6 +43,12 @@ SOURCE_KEYS = ("source", "repo", "repo_name", "repository_name", "max_stars_repo
 NESTED = "metadata"
 """Where datatrove puts all fields but the text. A record's own come first."""
 
+MAX_DETAIL = 1_000
+"""Characters of a reject's detail: it may quote a value of any size."""
+
+_MAX_LANG_BYTES = 1_000
+"""Of a language's name, which the manifest lists."""
+
 _BINARY_PROBE = 8_000
 """A NUL among this many first bytes makes a file binary: git's rule."""
 
@@ -92,7 +98,8 @@ class Reject:
     detail: str
 
     def to_json(self) -> str:
-        return json.dumps({"file": self.file, "position": self.position, "reason": self.reason, "detail": self.detail})
+        detail = self.detail if len(self.detail) <= MAX_DETAIL else self.detail[:MAX_DETAIL] + " …"
+        return json.dumps({"file": self.file, "position": self.position, "reason": self.reason, "detail": detail})
 
 
 class RejectLine(NamedTuple):
@@ -268,8 +275,12 @@ def _record_metadata(options: BuildOptions, entry: Entry, fields: Mapping[str, A
         value = next((scope[column.name] for scope in _scopes(fields) if scope.get(column.name) is not None), None)
         try:
             kept.append(column.converted(value))
+        except RecursionError:
+            return Fault("kept column", f"{column.name!r} is nested too deeply")
         except (ValueError, TypeError, OverflowError) as error:
             return Fault("kept column", f"{column.name!r} is no {column.type}: {error}")
+    if len(lang) > _MAX_LANG_BYTES:
+        return Fault("odd value", f"its language has a name of {len(lang):,} bytes, which none has")
     path_bytes = path_bytes or entry.relative + b":%d" % position
     metadata = Metadata(path_bytes, _clean(lang), _clean(source), tuple(kept))
     return metadata if metadata.size <= MAX_RECORD_BYTES else too_large(metadata.size)

@@ -229,3 +229,33 @@ def test_values_are_as_they_always_were(tmp_path: Path) -> None:
 
 def test_a_record_limit_is_there_to_be_reached() -> None:
     assert write.BLOCK_METADATA_BYTES < base.MAX_RECORD_BYTES < 2**31
+
+
+@pytest.mark.parametrize("depth", [10, 600, 900, 960, 990, 5_000, 200_000])
+def test_a_kept_value_may_be_nested_as_it_likes(depth: int, tmp_path: Path) -> None:
+    deep = b'{"text":"x","note":' + b"[" * depth + b"]" * depth + b"}\n"
+    write_jsonl(tmp_path / "a.jsonl", [deep, {"text": "good", "note": 1}])
+    documents, rejects = made(tmp_path, "a.jsonl", keep=("note",))
+    assert len(documents) + len(rejects) == 2
+    assert {reject["reason"] for reject in rejects} <= {"bad JSON", "kept column"}
+    assert len(rejects) == (depth >= 5_000) or depth in range(500, 1_000)
+
+
+@pytest.mark.parametrize("kind", ["string", "int64", "float64"])
+def test_a_number_of_any_size_is_a_value_or_a_reject(kind: str, tmp_path: Path) -> None:
+    sizes = (1, 18, 19, 400, 4_000, 5_000, 3_000_000)
+    lines = [b'{"text":"%d","note":%s}\n' % (size, b"9" * size) for size in sizes]
+    write_jsonl(tmp_path / "a.jsonl", lines)
+    documents, rejects = made(tmp_path, "a.jsonl", keep=(f"note:{kind}",))
+    assert len(documents) == {"string": 5, "int64": 2, "float64": 3}[kind]
+    assert len(rejects) == len(sizes) - len(documents)
+    assert all(len(reject["detail"]) < 1_100 for reject in rejects)
+
+
+def test_a_reject_does_not_quote_all_of_a_value(tmp_path: Path) -> None:
+    lines: list[Any] = [{"text": "a", "note": "n" * 100_000}, {"k" * 100_000: 1}, {"text": "b", "lang": "l" * 100_000}]
+    write_jsonl(tmp_path / "a.jsonl", [*lines, {"text": "good"}])
+    documents, rejects = made(tmp_path, "a.jsonl", keep=("note:int64",))
+    assert [document.raw.tobytes() for document in documents] == [b"good"]
+    assert [reject["reason"] for reject in rejects] == ["kept column", "no text key", "odd value"]
+    assert (tmp_path / "shards" / "rejects.jsonl").stat().st_size < 4_000
