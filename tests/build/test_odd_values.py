@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pcdata.build import write
+from pcdata.build import records, write
 from pcdata.build.build import build
 from pcdata.build.inputs import base
 from pcdata.build.merge import merge
 from pcdata.build.report import Silent
+from pcdata.build.sources import Entry
 from pcdata.dataset import Dataset
 from pcdata.inspection.verify import verify
 from tests.build.corpora import options, write_jsonl
@@ -259,3 +260,14 @@ def test_a_reject_does_not_quote_all_of_a_value(tmp_path: Path) -> None:
     assert [document.raw.tobytes() for document in documents] == [b"good"]
     assert [reject["reason"] for reject in rejects] == ["kept column", "no text key", "odd value"]
     assert (tmp_path / "shards" / "rejects.jsonl").stat().st_size < 4_000
+
+
+def test_a_value_that_is_too_deep_for_json_costs_its_record(tmp_path: Path) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    (tmp_path / "a.jsonl").touch()
+    asked = options(tmp_path / "a.jsonl", tmp_path / "shards", keep=("note",))
+    found = records._record_metadata(asked, Entry(0, b"a.jsonl", 0, "jsonl"), {"note": deep}, 1)
+    assert isinstance(found, base.Fault)
+    assert "nested too deeply" in found.detail

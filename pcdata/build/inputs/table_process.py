@@ -47,8 +47,8 @@ class Table:
     """One file, or the chunks ``begin`` … ``end - 1`` of it; ``end`` None: to the last."""
 
     path: bytes
-    identity: tuple[int, int]
-    """Device and inode: that of this name may be another file by now."""
+    identity: tuple[int, ...]
+    """Of this name there may be another file by now."""
     kind: str
     """parquet or arrow."""
     text_key: str = ""
@@ -61,8 +61,12 @@ class Table:
 
 def table_of(file: io.FileIO, path: bytes, kind: str, **rest: Any) -> Table:
     """The table in an open file."""
+    return Table(path, _identity(file), kind, **rest)
+
+
+def _identity(file: io.FileIO) -> tuple[int, ...]:
     status = os.fstat(file.fileno())
-    return Table(path, (status.st_dev, status.st_ino), kind, **rest)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class _Sizes(NamedTuple):
@@ -262,8 +266,7 @@ def _keep_freed_memory() -> None:
 
 def _opened(table: Table) -> io.FileIO:
     file = io.FileIO(os.open(table.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-    status = os.fstat(file.fileno())
-    if (status.st_dev, status.st_ino) != table.identity:
+    if _identity(file) != table.identity:
         file.close()
         raise OSError(errno.ESTALE, "it is another file now")
     return file
