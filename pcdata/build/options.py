@@ -159,6 +159,11 @@ class BuildOptions:
         return [os.path.join(os.fsencode(path if path.is_dir() else path.parent), b"") for path in self.inputs]  # noqa: PTH118
 
     @cached_property
+    def are_folders(self) -> list[bool]:
+        """Whether each input is a folder, of which no symbolic links are followed."""
+        return [path.is_dir() for path in self.inputs]
+
+    @cached_property
     def source_names(self) -> list[str]:
         """The name of each input: what stands in the column ``source``."""
         return [printable(os.fsencode(path.resolve().name)) or "/" for path in self.inputs]

@@ -32,7 +32,7 @@ from pcdata.build.inputs.tar import TarMembers
 from pcdata.build.inputs.whose_fault import Unreadable, changed, reading
 from pcdata.build.languages import UNKNOWN, language_of
 from pcdata.build.options import BuildOptions, printable
-from pcdata.build.sources import Entry, entry_path, kind_of
+from pcdata.build.sources import Entry, entry_path, kind_of, opener
 from pcdata.errors import InputError
 
 PATH_KEYS = ("path", "file_path", "filepath", "filename", "max_stars_repo_path")
@@ -145,7 +145,7 @@ Scanned: TypeAlias = Piece | Reject | Lines
 def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
     """All documents of an entry, cut into parts, and its rejects. Memory: one part, or one record."""
     try:
-        with reading(_place(options, entry)), open(entry_path(options, entry), "rb", buffering=0) as file:  # noqa: PTH123
+        with reading(_place(options, entry)), _opened(options, entry) as file:
             if entry.kind == "file":
                 yield from _scan_file(options, entry, file)
             else:
@@ -206,6 +206,11 @@ def _size_of(understood: tuple[bytes, Metadata] | Fault) -> int:
 def _place(options: BuildOptions, entry: Entry) -> str:
     """Where a file lies, for messages."""
     return printable(entry_path(options, entry))
+
+
+def _opened(options: BuildOptions, entry: Entry) -> io.FileIO:
+    path = entry_path(options, entry)
+    return open(path, "rb", buffering=0, opener=opener(options, entry))
 
 
 def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> RecordFile:
@@ -305,7 +310,7 @@ class EntryReader:
     def _open(self) -> None:
         try:
             with reading(_place(self.options, self.entry)):
-                self._file = open(entry_path(self.options, self.entry), "rb", buffering=0)  # noqa: PTH123, SIM115 (close)
+                self._file = _opened(self.options, self.entry)
         except Unreadable as error:
             raise InputError(self.changed(str(error))) from error
 

@@ -11,19 +11,21 @@ import fnmatch
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Final, Literal, NamedTuple, TypeAlias
+from typing import IO, Any, Final, Literal, NamedTuple, TypeAlias
 
 from pcdata.build.inputs.table_process import sizes_of, table_of
-from pcdata.build.inputs.whose_fault import Unreadable, reading
+from pcdata.build.inputs.whose_fault import Unreadable, changed, reading
 from pcdata.build.options import STDIN, BuildOptions, is_stream, printable, text_of
 from pcdata.build.passed_over import reason_to_pass_over
 from pcdata.build.saved import saved_files
 from pcdata.build.state import BuildState
+from pcdata.errors import InputError
 
 Kind: TypeAlias = Literal["file", "jsonl", "parquet", "arrow", "tar"]
 
@@ -112,6 +114,20 @@ def entry_path(options: BuildOptions, entry: Entry) -> bytes:
     return options.root_folders[entry.root] + entry.relative
 
 
+def opener(options: BuildOptions, entry: Entry) -> Callable[[Any, int], int]:
+    """For ``open``, of a file that was listed. What took its place since is neither followed nor waited for."""
+    links = os.O_NOFOLLOW if options.are_folders[entry.root] else 0
+
+    def opened(path: Any, flags: int) -> int:
+        descriptor = os.open(path, flags | links | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise InputError(changed(printable(path), "it is no regular file any more"))
+        return descriptor
+
+    return opened
+
+
 def _find_files(options: BuildOptions) -> Iterator[Entry | Skipped]:
     for root, path in enumerate(options.inputs):
         if not path.is_dir():
@@ -153,7 +169,7 @@ def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
     path = entry_path(options, entry)
     try:
         with reading(printable(path)):
-            sizes = _chunk_sizes(path, entry)
+            sizes = _chunk_sizes(options, entry)
     except Unreadable as error:
         yield Skipped(entry.root, entry.relative, "unreadable", str(error))
         return
@@ -165,9 +181,10 @@ def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
             begin, held = number, 0
 
 
-def _chunk_sizes(path: bytes, entry: Entry) -> list[int]:
+def _chunk_sizes(options: BuildOptions, entry: Entry) -> list[int]:
     """About how many bytes each row group or record batch has; one number for a stream, which is read in one go."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a path of bytes)
+    path = entry_path(options, entry)
+    with open(path, "rb", buffering=0, opener=opener(options, entry)) as file:
         return sizes_of(table_of(file, path, entry.kind))
 
 
