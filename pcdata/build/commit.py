@@ -21,6 +21,7 @@ from pcdata.dataset.manifest import (
     SPLITS,
     Amount,
     Base,
+    FileEntry,
     Manifest,
     View,
     base_fingerprint,
@@ -38,10 +39,7 @@ def commit(options: BuildOptions, state: BuildState, shaping: dict[str, Any], pl
     shards = {shard.name: written(state, shard) for shard in plan.shards}
     by_split = {split: tuple(shards[shard.name] for shard in plan.shards if shard.split == split) for split in SPLITS}
     views, next_id = _views(state, by_split)
-    temporary = temporary_name(options.output / REJECTS)
-    with naming(temporary), temporary.open("xb") as file, (state.folder / REJECTS_PART).open("rb") as part:
-        shutil.copyfileobj(part, file)
-    rejects_file = commit_file(temporary, options.output, REJECTS)
+    rejects_file = commit_rejects(state)
     step("commit.rejects")
     manifest = Manifest(
         options={**shaping, "inputs_digest": listed_digest(state)},
@@ -56,6 +54,14 @@ def commit(options: BuildOptions, state: BuildState, shaping: dict[str, Any], pl
     write_file(options.output, MANIFEST, manifest.to_bytes())
     step("commit.manifest")
     return manifest
+
+
+def commit_rejects(state: BuildState) -> FileEntry:
+    """Copy the rejects that the plan wrote into the dataset."""
+    temporary = temporary_name(state.output / REJECTS)
+    with naming(temporary), temporary.open("xb") as file, (state.folder / REJECTS_PART).open("rb") as part:
+        shutil.copyfileobj(part, file)
+    return commit_file(temporary, state.output, REJECTS)
 
 
 def _views(state: BuildState, by_split: dict[str, tuple[WrittenShard, ...]]) -> tuple[tuple[View, ...], int]:

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,16 +23,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pcdata.build.add_view import check_file
 from pcdata.build.build import refuse_foreign
-from pcdata.build.commit import base_of, joined_view
+from pcdata.build.commit import base_of, commit_rejects, joined_view
 from pcdata.build.engines.process import ProcessEngine
 from pcdata.build.faults import step
 from pcdata.build.options import library_versions, printable
 from pcdata.build.plan import (
     DUPLICATE,
     FATES,
+    REJECTS_PART,
     STAYS,
     Fates,
     PlannedShard,
@@ -43,19 +47,27 @@ from pcdata.build.plan import (
 from pcdata.build.records import Metadata
 from pcdata.build.report import Reporter
 from pcdata.build.state import OPTIONS, PIECE, BuildState, Pieces
-from pcdata.build.write import BaseFile, Block, ViewFile, WrittenShard, record_written, split_blocks, written
+from pcdata.build.write import (
+    BaseFile,
+    Block,
+    MetadataBound,
+    ViewFile,
+    WrittenShard,
+    record_written,
+    split_blocks,
+    written,
+)
 from pcdata.dataset import Dataset
 from pcdata.dataset.identity import document_hash
-from pcdata.dataset.manifest import MANIFEST, REJECTS, SPLITS, Manifest
+from pcdata.dataset.manifest import MANIFEST, SPLITS, Manifest
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.reader import Split
-from pcdata.dataset.schema import DOC_ID_BYTES, LANG, PATH, SOURCE
+from pcdata.dataset.schema import DOC_ID, DOC_ID_BYTES, LANG, PATH, RAW, SOURCE
 from pcdata.dataset.shard import write_file
 from pcdata.dataset.views import ViewColumns
 from pcdata.errors import BuildError, DatasetError
 
 _PLAN = "plan/plan.json"
-_REJECTS = f"plan/{REJECTS}"
 
 
 @dataclass(frozen=True)
@@ -254,10 +266,11 @@ def _plan(state: BuildState, datasets: list[Dataset]) -> tuple[list[PlannedShard
 def _write_rejects(state: BuildState, datasets: list[Dataset], parts: _Parts, fates: Fates) -> dict[str, int]:
     """The rejects of all datasets, then what is in several of them. Returns counts by reason."""
     counts: Counter[str] = Counter()
-    with state.writing(_REJECTS) as file:
+    with state.writing(REJECTS_PART) as file:
         for dataset in datasets:
             counts.update(dataset.manifest.rejects)
-            file.write(regular_file(dataset.folder, dataset.manifest.rejects_file.path).read_bytes())
+            with regular_file(dataset.folder, dataset.manifest.rejects_file.path).open("rb") as theirs:
+                shutil.copyfileobj(theirs, file)
         for number, pieces, of in with_fates(parts, fates):
             split = parts.splits[number]
             for piece in pieces[(of == DUPLICATE) & (pieces["start"] == 0)]:
@@ -277,7 +290,7 @@ def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
     base = BaseFile(task.output, task.shard.name, manifest.kept_columns)
     views = [ViewFile(view.name, view.types, task.output, task.shard.name) for view in manifest.views]
     try:
-        for rows in split_blocks(state.read_pieces(task.shard.pieces)):
+        for rows in _blocks(state.read_pieces(task.shard.pieces), splits):
             block = _block(rows, splits, [column.name for column in manifest.kept_columns])
             base.write(block)
             for view in views:
@@ -290,6 +303,30 @@ def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
         raise
     record_written(state, task.shard, result)
     step("write.done")
+
+
+def _blocks(pieces: Pieces, splits: list[Split]) -> Iterator[Pieces]:
+    """The rows of each record batch, which ends where a build ends it."""
+    for rows in split_blocks(pieces):
+        bound = MetadataBound()
+        first = 0
+        for number, size in enumerate(_metadata_bytes(rows, splits)):
+            if bound.begins_block(size):
+                yield rows[first:number]
+                first = number
+        yield rows[first:]
+
+
+def _metadata_bytes(rows: Pieces, splits: list[Split]) -> Iterator[int]:
+    """Of each row, without a copy of what it counts."""
+    for split, number, lines in _by_block(rows, splits):
+        batch = split.base(number).batch
+        columns = [batch.column(name) for name in batch.schema.names if name not in (DOC_ID, RAW)]
+        texts = [
+            pc.binary_length(one) for one in columns if pa.types.is_string(one.type) or pa.types.is_binary(one.type)
+        ]
+        total = sum(size.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64) for size in texts)
+        yield from np.asarray(total)[lines].tolist()
 
 
 def _by_block(rows: Pieces, splits: list[Split]) -> Iterator[tuple[Split, int, list[int]]]:
@@ -352,7 +389,7 @@ def _commit(
     for view in first.manifest.views:
         for entry in view.artifact:
             write_file(output, entry.path, regular_file(first.folder, entry.path).read_bytes())
-    rejects_file = write_file(output, REJECTS, state.read(_REJECTS))
+    rejects_file = commit_rejects(state)
     step("commit.rejects")
     state.remove_rubbish()
     manifest = dataclasses.replace(

@@ -49,6 +49,8 @@ class BuildOptions:
     each); or jsonl, parquet, arrow, tar: files of records, folders of such files."""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    default_excludes: bool = True
+    """Whether folders below an input that tools made, or pcdata and pctrain, are passed over."""
     keep_binary: bool = False
     text_key: str = ""
     """Under which key a record has its text; empty: the first of ``TEXT_KEYS`` that it has."""
@@ -157,6 +159,11 @@ class BuildOptions:
         return [os.path.join(os.fsencode(path if path.is_dir() else path.parent), b"") for path in self.inputs]  # noqa: PTH118
 
     @cached_property
+    def are_folders(self) -> list[bool]:
+        """Whether each input is a folder, of which no symbolic links are followed."""
+        return [path.is_dir() for path in self.inputs]
+
+    @cached_property
     def source_names(self) -> list[str]:
         """The name of each input: what stands in the column ``source``."""
         return [printable(os.fsencode(path.resolve().name)) or "/" for path in self.inputs]
@@ -171,6 +178,7 @@ class BuildOptions:
             "format": self.format,
             "include": [text_of(os.fsencode(glob)) for glob in self.include],
             "exclude": [text_of(os.fsencode(glob)) for glob in self.exclude],
+            **({} if self.default_excludes else {"default_excludes": False}),
             "keep_binary": self.keep_binary,
             "text_key": self.text_key,
             "keep": [str(column) for column in self.kept_columns],

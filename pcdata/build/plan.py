@@ -8,6 +8,7 @@ one byte per document in a mapped file.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -191,25 +192,22 @@ def _write_rejects(options: BuildOptions, state: BuildState, scanned: ScannedTas
     counts: Counter[str] = Counter()
     with state.writing(REJECTS_PART) as file:
         for task, pieces, fates_of_task in with_fates(scanned, fates):
-            rejects = scanned.rejects(task)
             gone = (fates_of_task != STAYS) & (pieces["start"] == 0)
-            if gone.any():
-                rejects += _gone(options, scanned.inputs(task), pieces[gone], fates_of_task[gone])
-            rejects.sort()
-            for reject in rejects:
+            others = _gone(options, scanned.inputs(task), pieces[gone], fates_of_task[gone]) if gone.any() else ()
+            for reject in heapq.merge(scanned.rejects(task), others):  # both are in input order
                 counts[reject.reason] += 1
                 file.write(reject.json.encode() + b"\n")
     return dict(sorted(counts.items()))
 
 
 def _gone(options: BuildOptions, inputs: TaskInputs, pieces: Pieces, fates: Fates) -> Iterator[RejectLine]:
-    columns = pieces["entry"].tolist(), pieces["line"].tolist(), pieces["document"], fates.tolist()
+    columns = pieces["entry"], pieces["line"], pieces["document"], fates
     for entry, line, document, fate in zip(*columns, strict=True):
         if fate == DUPLICATE:
             why = "duplicate", f"same bytes as an earlier document, {document.tobytes().hex()}"
         else:
             why = "beyond the limit", f"--limit {options.limit}"
-        yield RejectLine.of(entry, Reject(printable(inputs[entry].relative), line, *why))
+        yield RejectLine.of(int(entry), Reject(printable(inputs[entry].relative), int(line), *why))
 
 
 def _cut_shards(options: BuildOptions, state: BuildState, scanned: ScannedTasks, fates: Fates) -> list[PlannedShard]:
@@ -321,6 +319,10 @@ class EmptyValError(UnbuildableError):
         )
 
 
+def _refused(count: int) -> str:
+    return "the only input was refused" if count == 1 else f"{count:,} inputs were refused, the first"
+
+
 def _refuse_empty(
     options: BuildOptions, state: BuildState, shards: list[PlannedShard], rejects: dict[str, int], n_tasks: int
 ) -> None:
@@ -335,8 +337,7 @@ def _refuse_empty(
             first = parse_json(file.readline())
         place = f"{first['file']} line {first['position']}" if first["position"] else first["file"]
         raise UnbuildableError(
-            f"{names}: no documents; {sum(rejects.values())} inputs were refused, the first: "
-            f"{place}: {first['reason']} ({first['detail']})"
+            f"{names}: no documents; {_refused(sum(rejects.values()))}: {place}: {first['reason']} ({first['detail']})"
         )
     if counts["val"] == 0 and options.val_list is not None:
         raise UnbuildableError(f"the val split is empty: no document has a path that {options.val_list} lists")

@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pcdata.build.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Record, RecordFile, too_large
+from pcdata.build.inputs.base import (
+    LEAST_EXPANDED_BYTES,
+    MAX_RECORD_BYTES,
+    MOST_EXPANSION,
+    RECORD_BYTES,
+    Changed,
+    Fault,
+    Record,
+    RecordFile,
+    too_large,
+)
 from pcdata.build.inputs.jsonl import JsonlFile
-from pcdata.build.inputs.tables import ParquetChunks, TableFile, arrow_chunks
+from pcdata.build.inputs.table_process import IsolatedTable, table_of
 from pcdata.build.inputs.tar import TarMembers
 from pcdata.build.inputs.whose_fault import Unreadable, changed, reading
 from pcdata.build.languages import UNKNOWN, language_of
 from pcdata.build.options import BuildOptions, printable
-from pcdata.build.sources import Entry, entry_path, kind_of
+from pcdata.build.sources import Entry, entry_path, kind_of, opener
 from pcdata.dataset.json_files import parse_json_text
 from pcdata.errors import InputError
 
@@ -31,6 +43,12 @@ SOURCE_KEYS = ("source", "repo", "repo_name", "repository_name", "max_stars_repo
 
 NESTED = "metadata"
 """Where datatrove puts all fields but the text. A record's own come first."""
+
+MAX_DETAIL = 1_000
+"""Characters of a reject's detail: it may quote a value of any size."""
+
+_MAX_LANG_BYTES = 1_000
+"""Of a language's name, which the manifest lists."""
 
 _BINARY_PROBE = 8_000
 """A NUL among this many first bytes makes a file binary: git's rule."""
@@ -50,9 +68,9 @@ class Metadata(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of its texts, about."""
-        texts = (value for value in self.kept if isinstance(value, str))
-        return len(self.path) + len(self.lang) + len(self.source) + sum(map(len, texts))
+        """Bytes of its texts, as they are in a base file."""
+        texts = (value for value in (self.lang, self.source, *self.kept) if isinstance(value, str))
+        return len(self.path) + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
 class Piece(NamedTuple):
@@ -81,7 +99,8 @@ class Reject:
     detail: str
 
     def to_json(self) -> str:
-        return json.dumps({"file": self.file, "position": self.position, "reason": self.reason, "detail": self.detail})
+        detail = self.detail if len(self.detail) <= MAX_DETAIL else self.detail[:MAX_DETAIL] + " …"
+        return json.dumps({"file": self.file, "position": self.position, "reason": self.reason, "detail": detail})
 
 
 class RejectLine(NamedTuple):
@@ -127,7 +146,7 @@ Scanned: TypeAlias = Piece | Reject | Lines
 def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
     """All documents of an entry, cut into parts, and its rejects. Memory: one part, or one record."""
     try:
-        with reading(_place(options, entry)), open(entry_path(options, entry), "rb", buffering=0) as file:  # noqa: PTH123
+        with reading(_place(options, entry)), _opened(options, entry) as file:
             if entry.kind == "file":
                 yield from _scan_file(options, entry, file)
             else:
@@ -139,10 +158,8 @@ def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
 def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
     limit = options.max_document_bytes
     raw = _read_up_to(file, limit + 1, expected=entry.size)
-    if not options.keep_binary and _is_binary(raw):
-        records = kind_of(entry.relative, "auto")
-        hint = "" if records == "file" else f"; --format {records} reads the records in it"
-        yield Reject(printable(entry.relative), 0, _BINARY.reason, _BINARY.detail + hint)
+    if not options.keep_binary and (fault := _no_document(entry.relative, raw)) is not None:
+        yield Reject(printable(entry.relative), 0, fault.reason, fault.detail)
         return
     metadata = _file_metadata(options, entry)
     start = 0
@@ -156,11 +173,16 @@ def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator
 
 def _scan_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
     name = printable(entry.relative)
-    position = 0
+    position = size = 0
+    most = max(LEAST_EXPANDED_BYTES, MOST_EXPANSION * os.fstat(file.fileno()).st_size)
     try:
         with reading(_place(options, entry)), closing(_open_records(options, entry, file)) as records:
             for position, offset, found in records.scan():
                 understood = _understood(options, entry, found, position)
+                size += RECORD_BYTES + _size_of(understood)
+                if size > most:
+                    yield Reject(name, position, "too large", _TOO_MUCH)
+                    return
                 if isinstance(understood, Fault):
                     yield Reject(name, position, understood.reason, understood.detail)
                 else:
@@ -171,9 +193,25 @@ def _scan_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Itera
         yield Reject(name, position + 1, "unreadable", f"the rest of the file cannot be read: {error}")
 
 
+_TOO_MUCH: Final = (
+    f"from here on the file is not read: its records have more than {MOST_EXPANSION:,} times as many bytes as it has "
+    "itself, as no text does; write the records to a file uncompressed if they are right"
+)
+
+
+def _size_of(understood: tuple[bytes, Metadata] | Fault) -> int:
+    """Bytes of a record that are held and written somewhere."""
+    return 0 if isinstance(understood, Fault) else len(understood[0]) + understood[1].size
+
+
 def _place(options: BuildOptions, entry: Entry) -> str:
     """Where a file lies, for messages."""
     return printable(entry_path(options, entry))
+
+
+def _opened(options: BuildOptions, entry: Entry) -> io.FileIO:
+    path = entry_path(options, entry)
+    return open(path, "rb", buffering=0, opener=opener(options, entry))
 
 
 def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> RecordFile:
@@ -181,9 +219,17 @@ def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Recor
         return JsonlFile(file, entry.compression, options.text_key, entry.begin, entry.end)
     if entry.kind == "tar":
         return TarMembers(file, entry.compression)
-    chunks = ParquetChunks(file) if entry.kind == "parquet" else arrow_chunks(file)
-    wanted = {*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *(column.name for column in options.kept_columns)}
-    return TableFile(chunks, options.text_key, wanted, entry.begin, entry.end)
+    table = table_of(
+        file,
+        entry_path(options, entry),
+        entry.kind,
+        text_key=options.text_key,
+        wanted=frozenset((*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *(one.name for one in options.kept_columns))),
+        max_record_bytes=MAX_RECORD_BYTES,
+        begin=entry.begin,
+        end=entry.end,
+    )
+    return IsolatedTable(table)
 
 
 def _understood(
@@ -235,8 +281,12 @@ def _record_metadata(options: BuildOptions, entry: Entry, fields: Mapping[str, A
         value = next((scope[column.name] for scope in _scopes(fields) if scope.get(column.name) is not None), None)
         try:
             kept.append(column.converted(value))
+        except RecursionError:
+            return Fault("kept column", f"{column.name!r} is nested too deeply")
         except (ValueError, TypeError, OverflowError) as error:
             return Fault("kept column", f"{column.name!r} is no {column.type}: {error}")
+    if len(lang) > _MAX_LANG_BYTES:
+        return Fault("odd value", f"its language has a name of {len(lang):,} bytes, which none has")
     path_bytes = path_bytes or entry.relative + b":%d" % position
     metadata = Metadata(path_bytes, _clean(lang), _clean(source), tuple(kept))
     return metadata if metadata.size <= MAX_RECORD_BYTES else too_large(metadata.size)
@@ -261,7 +311,7 @@ class EntryReader:
     def _open(self) -> None:
         try:
             with reading(_place(self.options, self.entry)):
-                self._file = open(entry_path(self.options, self.entry), "rb", buffering=0)  # noqa: PTH123, SIM115 (close)
+                self._file = _opened(self.options, self.entry)
         except Unreadable as error:
             raise InputError(self.changed(str(error))) from error
 
@@ -308,6 +358,24 @@ class EntryReader:
 
 
 _BINARY: Final = Fault("binary", "it has a NUL byte; --keep-binary takes it")
+
+NO_DOCUMENT: Final = (_BINARY.reason, "archive", "file of records")
+"""Reasons that are nothing to repair: the file is whole, and of another kind."""
+
+_ARCHIVES: Final = re.compile(rb"\.(zip|7z|rar|jar|whl|(tar\.)?(xz|bz2|lz4|lzma|gz|zst)|txz|tbz2?)$", re.IGNORECASE)
+"""Names of what holds documents in a form that is not read."""
+
+
+def _no_document(name: bytes, raw: bytes) -> Fault | None:
+    """Why a file of a tree is not taken as a document, by what it holds and, where that is compressed, by its name."""
+    records = kind_of(name, "auto")
+    if records == "file" and _ARCHIVES.search(name):
+        return Fault("archive", "it is not looked into; unpack it, and name the folder as an input")
+    if not _is_binary(raw):
+        return None
+    if records == "file":
+        return _BINARY
+    return Fault("file of records", f"those in a folder are read with --format {records}, or if they are named: DIR/*")
 
 
 def _is_binary(raw: bytes) -> bool:

@@ -17,7 +17,7 @@ from pcdata.build.faults import step
 from pcdata.build.filters import Filters, Measured
 from pcdata.build.mentions import Met
 from pcdata.build.options import BuildOptions, bytes_of, printable, text_of
-from pcdata.build.records import Lines, Metadata, Piece, Reject, RejectLine, scan_entry
+from pcdata.build.records import NO_DOCUMENT, Lines, Metadata, Piece, Reject, RejectLine, scan_entry
 from pcdata.build.sources import Entry, Skipped, find_entries
 from pcdata.build.splits import split_draw
 from pcdata.build.state import PIECE, BuildState
@@ -198,6 +198,6 @@ class _Document:
 
 
 def _refuse_if_strict(options: BuildOptions, reject: Reject) -> None:
-    if options.strict and reject.reason != "binary":
+    if options.strict and reject.reason not in NO_DOCUMENT:
         place = f"{reject.file} line {reject.position}" if reject.position else reject.file
         raise InputError(f"{place}: {reject.reason} ({reject.detail}); repair it, or build without --strict")

@@ -30,11 +30,12 @@ class ScannedTasks:
                     pieces["line"][pieces["entry"] == entry] += lines
             yield task, pieces
 
-    def rejects(self, task: int) -> list[RejectLine]:
-        lines = self._state.read(f"scan/{task:05}.rejects").decode("ascii").splitlines()
+    def rejects(self, task: int) -> Iterator[RejectLine]:
+        """Each task's rejects, in input order. Memory: one of them."""
         shifts = self._lines_before.get(task, {})
-        rejects = [RejectLine.from_text(line) for line in lines]
-        return [reject.after(shifts.get(reject.entry, 0)) for reject in rejects]
+        for line in self._state.read_lines(f"scan/{task:05}.rejects"):
+            reject = RejectLine.from_text(line)
+            yield reject.after(shifts.get(reject.entry, 0))
 
     def inputs(self, task: int) -> TaskInputs:
         return TaskInputs(self._state, task)

@@ -11,21 +11,21 @@ import fnmatch
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Final, Literal, NamedTuple, TypeAlias
+from typing import IO, Any, Final, Literal, NamedTuple, TypeAlias
 
-from pcdata.build.inputs.tables import ArrowChunks, ParquetChunks, arrow_chunks
-from pcdata.build.inputs.whose_fault import Unreadable, reading
-from pcdata.build.options import STDIN, BuildOptions, bytes_of, is_stream, printable, text_of
+from pcdata.build.inputs.table_process import sizes_of, table_of
+from pcdata.build.inputs.whose_fault import Unreadable, changed, reading
+from pcdata.build.options import STDIN, BuildOptions, is_stream, printable, text_of
+from pcdata.build.passed_over import reason_to_pass_over
+from pcdata.build.saved import saved_files
 from pcdata.build.state import BuildState
-from pcdata.dataset.json_files import parse_json
-
-NEVER_DOCUMENTS = (b".git", b".hg", b".svn", b"__pycache__")
-"""Folders that version control systems and Python keep for themselves: passed over and counted."""
+from pcdata.errors import InputError
 
 Kind: TypeAlias = Literal["file", "jsonl", "parquet", "arrow", "tar"]
 
@@ -114,17 +114,35 @@ def entry_path(options: BuildOptions, entry: Entry) -> bytes:
     return options.root_folders[entry.root] + entry.relative
 
 
+def opener(options: BuildOptions, entry: Entry) -> Callable[[Any, int], int]:
+    """For ``open``, of a file that was listed. What took its place since is neither followed nor waited for."""
+    links = os.O_NOFOLLOW if options.are_folders[entry.root] else 0
+
+    def opened(path: Any, flags: int) -> int:
+        descriptor = os.open(path, flags | links | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise InputError(changed(printable(path), "it is no regular file any more"))
+        return descriptor
+
+    return opened
+
+
 def _find_files(options: BuildOptions) -> Iterator[Entry | Skipped]:
     for root, path in enumerate(options.inputs):
         if not path.is_dir():
             name = os.fsencode(path.name)
             yield Entry(root, name, path.stat().st_size, kind_of(name, options.format))
             continue
-        saved = _saved_to_disk(path) if options.format in ("auto", "arrow") else None
+        saved = saved_files(path) if options.format in ("auto", "arrow") else None
         if saved is None:
             yield from _walk(root, os.fsencode(path), options)
-        else:
-            yield from (Entry(root, name, (path / os.fsdecode(name)).stat().st_size, "arrow") for name in saved)
+            continue
+        for name, fault in saved:
+            if fault is None:
+                yield Entry(root, name, (path / os.fsdecode(name)).stat().st_size, "arrow")
+            else:
+                yield Skipped(root, name, "unreadable", fault)
 
 
 def kind_of(name: bytes, asked: str) -> Kind:
@@ -133,20 +151,6 @@ def kind_of(name: bytes, asked: str) -> Kind:
         return next((kind for kind, pattern in _NAMES.items() if pattern.search(name)), "file")
     kinds: dict[str, Kind] = {"files": "file", "jsonl": "jsonl", "parquet": "parquet", "arrow": "arrow", "tar": "tar"}
     return kinds[asked]
-
-
-def _saved_to_disk(folder: Path) -> list[bytes] | None:
-    """The files of a folder that ``datasets`` wrote with ``save_to_disk``, in its order; None if it is none."""
-    whole, splits = folder / "state.json", folder / "dataset_dict.json"
-    try:
-        if splits.is_file():
-            names = parse_json(splits.read_bytes())["splits"]
-            return [bytes_of(name) + b"/" + file for name in names for file in _saved_to_disk(folder / name) or []]
-        if not whole.is_file():
-            return None
-        return [bytes_of(file["filename"]) for file in parse_json(whole.read_bytes())["_data_files"]]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
@@ -165,7 +169,7 @@ def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
     path = entry_path(options, entry)
     try:
         with reading(printable(path)):
-            sizes = _chunk_sizes(path, entry)
+            sizes = _chunk_sizes(options, entry)
     except Unreadable as error:
         yield Skipped(entry.root, entry.relative, "unreadable", str(error))
         return
@@ -177,14 +181,11 @@ def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
             begin, held = number, 0
 
 
-def _chunk_sizes(path: bytes, entry: Entry) -> list[int]:
+def _chunk_sizes(options: BuildOptions, entry: Entry) -> list[int]:
     """About how many bytes each row group or record batch has; one number for a stream, which is read in one go."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a path of bytes)
-        if entry.kind == "parquet":
-            return ParquetChunks(file).sizes
-        chunks = arrow_chunks(file)
-    count = len(chunks.rows) if isinstance(chunks, ArrowChunks) else 1
-    return [entry.size // max(1, count)] * count
+    path = entry_path(options, entry)
+    with open(path, "rb", buffering=0, opener=opener(options, entry)) as file:
+        return sizes_of(table_of(file, path, entry.kind))
 
 
 def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skipped]:
@@ -200,8 +201,9 @@ def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skip
         if found.is_dir(follow_symlinks=False):
             if output is not None and found.inode() == output[1] and _identity(found.path) == output:
                 continue  # the dataset itself, when it is written into its own input
-            if found.name in NEVER_DOCUMENTS:
-                yield Skipped(root, relative + b"/", "excluded", "holds no documents, by its name")
+            passed_over = reason_to_pass_over(found.path) if options.default_excludes else None
+            if passed_over is not None:
+                yield Skipped(root, relative + b"/", *passed_over)
             elif is_excluded(relative):
                 yield Skipped(root, relative + b"/", "excluded", "--exclude")
             else:

@@ -153,6 +153,11 @@ class BuildState:
         except ValueError as error:
             raise BuildError(f"{self.folder / name} is damaged ({error}); remove {self.folder}") from None
 
+    def read_lines(self, name: str) -> Iterator[str]:
+        """Of a file in ASCII, one after another, without their ends."""
+        with (self.folder / name).open(encoding="ascii") as file:
+            yield from (line[:-1] for line in file)
+
     def read_pieces(self, name: str) -> Pieces:
         return np.frombuffer(self.read(name), PIECE)
 

@@ -196,15 +196,27 @@ def _within_bounds(documents: Iterator[tuple[bytes, Metadata]]) -> Iterator[tupl
     """All of them, in more than one batch only if paths and kept columns hold too much for one."""
     raws: list[bytes] = []
     all_metadata: list[Metadata] = []
-    held = 0
+    bound = MetadataBound()
     for raw, metadata in documents:
-        if raws and held + metadata.size > BLOCK_METADATA_BYTES:
+        if bound.begins_block(metadata.size):
             yield raws, all_metadata
-            raws, all_metadata, held = [], [], 0
+            raws, all_metadata = [], []
         raws.append(raw)
         all_metadata.append(metadata)
-        held += metadata.size
     yield raws, all_metadata
+
+
+class MetadataBound:
+    """Says where a record batch ends early, told the metadata's bytes of one document after another."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    def begins_block(self, size: int) -> bool:
+        """Whether the next document, with so many bytes of metadata, begins a new record batch. The first does not."""
+        begins = bool(self._held) and self._held + size > BLOCK_METADATA_BYTES
+        self._held = size if begins else self._held + size
+        return begins
 
 
 def split_blocks(pieces: Pieces) -> Iterator[Pieces]:

@@ -70,6 +70,14 @@ _INPUT_OPTIONS = (
     ),
     click.option("--include", multiple=True, metavar="GLOB", help="Take only files that match; may be repeated."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Pass over files and folders that match."),
+    click.option(
+        "--no-default-excludes",
+        "default_excludes",
+        flag_value=False,
+        default=True,
+        help="Also take folders inside of INPUTS that tools made (.git, .venv, node_modules, dist, target, caches), "
+        "datasets and runs, which --include does not bring back.",
+    ),
     click.option("--keep-binary", is_flag=True, help="Take files that have a NUL among their first 8000 bytes."),
     click.option("--text-key", default="", help="The key of a record's text; default: text, content or code."),
     click.option(

@@ -51,7 +51,8 @@ class Died(Exception):
 
 
 class Killed(PcdataError):
-    """Something else ended the process: a person, or the kernel for lack of memory."""
+    """Something else ended the process: a person, the kernel for lack of memory, a disk that fails under a file that is
+    mapped."""
 
 
 class End(Enum):
@@ -126,6 +127,14 @@ class Isolated:
             if self._limits.cpu_seconds is None:
                 return Died("took more processor time than its task may take")
             return Died(f"took more than {self._limits.cpu_seconds} seconds of processor time")
+        if code == -signal.SIGBUS:
+            return Killed(
+                "a file was cut, or the disk failed, while a process read it; mend that and run the same command again"
+            )
+        if code in (-signal.SIGABRT, -signal.SIGSEGV) and _is_limited(self._limits.memory_bytes or 0):
+            return Killed(
+                "a process died, maybe for lack of memory; raise ulimit -v and -d and run the same command again"
+            )
         how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         return Died(f"died ({how})")
 
@@ -226,6 +235,13 @@ def _limit_memory(more: int | None) -> bool:
         return False
     resource.setrlimit(resource.RLIMIT_DATA, (held + more, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     return True
+
+
+def _is_limited(more: int) -> bool:
+    """Whether the user's own limits may be lower: then it is not only a process itself that says what it lives on."""
+    own = 1_000_000_000  # of address space that it has before it does anything, at most
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
+    return any(limit != resource.RLIM_INFINITY and limit < more + own for limit in limits)
 
 
 def limit_cpu(until_seconds: float) -> None:

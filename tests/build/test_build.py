@@ -255,7 +255,7 @@ def test_folders_with_something_else_in_them_are_left_alone(code: Path, tmp_path
         ({}, {}, "no files there"),
         ({"a.jsonl": b"\n\n"}, {"format": "jsonl"}, "no records there"),
         ({"a.tar": bytes(1024)}, {"format": "tar"}, "no records there"),
-        ({"a.bin": b"\0"}, {}, r"no documents; 1 inputs were refused, the first: a\.bin: binary"),
+        ({"a.bin": b"\0"}, {}, r"no documents; the only input was refused: a\.bin: binary"),
         ({"a.py": b"x"}, {"val_fraction": 0.0001}, "the val split is empty: none of 1 documents"),
         ({"a.py": b"x"}, {"val_fraction": 0.9999}, "the train split is empty: all 1 documents"),
     ],

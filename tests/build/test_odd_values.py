@@ -16,13 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pcdata.build import write
+from pcdata.build import records, write
 from pcdata.build.build import build
 from pcdata.build.inputs import base
+from pcdata.build.merge import merge
 from pcdata.build.report import Silent
+from pcdata.build.sources import Entry
 from pcdata.dataset import Dataset
 from pcdata.inspection.verify import verify
 from tests.build.corpora import options, write_jsonl
+from tests.build.test_views import contents
 
 
 def _parquet(path: Path, table: pa.Table) -> None:
@@ -174,6 +177,36 @@ def test_long_kept_columns_make_more_blocks_and_no_larger_ones(tmp_path: Path, m
     assert [shard.block_documents for shard in shards] == [(9,) * 9 + (7,), (9, 9, 4)]
 
 
+def test_blocks_of_long_metadata_are_the_same_after_a_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths, languages, sources and kept values count, in bytes; numbers and what is missing do not."""
+    monkeypatch.setattr(write, "BLOCK_METADATA_BYTES", 2_000)
+    sizes = (3, 1_990, 7, 40, 0, 700, 699, 2_500, 1, 1_999)
+    columns = {"path": "p", "lang": "é", "repo": "r", "note": "n"}
+    for name in ("a", "b"):
+        lines = [
+            {"text": f"{name} {key} {size}", key: letter * (size // len(letter.encode())), "stars": size}
+            for key, letter in columns.items()
+            for size in sizes
+        ]
+        write_jsonl(tmp_path / f"{name}.jsonl", lines)
+    more: dict[str, Any] = {"keep": ("note", "stars:int64"), "val_fraction": 0.0, "shard_bytes": 400}
+    for name, inputs in {"one": ["a"], "two": ["b"], "both": ["a", "b"]}.items():
+        build(
+            options([tmp_path / f"{each}.jsonl" for each in inputs], tmp_path / name, "zstd:dictionary=0", **more),
+            Silent(),
+        )
+    merge([tmp_path / "one", tmp_path / "two"], tmp_path / "merged", 1, Silent())
+    blocks = [
+        [shard.block_documents for shard in Dataset(tmp_path / name).manifest.base.splits["train"]]
+        for name in ("both", "merged")
+    ]
+    assert blocks[0] == blocks[1]
+    assert len([count for shard in blocks[0] for count in shard]) > 20
+    assert {name: data for name, data in contents(tmp_path / "both").items() if name.endswith(".arrow")} == {
+        name: data for name, data in contents(tmp_path / "merged").items() if name.endswith(".arrow")
+    }
+
+
 def test_a_kept_value_that_is_too_large_costs_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pcdata.build.records.MAX_RECORD_BYTES", 500)
     table = pa.table({"text": ["a", "b"], "note": ["z" * 1_000, "z"]})
@@ -197,3 +230,44 @@ def test_values_are_as_they_always_were(tmp_path: Path) -> None:
 
 def test_a_record_limit_is_there_to_be_reached() -> None:
     assert write.BLOCK_METADATA_BYTES < base.MAX_RECORD_BYTES < 2**31
+
+
+@pytest.mark.parametrize("depth", [10, 600, 900, 960, 990, 5_000, 200_000])
+def test_a_kept_value_may_be_nested_as_it_likes(depth: int, tmp_path: Path) -> None:
+    deep = b'{"text":"x","note":' + b"[" * depth + b"]" * depth + b"}\n"
+    write_jsonl(tmp_path / "a.jsonl", [deep, {"text": "good", "note": 1}])
+    documents, rejects = made(tmp_path, "a.jsonl", keep=("note",))
+    assert len(documents) + len(rejects) == 2
+    assert {reject["reason"] for reject in rejects} <= {"bad JSON", "kept column"}
+    assert len(rejects) == (depth >= 5_000) or depth in range(500, 1_000)
+
+
+@pytest.mark.parametrize("kind", ["string", "int64", "float64"])
+def test_a_number_of_any_size_is_a_value_or_a_reject(kind: str, tmp_path: Path) -> None:
+    sizes = (1, 18, 19, 400, 4_000, 5_000, 3_000_000)
+    lines = [b'{"text":"%d","note":%s}\n' % (size, b"9" * size) for size in sizes]
+    write_jsonl(tmp_path / "a.jsonl", lines)
+    documents, rejects = made(tmp_path, "a.jsonl", keep=(f"note:{kind}",))
+    assert len(documents) == {"string": 5, "int64": 2, "float64": 3}[kind]
+    assert len(rejects) == len(sizes) - len(documents)
+    assert all(len(reject["detail"]) < 1_100 for reject in rejects)
+
+
+def test_a_reject_does_not_quote_all_of_a_value(tmp_path: Path) -> None:
+    lines: list[Any] = [{"text": "a", "note": "n" * 100_000}, {"k" * 100_000: 1}, {"text": "b", "lang": "l" * 100_000}]
+    write_jsonl(tmp_path / "a.jsonl", [*lines, {"text": "good"}])
+    documents, rejects = made(tmp_path, "a.jsonl", keep=("note:int64",))
+    assert [document.raw.tobytes() for document in documents] == [b"good"]
+    assert [reject["reason"] for reject in rejects] == ["kept column", "no text key", "odd value"]
+    assert (tmp_path / "shards" / "rejects.jsonl").stat().st_size < 4_000
+
+
+def test_a_value_that_is_too_deep_for_json_costs_its_record(tmp_path: Path) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    (tmp_path / "a.jsonl").touch()
+    asked = options(tmp_path / "a.jsonl", tmp_path / "shards", keep=("note",))
+    found = records._record_metadata(asked, Entry(0, b"a.jsonl", 0, "jsonl"), {"note": deep}, 1)
+    assert isinstance(found, base.Fault)
+    assert "nested too deeply" in found.detail

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pcdata.build.languages import language_of
-from pcdata.build.sources import Entry, Skipped, find_entries
-from pcdata.errors import OptionError
+from pcdata.build.records import EntryReader, scan_entry
+from pcdata.build.sources import Entry, Skipped, find_entries, kind_of
+from pcdata.errors import InputError, OptionError
 from tests.build.corpora import options, write_hostile
 
 
@@ -98,3 +99,31 @@ def test_inputs_that_cannot_be(tmp_path: Path) -> None:
 )
 def test_languages_by_name(path: bytes, language: str) -> None:
     assert language_of(path) == language
+
+
+@pytest.mark.parametrize("kind", ["a.py", "a.jsonl", "a.parquet", "a.tar"])
+@pytest.mark.parametrize("what", ["link", "fifo", "folder"])
+def test_what_took_the_place_of_a_file_is_neither_followed_nor_waited_for(kind: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / "private").write_text('{"text": "secret"}\n')
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / kind).write_text("x")
+    asked = options(tmp_path / "in", tmp_path / "out")
+    (entry,) = find_entries(asked)
+    assert isinstance(entry, Entry)
+    entry = entry._replace(kind=kind_of(entry.relative, "auto"))
+    (tmp_path / "in" / kind).unlink()
+    if what == "link":
+        (tmp_path / "in" / kind).symlink_to(tmp_path / "private")
+    elif what == "fifo":
+        os.mkfifo(tmp_path / "in" / kind)
+    else:
+        (tmp_path / "in" / kind).mkdir()
+    with pytest.raises(InputError, match="input changed while it was read"):
+        [*scan_entry(asked, entry)]
+    with pytest.raises(InputError, match="input changed while it was read"):
+        EntryReader(asked, entry)
+    (tmp_path / "in" / kind).rmdir() if what == "folder" else (tmp_path / "in" / kind).unlink()
+    (tmp_path / "in" / kind).symlink_to(tmp_path / "private")
+    named = options(tmp_path / "in" / kind, tmp_path / "out")
+    (entry,) = find_entries(named)
+    EntryReader(named, entry).close()  # type: ignore[arg-type]

@@ -124,6 +124,25 @@ def test_interrupts_are_for_the_one_that_made_it() -> None:
         assert [*process.ask(("count", 2))] == [0, 1]
 
 
+def test_a_mapped_file_that_is_cut_or_a_disk_that_fails_says_nothing_about_the_file() -> None:
+    with isolated() as process, pytest.raises(Killed, match="the disk failed"):
+        [*process.ask(("signal", signal.SIGBUS))]
+
+
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
+def test_a_death_under_a_lower_limit_may_be_that_limits_fault(number: int) -> None:
+    """Libraries abort where they get no memory: another machine would read the file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (4_000_000_000, hard))
+    try:
+        with isolated(Limits(memory_bytes=4_000_000_000, cpu_seconds=9)) as process, pytest.raises(Killed):
+            [*process.ask(("signal", number))]
+        with isolated() as process, pytest.raises(Died):
+            [*process.ask(("signal", number))]
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
 def test_an_answer_left_before_its_end_ends_the_process() -> None:
     with isolated() as process:
         answer = process.ask(("count", 10_000_000))

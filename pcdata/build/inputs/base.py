@@ -11,6 +11,16 @@ from pcdata.errors import InputError
 MAX_RECORD_BYTES: Final = 1 << 28
 """A larger record is a reject: it would be in memory several times over while it is read."""
 
+MOST_EXPANSION: Final = 10_000
+"""How many bytes the records of a file may have for each of its own. No text is compressed so well: a file of some
+kilobytes that says the same record a billion times is made to fill disks."""
+
+LEAST_EXPANDED_BYTES: Final = 1 << 30
+"""So many bytes the records of any file may have."""
+
+RECORD_BYTES: Final = 1_000
+"""What any record counts, besides its bytes: a reject and a digest are written down of it."""
+
 TEXT_KEYS: Final = ("text", "content", "code")
 """Where a record's text is, unless ``--text-key`` says: the first of these that it has."""
 
@@ -56,8 +66,8 @@ class RecordFile(Protocol):
 Scanned: TypeAlias = Record | Fault
 
 
-def too_large(size: int) -> Fault:
-    return Fault("too large", f"{size:,} bytes; a record has at most {MAX_RECORD_BYTES:,}")
+def too_large(size: int, most: int = MAX_RECORD_BYTES) -> Fault:
+    return Fault("too large", f"{size:,} bytes; a record has at most {most:,}")
 
 
 def keys_of(text_key: str) -> tuple[str, ...]:

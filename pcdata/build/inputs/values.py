@@ -57,6 +57,15 @@ def _as_bytes(column: pa.Array) -> pa.Array:
     return column.view(_AS_BYTES[column.type]) if column.type in _AS_BYTES else column
 
 
+def bytes_in(value: Any) -> int:
+    """About how much memory a value wants, but for what any value does."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(bytes_in, value.values()))
+    return 8 * len(value) + sum(map(bytes_in, value)) if isinstance(value, list | tuple) else 0
+
+
 class Values:
     """A column's values as Python's. Text that is not UTF-8 becomes bytes."""
 

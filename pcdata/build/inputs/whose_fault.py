@@ -21,7 +21,7 @@ class Unreadable(Exception):
     """A file whose content is damaged from somewhere on; the text says where and how."""
 
 
-_GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ESTALE)
+_GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ESTALE, errno.ELOOP, errno.ENXIO)
 
 _WHAT_TO_DO: Final = {
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files (ulimit -n), use fewer --workers"),
