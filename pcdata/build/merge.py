@@ -320,8 +320,8 @@ def _blocks(pieces: Pieces, splits: list[Split]) -> Iterator[Pieces]:
 def _metadata_bytes(rows: Pieces, splits: list[Split]) -> Iterator[int]:
     """Of each row, without a copy of what it counts."""
     for split, number, lines in _by_block(rows, splits):
-        batch = split.base(number).batch
-        columns = [batch.column(name) for name in batch.schema.names if name not in (DOC_ID, RAW)]
+        metadata = split.base(number).metadata
+        columns = [metadata[name] for name in metadata.names if name not in (DOC_ID, RAW)]
         texts = [
             pc.binary_length(one) for one in columns if pa.types.is_string(one.type) or pa.types.is_binary(one.type)
         ]

@@ -215,8 +215,10 @@ def _opened(options: BuildOptions, entry: Entry) -> io.FileIO:
 
 
 def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> RecordFile:
+    kept = (column.name for column in options.kept_columns)
+    wanted = frozenset((*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *kept))
     if entry.kind == "jsonl":
-        return JsonlFile(file, entry.compression, options.text_key, entry.begin, entry.end)
+        return JsonlFile(file, entry.compression, options.text_key, wanted, entry.begin, entry.end)
     if entry.kind == "tar":
         return TarMembers(file, entry.compression)
     table = table_of(
@@ -224,7 +226,7 @@ def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Recor
         entry_path(options, entry),
         entry.kind,
         text_key=options.text_key,
-        wanted=frozenset((*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *(one.name for one in options.kept_columns))),
+        wanted=wanted,
         max_record_bytes=MAX_RECORD_BYTES,
         begin=entry.begin,
         end=entry.end,

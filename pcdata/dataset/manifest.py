@@ -245,8 +245,9 @@ class Manifest:
         intact = data.startswith(_DIGEST_START) and _digest(rest).encode() == found
         try:
             body = parse_json(data)
-        except ValueError:
-            raise DatasetError(f"{where} is damaged: it is not JSON; restore it from a copy or rebuild") from None
+        except ValueError as error:
+            what = f"it is not JSON ({error})"
+            raise DatasetError(f"{where} is damaged: {what}; restore it from a copy or rebuild") from None
         version = body.pop("version", None) if isinstance(body, dict) else None
         if version != FORMAT_VERSION and (intact or isinstance(version, int)):
             raise DatasetError(

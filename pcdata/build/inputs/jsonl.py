@@ -9,8 +9,13 @@ import io
 from collections.abc import Iterator
 
 from pcdata.build.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Located, Record, keys_of, no_text, too_large
+from pcdata.build.inputs.large_lines import Line, parse_apart
 from pcdata.build.inputs.streams import BUFFER_BYTES, decompressed
+from pcdata.build.inputs.values import bytes_in
 from pcdata.dataset.json_files import parse_json_text
+
+LARGE_LINE_BYTES = 1 << 24
+"""A longer line is parsed in a process of its own."""
 
 _NOT_LINES = "; records are read one a line: jq -c '.[]' writes those of a list so"
 
@@ -19,11 +24,18 @@ class JsonlFile:
     """Lines that begin in bytes ``begin`` … ``end - 1`` of a file; ``end`` None: to where it ends."""
 
     def __init__(
-        self, file: io.FileIO, compression: str | None, text_key: str, begin: int = 0, end: int | None = None
+        self,
+        file: io.FileIO,
+        compression: str | None,
+        text_key: str,
+        wanted: frozenset[str],
+        begin: int = 0,
+        end: int | None = None,
     ) -> None:
-        """``compression`` is gzip, zstd or None."""
+        """``compression`` is gzip, zstd or None. Of a large line only the fields ``wanted`` are kept."""
         self._lines = decompressed(file, compression)
         self._text_key = text_key
+        self._wanted = wanted
         self._begin, self._end = begin, end
         self._offset = 0
         self.lines = 0
@@ -54,7 +66,14 @@ class JsonlFile:
         return self._last[1]
 
     def _parsed(self, line: bytes, offset: int, size: int) -> Record | Fault:
-        return too_large(size) if size > MAX_RECORD_BYTES else parse_record(self._text_key, line, offset)
+        if size > MAX_RECORD_BYTES:
+            return too_large(size)
+        if size <= LARGE_LINE_BYTES:
+            return parse_record(self._text_key, line, offset)
+        found = parse_apart(parse_record, Line(self._text_key, line, offset, self._wanted))
+        if isinstance(found, Record) and (fields := bytes_in(found.fields)) > MAX_RECORD_BYTES:
+            return too_large(fields)
+        return found
 
     def _first_line(self) -> int:
         """Go to the first line that begins in the range."""

@@ -58,12 +58,12 @@ def _as_bytes(column: pa.Array) -> pa.Array:
 
 
 def bytes_in(value: Any) -> int:
-    """About how much memory a value wants, but for what any value does."""
+    """About how much memory a value wants, but for what a number does."""
     if isinstance(value, str | bytes):
         return len(value)
     if isinstance(value, dict):
-        return sum(map(bytes_in, value.values()))
-    return 8 * len(value) + sum(map(bytes_in, value)) if isinstance(value, list | tuple) else 0
+        value = [*value, *value.values()]
+    return 64 * len(value) + sum(map(bytes_in, value)) if isinstance(value, list | tuple) else 0
 
 
 class Values:
