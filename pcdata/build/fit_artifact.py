@@ -84,7 +84,6 @@ def _write(options: BuildOptions, planned: Trial, view: FittedView) -> Record:
     """Copy the artifact out of the temporary build, and the record beside it."""
     assert view.fitted_on is not None
     output = options.output.resolve()
-    output.parent.mkdir(parents=True, exist_ok=True)
     with appearing(output, folder=True) as temporary:
         sources = [planned.options.output / entry.path for entry in view.artifact]
         files: tuple[FileEntry, ...] = tuple(write_file(temporary, path.name, path.read_bytes()) for path in sources)

@@ -142,7 +142,7 @@ def _locked(path: Path, folder: bool, mode: int) -> Iterator[Path]:
         temporary = temporary_name(path)
         with naming(path, temporary):
             if folder:
-                temporary.mkdir(mode)
+                temporary.mkdir(mode, parents=True)
             else:
                 temporary.touch(mode & 0o666, exist_ok=False)
         try:

@@ -115,7 +115,6 @@ def _is_same(output: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, st
 
 
 def _write(output: Path, tensors: dict[str, Tensor], texts: Mapping[str, str]) -> None:
-    output.parent.mkdir(parents=True, exist_ok=True)
     with appearing(output, folder=True) as temporary:
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
