@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -398,7 +399,7 @@ def test_an_unknown_codec_is_a_finding(folder: Path) -> None:
     reseal(folder)
     found = texts(verify(folder))
     assert len(found) == 12
-    assert all("its codec does not open (view zstd: unknown compressor 'gone'" in text for text in found)
+    assert all(re.search(r"its codec does not open \(view [a-z]+.*: unknown compressor 'gone'", text) for text in found)
 
 
 @pytest.mark.usefixtures("in_process")
