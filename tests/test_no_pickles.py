@@ -117,13 +117,13 @@ def planted(folder: Path, bomb: bytes, *, hashed: bool) -> Path:
     manifest = load_manifest(folder)
     for path in folder.rglob("*"):
         if path.is_file():
-            path.write_bytes(bomb)
+            path.write_bytes(bomb.ljust(path.stat().st_size, b"\0"))  # as large as what the manifest says of it
     if hashed:
-        digest = hashlib.sha256(bomb).hexdigest()
 
         def right(value: object) -> object:
             if isinstance(value, FileEntry):
-                return FileEntry(value.path, len(bomb), digest)
+                data = (folder / value.path).read_bytes()
+                return FileEntry(value.path, len(data), hashlib.sha256(data).hexdigest())
             if isinstance(value, tuple):
                 return tuple(map(right, value))
             if isinstance(value, dict):
