@@ -54,6 +54,6 @@ def _values(codec: str, key: str, begun: str) -> list[str]:
 
 def complete_language(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """The languages that files are told apart by."""
-    from pcdata.build.languages import languages
+    from pcdata.building.languages import languages
 
     return beginning(languages(), begun)

@@ -222,7 +222,7 @@ def generate(
     """Let the model in RUN go on from a text, byte by byte."""
     from pctrain.inference.generate import Generation, Sampling, characters, until
     from pctrain.model.device import choose_device
-    from pctrain.training.run import load_model
+    from pctrain.training.run_folder import load_model
 
     sampling = Sampling(max_bytes, temperature, top_p, seed)
     model, state = load_model(run, which, choose_device(device))

@@ -16,7 +16,7 @@ def settings_of_run(
 ) -> RunConfig:
     """Those of the run that goes on, if there is one and neither a preset nor a file is given; else from the preset."""
     from pctrain.training.checkpoint import checkpoints
-    from pctrain.training.run import read_settings
+    from pctrain.training.run_folder import read_settings
 
     if run is None or preset is not None or file is not None or not checkpoints(run):
         return resolve(preset or default, file, overrides)

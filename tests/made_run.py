@@ -13,10 +13,10 @@ from torch.distributed.checkpoint import state_dict_loader
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
 from pcdata.dataset import Dataset, Manifest
+from pcdata.dataset.columns import ViewColumns
 from pcdata.dataset.manifest import MANIFEST, REJECTS, Base, BaseShard, View, ViewShard, fingerprint
 from pcdata.dataset.schema import BASE_SCHEMA, ViewTypes, view_schema
 from pcdata.dataset.shard import ShardWriter, base_batch, view_batch, write_file
-from pcdata.dataset.views import ViewColumns
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.model.scoring import Alphabet
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcdata.build.report import Silent
+from pcdata.building.progress import Silent
 from pcdata.codecs.bpe import BpeCodec
 from pcdata.shell import without_head
 from pctrain.config import MODES, presets
-from tests.build.corpora import options, write_code
+from tests.building.corpora import options, write_code
 
 bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 
@@ -40,7 +40,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``my shards``, a dataset of the views gzip and small."""
-    from pcdata.build.build import build
+    from pcdata.building.build import build
 
     folder = tmp_path_factory.mktemp("completion")
     write_code(folder / "code")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pcdata.build.fit import open_views
-from pcdata.build.state import BuildState
+from pcdata.building.fit import open_views
+from pcdata.building.workspace import Workspace
 from pcdata.dataset.manifest import FileEntry, load_manifest
 from pcdata.errors import BuildError
-from tests.build.corpora import write_code
+from tests.building.corpora import write_code
 from tests.dataset.written import save
 from tests.test_layout import ROOT
 from tests.test_pcdata_cli import pcdata
@@ -113,7 +113,7 @@ def test_options_that_are_no_builds(place: Path, tmp_path: Path, options: bytes)
 
 @pytest.mark.parametrize("views", [*DEEP, b"7", b"[7]", b'[{"name": 1}]'])
 def test_views_that_no_build_wrote(tmp_path: Path, views: bytes) -> None:
-    state = BuildState(tmp_path)
+    state = Workspace(tmp_path)
     state.folder.mkdir()
     state.write("views.json", views)
     with pytest.raises(BuildError, match=r"views\.json is damaged"):

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import pcdata.cli
 import pctrain.cli
-from tests.build.corpora import write_code
+from tests.building.corpora import write_code
 from tests.test_layout import ROOT
 
 GOLDEN = ROOT / "tests" / "golden" / "v1"

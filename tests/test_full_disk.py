@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.build.corpora import write_code
+from tests.building.corpora import write_code
 from tests.test_layout import ROOT
 
 GOLDEN = ROOT / "tests" / "golden" / "v1"

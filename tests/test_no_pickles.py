@@ -20,7 +20,7 @@ from click.testing import CliRunner
 import pcdata.cli
 import pctrain.cli
 from pcdata.dataset.manifest import FileEntry, load_manifest
-from tests.build.corpora import write_code
+from tests.building.corpora import write_code
 from tests.dataset.written import save
 from tests.made_run import SETTINGS, make_dataset
 from tests.test_layout import ROOT
@@ -46,8 +46,8 @@ ALLOWED = {
     "pcdata/codecs/gzip.py": {"import_module": OURS},
     "pcdata/codecs/base.py": {"entry_points": "codecs are code, and were installed"},
     "pcdata/completion.py": {"entry_points": "the names of codecs"},
-    "pcdata/build/plan.py": {"np.lib.format.open_memmap": "written and read by one call, and holds numbers"},
-    "pcdata/build/merge.py": {"np.lib.format.open_memmap": "written and read by one call, and holds numbers"},
+    "pcdata/building/plan.py": {"np.lib.format.open_memmap": "written and read by one call, and holds numbers"},
+    "pcdata/building/merge.py": {"np.lib.format.open_memmap": "written and read by one call, and holds numbers"},
     "pctrain/training/distributed.py": {"all_gather_object": RANKS},
 }
 """What could run code, and why it runs no stranger's. Pipes of ``multiprocessing`` are not listed: they lead to

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pcdata.cli import main
-from tests.build.corpora import write_code, write_jsonl
+from tests.building.corpora import write_code, write_jsonl
 
 
 def pcdata(*arguments: object) -> Result:
@@ -80,7 +80,7 @@ def test_a_mistake_gets_one_sentence(
 
 def test_without_ray_the_sentence_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
-    monkeypatch.delitem(sys.modules, "pcdata.build.engines.ray", raising=False)
+    monkeypatch.delitem(sys.modules, "pcdata.building.engines.ray", raising=False)
     write_code(tmp_path / "code", files=8)
     done = pcdata("build", tmp_path / "code", "-o", tmp_path / "out", "--engine", "ray")
     assert done.exit_code == 1

@@ -23,7 +23,7 @@ import pcdata.cli
 import pctrain.cli
 from pcdata import terminal
 from pcdata.dataset.manifest import MANIFEST
-from tests.build.corpora import write_jsonl
+from tests.building.corpora import write_jsonl
 from tests.dataset.written import Row, sample_rows, save, write_dataset
 from tests.made_run import SETTINGS, make_dataset
 from tests.test_layout import ROOT

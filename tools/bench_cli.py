@@ -20,8 +20,8 @@ from pathlib import Path
 from benching import Figure, in_turn, print_json, print_table
 from building import options, processor_seconds
 
-from pcdata.build.build import build
-from pcdata.build.report import Silent
+from pcdata.building.build import build
+from pcdata.building.progress import Silent
 from pcdata.codecs.requests import parse_requests
 
 GOALS = {"pcdata --help": 0.25, "pcdata stats": 0.5}

@@ -36,9 +36,9 @@ from pctrain.data.prefetch import Prefetcher
 from pctrain.model.decoder import Decoder
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_per_position, matmul_flops_per_second
-from pctrain.training.job import Job
 from pctrain.training.optim import learning_rate, make_optimizer
 from pctrain.training.step import micro_batches, take_step
+from pctrain.training.trainer import Trainer
 
 PREPARED = 4
 """Batches of a bare loop, used again and again."""
@@ -59,8 +59,8 @@ def settings(device: torch.device, preset: str | None, asked: Sequence[str]) -> 
 class Pctrain:
     """``steps`` steps of the real loop each time it is called."""
 
-    def __init__(self, job: Job, batches: Prefetcher, steps: int) -> None:
-        self._job, self._batches, self._steps, self._done = job, batches, steps, 0
+    def __init__(self, trainer: Trainer, batches: Prefetcher, steps: int) -> None:
+        self._job, self._batches, self._steps, self._done = trainer, batches, steps, 0
         self.waits: list[float] = []
         """Seconds waited for batches, of each call."""
 
@@ -122,11 +122,11 @@ def their_model(config: RunConfig, n_ids: int, device: torch.device) -> tuple[nn
     return model, loss
 
 
-def prepared(job: Job) -> list[list[Micro]]:
+def prepared(trainer: Trainer) -> list[list[Micro]]:
     """Some batches on the device, in the pieces in which they are learnt from."""
-    rows = job.config.data.rows
-    batches = (job.loader.next_batch() for step in range(PREPARED))
-    return [list(micro_batches(batch, job.config.train, rows, job.device)) for batch in batches]
+    rows = trainer.config.data.rows
+    batches = (trainer.loader.next_batch() for step in range(PREPARED))
+    return [list(micro_batches(batch, trainer.config.train, rows, trainer.device)) for batch in batches]
 
 
 def finish(device: torch.device) -> None:
@@ -137,7 +137,7 @@ def finish(device: torch.device) -> None:
 
 def contestants(dataset: Dataset, config: RunConfig, folder: Path, steps: int) -> dict[str, Callable[[], None]]:
     """All but pctrain, each with a model of its own."""
-    one, other = (Job.prepare(dataset, folder / name, config) for name in ("one", "other"))
+    one, other = (Trainer.prepare(dataset, folder / name, config) for name in ("one", "other"))
     batches = prepared(one)
     runs = {
         "bare, torch's cross entropy": bare(one.model, torch_loss(one.model), cycle(batches), config, steps),
@@ -157,14 +157,14 @@ def contestants(dataset: Dataset, config: RunConfig, folder: Path, steps: int) -
 def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dict[str, object]:
     """What the JSON line holds."""
     with tempfile.TemporaryDirectory() as folder:
-        job = Job.prepare(dataset, Path(folder) / "pctrain", config)
-        with Prefetcher(job.loader, STEPS, config.data.prefetch) as batches:
-            ours = Pctrain(job, batches, steps)
+        trainer = Trainer.prepare(dataset, Path(folder) / "pctrain", config)
+        with Prefetcher(trainer.loader, STEPS, config.data.prefetch) as batches:
+            ours = Pctrain(trainer, batches, steps)
             seconds = in_turn({"pctrain": ours, **contestants(dataset, config, Path(folder), steps)}, rounds)
     positions = steps * config.data.rows * config.data.seq_len
-    n_ids = job.loader.vocabulary.padded_size
+    n_ids = trainer.loader.vocabulary.padded_size
     flops = positions * flops_per_position(config.model, n_ids, config.data.seq_len)
-    ceiling = matmul_flops_per_second(job.device, config.train.dtype)
+    ceiling = matmul_flops_per_second(trainer.device, config.train.dtype)
     faster = min((name for name in seconds if name.startswith("bare")), key=lambda name: sum(seconds[name]))
     results = {
         name: {
@@ -178,8 +178,8 @@ def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dic
     waits = zip(ours.waits[1:], seconds["pctrain"], strict=True)
     wait = Figure.of([waited / taken / made_meanwhile for waited, taken in waits])
     return {
-        "device": torch.cuda.get_device_name() if job.device.type == "cuda" else "cpu",
-        "parameters": sum(parameter.numel() for parameter in job.model.parameters()),
+        "device": torch.cuda.get_device_name() if trainer.device.type == "cuda" else "cpu",
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "bare": faster,
         "ceiling_gflops": ceiling / 1e9,
         "data_wait": wait,

@@ -18,7 +18,7 @@ from typing import Any
 from benching import Figure, in_turn, print_json, print_table, ratio
 from building import FOUR_VIEWS, STDLIB, Fitted, clear, find_paths, raw_mb, rebuild, write_copies
 
-from pcdata.inspection.verify import verify
+from pcdata.verifying.verify import verify
 
 
 def main() -> None:

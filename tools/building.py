@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcdata.build.build import build
-from pcdata.build.options import BuildOptions
-from pcdata.build.report import Silent
-from pcdata.build.sources import Entry, find_entries
+from pcdata.building.build import build
+from pcdata.building.options import BuildOptions
+from pcdata.building.progress import Silent
+from pcdata.building.sources import Entry, find_entries
 from pcdata.codecs.base import Artifact, Codec, codec_class, open_codec
 from pcdata.codecs.requests import ViewRequest, parse_requests
 from pcdata.dataset import Dataset

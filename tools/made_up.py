@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from pcdata.dataset import Dataset, Manifest
+from pcdata.dataset.columns import ViewColumns
 from pcdata.dataset.manifest import MANIFEST, REJECTS, Base, BaseShard, View, ViewShard
 from pcdata.dataset.schema import BASE_SCHEMA, ViewTypes, view_schema
 from pcdata.dataset.shard import ShardWriter, base_batch, view_batch, write_file
-from pcdata.dataset.views import ViewColumns
 from pcdata.dataset.vocab import RAW_IDS
 
 VIEW = "quads"

@@ -29,9 +29,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pcdata.build.options import BuildOptions, library_versions
-from pcdata.build.plan import make_plan
-from pcdata.build.state import PIECE, BuildState
+from pcdata.building.options import BuildOptions, library_versions
+from pcdata.building.plan import make_plan
+from pcdata.building.workspace import PIECE, Workspace
 from pcdata.dataset.manifest import MANIFEST, load_manifest
 
 SAMPLE_SECONDS = 0.02
@@ -135,7 +135,7 @@ def measure_build(size: int, compressors: list[str], workers: int, scratch: Path
     }
 
 
-def write_digests(state: BuildState, documents: int) -> int:
+def write_digests(state: Workspace, documents: int) -> int:
     """What scan would leave of so many documents, a tenth of them copies of a few; returns the number of tasks."""
     drawn = np.random.Generator(np.random.PCG64(documents))
     popular = drawn.integers(0, 1 << 63, (TASK_DOCUMENTS, 2), np.uint64)
@@ -161,12 +161,12 @@ def write_digests(state: BuildState, documents: int) -> int:
 
 def plan_made_up(scratch: Path, n_tasks: int) -> None:
     """In a process of its own."""
-    make_plan(BuildOptions((scratch,), scratch), BuildState(scratch), n_tasks)
+    make_plan(BuildOptions((scratch,), scratch), Workspace(scratch), n_tasks)
 
 
 def measure_plan(documents: int, scratch: Path) -> dict[str, float]:
     """Make up digests and plan them."""
-    state = BuildState(scratch)
+    state = Workspace(scratch)
     with state.locked():
         n_tasks = write_digests(state, documents)
         process = multiprocessing.get_context("spawn").Process(target=plan_made_up, args=(scratch, n_tasks))

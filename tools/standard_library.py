@@ -11,9 +11,9 @@ from pathlib import Path
 
 from building import STDLIB
 
-from pcdata.build.build import build
-from pcdata.build.options import BuildOptions
-from pcdata.build.report import Silent
+from pcdata.building.build import build
+from pcdata.building.options import BuildOptions
+from pcdata.building.progress import Silent
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset, DatasetError
 

@@ -37,7 +37,7 @@ from pcdata.codecs.base import codec_class
 from pcdata.codecs.requests import parse_request
 from pcdata.codecs.window_codec import WindowCodec
 from pcdata.dataset import Dataset
-from pcdata.dataset.views import ViewColumns
+from pcdata.dataset.columns import ViewColumns
 
 CHOICES = (
     "ngram:order=3",

@@ -34,7 +34,7 @@ import numpy as np
 import zstandard
 
 from pcdata.codecs.zstd import ZstdCodec, ZstdParameters
-from pcdata.dataset.views import ViewColumns
+from pcdata.dataset.columns import ViewColumns
 
 MARKS = 5
 """bos, and an open and a close mark for each half of a pair."""

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from pcdata.codecs.fitted import read_record
 from pcdata.dataset.alignment import Alignment
+from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.schema import ViewTypes
-from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError, DatasetError, OptionError
 
 ENTRY_POINTS = "pcdata.codecs"

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.codecs.base import Artifact, Codec, check_units, offsets_of
+from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
-from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError
 
 # N bytes, U units

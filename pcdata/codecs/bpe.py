@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from pcdata.codecs import bpe_engines, bpe_format
 from pcdata.codecs.base import Artifact, Codec, offsets_of, require_range
 from pcdata.codecs.bpe_compare import TokenComparer
+from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
-from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError
 
 _ENGINE = "engine"

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.dataset.views import Unsigned
+from pcdata.dataset.columns import Unsigned
 
 _WORD: Final = 8
 """So many bytes are compared as one number."""

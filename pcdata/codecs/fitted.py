@@ -18,7 +18,7 @@ _VERSION: Final = 1
 
 
 @dataclass(frozen=True)
-class Record:
+class ArtifactRecord:
     """How an artifact came to be."""
 
     codec: str
@@ -33,7 +33,7 @@ class Record:
         return json.dumps({"version": _VERSION, **asdict(self)}, indent=1).encode() + b"\n"
 
 
-def read_record(folder: Path) -> Record | None:
+def read_record(folder: Path) -> ArtifactRecord | None:
     """The record in a folder; None where there is none, as beside a file that was made by other means.
 
     Raises ``OptionError`` if it is damaged, or a file of the artifact is not the one that was written; and ``OSError``
@@ -52,7 +52,7 @@ def read_record(folder: Path) -> Record | None:
     return record
 
 
-def _parse(values: Any) -> Record:
+def _parse(values: Any) -> ArtifactRecord:
     """Raises ``ValueError`` in words, and ``DatasetError`` for a path that leads out of the folder."""
     match values:
         case {
@@ -65,7 +65,7 @@ def _parse(values: Any) -> Record:
             "files": list(files),
         } if version == _VERSION and len(values) == 7:
             amount = Amount(documents, raw_bytes)
-            return Record(codec, parameters, amount, libraries, options, tuple(map(_parse_entry, files)))
+            return ArtifactRecord(codec, parameters, amount, libraries, options, tuple(map(_parse_entry, files)))
         case {"version": int(version)} if version != _VERSION:
             raise ValueError(f"it is of another version, {version}; this pcdata reads {_VERSION}")
     raise ValueError("it is no record of an artifact")

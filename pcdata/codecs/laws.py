@@ -24,7 +24,7 @@ import numpy as np
 
 from pcdata.codecs.base import Artifact, Codec, columns_fault, decode_units
 from pcdata.codecs.fitted import RECORD
-from pcdata.dataset.views import Unsigned, ViewColumns
+from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.errors import CodecError
 
 MEGABYTE = 1_000_000

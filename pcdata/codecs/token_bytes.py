@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from pcdata.codecs import bpe_format
 from pcdata.codecs.base import Artifact, Codec, check_units, require_choice, require_range
 from pcdata.codecs.bpe import BpeCodec, BpeParameters
+from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
-from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError
 
 _MOST_TOKENS: Final = 1 << 16

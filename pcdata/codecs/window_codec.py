@@ -23,8 +23,8 @@ from pcdata.codecs import windows
 from pcdata.codecs.base import Codec, Ratio, check_units, offsets_of, require_choice
 from pcdata.codecs.byte_model import TOTAL, ByteModel
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, begins_segment, segment_starts
+from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
-from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError, OptionError
 
 # N bytes, D documents, S segments, U units (windows), K symbols of a window

@@ -18,8 +18,8 @@ import zstandard
 
 from pcdata.codecs import chunking
 from pcdata.codecs.base import Artifact, Codec, check_units, offsets_of, require_choice, require_range
+from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
-from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError, OptionError
 
 DICTIONARY: Final = "dictionary"

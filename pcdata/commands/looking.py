@@ -39,7 +39,7 @@ def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool) -> Non
     text = "" if as_json else render(collected)
     if measure:
         from pcdata.dataset import Dataset
-        from pcdata.inspection import figures
+        from pcdata.inspection import symbol_statistics as figures
 
         collected["measured"] = figures.figures(Dataset(dataset))
         text = text if as_json else f"{text}\n\n{figures.render(collected['measured'])}"
@@ -56,7 +56,7 @@ def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool) -> Non
 @DATASET
 def config(dataset: Path) -> None:
     """The options that a dataset was built with, as a file for --config."""
-    from pcdata.build.config_file import render_config
+    from pcdata.building.config_file import render_config
 
     answer(render_config(dataset))
 
@@ -117,12 +117,12 @@ def probe(
 
     Compressors are fitted on a part of the input; documents of the other part are edited and compared. Writes nothing.
     """
-    from pcdata.build.options import BuildOptions
+    from pcdata.building.options import BuildOptions
     from pcdata.codecs.requests import parse_requests
     from pcdata.inspection.plotting import check_plot
-    from pcdata.inspection.probe.probe import probe as measure
-    from pcdata.inspection.probe.render import render
-    from pcdata.inspection.probe.sample import ProbeOptions
+    from pcdata.probing.probe import probe as measure
+    from pcdata.probing.render import render
+    from pcdata.probing.sample import ProbeOptions
 
     if plot is not None:
         check_plot(plot)
@@ -132,7 +132,7 @@ def probe(
     found = measure(ProbeOptions(options, documents, document_bytes, seed), BarReporter(quiet))
     answer(json.dumps(found.to_dict(), indent=1) if as_json else render(found))
     if plot is not None:
-        from pcdata.inspection.probe.plot import plot as draw
+        from pcdata.probing.plot import plot as draw
 
         draw(found, plot)
         if not quiet:
@@ -176,10 +176,10 @@ def show(dataset: Path, selector: str, views: tuple[str, ...], span: tuple[int, 
 @QUIET
 def verify(dataset: Path, quick: bool, sample: float | None, as_json: bool, workers: int, quiet: bool) -> None:
     """Hash every file, then decode every view and compare it with the raw bytes."""
-    from pcdata.build.engines.base import cores
+    from pcdata.building.engines.base import cores
     from pcdata.dataset.manifest import load_manifest
-    from pcdata.inspection.verify import verify as check
-    from pcdata.inspection.verify import work_bytes
+    from pcdata.verifying.verify import verify as check
+    from pcdata.verifying.verify import work_bytes
 
     total = work_bytes(load_manifest(dataset), quick=quick)
     with BarReporter(quiet).stage("verify", total) as advance:
@@ -233,9 +233,9 @@ def export_docs(
     it, and counted.
     """
     from pcdata.dataset import Dataset
-    from pcdata.export.export import check_export
-    from pcdata.export.export import export_docs as write
-    from pcdata.export.whole import Choice
+    from pcdata.exporting.export import check_export
+    from pcdata.exporting.export import export_docs as write
+    from pcdata.exporting.whole import Choice
 
     opened = Dataset(dataset)
     check_export(opened, output, text_key)

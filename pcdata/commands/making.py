@@ -15,8 +15,8 @@ from pcdata.shell import among, named_in, view_names
 from pcdata.terminal import answer, say
 
 if TYPE_CHECKING:
-    from pcdata.build.build import BuildResult
-    from pcdata.build.dry_run import DryRun
+    from pcdata.building.build import BuildResult
+    from pcdata.building.dry_run import DryRun
 
 
 @click.command()
@@ -55,7 +55,7 @@ def build(
 
     Stopped at any time, the same command goes on where it was.
     """
-    from pcdata.build.options import BuildOptions
+    from pcdata.building.options import BuildOptions
     from pcdata.codecs.requests import parse_requests
 
     options = BuildOptions(
@@ -66,11 +66,11 @@ def build(
     )
     report = BarReporter(quiet)
     if dry_run:
-        from pcdata.build.dry_run import dry_run as try_out
+        from pcdata.building.dry_run import dry_run as try_out
 
         _print_dry_run(try_out(options, report))
         return
-    from pcdata.build.build import build as run
+    from pcdata.building.build import build as run
 
     began = time.perf_counter()
     result = run(options, report)
@@ -90,8 +90,8 @@ def fit(codec: str, inputs: tuple[Path, ...], output: Path, quiet: bool, **rest:
 
     The sample is the one that a build of the same inputs and options would take: never from val.
     """
-    from pcdata.build.fit_artifact import fit_artifact
-    from pcdata.build.options import BuildOptions
+    from pcdata.building.fit_artifact import fit_artifact
+    from pcdata.building.options import BuildOptions
     from pcdata.codecs.requests import parse_request
 
     request = parse_request(codec)
@@ -158,7 +158,7 @@ def add_view(dataset: Path, compressors: tuple[str, ...], workers: int, quiet: b
 
     Stopped at any time, the same command goes on where it was.
     """
-    from pcdata.build.add_view import add_views
+    from pcdata.building.add_view import add_views
     from pcdata.codecs.requests import parse_requests
     from pcdata.errors import OptionError
 
@@ -180,7 +180,7 @@ def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -
 
     Stopped at any time, the same command goes on where it was.
     """
-    from pcdata.build.merge import merge as join
+    from pcdata.building.merge import merge as join
 
     result = join(datasets, output, workers, BarReporter(quiet))
     if not quiet:
@@ -198,7 +198,7 @@ def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -
 @QUIET
 def drop_view(dataset: Path, name: str, quiet: bool) -> None:
     """Remove a view from a dataset, and its files."""
-    from pcdata.build.drop_view import drop_view as drop
+    from pcdata.building.drop_view import drop_view as drop
 
     manifest = drop(dataset, name)
     if not quiet:

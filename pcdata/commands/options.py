@@ -48,7 +48,7 @@ PLOT = click.option("--plot", type=click.Path(path_type=Path), default=None, hel
 def _with_config(context: click.Context, option: click.Parameter, file: Path | None) -> None:
     """What a file says takes the place of the options' defaults, so that the command line goes before it."""
     if file is not None:
-        from pcdata.build.config_file import read_config
+        from pcdata.building.config_file import read_config
 
         context.default_map = {**(context.default_map or {}), **read_config(file)}
 

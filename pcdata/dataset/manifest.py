@@ -168,6 +168,13 @@ class View:
         return ViewTypes(self.n_symbols, self.max_unit_bytes, self.max_unit_symbols)
 
     @property
+    def codec_file(self) -> str:
+        """What is at fault if the view's codec is, as a path in the dataset: its artifact, if it has one."""
+        if not self.artifact:
+            return MANIFEST
+        return self.artifact[0].path if len(self.artifact) == 1 else f"views/{self.name}/artifact"
+
+    @property
     def view_ids(self) -> ViewIds:
         return ViewIds(self.slot, self.first_id, self.n_symbols)
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from pcdata.dataset import schema
 from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.arrow_file import ArrowFile
+from pcdata.dataset.columns import BaseColumns, ViewColumns, base_columns, view_columns
 from pcdata.dataset.manifest import SPLITS, Manifest, View, load_manifest
-from pcdata.dataset.views import BaseColumns, ViewColumns, base_columns, view_columns
 from pcdata.dataset.vocab import Vocabulary
 from pcdata.errors import DatasetError
 

@@ -16,10 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcdata.dataset import schema
+from pcdata.dataset.columns import ViewColumns
 from pcdata.dataset.files import naming, replacing, sync, temporary_name
 from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.names import inside
-from pcdata.dataset.views import ViewColumns
 
 
 class ShardWriter:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset.alignment import Alignment
-from pcdata.dataset.views import Unsigned
+from pcdata.dataset.columns import Unsigned
 
 Unit: TypeAlias = tuple[bytes, bytes]
 """The symbols of a unit, as bytes, and its raw bytes."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pctrain.config import MixtureConfig
-from pctrain.data.mixture import How
+from pctrain.data.mixture import Arrangement
 from pctrain.errors import CheckpointError, ConfigError
 
 _VERSION = 3
@@ -36,7 +36,7 @@ class StreamPlace:
     dataset: int = 0
     """That of the document in progress, in the order of names."""
     how: str | None = None
-    """The arrangement in which it is shown (``How``); None if none is in progress."""
+    """The arrangement in which it is shown (``Arrangement``); None if none is in progress."""
     views: tuple[str | None, ...] = ()
     """The views it is shown in, in order; None among them is raw."""
     splicing: tuple[float, int] | None = None
@@ -54,14 +54,14 @@ class StreamPlace:
             return False
         if self.how is None:
             return (*counts, self.views, self.splicing) == (0, 0, (), None)
-        if not self.offset_symbols or self.dataset >= len(self.draws) or self.how not in set(How):
+        if not self.offset_symbols or self.dataset >= len(self.draws) or self.how not in set(Arrangement):
             return False
         if not isinstance(self.views, tuple) or not all(name is None or isinstance(name, str) for name in self.views):
             return False
-        alone = self.how == How.ALONE
+        alone = self.how == Arrangement.ALONE
         if len(self.views) != 2 - alone or (not alone and self.views.count(None) != 1):
             return False
-        return _is_splicing(self.splicing) if self.how == How.SPLICE else self.splicing is None
+        return _is_splicing(self.splicing) if self.how == Arrangement.SPLICE else self.splicing is None
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pcdata.dataset import Alignment, DatasetError, Split
 from pcdata.dataset.mapping import will_need
 from pcdata.dataset.splitmix import fractions, key_of
+from pctrain.data.draws import Purpose, uniform
 from pctrain.data.filter import Filter
-from pctrain.data.hashing import Purpose, uniform
-from pctrain.data.mixture import RAW, Dice
+from pctrain.data.mixture import RAW, AppearanceDraws
 from pctrain.data.order import Order, Stretch
 from pctrain.data.placebo import permuted
 from pctrain.errors import DataError
@@ -175,8 +175,8 @@ class Document:
         return self._lookup.numbers[self._index]
 
     @property
-    def dice(self) -> Dice:
-        return self._lookup.dice[self._index]
+    def appearance_draws(self) -> AppearanceDraws:
+        return self._lookup.appearance_draws[self._index]
 
     def chances(self, purpose: Purpose, count: int) -> NDArray[np.float64]:
         """More draws in [0, 1) of its own, as many as are asked for."""
@@ -213,7 +213,7 @@ class _Lookup:
         self.numbers: list[int] = (stretch.documents + np.uint64(documents.first_number)).tolist()
         purposes = (Purpose.KIND, Purpose.VIEW, Purpose.PAIR_ORDER)
         draws = (uniform(seed, stretch.epoch, stretch.documents, purpose).tolist() for purpose in purposes)
-        self.dice = [Dice(*faces) for faces in zip(*draws, strict=True)]
+        self.appearance_draws = [AppearanceDraws(*faces) for faces in zip(*draws, strict=True)]
         begins, ends, kept = np.empty((3, len(stretch)), bool)
         raw_bytes = np.empty(len(stretch), np.int64)
         for block, here in self._by_block():

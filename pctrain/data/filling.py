@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pcdata.dataset.mapping import will_need
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_OPEN, Vocabulary
 from pctrain.data.batch import IGNORE, NO_VIEW
+from pctrain.data.layout import Row, Span
 from pctrain.data.mixture import RAW
-from pctrain.data.pieces import Row, Span
 
 # R rows, T positions (seq_len), C = T + 1 symbols of a row
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset import Split, schema
-from pcdata.dataset.views import BaseColumns
+from pcdata.dataset.columns import BaseColumns
 
 
 class Filter:

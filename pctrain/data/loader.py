@@ -13,17 +13,17 @@ from itertools import accumulate
 from pcdata.dataset import Split, Vocabulary
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.batch import Batch
-from pctrain.data.corpus import by_name, dataset_weights, mean_lengths, shared_views, vocabulary_of
 from pctrain.data.cursor import Cursor, StreamPlace, StreamSettings
+from pctrain.data.datasets import by_name, dataset_weights, mean_lengths, shared_views, vocabulary_of
 from pctrain.data.documents import Documents
 from pctrain.data.filling import Filler
 from pctrain.data.filter import Filter
-from pctrain.data.mixture import RAW, Appearance, How, Mixture, Splicing
+from pctrain.data.layout import Row
+from pctrain.data.mixture import RAW, Appearance, Arrangement, Mixture, Splicing
 from pctrain.data.order import seed_of
 from pctrain.data.packing import Packer, stats_of
-from pctrain.data.pieces import Row
+from pctrain.data.placement import ShortSampling
 from pctrain.data.schedule import Schedule
-from pctrain.data.showing import Fresh
 from pctrain.data.shuffle import RowWindow, batches_of_window
 from pctrain.data.stream import Stream
 from pctrain.errors import CheckpointError, ConfigError, DataError
@@ -67,12 +67,12 @@ class Loader:
         self._seq_len, self._rows, self._shuffle_rows = data.seq_len, data.rows, data.shuffle_rows
         self._seed, self._rank, self._world_size = seed, rank, world_size
         self._stream = _stream(self._splits, self.view_names, data, seed, cursor.place)
-        self._packer = Packer(self._stream, data.seq_len + 1, Fresh(data.fresh_share, data.fresh_bytes))
+        self._packer = Packer(self._stream, data.seq_len + 1, ShortSampling(data.fresh_share, data.fresh_bytes))
         self._filler = Filler(self.vocabulary, self.view_names, data.seq_len)
         self._cursor = cursor
         self._window: RowWindow | None = None
         self._draw_by(cursor.settings or self._settings)
-        self._go_on(cursor.place)
+        self._resume(cursor.place)
 
     def next_batch(self) -> Batch:
         """The next global batch. Raises ``DatasetError`` where a shard is not as the manifest says."""
@@ -144,12 +144,12 @@ class Loader:
         names = tuple(None if view == RAW else self.view_names[view - 1] for view in views)
         return StreamPlace(draws, showing.offset_symbols, dataset, how.value, names, splicing)
 
-    def _go_on(self, place: StreamPlace) -> None:
+    def _resume(self, place: StreamPlace) -> None:
         if place.how is None:
             return
         views = tuple(RAW if name is None else 1 + self.view_names.index(name) for name in place.views)
-        appearance = Appearance(How(place.how), views, place.splicing and Splicing(*place.splicing))
-        showing = self._packer.go_on(place.dataset, appearance, place.offset_symbols)
+        appearance = Appearance(Arrangement(place.how), views, place.splicing and Splicing(*place.splicing))
+        showing = self._packer.resume(place.dataset, appearance, place.offset_symbols)
         if showing.appearance != appearance or place.offset_symbols >= showing.size_symbols:
             raise CheckpointError(
                 f"the checkpoint stands at symbol {place.offset_symbols} of document "

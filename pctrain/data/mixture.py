@@ -23,7 +23,7 @@ RAW: Final = 0
 """The number of the raw bytes among the views; the i-th used compressed view is 1 + i."""
 
 
-class How(StrEnum):
+class Arrangement(StrEnum):
     """In which arrangement a document is shown. The names are written into cursors."""
 
     ALONE = "alone"
@@ -48,7 +48,7 @@ class Splicing(NamedTuple):
 class Appearance(NamedTuple):
     """How a document is shown, settled when it begins."""
 
-    how: How
+    how: Arrangement
     views: tuple[int, ...]
     """One, or raw and another: of a pair in order."""
     splicing: Splicing | None = None
@@ -60,11 +60,11 @@ def alone(view: int) -> Appearance:
     return _ALONE[view]
 
 
-_ALONE: Final = [Appearance(How.ALONE, (view,)) for view in range(1 + MAX_VIEWS)]
+_ALONE: Final = [Appearance(Arrangement.ALONE, (view,)) for view in range(1 + MAX_VIEWS)]
 """Made once: most documents are shown so, and making one takes as long as drawing it."""
 
 
-class Dice(NamedTuple):
+class AppearanceDraws(NamedTuple):
     """A document's three draws in [0, 1)."""
 
     kind: float
@@ -78,13 +78,13 @@ class Odds:
 
     both: float
     compressed: float
-    how: How = How.PAIR
+    how: Arrangement = Arrangement.PAIR
     """The arrangement of two views."""
     share: float = 0.0
     """Of a spliced document, how much is compressed."""
 
 
-def _pairs(share: float, how: How) -> Odds:
+def _pairs(share: float, how: Arrangement) -> Odds:
     """As published: of all showings (a pair is two), ``share`` are compressed, and pairs as many as that allows."""
     if share <= 0.5:
         return Odds(share / (1 - share), 0.0, how)
@@ -96,9 +96,9 @@ _ODDS: dict[str, Callable[[float], Odds]] = {
     "raw": lambda share: Odds(0.0, 0.0),
     "compressed": lambda share: Odds(0.0, 1.0),
     "mixed": lambda share: Odds(0.0, share),
-    "translation": lambda share: _pairs(share, How.PAIR),
-    "parallel": lambda share: _pairs(share, How.PARALLEL),
-    "splice": lambda share: Odds(1.0, 0.0, How.SPLICE, share),
+    "translation": lambda share: _pairs(share, Arrangement.PAIR),
+    "parallel": lambda share: _pairs(share, Arrangement.PARALLEL),
+    "splice": lambda share: Odds(1.0, 0.0, Arrangement.SPLICE, share),
 }
 
 _RAW_FIRST = {"random": 0.5, "raw_first": 1.0, "compressed_first": 0.0}
@@ -136,11 +136,11 @@ class Mixture:
         share = self._lengths.by_documents(phase.share) if self._lengths else phase.share
         return _ODDS[phase.mode](share)
 
-    def appearance(self, odds: Odds, dice: Dice) -> Appearance:
+    def appearance(self, odds: Odds, appearance_draws: AppearanceDraws) -> Appearance:
         """The view is drawn whether or not it is shown, so that one draw never shifts the meaning of another."""
-        view = 1 + bisect_right(self._view_below, dice.view)
-        if dice.kind >= odds.both:
-            return alone(view if dice.kind < odds.both + odds.compressed else RAW)
-        if odds.how is How.SPLICE:
+        view = 1 + bisect_right(self._view_below, appearance_draws.view)
+        if appearance_draws.kind >= odds.both:
+            return alone(view if appearance_draws.kind < odds.both + odds.compressed else RAW)
+        if odds.how is Arrangement.SPLICE:
             return Appearance(odds.how, (RAW, view), Splicing(odds.share, self._splice_bytes))
-        return Appearance(odds.how, (RAW, view) if dice.order < self._raw_first else (view, RAW))
+        return Appearance(odds.how, (RAW, view) if appearance_draws.order < self._raw_first else (view, RAW))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset.splitmix import hashes, key_of
-from pctrain.data.hashing import Purpose
+from pctrain.data.draws import Purpose
 
 _ROUNDS = 6
 _LEAST_HALF_BITS = 2

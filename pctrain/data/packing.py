@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from pctrain.data.batch import BatchStats
-from pctrain.data.mixture import RAW, Appearance, How, Mixture, Odds
-from pctrain.data.pieces import Begun, Row, Showing
-from pctrain.data.showing import WHOLE, Fresh, show
+from pctrain.data.layout import BegunDocument, Placement, Row
+from pctrain.data.mixture import RAW, Appearance, Arrangement, Mixture, Odds
+from pctrain.data.placement import NEVER_SHORT, ShortSampling, placement_of
 from pctrain.data.stream import Stream
 
 _LEAST_SAMPLE = 2
@@ -20,17 +20,17 @@ _LEAST_SAMPLE = 2
 class Packer:
     """Cuts the stream of documents into rows, in order."""
 
-    def __init__(self, stream: Stream, row_symbols: int, fresh: Fresh = WHOLE) -> None:
+    def __init__(self, stream: Stream, row_symbols: int, fresh: ShortSampling = NEVER_SHORT) -> None:
         self._stream = stream
         self._fresh = fresh
         self._row_symbols = row_symbols
-        self.showing: Showing | None = None
+        self.showing: Placement | None = None
         """The document in progress; None between two."""
 
-    def go_on(self, dataset: int, appearance: Appearance, offset_symbols: int) -> Showing:
+    def resume(self, dataset: int, appearance: Appearance, offset_symbols: int) -> Placement:
         """Take up the document in progress where an earlier run left it."""
-        document = self._stream.go_on(dataset)
-        self.showing = show(document, appearance, offset_symbols, self._row_symbols, self._fresh)
+        document = self._stream.resume(dataset)
+        self.showing = placement_of(document, appearance, offset_symbols, self._row_symbols, self._fresh)
         return self.showing
 
     def row(self, mixture: Mixture, odds: Odds) -> Row:
@@ -47,12 +47,12 @@ class Packer:
                 return False
         else:
             document = self._stream.peek()
-            appearance = mixture.appearance(odds, document.dice)
-            showing = show(document, appearance, 0, self._row_symbols, self._fresh)
+            appearance = mixture.appearance(odds, document.appearance_draws)
+            showing = placement_of(document, appearance, 0, self._row_symbols, self._fresh)
             if not showing.place(row):  # it has not begun: it is drawn again in the next row, perhaps with other odds
                 return False
             dataset, passed_over = self._stream.begin()
-            row.begun.append(Begun(dataset, showing.appearance, passed_over))
+            row.begun.append(BegunDocument(dataset, showing.appearance, passed_over))
             self.showing = showing
         if showing.done:
             self._stream.end()
@@ -68,7 +68,7 @@ def stats_of(rows: Sequence[Row], seq_len: int, n_views: int, n_datasets: int) -
     begun = [one for row in rows for one in row.begun]
     for dataset, appearance, _ in begun:
         documents_D[dataset] += 1
-        if appearance.how is not How.SPLICE:
+        if appearance.how is not Arrangement.SPLICE:
             for view in appearance.views:
                 documents_V[view] += 1
     for row in rows:
@@ -88,7 +88,7 @@ def stats_of(rows: Sequence[Row], seq_len: int, n_views: int, n_datasets: int) -
         documents_D=tuple(documents_D),
         passed_over=sum(one.passed_over for one in begun),
         documents_V=tuple(documents_V),
-        spliced=sum(one.appearance.how is How.SPLICE for one in begun),
+        spliced=sum(one.appearance.how is Arrangement.SPLICE for one in begun),
         pairs=len(paired),
         cut_pairs=sum(raw.end - raw.start != compressed.raw_bytes for raw, compressed, _ in paired),
         paired_units=sum(pair.units for pair in paired),

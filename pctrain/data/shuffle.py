@@ -17,9 +17,9 @@ from typing import Final
 import numpy as np
 
 from pcdata.dataset.splitmix import key_of
-from pctrain.data.hashing import Purpose
+from pctrain.data.draws import Purpose
+from pctrain.data.layout import Row
 from pctrain.data.order import permute
-from pctrain.data.pieces import Row
 from pctrain.data.schedule import Schedule
 
 # These numbers are part of the sequence of batches: a run begun under others cannot be resumed within a window.

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pctrain.data.documents import Document
-from pctrain.data.hashing import Purpose
+from pctrain.data.draws import Purpose
+from pctrain.data.layout import Row, Span, proportion, take
 from pctrain.data.mixture import RAW, Appearance, Splicing
-from pctrain.data.pieces import Row, Span, proportion, take
 
 _PURPOSES = (Purpose.SPLICE_DRAW, Purpose.SPLICE_VIEW)
 

@@ -13,7 +13,7 @@ from itertools import accumulate
 import numpy as np
 
 from pctrain.data.documents import Document, Documents
-from pctrain.data.hashing import Purpose, uniform
+from pctrain.data.draws import Purpose, uniform
 
 _CHOICES = 4096
 """How many draws are decided at once; one by one would cost more than all the rest."""
@@ -64,7 +64,7 @@ class Stream:
         self.dataset, self.draws[dataset] = dataset, document.draw
         return dataset, passed_over
 
-    def go_on(self, dataset: int) -> Document:
+    def resume(self, dataset: int) -> Document:
         """Take up the document at which ``draws`` stands in ``dataset``, which an earlier run has begun."""
         self.dataset = dataset
         return self._datasets[dataset].document(self.draws[dataset])

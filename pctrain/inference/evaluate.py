@@ -22,13 +22,13 @@ from pcdata.dataset import Document, Split
 from pctrain.data.filter import Filter
 from pctrain.errors import ConfigError, DataError
 from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
-from pctrain.inference.figures import Documents, Evaluation
+from pctrain.inference.evaluation import Documents, Evaluation
 from pctrain.model.decoder import Decoder
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.scoring import RAW, Alphabet, Window, Windowing, cut_document, scores
 from pctrain.training.distributed import World, joined
 from pctrain.training.progress import ByteProgress
-from pctrain.training.run import load_model, open_dataset
+from pctrain.training.run_folder import load_model, open_dataset
 
 _ZSTD = pa.Codec("zstd", compression_level=19)
 

@@ -35,8 +35,8 @@ from pcdata.dataset.vocab import (
 )
 from pctrain.errors import PctrainError
 from pctrain.model.decoder import Decoder
-from pctrain.training.run import load_model
-from pctrain.training.state import State
+from pctrain.training.resume import State
+from pctrain.training.run_folder import load_model
 
 _WEIGHTS: Final = "model.safetensors"
 _CARD: Final = "README.md"

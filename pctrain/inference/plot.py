@@ -23,7 +23,7 @@ from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError, PctrainError
 from pctrain.model.flops import flops_of_step
 from pctrain.training.optim import learning_rate
-from pctrain.training.run import METRICS, read_settings
+from pctrain.training.run_folder import METRICS, read_settings
 
 # L lines of kind train, and 0 before the first; P points of kind val
 

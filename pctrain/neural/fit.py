@@ -17,7 +17,7 @@ import torch
 
 from pcdata.codecs.base import offsets_of
 from pcdata.codecs.byte_model import REACH_BYTES, ByteModel
-from pcdata.codecs.fitted import RECORD, Record
+from pcdata.codecs.fitted import RECORD, ArtifactRecord
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold
 from pcdata.dataset import Dataset
 from pcdata.dataset.files import remove_left_beside
@@ -33,7 +33,7 @@ from pctrain.neural.model import NeuralModel
 from pctrain.training.loop import Outcome
 from pctrain.training.loop import fit as train
 from pctrain.training.progress import ByteProgress, speaks
-from pctrain.training.run import load_model
+from pctrain.training.run_folder import load_model
 
 RUN: Final = "run"
 _STRETCH_BYTES: Final = 2048
@@ -84,7 +84,7 @@ def write(folders: Sequence[Path], output: Path, *, quiet: bool) -> None:
     prints = {name: dataset.base for name, dataset in state.datasets.items()}
     options = {"step": state.step, "config": state.config.to_dict(), "datasets": prints}
     parameters = dataclasses.asdict(NeuralParameters())
-    record = Record("neural", parameters, fitted_on, {"torch": torch.__version__}, options, entries)
+    record = ArtifactRecord("neural", parameters, fitted_on, {"torch": torch.__version__}, options, entries)
     write_file(output, RECORD, record.to_bytes())
 
 

@@ -33,7 +33,7 @@ from pctrain.errors import CheckpointError, ConfigError
 from pctrain.faults import of_memory, of_peer
 from pctrain.model.decoder import Decoder
 from pctrain.training.distributed import World
-from pctrain.training.state import State
+from pctrain.training.resume import State
 
 _STATE, _MODEL, _OPTIMIZER, _SUMS = "state.json", "model", "optimizer", "SHA256SUMS"
 _NAME: Final = re.compile(r"step-[0-9]{8,20}")

@@ -17,21 +17,21 @@ from typing import Any
 from pcdata.dataset import Dataset
 from pctrain.config import RunConfig
 from pctrain.data.filter import Filter
-from pctrain.data.naming import shown_documents
 from pctrain.data.prefetch import Prefetcher
+from pctrain.data.shown_documents import shown_documents
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_of_step, matmul_flops_per_second
 from pctrain.training import checkpoint
 from pctrain.training.distributed import gathered, joined
 from pctrain.training.faults import explained
 from pctrain.training.header import bytes_per_target, header
-from pctrain.training.job import Job
 from pctrain.training.metrics import MetricsLog, Tally, peak_memory_bytes
 from pctrain.training.optim import learning_rate
 from pctrain.training.progress import Progress, say
-from pctrain.training.run import METRICS, clear, locked, write_settings
+from pctrain.training.run_folder import METRICS, clear, locked, write_settings
 from pctrain.training.signals import agreed, stop_signals
 from pctrain.training.step import refuse, take_step
+from pctrain.training.trainer import Trainer
 from pctrain.training.val_slice import ValSlice
 from pctrain.training.verification import files_read, read_verified, verified, write_verified
 
@@ -72,61 +72,63 @@ def fit(
         explained(config),
     ):
         paths = [folders] if isinstance(folders, Path) else folders
-        job = Job.prepare([Dataset(path) for path in paths], run, config, world, anew=restart)
-        if job.first_step >= config.train.steps:
+        trainer = Trainer.prepare([Dataset(path) for path in paths], run, config, world, anew=restart)
+        if trainer.first_step >= config.train.steps:
             if world.is_first:
-                _prune(job, set())  # one that was killed may not have come to it
-            say(f"{run} is finished ({job.first_step} steps); more with --set train.steps=N, anew with --restart")
-            return Outcome(job.first_step)
-        if job.first_step:
-            say(f"{run}: going on from step {job.first_step}" + "".join(f"; {change}" for change in job.changes))
+                _prune(trainer, set())  # one that was killed may not have come to it
+            say(f"{run} is finished ({trainer.first_step} steps); more with --set train.steps=N, anew with --restart")
+            return Outcome(trainer.first_step)
+        if trainer.first_step:
+            say(
+                f"{run}: resuming from step {trainer.first_step}" + "".join(f"; {change}" for change in trainer.changes)
+            )
         seals = None
         if verify:
             known = {} if restart else read_verified(run)
-            seals = verified(files_read(job.datasets, job.loader.view_names), known, world, quiet=quiet)
+            seals = verified(files_read(trainer.datasets, trainer.loader.view_names), known, world, quiet=quiet)
         if world.is_first:
             if restart:
                 clear(run)
-            write_settings(run, job.config, job.datasets)
+            write_settings(run, trainer.config, trainer.datasets)
             if seals is not None:
                 write_verified(run, seals)
-        return train(job, quiet, until_parted, verify=verify)
+        return train(trainer, quiet, until_parted, verify=verify)
 
 
-def train(job: Job, quiet: bool, until_parted: ExitStack, *, verify: bool) -> Outcome:
+def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: bool) -> Outcome:
     """The loop itself. ``until_parted`` ends when the processes have left each other: until then, a signal that comes
     again finds its handler."""
-    settings, data = job.config.train, job.config.data
-    splits = [dataset.split("val") for dataset in job.datasets.values()]
+    settings, data = trainer.config.train, trainer.config.data
+    splits = [dataset.split("val") for dataset in trainer.datasets.values()]
     val = ValSlice(splits, settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows, Filter(data.where))
-    flops = flops_of_step(job.config, job.loader.vocabulary.padded_size)
-    peak = settings.peak_flops or matmul_flops_per_second(job.device, settings.dtype)
-    tally = Tally(job.loader.view_names, job.loader.dataset_names, flops, peak * job.world.size)
+    flops = flops_of_step(trainer.config, trainer.loader.vocabulary.padded_size)
+    peak = settings.peak_flops or matmul_flops_per_second(trainer.device, settings.dtype)
+    tally = Tally(trainer.loader.view_names, trainer.loader.dataset_names, flops, peak * trainer.world.size)
     if not quiet:
-        for text in header(job, flops, peak * job.world.size, verified=verify):
+        for text in header(trainer, flops, peak * trainer.world.size, verified=verify):
             say(text)
     bad_steps, measured = 0, None
     said: set[str] = set()
     """Of old checkpoints, what was said to be wrong with them."""
     with (
-        MetricsLog(job.run / METRICS, job.first_step, writes=job.world.is_first) as log,
-        Prefetcher(job.loader, settings.steps - job.first_step, data.prefetch) as batches,
-        Progress(job.first_step, settings.steps, bytes_per_target(job), quiet) as progress,
+        MetricsLog(trainer.run / METRICS, trainer.first_step, writes=trainer.world.is_first) as log,
+        Prefetcher(trainer.loader, settings.steps - trainer.first_step, data.prefetch) as batches,
+        Progress(trainer.first_step, settings.steps, bytes_per_target(trainer), quiet) as progress,
     ):
-        received = until_parted.enter_context(stop_signals(job.world))
-        log.write("start", job.first_step, **job.description())
-        for step in range(job.first_step, settings.steps):
+        received = until_parted.enter_context(stop_signals(trainer.world))
+        log.write("start", trainer.first_step, **trainer.description())
+        for step in range(trainer.first_step, settings.steps):
             batch = batches.next_batch()
             rate = learning_rate(step, settings)
-            losses = take_step(job, rate, batch)
-            done, stop = step + 1, agreed(received(), job.world)
+            losses = take_step(trainer, rate, batch)
+            done, stop = step + 1, agreed(received(), trainer.world)
             fault = losses.fault(settings)
             bad_steps = bad_steps + 1 if fault else 0
             if fault is None:
                 tally.add(losses, batch.stats)
             else:
                 tally.skip(batch.stats)
-                shown = [*shown_documents(job.datasets, batch)]
+                shown = [*shown_documents(trainer.datasets, batch)]
                 values = {"loss": losses.mean, "gradient_norm": losses.gradient_norm}
                 log.write("bad", done, what=fault, **values, documents=[asdict(one) for one in shown])
                 refuse(f"step {done}: {fault}", shown, settings, bad_steps)
@@ -137,18 +139,18 @@ def train(job: Job, quiet: bool, until_parted: ExitStack, *, verify: bool) -> Ou
             bits_per_byte = None
             if done % settings.log_every == 0 or save_due or stop:
                 line = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
-                log.write("train", done, **line, peak_memory_bytes=peak_memory_bytes(job.device))
+                log.write("train", done, **line, peak_memory_bytes=peak_memory_bytes(trainer.device))
             if save_due or (settings.eval_every and done % settings.eval_every == 0):
-                with autocast(job.device, settings.dtype), gathered(job.objective):
-                    measured = val.measure(job.model, job.device)
+                with autocast(trainer.device, settings.dtype), gathered(trainer.objective):
+                    measured = val.measure(trainer.model, trainer.device)
                 bits_per_byte = measured["raw_bits_per_byte"]
                 log.write("val", done, **measured)
                 progress.measured(done, measured)
             if save_due or stop:
-                state = job.state(batch, bits_per_byte)
-                checkpoint.save(job.run, state, job.model, job.optimizer, job.world)
-                if job.world.is_first:
-                    _prune(job, said)
+                state = trainer.state(batch, bits_per_byte)
+                checkpoint.save(trainer.run, state, trainer.model, trainer.optimizer, trainer.world)
+                if trainer.world.is_first:
+                    _prune(trainer, said)
             if done % settings.log_every == 0 or save_due:
                 tally.restart(batches.wait_seconds)
             if stop:
@@ -156,9 +158,9 @@ def train(job: Job, quiet: bool, until_parted: ExitStack, *, verify: bool) -> Ou
     return Outcome(done, stop if done < settings.steps else None, measured)
 
 
-def _prune(job: Job, said: set[str]) -> None:
+def _prune(trainer: Trainer, said: set[str]) -> None:
     """Older checkpoints go. What is wrong with one that stays is said, unless it was ``said`` before."""
-    damages = {*checkpoint.prune(job.run, job.config.train.keep_last)}
+    damages = {*checkpoint.prune(trainer.run, trainer.config.train.keep_last)}
     for damage in sorted(damages - said):
         say(f"{damage}; training goes on without it")
     said |= damages

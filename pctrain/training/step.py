@@ -17,15 +17,15 @@ from torch import Tensor
 from pctrain.config import TrainConfig
 from pctrain.data.batch import IGNORE, Batch
 from pctrain.data.filling import NOTHING
-from pctrain.data.naming import Named
+from pctrain.data.shown_documents import ShownDocument
 from pctrain.errors import PctrainError
 from pctrain.model.device import autocast
 from pctrain.training.distributed import whole
-from pctrain.training.job import Job
 from pctrain.training.metrics import Losses
 from pctrain.training.optim import set_learning_rate
 from pctrain.training.progress import say
-from pctrain.training.run import METRICS
+from pctrain.training.run_folder import METRICS
+from pctrain.training.trainer import Trainer
 
 _MOST_BAD_STEPS = 10
 """In a row: then it is not the documents."""
@@ -33,31 +33,31 @@ _NAMED = 3
 """Documents that a sentence names."""
 
 
-def take_step(job: Job, rate: float, batch: Batch) -> Losses:
+def take_step(trainer: Trainer, rate: float, batch: Batch) -> Losses:
     """One optimizer step, unless its losses have a fault: then the weights stay as they were."""
-    set_learning_rate(job.optimizer, rate)
-    losses = gradients(job, batch)
-    if losses.fault(job.config.train) is None:
-        job.optimizer.step()
-    job.optimizer.zero_grad(set_to_none=True)
+    set_learning_rate(trainer.optimizer, rate)
+    losses = gradients(trainer, batch)
+    if losses.fault(trainer.config.train) is None:
+        trainer.optimizer.step()
+    trainer.optimizer.zero_grad(set_to_none=True)
     return losses
 
 
-def gradients(job: Job, batch: Batch) -> Losses:
+def gradients(trainer: Trainer, batch: Batch) -> Losses:
     """Add the gradient of the mean loss over all targets of the global batch, in pieces of ``micro_rows``; clip its
     norm. Of several processes each brings its rows; all have the same result."""
-    settings, world = job.config.train, job.world
-    n_views = len(job.loader.view_names)
+    settings, world = trainer.config.train, trainer.world
+    n_views = len(trainer.loader.view_names)
     targets = max(1, int(world.sum(np.array([(batch.targets_RT != IGNORE).sum()]))[0]))
     # A GPU is never waited for before the last piece: the batch is there before the first, and sums stay there.
-    total = torch.zeros(1 + 2 * (n_views + 1), dtype=torch.float64, device=job.device)
-    for rows in micro_batches(batch, settings, -(-job.config.data.rows // world.size), job.device):
-        with autocast(job.device, settings.dtype):
-            sums = job.objective(*rows)
+    total = torch.zeros(1 + 2 * (n_views + 1), dtype=torch.float64, device=trainer.device)
+    for rows in micro_batches(batch, settings, -(-trainer.config.data.rows // world.size), trainer.device):
+        with autocast(trainer.device, settings.dtype):
+            sums = trainer.objective(*rows)
         # FSDP takes the mean over processes, the loss is a sum over them.
         (sums.nats / targets * world.size).backward()
         total += torch.cat([sums.nats.detach()[None], sums.nats_W, sums.targets_W])
-    norm = whole(torch.nn.utils.clip_grad_norm_(job.model.parameters(), settings.clip or math.inf))
+    norm = whole(torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), settings.clip or math.inf))
     summed = world.sum(total.cpu().numpy())
     nats_W, targets_W = torch.from_numpy(summed[1:]).chunk(2)
     return Losses(float(summed[0]), targets, nats_W, targets_W, norm.item())
@@ -86,7 +86,7 @@ def micro_batches(
     return zip(*(torch.split(tensor, settings.micro_rows or n_rows) for tensor in tensors), strict=True)
 
 
-def refuse(fault: str, shown: Sequence[Named], settings: TrainConfig, in_a_row: int) -> None:
+def refuse(fault: str, shown: Sequence[ShownDocument], settings: TrainConfig, in_a_row: int) -> None:
     """Say that a step was skipped. Raises ``PctrainError`` if the settings say to stop, or too many were."""
     names = [f"{one.dataset} {one.document} ({one.path})" for one in shown[:_NAMED]]
     more = f" and {len(shown) - _NAMED} more, all of them in {METRICS}" if len(shown) > _NAMED else ""

@@ -24,7 +24,7 @@ from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.names import regular_file
 from pctrain.training.distributed import World
 from pctrain.training.progress import ByteProgress
-from pctrain.training.run import VERIFIED
+from pctrain.training.run_folder import VERIFIED
 
 _VERSION: Final = 1
 _MOST_THREADS: Final = 16

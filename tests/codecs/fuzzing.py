@@ -16,7 +16,7 @@ import numpy as np
 
 from pcdata.codecs.base import Artifact, Codec, codec_class, columns_fault, make_codec, parse_recorded
 from pcdata.codecs.requests import parse_request
-from pcdata.dataset.views import ViewColumns
+from pcdata.dataset.columns import ViewColumns
 from pcdata.errors import CodecError, DatasetError, OptionError
 from pcdata.processes.isolated import Send
 from pctrain.neural.artifact import Numbers, canary, pack

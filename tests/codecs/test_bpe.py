@@ -22,7 +22,7 @@ from pcdata.codecs import bpe_compare, bpe_engines, bpe_format
 from pcdata.codecs.base import Codec
 from pcdata.codecs.bpe import BpeCodec, BpeParameters
 from pcdata.codecs.bpe_compare import TokenComparer
-from pcdata.dataset.views import ViewColumns
+from pcdata.dataset.columns import ViewColumns
 from pcdata.errors import CodecError
 from tests.codecs.examples import codec, fitted, splitting_as_gpt4
 from tests.strategies import HOSTILE, documents, library_files

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from pcdata.build.build import build
-from pcdata.build.report import Silent
+from pcdata.building.build import build
+from pcdata.building.progress import Silent
 from pcdata.codecs import bpe_engines, bpe_format
 from pcdata.codecs.bpe_engines import IsolatedTokenizersEngine, TokenizersEngine, choose, open_engine
 from pcdata.codecs.laws import HOSTILE
 from pcdata.errors import CodecError
-from tests.build.corpora import options, write_code
+from tests.building.corpora import options, write_code
 from tests.codecs.examples import fitted, splitting_as_gpt4
 from tests.strategies import batches, library_files
 

@@ -13,8 +13,8 @@ import pytest
 
 from pcdata.codecs.base import Artifact, Codec, check_units, offsets_of
 from pcdata.codecs.laws import HOSTILE, INCOMPRESSIBLE, check_fit, check_laws, check_refusals
+from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
-from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError
 
 MOST = 4

@@ -12,7 +12,7 @@ import pytest
 from pcdata.codecs.base import ENTRY_POINTS, Artifact, Codec, codec_class, make_codec
 from pcdata.codecs.bits import NoParameters
 from pcdata.codecs.requests import parse_request, parse_requests
-from pcdata.dataset.views import Unsigned, ViewColumns
+from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.errors import CodecError, OptionError
 from tests.codecs.examples import REQUESTS, codec
 

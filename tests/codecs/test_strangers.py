@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pcdata.codecs.base import Codec, open_codec
+from pcdata.dataset.columns import ViewColumns
 from pcdata.dataset.manifest import FileEntry
-from pcdata.dataset.views import ViewColumns
 from pcdata.errors import CodecError, DatasetError
 from tests.codecs.examples import codec, fitted
 

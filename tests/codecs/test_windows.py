@@ -17,7 +17,7 @@ from pcdata.codecs import windows
 from pcdata.codecs.byte_model import BIT, TOTAL, CountTable, log2_table
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold, segment_starts
 from pcdata.codecs.window_codec import WindowCodec, WindowOptions
-from pcdata.dataset.views import ViewColumns
+from pcdata.dataset.columns import ViewColumns
 from pcdata.errors import CodecError
 from tests.codecs.examples import codec
 from tests.strategies import documents, library_files

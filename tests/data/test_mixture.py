@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pctrain.config import MixtureConfig
-from pctrain.data.hashing import Purpose, uniform
-from pctrain.data.mixture import RAW, Dice, Lengths, Mixture
+from pctrain.data.draws import Purpose, uniform
+from pctrain.data.mixture import RAW, AppearanceDraws, Lengths, Mixture
 from pctrain.data.schedule import Phase
 
 DOCUMENTS = 40_000
@@ -21,7 +21,7 @@ def shown(phase: Phase, mixture: Mixture, seed: int = 3) -> Counter:
     purposes = (Purpose.KIND, Purpose.VIEW, Purpose.PAIR_ORDER)
     draws = zip(*(uniform(seed, 0, numbers, purpose).tolist() for purpose in purposes), strict=True)
     odds = mixture.odds(phase)
-    return Counter(mixture.appearance(odds, Dice(*dice)).views for dice in draws)
+    return Counter(mixture.appearance(odds, AppearanceDraws(*appearance_draws)).views for appearance_draws in draws)
 
 
 def near(count: int, probability: float) -> bool:

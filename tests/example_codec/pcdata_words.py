@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pcdata.codecs.base import Artifact, Codec, offsets_of, require_range
+from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
-from pcdata.dataset.views import Unsigned, ViewColumns
 from pcdata.errors import CodecError
 
 WORDS = "words.txt"

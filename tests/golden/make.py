@@ -9,9 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pcdata.build.build import build
-from pcdata.build.report import Silent
-from tests.build.corpora import HOSTILE_CONTENTS, options
+from pcdata.building.build import build
+from pcdata.building.progress import Silent
+from tests.building.corpora import HOSTILE_CONTENTS, options
 
 FOLDER = Path(__file__).parent / "v1"
 VIEWS = (

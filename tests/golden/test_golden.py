@@ -9,8 +9,8 @@ import pytest
 
 from pcdata.codecs.base import ENTRY_POINTS, open_codec
 from pcdata.dataset import Dataset
-from pcdata.inspection.verify import verify
-from tests.build.test_build import documents_of
+from pcdata.verifying.verify import verify
+from tests.building.test_build import documents_of
 from tests.golden.make import FOLDER, contents
 
 VIEW_NAMES = {

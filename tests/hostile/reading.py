@@ -21,9 +21,9 @@ from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import PcdataError
 from pcdata.inspection import figures, verify
-from pcdata.inspection.children import Checker, Task
-from pcdata.inspection.findings import Checked
 from pcdata.processes.isolated import Limits, Send
+from pcdata.verifying.children import Checker, Task
+from pcdata.verifying.findings import Checked
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.loader import Loader
 from pctrain.errors import PctrainError

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from pcdata.build.build import build
-from pcdata.build.report import Silent
+from pcdata.building.build import build
+from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
 from pcdata.processes.isolated import Died, Isolated
-from tests.build.corpora import options, write_code, write_jsonl
+from tests.building.corpora import options, write_code, write_jsonl
 from tests.hostile.changes import dataset_changes, write_files
 from tests.hostile.reading import LIMITS, Outcome, Reading
 
@@ -61,7 +61,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_jsonl(root / "records.jsonl", [{"text": f"record {n}\n" * 9, "stars": n, "note": None} for n in range(9)])
     shape = {"max_document_bytes": 900, "keep": ("stars:int64", "note"), "val_fraction": 0.2, "shard_bytes": 6_000}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pcdata.build.write.BLOCK_RAW_BYTES", 2_000)  # several blocks in a shard
+        patch.setattr("pcdata.building.write.BLOCK_RAW_BYTES", 2_000)  # several blocks in a shard
         build(options([root / "corpus", root / "records.jsonl"], root / "other", *VIEWS, **shape), Silent())
     (root / "home").mkdir()
     (root / "home" / "file").write_text("mine")

@@ -18,8 +18,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcdata.build.build import build
-from pcdata.build.report import Silent
+from pcdata.building.build import build
+from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_OPEN
 from pctrain.config import ModelConfig, resolve
@@ -27,11 +27,11 @@ from pctrain.data.filter import Filter
 from pctrain.errors import DataError
 from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluate import COMPRESSORS, evaluate, evaluate_run
-from pctrain.inference.figures import ratio
+from pctrain.inference.evaluation import ratio
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.scoring import Alphabet, Windowing
 from pctrain.training.loop import fit
-from tests.build.corpora import options, write_code
+from tests.building.corpora import options, write_code
 from tests.made_run import IDS, SETTINGS, TYPES, VIEW, make_dataset, triples, write_dataset
 from tests.strategies import library_files
 

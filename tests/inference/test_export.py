@@ -21,7 +21,7 @@ from pctrain.errors import CheckpointError, PctrainError
 from pctrain.inference.export import export_run, special_names
 from pctrain.inference.generate import Generation, Sampling
 from pctrain.training.loop import fit
-from pctrain.training.run import load_model
+from pctrain.training.run_folder import load_model
 from tests.made_run import SETTINGS, make_dataset
 
 KINDS = {"plain": [], "tied": ["model.tie_embeddings=true"], "heads": ["model.heads=2", "model.raw_heads=3"]}

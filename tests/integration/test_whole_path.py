@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pcdata.cli import main as pcdata
 from pcdata.dataset import Dataset
 from pctrain.cli import main as pctrain
-from tests.build.corpora import write_code
+from tests.building.corpora import write_code
 
 TINY = (
     "model.width=32",

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcdata.build.build import build
-from pcdata.build.report import Silent
+from pcdata.building.build import build
+from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
-from pcdata.inspection.verify import verify
+from pcdata.verifying.verify import verify
 from pctrain.config import resolve
 from pctrain.training.loop import fit as train
-from tests.build.corpora import options, write_code
-from tests.build.test_build import assert_same_tree
-from tests.inspection.test_verify import reseal
+from tests.building.corpora import options, write_code
+from tests.building.test_build import assert_same_tree
 from tests.made_run import SETTINGS
+from tests.verifying.test_verify import reseal
 
 
 @pytest.fixture(scope="module")

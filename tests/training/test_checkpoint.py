@@ -18,9 +18,9 @@ from pctrain.data.cursor import Cursor, StreamPlace
 from pctrain.errors import CheckpointError
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.training import checkpoint
-from pctrain.training import state as state_module
+from pctrain.training import resume as state_module
 from pctrain.training.optim import make_optimizer
-from pctrain.training.state import Prints, State
+from pctrain.training.resume import Fingerprints, State
 
 CONFIG = RunConfig.from_dict({"model": {"width": 16, "layers": 1, "attention_heads": 2, "kv_heads": 1, "hidden": 16}})
 
@@ -32,7 +32,7 @@ PLACE = StreamPlace((3, 7), 5, 1, "pair", ("zstd", None))
 
 
 def state(step: int, bits: float | None = None) -> State:
-    return State(Cursor(step, step, PLACE), CONFIG, IDS, {"code": Prints("ab", {"zstd": "cd"})}, bits)
+    return State(Cursor(step, step, PLACE), CONFIG, IDS, {"code": Fingerprints("ab", {"zstd": "cd"})}, bits)
 
 
 def trained(seed: int = 0) -> tuple[Decoder, torch.optim.Optimizer]:

@@ -20,11 +20,11 @@ from pcdata.dataset import Dataset
 from pctrain.config import MODES, RunConfig, resolve
 from pctrain.data.batch import Batch
 from pctrain.errors import CheckpointError, PctrainError
-from pctrain.training import job, loop, step
+from pctrain.training import loop, step, trainer
 from pctrain.training.checkpoint import checkpoints
-from pctrain.training.job import Job
 from pctrain.training.loop import fit
 from pctrain.training.step import gradients, micro_batches, take_step
+from pctrain.training.trainer import Trainer
 from tests.made_run import SETTINGS, VIEW, make_dataset, saved_tensors
 
 
@@ -98,10 +98,10 @@ def test_a_stop_signal_ends_after_the_step_with_a_checkpoint(
 ) -> None:
     run, real, handler, steps = tmp_path / "run", loop.take_step, signal.getsignal(number), itertools.count()
 
-    def take_step(job: Job, rate: float, batch: Batch) -> Any:
+    def take_step(trainer: Trainer, rate: float, batch: Batch) -> Any:
         if next(steps) == 4:
             signal.raise_signal(number)
-        return real(job, rate, batch)
+        return real(trainer, rate, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "take_step", take_step)
@@ -123,8 +123,8 @@ def test_prefetching_changes_nothing(dataset: Dataset, whole: Path, tmp_path: Pa
 
 def test_a_batch_is_shown_in_pieces_of_micro_rows(dataset: Dataset, tmp_path: Path) -> None:
     for micro_rows, pieces in {0: 1, 1: 4, 3: 2}.items():
-        job = Job.prepare(dataset, tmp_path, settings(f"train.micro_rows={micro_rows}"))
-        assert len(list(micro_batches(job.loader.next_batch(), job.config.train, 4, job.device))) == pieces
+        trainer = Trainer.prepare(dataset, tmp_path, settings(f"train.micro_rows={micro_rows}"))
+        assert len(list(micro_batches(trainer.loader.next_batch(), trainer.config.train, 4, trainer.device))) == pieces
 
 
 @pytest.mark.parametrize("heads", [(), ("model.heads=2", "model.raw_heads=4")], ids=["one head", "heads"])
@@ -132,13 +132,13 @@ def test_a_batch_is_shown_in_pieces_of_micro_rows(dataset: Dataset, tmp_path: Pa
 def test_one_batch_is_learned_by_heart(dataset: Dataset, tmp_path: Path, mode: str, heads: tuple[str, ...]) -> None:
     """But for which document begins, or goes on, behind an open mark: a few hundredths of a nat per target."""
     mixture = [f'mixture.mode="{mode}"', "mixture.warmup_fraction=0", "mixture.share=0.7", "mixture.splice_bytes=20"]
-    job = Job.prepare(
+    trainer = Trainer.prepare(
         dataset, tmp_path, settings("data.rows=6", "model.width=64", "model.hidden=128", *mixture, *heads)
     )
-    batch = job.loader.next_batch()
+    batch = trainer.loader.next_batch()
     shown = [symbols > 0 for symbols in batch.stats.symbols_V]
     assert shown == {"raw": [True], "compressed": [False, True]}.get(mode, [True, True])
-    found = [take_step(job, 1e-2, batch).mean for _ in range(70)]
+    found = [take_step(trainer, 1e-2, batch).mean for _ in range(70)]
     assert found[0] > 5
     assert min(found[-10:]) < 0.1
 
@@ -189,7 +189,7 @@ def test_a_finished_run_says_so_and_can_be_made_longer(
     assert (run / "metrics.jsonl").read_bytes() == before
     assert fit(dataset.folder, run, settings("train.steps=4", "train.lr=1e-4")).step == 4
     said = capsys.readouterr().err
-    assert "going on from step 2; train.steps 2 → 4; train.lr" in said
+    assert "resuming from step 2; train.steps 2 → 4; train.lr" in said
 
 
 @pytest.mark.parametrize(
@@ -231,10 +231,10 @@ def broken_at(monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
     """Losses of these steps come out as not a number, and so do their gradients."""
     real, steps = gradients, itertools.count()
 
-    def broken(job: Job, batch: Batch) -> Any:
-        found = real(job, batch)
+    def broken(trainer: Trainer, batch: Batch) -> Any:
+        found = real(trainer, batch)
         if next(steps) in bad:
-            job.model.norm.weight.grad.fill_(np.nan)
+            trainer.model.norm.weight.grad.fill_(np.nan)
             return dataclasses.replace(found, nats=math.nan, gradient_norm=math.nan)
         return found
 
@@ -300,24 +300,24 @@ def test_a_loss_that_is_too_large_is_a_bad_step(dataset: Dataset, whole: Path, t
 
 
 def test_two_processes_do_not_write_one_run(dataset: Dataset, tmp_path: Path) -> None:
-    from pctrain.training.run import locked
+    from pctrain.training.run_folder import locked
 
     with locked(tmp_path), pytest.raises(PctrainError, match="is being written by process"):
         fit(dataset.folder, tmp_path, settings())
 
 
 def test_a_view_added_later_does_not_change_a_run(dataset: Dataset) -> None:
-    pinned = job.with_views(settings(), [dataset])
+    pinned = trainer.with_views(settings(), [dataset])
     grown = Dataset(dataset.folder)
     more = dataclasses.replace(dataset.manifest.views[0], name="more", first_id=5000)
     grown.manifest = dataclasses.replace(dataset.manifest, views=(*dataset.manifest.views, more))
-    assert job.with_views(settings(), [grown]) != pinned
-    assert job.with_views(pinned, [grown]) == pinned
+    assert trainer.with_views(settings(), [grown]) != pinned
+    assert trainer.with_views(pinned, [grown]) == pinned
 
 
 def test_a_model_has_no_rows_for_views_that_it_does_not_read(dataset: Dataset, tmp_path: Path) -> None:
     def rows(*more: str) -> int:
-        return job.Job.prepare(dataset, tmp_path, settings(*more)).model.embed.num_embeddings
+        return trainer.Trainer.prepare(dataset, tmp_path, settings(*more)).model.embed.num_embeddings
 
     far = dataclasses.replace(dataset.manifest.views[0], first_id=70_000)
     dataset = Dataset(dataset.folder)

@@ -14,9 +14,9 @@ from pctrain.config import RunConfig, preset_text, presets, resolve
 from pctrain.data.schedule import Schedule
 from pctrain.model.decoder import Decoder
 from pctrain.model.loss import Objective
-from pctrain.training.job import Job
 from pctrain.training.optim import make_optimizer
 from pctrain.training.step import take_step
+from pctrain.training.trainer import Trainer
 from tests.made_run import make_dataset
 
 SIZES = {"tiny": 1e6, "small": 50e6, "base": 150e6, "large": 0.5e9, "xl": 1.5e9}
@@ -141,17 +141,17 @@ def test_the_byte_baseline_has_eight_heads_over_raw_ids() -> None:
     ],
 )
 def test_a_real_step_runs(dataset: Dataset, tmp_path: Path, name: str) -> None:
-    take_one(Job.prepare(dataset, tmp_path, resolve(name, None, CUT)))
+    take_one(Trainer.prepare(dataset, tmp_path, resolve(name, None, CUT)))
 
 
 def test_a_real_step_of_the_published_recipe_runs(dataset: Dataset, tmp_path: Path) -> None:
     """Of its smallest model, cut down."""
     smaller = ["model.width=64", "model.layers=2", "model.hidden=256"]
-    take_one(Job.prepare(dataset, tmp_path, resolve("published-0.5b", None, [*CUT, *smaller])))
+    take_one(Trainer.prepare(dataset, tmp_path, resolve("published-0.5b", None, [*CUT, *smaller])))
 
 
-def take_one(job: Job) -> None:
-    before = job.model.layers[-1].feed.down.weight.detach().clone()
-    losses = take_step(job, 1e-3, job.loader.next_batch())
+def take_one(trainer: Trainer) -> None:
+    before = trainer.model.layers[-1].feed.down.weight.detach().clone()
+    losses = take_step(trainer, 1e-3, trainer.loader.next_batch())
     assert 4 < losses.nats / losses.targets < 9
-    assert not torch.equal(before, job.model.layers[-1].feed.down.weight)
+    assert not torch.equal(before, trainer.model.layers[-1].feed.down.weight)

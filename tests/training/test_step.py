@@ -17,8 +17,8 @@ from pcdata.dataset import Dataset
 from pctrain.config import MODES, resolve
 from pctrain.data.loader import Loader
 from pctrain.training.distributed import World
-from pctrain.training.job import Job
 from pctrain.training.step import gradients
+from pctrain.training.trainer import Trainer
 from tests.made_run import SETTINGS, make_dataset
 
 
@@ -64,12 +64,12 @@ def test_the_gradient_does_not_depend_on_how_the_batch_is_divided(
     dataset: Dataset, folder: Path, settings: list[str], size: int, micro_rows: int
 ) -> None:
     config = resolve(None, None, [*SETTINGS, *settings, "train.seed=3"])
-    job = Job.prepare(dataset, folder, config)
-    whole = gradients(job, job.loader.next_batch())
-    expected = [parameter.grad for parameter in job.model.parameters()]
+    trainer = Trainer.prepare(dataset, folder, config)
+    whole = gradients(trainer, trainer.loader.next_batch())
+    expected = [parameter.grad for parameter in trainer.model.parameters()]
     assert whole.targets > 0
 
-    job.model.zero_grad()
+    trainer.model.zero_grad()
     divided = dataclasses.replace(config, train=dataclasses.replace(config.train, micro_rows=micro_rows))
     nats, targets_W = 0.0, torch.zeros_like(whole.targets_W)
     for rank in range(size):
@@ -77,12 +77,12 @@ def test_the_gradient_does_not_depend_on_how_the_batch_is_divided(
             dataset.split("train"), config.data, config.mixture, steps=12, seed=3, rank=rank, world_size=size
         )
         world = OneOf(rank, size, targets=whole.targets)
-        found = gradients(dataclasses.replace(job, config=divided, world=world), loader.next_batch())
+        found = gradients(dataclasses.replace(trainer, config=divided, world=world), loader.next_batch())
         nats += found.nats
         targets_W += found.targets_W
     assert nats == pytest.approx(whole.nats, rel=1e-6)
     assert torch.equal(targets_W, whole.targets_W)
-    for parameter, gradient in zip(job.model.parameters(), expected, strict=True):
+    for parameter, gradient in zip(trainer.model.parameters(), expected, strict=True):
         assert parameter.grad is not None
         # Each process brings the gradient times their number, of which FSDP takes the mean.
         assert torch.allclose(parameter.grad / size, gradient, atol=1e-6)

@@ -27,9 +27,9 @@ from pcdata.cli import main as pcdata
 from pcdata.dataset import Dataset
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_OPEN
 from pctrain.config import resolve
-from pctrain.data.hashing import Purpose, uniform
+from pctrain.data.draws import Purpose, uniform
 from pctrain.training.loop import fit
-from pctrain.training.run import load_model
+from pctrain.training.run_folder import load_model
 
 SEED = 0
 SHARE = 0.9

@@ -18,7 +18,7 @@ from pctrain.errors import PctrainError
 from pctrain.training import verification
 from pctrain.training.distributed import World
 from pctrain.training.loop import fit
-from pctrain.training.run import METRICS, VERIFIED
+from pctrain.training.run_folder import METRICS, VERIFIED
 from pctrain.training.verification import Seal, files_read, read_verified, verified
 from tests.made_run import VIEW, make_dataset
 from tests.training.test_loop import settings

@@ -20,8 +20,8 @@ import numpy as np
 
 from pcdata.dataset import Dataset
 from pcdata.dataset.splitmix import fractions
-from pcdata.inspection.probe.edits import EDITS, edited, key_for
-from pcdata.inspection.probe.results import mean_of
+from pcdata.probing.edits import EDITS, edited, key_for
+from pcdata.probing.results import mean_of
 from tools.study import shell
 from tools.study.plan import Corpus, StudyError
 

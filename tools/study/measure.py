@@ -19,13 +19,13 @@ import torch
 
 from pcdata.dataset import Dataset, Document
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, RAW_OPEN, ViewIds
-from pcdata.inspection.probe.stability import distance
+from pcdata.probing.stability import distance
 from pctrain.inference.evaluate import evaluate
 from pctrain.model.decoder import Cache, Decoder
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.scoring import Alphabet, Windowing
-from pctrain.training.run import load_model
-from pctrain.training.state import State
+from pctrain.training.resume import State
+from pctrain.training.run_folder import load_model
 from tools.study.corpus import UNEDITED, Datasets
 
 _SPAN_BYTES: Final = 48

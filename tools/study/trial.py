@@ -19,9 +19,9 @@ import torch
 from pcdata.dataset import Dataset
 from pctrain.cli import DEFAULT_PRESET
 from pctrain.config import RunConfig, resolve
-from pctrain.data.corpus import vocabulary_of
+from pctrain.data.datasets import vocabulary_of
 from pctrain.model.flops import flops_of_step, flops_per_position
-from pctrain.training.run import CONFIG, METRICS
+from pctrain.training.run_folder import CONFIG, METRICS
 from tools.study import shell
 from tools.study.corpus import Datasets
 from tools.study.plan import Study, Trial

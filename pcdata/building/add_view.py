@@ -1,0 +1,257 @@
+"""``pcdata add-view``: views for a dataset that is there, the same that building with them would have made.
+
+The sample is the one that the build took, drawn again from the hashes of the train documents; then each shard's base
+file is read and its view files written beside it; a new manifest, last, makes them part of the dataset. State and
+resuming are those of a build.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pcdata.building.commit import listed_view
+from pcdata.building.engines.process import ProcessEngine
+from pcdata.building.fit import fit_requests, open_views
+from pcdata.building.kill_points import kill_point
+from pcdata.building.options import handed_in_artifacts, library_versions, request_values
+from pcdata.building.plan import FitSample
+from pcdata.building.progress import Reporter
+from pcdata.building.workspace import OPTIONS, PIECE, Pieces, Workspace
+from pcdata.building.write import Block, ViewFile, WrittenView, encoded
+from pcdata.codecs.requests import ViewRequest
+from pcdata.dataset import Dataset
+from pcdata.dataset.identity import FIT, draw
+from pcdata.dataset.manifest import MANIFEST, BaseShard, FileEntry, Manifest
+from pcdata.dataset.names import is_view_name, regular_file
+from pcdata.dataset.reader import Split
+from pcdata.dataset.shard import write_file
+from pcdata.dataset.vocab import MAX_VIEWS
+from pcdata.errors import BuildError, DatasetError
+
+
+@dataclass(frozen=True)
+class AddTask:
+    """Write the new views of one shard."""
+
+    folder: Path
+    split: str
+    shard: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}-{self.shard:05}"
+
+    @property
+    def done(self) -> str:
+        return f"done/{self.name}.json"
+
+
+def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, report: Reporter) -> Manifest:
+    """Add views, or go on adding them. Views that are there already, as they are asked for, are left as they are.
+
+    Raises a ``PcdataError`` for everything a person can mend; the dataset is then as it was.
+    """
+    dataset = Dataset(folder)
+    artifacts = handed_in_artifacts(tuple(requests))
+    asked = {request.name: request_values(request, artifacts.get(request.name)) for request in requests}
+    workspace = Workspace(folder)
+    with workspace.locked():
+        dataset = Dataset(folder)  # as it is now that nobody else changes it
+        missing = _missing(dataset, asked)
+        if not missing:
+            _end(workspace)
+            return dataset.manifest
+        _claim(dataset, workspace, missing)
+        new = [request for request in requests if request.name in missing]
+        fit_requests(new, workspace, TrainSample(dataset), artifacts, report)
+        tasks = _tasks(dataset)
+        pending = [task for task in tasks if not workspace.has(task.done)]
+        raw_bytes = sum(_shard(dataset, task).raw_bytes for task in pending)
+        with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
+            engine.run(run_add, pending, advance)
+        manifest = _commit(dataset, workspace, missing, tasks)
+        workspace.remove()
+        kill_point("commit.cleaned")
+    return manifest
+
+
+def unfinished(workspace: Workspace) -> list[str]:
+    """The views that a call which was cut short was adding; none if it was no such call."""
+    found = workspace.read_json(OPTIONS) if workspace.has(OPTIONS) else {}
+    try:
+        names = [str(values["name"]) for values in found.get("add-view", [])]
+    except (AttributeError, KeyError, TypeError):
+        raise BuildError(f"{workspace.folder / OPTIONS} is damaged; remove {workspace.folder}") from None
+    for name in names:
+        if not is_view_name(name):
+            raise BuildError(
+                f"{workspace.folder / OPTIONS} has a view {name!r}, which is no name; remove {workspace.folder}"
+            )
+    return names
+
+
+def _missing(dataset: Dataset, asked: dict[str, Any]) -> dict[str, Any]:
+    """The views that are to be made. Raises ``BuildError`` for a name that another view has."""
+    there = {values["name"]: values for values in dataset.manifest.options.get("compressors", [])}
+    for name in asked.keys() & {view.name for view in dataset.manifest.views}:
+        if there.get(name) != asked[name]:
+            raise BuildError(
+                f"{dataset.folder} has another view {name!r}; name the new one (--compressor CODEC:name=…), or drop "
+                "the old one first with pcdata drop-view"
+            )
+    missing = {name: values for name, values in asked.items() if name not in dataset.vocabulary.views}
+    if missing and dataset.manifest.next_slot + len(missing) > MAX_VIEWS:
+        raise BuildError(f"{dataset.folder} has had {dataset.manifest.next_slot} views; {MAX_VIEWS} are the most")
+    return missing
+
+
+def _claim(dataset: Dataset, workspace: Workspace, missing: dict[str, Any]) -> None:
+    """Write down what is added, or refuse to go on with anything else."""
+    asked = {
+        "add-view": list(missing.values()),
+        "base": dataset.manifest.base.fingerprint,
+        "versions": library_versions(),
+    }
+    if not workspace.has(OPTIONS):
+        workspace.write_json(OPTIONS, asked)
+    elif workspace.read_json(OPTIONS) != asked:
+        names = ", ".join(unfinished(workspace)) or "none"
+        raise BuildError(
+            f"{dataset.folder} has an unfinished command in it (views being added: {names}); finish it with its own "
+            "options and versions, or give the views up with pcdata drop-view"
+        )
+    workspace.remove_rubbish()
+
+
+class TrainSample(Sequence[bytes]):
+    """The documents that the build fitted its codecs on, found and read when a codec first looks at one."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    @cached_property
+    def _documents(self) -> list[bytes]:
+        split = self._dataset.split("train")
+        if "fit_bytes" not in self._dataset.manifest.options:
+            raise DatasetError(
+                f"{self._dataset.folder} does not say what its codecs were fitted on; hand in an artifact"
+            )
+        sample = FitSample(self._dataset.manifest.options["fit_bytes"])
+        for block in range(split.n_blocks):
+            sample.add(_block_pieces(split, block))
+        chosen = sample.finish()
+        return [
+            split.base(block).raw_of(row).tobytes()
+            for block, row in zip(chosen["task"].tolist(), chosen["line"].tolist(), strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._documents[index]
+
+
+def _block_pieces(split: Split, block: int) -> Pieces:
+    """The rows of a block as plan sees pieces: block and row are their place, in input order."""
+    base = split.base(block)
+    pieces = np.zeros(len(base.doc_ids), PIECE)
+    pieces["task"] = block
+    pieces["line"] = np.arange(len(pieces))
+    pieces["length"] = np.diff(base.raw_offsets)
+    pieces["fit_draw"] = [draw(doc_id.tobytes(), FIT) for doc_id in base.doc_ids]
+    return pieces
+
+
+def _tasks(dataset: Dataset) -> list[AddTask]:
+    splits = dataset.manifest.base.splits
+    folder = dataset.folder.absolute()
+    return [AddTask(folder, split, number) for split, shards in splits.items() for number in range(len(shards))]
+
+
+def _shard(dataset: Dataset, task: AddTask) -> BaseShard:
+    return dataset.manifest.base.splits[task.split][task.shard]
+
+
+def run_add(task: AddTask, advance: Callable[[int], None]) -> None:
+    """Write the new view files of one shard, then the record that they are done."""
+    workspace, dataset = Workspace(task.folder), Dataset(task.folder)
+    shard = _shard(dataset, task)
+    check_file(task.folder, shard.file)
+    opened = open_views(workspace)
+    files = [ViewFile(view.name, codec.types, task.folder, task.name) for view, codec in opened]
+    try:
+        for block in _blocks(dataset, task):
+            for file, (view, codec) in zip(files, opened, strict=True):
+                file.write(block.doc_ids, encoded(view, codec, block.raw))
+            advance(block.raw_bytes)
+        done = {file.name: asdict(file.finish()) for file in files}
+    except BaseException:
+        for file in files:
+            file.file.abandon()
+        raise
+    workspace.write_json(task.done, done)
+    kill_point("write.done")
+
+
+def check_file(folder: Path, entry: FileEntry) -> None:
+    """Raises ``DatasetError`` unless the file has this hash: what is damaged must not be made into more."""
+    path = folder / entry.path
+    try:
+        with regular_file(folder, entry.path).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetError(f"{path} is missing; restore it from a copy or rebuild the dataset") from None
+    if found != entry.sha256:
+        raise DatasetError(f"{path} is damaged: its SHA-256 is not the manifest's; restore it from a copy or rebuild")
+
+
+def _blocks(dataset: Dataset, task: AddTask) -> Iterator[Block]:
+    split = dataset.split(task.split)
+    shards = dataset.manifest.base.splits[task.split]
+    first = sum(len(shard.block_documents) for shard in shards[: task.shard])
+    for number in range(first, first + len(shards[task.shard].block_documents)):
+        base = split.base(number)
+        raw = [base.raw_of(row).tobytes() for row in range(len(base.doc_ids))]
+        yield Block(doc_ids=base.doc_ids.tobytes(), raw=raw, raw_bytes=sum(map(len, raw)))
+
+
+def _commit(dataset: Dataset, workspace: Workspace, missing: dict[str, Any], tasks: list[AddTask]) -> Manifest:
+    """Replace the manifest by one that lists the new views too."""
+    manifest = dataset.manifest
+    written = {task: workspace.read_json(task.done) for task in tasks}
+    views, next_id = [*manifest.views], manifest.next_id
+    for view, codec in open_views(workspace):
+        files = {
+            split: tuple(WrittenView.from_json(written[task][view.name]) for task in tasks if task.split == split)
+            for split in manifest.base.splits
+        }
+        views.append(listed_view(view, codec, files, manifest.next_slot + len(views) - len(manifest.views), next_id))
+        next_id = max(next_id, views[-1].view_ids.end_id)
+    compressors = [*manifest.options.get("compressors", []), *missing.values()]
+    grown = dataclasses.replace(
+        manifest,
+        options={**manifest.options, "compressors": compressors},
+        views=tuple(views),
+        next_slot=manifest.next_slot + len(missing),
+        next_id=next_id,
+    )
+    workspace.remove_rubbish()
+    write_file(dataset.folder, MANIFEST, grown.to_bytes())
+    kill_point("commit.manifest")
+    return grown
+
+
+def _end(workspace: Workspace) -> None:
+    """Nothing is to be done: leave no state but that of another command."""
+    if not workspace.has(OPTIONS) or unfinished(workspace):
+        workspace.remove()

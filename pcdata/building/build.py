@@ -1,0 +1,142 @@
+"""``pcdata build``: documents → shards. The page of verbs; each verb is a file beside this one.
+
+Every stage leaves its result on disk and is not done again after a kill: a build that was stopped anywhere goes on
+with the same command, and the result is the same to the byte.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pcdata.building.add_view import unfinished
+from pcdata.building.commit import commit
+from pcdata.building.engines.base import open_engine
+from pcdata.building.fit import fit_views
+from pcdata.building.kill_points import kill_point
+from pcdata.building.mentions import check_mentions
+from pcdata.building.options import BuildOptions, handed_in_artifacts, library_versions, printable
+from pcdata.building.plan import make_plan
+from pcdata.building.progress import Reporter
+from pcdata.building.reread import half_read
+from pcdata.building.scan import inputs_digest, list_inputs, pending_scans, run_scan
+from pcdata.building.sources import without_streams
+from pcdata.building.workspace import OPTIONS, Workspace
+from pcdata.building.write import pending_writes, run_write
+from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
+from pcdata.errors import BuildError, UnbuildableError
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a call of ``build`` did."""
+
+    manifest: Manifest
+    scanned: int
+    """Scan tasks done by this call; those of an earlier one are not done again."""
+    written: int
+    """Shards written by this call."""
+    whole_documents: int
+    """In the dataset, before long ones were cut into parts; 0 if it was there already."""
+    was_complete: bool
+    """The dataset was there already, from the same inputs and options."""
+
+
+def build(options: BuildOptions, report: Reporter) -> BuildResult:
+    """Build, or go on building, the dataset in ``options.output``.
+
+    Raises a ``PcdataError`` for everything a person can mend; the state on disk then stays for the next call, unless
+    nothing can come of it.
+    """
+    refuse_foreign(options.output)
+    artifacts = handed_in_artifacts(options.requests)
+    workspace = Workspace(options.output)
+    engine = open_engine(options)
+    with workspace.locked(), closing(engine), closing(half_read):
+        options = without_streams(options, workspace)
+        shaping = options.shaping(artifacts)
+        if (options.output / MANIFEST).exists():
+            return _already_complete(options, workspace, shaping)
+        _claim(options, workspace, shaping)
+        n_tasks = list_inputs(options, workspace)
+        with report.stage("scan", None) as advance:
+            scans = pending_scans(options, workspace, n_tasks)
+            engine.run(run_scan, scans, advance)
+        try:
+            plan = make_plan(options, workspace, n_tasks)
+            check_mentions(options, workspace, report.say)
+        except UnbuildableError:
+            workspace.remove()  # nothing to resume, and it would refuse the options that the message asks for
+            raise
+        fit_views(options, workspace, artifacts, report)
+        writes = pending_writes(options, workspace, plan.shards)
+        with report.stage("write", sum(task.raw_bytes for task in writes)) as advance:
+            engine.run(run_write, writes, advance)
+        workspace.remove_rubbish()  # of workers that were lost and replaced
+        manifest = commit(options, workspace, shaping, plan)  # last: no manifest, no dataset
+        workspace.remove()
+        kill_point("commit.cleaned")
+    n_written = sum(len(task.shards) for task in writes)
+    return BuildResult(manifest, len(scans), n_written, plan.whole_documents, was_complete=False)
+
+
+def refuse_foreign(output: Path) -> None:
+    """Do not build into a folder that holds something else, nor where Arrow can open nothing."""
+    name = os.fsencode(output.absolute())
+    if str(output.absolute()) != name.decode("utf-8", "replace"):
+        raise BuildError(f"{printable(name)}: Arrow opens only paths in UTF-8; name another folder with -o")
+    if output.exists() and not output.is_dir():
+        raise BuildError(f"{output} is a file; name a folder for the dataset with -o")
+    if output.is_dir() and not (output / MANIFEST).exists() and not Workspace(output).folder.exists():
+        found = next(output.iterdir(), None)
+        if found is not None:
+            raise BuildError(f"{output} is not empty (it holds {found.name!r}) and is no build; name a new folder")
+
+
+def _already_complete(options: BuildOptions, workspace: Workspace, shaping: dict[str, Any]) -> BuildResult:
+    """Accept a finished dataset if it is the one asked for."""
+    manifest = load_manifest(options.output)
+    if adding := unfinished(workspace):
+        raise BuildError(
+            f"{options.output} is a finished dataset with views being added ({', '.join(adding)}); finish that with "
+            "the same pcdata add-view, or give it up with pcdata drop-view"
+        )
+    found = dict(manifest.options)
+    asked = {**shaping, "inputs_digest": inputs_digest(options)}
+    workspace.remove()  # what a build killed after its manifest left, or this call's lock
+    _refuse_other(found, asked, f"{options.output} is a finished dataset", "name a new folder with -o")
+    return BuildResult(manifest, 0, 0, 0, was_complete=True)
+
+
+def _claim(options: BuildOptions, workspace: Workspace, shaping: dict[str, Any]) -> None:
+    """Write down what is built here, or refuse to go on with anything else."""
+    roots = [str(path.resolve()) for path in options.inputs]
+    asked = {**shaping, "folders": roots, "strict": options.strict, "versions": library_versions()}
+    if workspace.has(OPTIONS):
+        found = workspace.read_json(OPTIONS)
+        if not isinstance(found, dict):
+            raise BuildError(f"{workspace.folder / OPTIONS} is damaged; remove {workspace.folder}")
+        # So far nothing was refused: it is as if it had not been strict.
+        eased = found.get("strict") and not options.strict
+        _refuse_other(
+            {**found, "strict": False} if eased else found,
+            asked,
+            f"{options.output} holds an unfinished build",
+            "finish it with its own options and versions, or remove the folder",
+        )
+        if eased:
+            workspace.write_json(OPTIONS, asked)
+        workspace.remove_rubbish()
+    else:
+        workspace.write_json(OPTIONS, asked)
+
+
+def _refuse_other(found: dict[str, Any], asked: dict[str, Any], what: str, then: str) -> None:
+    for key in sorted(found.keys() | asked.keys()):
+        if found.get(key) != asked.get(key):
+            if key == "inputs_digest":
+                raise BuildError(f"{what}, and the input files have changed since; {then}")
+            raise BuildError(f"{what} with other {key}: {found.get(key)!r}, now {asked.get(key)!r}; {then}")

@@ -1,0 +1,126 @@
+"""``--config``: the options of a build in a TOML file; and those that a dataset was built with, as such a file again.
+
+A file says what the command line would say, under the names that the manifest uses: ``max_line_bytes = 2000`` is
+``--max-line-bytes 2000``. What may be given several times is a list. Paths are as on the command line: relative to the
+working folder.
+"""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pcdata.building.options import BuildOptions
+from pcdata.dataset.json_files import parse_toml
+from pcdata.dataset.manifest import MANIFEST, load_manifest
+from pcdata.dataset.names import inside
+from pcdata.errors import DatasetError, OptionError
+
+_OF_A_CALL = ("strict", "workers", "engine", "ray_address")
+"""Options that say how a build is done, and shape no dataset."""
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The options in a TOML file, as the command line names its parameters.
+
+    Raises ``OptionError`` naming a key that there is not, or a value of another type.
+    """
+    try:
+        given = parse_toml(file.read_bytes())
+    except OSError as error:
+        raise OptionError(f"--config {file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise OptionError(f"--config {file} is not TOML: {error}") from error
+    known = _kinds()
+    for key, value in given.items():
+        if key not in known:
+            raise OptionError(f"--config {file}: unknown option {key}; known: {', '.join(known)}")
+        fault = _fault(known[key], value)
+        if fault is not None:
+            raise OptionError(f"--config {file}: {key} must be {fault}, got {value!r}")
+    return given
+
+
+def render_config(folder: Path) -> str:
+    """The options that a dataset was built with, as TOML: a build from the same inputs with it makes the same files.
+
+    What a manifest does not know (where inputs and lists of paths lay) is a comment. An artifact that was handed in is
+    named where it lies in the dataset, which does not say there what it was fitted on. The dataset may be a stranger's:
+    nothing is printed but options of a dataset, as they may be. Raises ``DatasetError``.
+    """
+    return rendered(load_manifest(folder).options, folder)
+
+
+def rendered(options: Mapping[str, Any], folder: Path) -> str:
+    """The same of options that were read."""
+    try:
+        names = ", ".join(map(_comment, options["inputs"]))
+        lines = [f"# inputs, to be named on the command line: {names}"]
+        if "merged" in options:
+            lines.append(f"# merged from {len(options['merged'])} datasets; the options are those of the first")
+        if options.get("val_list"):
+            lines.append(f"# val_list = …, a file with the SHA-256 {_comment(options['val_list'])}")
+        lines += [f"{key} = {_toml(_fitting(key, kind, options[key]))}" for key, kind in _shaping(options).items()]
+        requests = [_request(values, folder) for values in options["compressors"]]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{folder / MANIFEST}: its options are no build's ({error!r}); run pcdata verify") from None
+    return "\n".join([*lines, "compressors = [", *(f"    {_toml(text)}," for text in requests), "]"])
+
+
+def _kinds() -> dict[str, Any]:
+    """The keys that a file may have, with their types: all options but where the dataset goes."""
+    hints = typing.get_type_hints(BuildOptions)
+    return {**{key: hints[key] for key in hints if key not in ("requests", "output")}, "compressors": tuple[str, ...]}
+
+
+def _shaping(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``options`` that are printed as they are, with their types: what shapes a dataset, and names no file."""
+    left_out = ("inputs", "compressors", "val_list", *_OF_A_CALL)
+    return {key: kind for key, kind in _kinds().items() if key in options and key not in left_out}
+
+
+def _fitting(key: str, kind: Any, value: Any) -> Any:
+    fault = _fault(kind, value)
+    if fault is not None:
+        raise ValueError(f"{key} must be {fault}")
+    return value
+
+
+def _fault(kind: Any, value: Any) -> str | None:
+    """What a value would have to be, if it is something else."""
+    if typing.get_origin(kind) is tuple:
+        fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return None if fits else "a list of texts"
+    if kind is bool:
+        return None if isinstance(value, bool) else "true or false"
+    if kind in (int, float):
+        fits = isinstance(value, int | kind) and not isinstance(value, bool)
+        return None if fits else "a whole number" if kind is int else "a number"
+    assert kind is str or Path in (kind, *typing.get_args(kind)), kind
+    return None if isinstance(value, str) else "text"
+
+
+def _request(values: Mapping[str, Any], folder: Path) -> str:
+    """A ``--compressor`` that stands for a view, with every parameter spelled out."""
+    parameters = values["parameters"].items()
+    given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in parameters}
+    given |= {key: values[key] for key, usual in (("name", values["codec"]), ("ids", "own")) if values[key] != usual}
+    for value in (values["codec"], *given.values()):
+        if not isinstance(value, str) or "," in value or ":" in values["codec"]:
+            raise ValueError(f"a compressor has {value!r}")
+    if values["artifact"] is not None:
+        given["artifact"] = str(inside(folder, f"views/{values['name']}/artifact"))
+    options = ",".join(f"{key}={value}" for key, value in given.items())
+    return f"{values['codec']}:{options}" if options else str(values["codec"])
+
+
+def _toml(value: Any) -> str:
+    """A text, number, bool or list of texts: JSON, but for a character that TOML wants escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _comment(text: str) -> str:
+    return text if text.isprintable() else _toml(text)

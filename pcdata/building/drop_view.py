@@ -1,0 +1,58 @@
+"""``pcdata drop-view``: the manifest forgets a view, then its files go. Its ids are not handed out again."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from pcdata.building.add_view import unfinished
+from pcdata.building.kill_points import kill_point
+from pcdata.building.workspace import OPTIONS, Workspace
+from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
+from pcdata.dataset.names import inside, is_view_name
+from pcdata.dataset.shard import write_file
+from pcdata.errors import BuildError
+
+
+def drop_view(folder: Path, name: str) -> Manifest:
+    """Drop a view; or what a call of this or of ``add-view`` that was cut short has left of one.
+
+    Raises ``DatasetError`` with the names there are if the dataset has none of this name.
+    """
+    load_manifest(folder)  # a folder without one is not touched
+    workspace = Workspace(folder)
+    with workspace.locked():
+        manifest = load_manifest(folder)
+        adding = unfinished(workspace)
+        if workspace.has(OPTIONS) and name not in adding:
+            raise BuildError(f"{folder} has an unfinished command in it; finish that first")
+        known = {view.name for view in manifest.views}
+        if not (name in known or name in adding or (is_view_name(name) and _files(folder, name).is_dir())):
+            manifest.view(name)  # raises, with the names there are
+        if name in known:
+            manifest = _without(manifest, name)
+            write_file(folder, MANIFEST, manifest.to_bytes())
+            kill_point("commit.manifest")
+        for gone in {name, *adding} - {view.name for view in manifest.views}:
+            shutil.rmtree(_files(folder, gone), ignore_errors=True)
+        if not manifest.views:
+            with suppress(OSError):  # something else lies there too
+                (folder / "views").rmdir()
+        workspace.remove()
+    return manifest
+
+
+def _without(manifest: Manifest, name: str) -> Manifest:
+    compressors = [values for values in manifest.options.get("compressors", []) if values["name"] != name]
+    return dataclasses.replace(
+        manifest,
+        options={**manifest.options, "compressors": compressors},
+        views=tuple(view for view in manifest.views if view.name != name),
+    )
+
+
+def _files(folder: Path, view: str) -> Path:
+    """Where they lie, all of them. Raises ``DatasetError`` where that is outside of the dataset."""
+    return inside(folder, f"views/{view}")

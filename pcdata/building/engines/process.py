@@ -1,0 +1,112 @@
+"""Tasks on this machine: in this process for one worker, in spawned ones for more.
+
+Workers ignore Ctrl-C (the parent stops them) and end by themselves when the parent is gone, also after ``kill -9``.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.sharedctypes import Synchronized
+from typing import Any
+
+from pcdata.building.engines.base import Advance, Task, TaskFunction, cores
+from pcdata.errors import BuildError
+from pcdata.processes.isolated import end_with_parent, interrupts_held
+from pcdata.processes.safe_path import safe_path
+
+_POLL_SECONDS = 0.2
+
+_progress: Synchronized[int] | None = None
+"""In a worker: the counter that it shares with its parent."""
+
+
+class ProcessEngine:
+    """Runs tasks on some processes."""
+
+    def __init__(self, workers: int) -> None:
+        """``workers``: how many; 0: as many as there are cores."""
+        self._workers = workers or cores()
+        self._pool: _Pool | None = None
+        """Stays from one ``run`` to the next: processes take half a second to start."""
+
+    def run(self, function: TaskFunction[Task], tasks: Sequence[Task], advance: Advance) -> None:
+        """As ``Engine`` says. Raises ``BuildError`` if a worker dies."""
+        if self._workers == 1 or len(tasks) <= 1:
+            for task in tasks:
+                function(task, advance)
+            return
+        self._pool = self._pool or _Pool(self._workers)
+        try:
+            for done in self._pool.spread(function, tasks):
+                advance(done)
+        except BrokenProcessPool:
+            self._stop()
+            raise BuildError(
+                "a worker process died (killed, or out of memory?); run the same command again to go on, "
+                "with fewer --workers if memory is short"
+            ) from None
+        except BaseException:
+            self._stop()
+            raise
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.executor.shutdown()
+            self._pool = None
+
+    def _stop(self) -> None:
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool = None
+
+
+class _Pool:
+    """Processes, each started when there is a task for it, and the counter that they share."""
+
+    def __init__(self, workers: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        with safe_path(), interrupts_held():
+            self._counter = context.Value("q", 0)  # starts a process that tracks it
+        self._told = 0
+        self.executor = ProcessPoolExecutor(workers, context, _start_worker, (self._counter,))
+
+    def spread(self, function: Callable[..., None], tasks: Sequence[Any]) -> Iterator[int]:
+        """Do the tasks; yields what the workers have advanced since the last time."""
+        with safe_path(), interrupts_held():
+            pending = {self.executor.submit(_run, function, task) for task in tasks}
+        while pending:
+            ended, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
+            for future in ended:
+                future.result()
+            now = self._counter.value
+            yield now - self._told
+            self._told = now
+
+    def stop(self) -> None:
+        """End the workers now: what they were doing is done again on resume."""
+        workers = list((self.executor._processes or {}).values())  # no public way in Python < 3.14
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+
+
+def _start_worker(counter: Synchronized[int]) -> None:
+    global _progress
+    _progress = counter
+    end_with_parent()
+
+
+def _run(function: Callable[..., None], task: Any) -> None:
+    function(task, _advance)
+
+
+def _advance(amount: int) -> None:
+    assert _progress is not None
+    with _progress.get_lock():
+        _progress.value += amount

@@ -1,0 +1,61 @@
+"""Which documents are taken, of all that can be read. Each that is not is counted under its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pcdata.building.options import BuildOptions
+from pcdata.building.records import Metadata, Piece
+from pcdata.dataset.identity import SAMPLE, draw
+
+
+class Measured:
+    """What filters look at of a document that is read in pieces."""
+
+    def __init__(self, lines: bool) -> None:
+        """``lines``: whether their lengths are wanted, which costs a pass over the bytes."""
+        self.size = 0
+        self.longest_line = 0
+        self._lines = lines
+        self._open_line = 0  # length so far of the line that goes on in the next piece
+
+    def add(self, piece: Piece) -> None:
+        self.size += len(piece.raw)
+        if self._lines:
+            first, *rest = map(len, piece.raw.split(b"\n"))
+            first += self._open_line
+            self.longest_line = max(self.longest_line, first, *rest)
+            self._open_line = rest[-1] if rest else first
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Those of a build."""
+
+    options: BuildOptions
+
+    @cached_property
+    def _langs(self) -> set[str]:
+        return {lang.lower() for lang in self.options.langs}
+
+    @property
+    def lines(self) -> bool:
+        """Whether any looks at lines."""
+        return bool(self.options.max_line_bytes)
+
+    def refusal(self, document: bytes, metadata: Metadata, measured: Measured) -> tuple[str, str] | None:
+        """Reason and detail if a document is not taken; ``document`` is the hash of its content."""
+        options = self.options
+        size = f"{measured.size:,} bytes"
+        if measured.size < options.min_bytes:
+            return "too short", f"{size}, --min-bytes {options.min_bytes}"
+        if options.max_bytes and measured.size > options.max_bytes:
+            return "too long", f"{size}, --max-bytes {options.max_bytes}"
+        if options.max_line_bytes and measured.longest_line > options.max_line_bytes:
+            return "long line", f"{measured.longest_line:,} bytes, --max-line-bytes {options.max_line_bytes}"
+        if self._langs and metadata.lang.lower() not in self._langs:
+            return "language", f"{metadata.lang}, which no --lang names"
+        if options.sample < 1 and draw(document, SAMPLE) >= options.sample * 2**64:
+            return "not sampled", f"--sample {options.sample}"
+        return None

@@ -1,0 +1,162 @@
+"""Fit: make every codec's artifact from the sample, commit and hash it before anything is encoded.
+
+A fitted artifact is never fitted again: a resumed build reads what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from pcdata.building import fitting
+from pcdata.building.kill_points import kill_point
+from pcdata.building.options import BuildOptions
+from pcdata.building.plan import SAMPLE
+from pcdata.building.progress import Reporter
+from pcdata.building.reread import read_pieces
+from pcdata.building.workspace import STATE, Workspace
+from pcdata.codecs.base import Artifact, Codec, codec_class, make_codec, open_codec
+from pcdata.codecs.requests import ViewRequest
+from pcdata.dataset.json_files import parse_json
+from pcdata.dataset.manifest import Amount, FileEntry
+from pcdata.dataset.shard import write_file
+from pcdata.errors import BuildError, CodecError
+
+_VIEWS = "views.json"
+
+
+@dataclass(frozen=True)
+class FittedView:
+    """A codec that is ready to encode, as it is written down: the part of a manifest's ``View`` known by now."""
+
+    name: str
+    codec: str
+    parameters: dict[str, Any]
+    backends: dict[str, str]
+    fitted_on: Amount | None
+    artifact: tuple[FileEntry, ...]
+    versions: dict[str, str]
+    ids: str
+
+
+def fit_views(options: BuildOptions, workspace: Workspace, artifacts: Mapping[str, Artifact], report: Reporter) -> None:
+    """Fit all views that are not fitted yet."""
+    fit_requests(options.requests, workspace, Sample(options, workspace), artifacts, report)
+
+
+def fit_requests(
+    requests: Sequence[ViewRequest],
+    workspace: Workspace,
+    sample: Sequence[bytes],
+    artifacts: Mapping[str, Artifact],
+    report: Reporter,
+) -> None:
+    """The same on a sample that is given; it is looked at only if a codec wants to."""
+    if not workspace.has(_VIEWS):
+        views = [
+            _fit_view(workspace.output, request, sample, artifacts.get(request.name), report) for request in requests
+        ]
+        workspace.write_json(_VIEWS, [asdict(view) for view in views])
+        kill_point("fit.written")
+    open_views(workspace)  # refuses other versions
+
+
+class Sample(Sequence[bytes]):
+    """The documents that codecs are fitted on, read when a codec first looks at one."""
+
+    def __init__(self, options: BuildOptions, workspace: Workspace) -> None:
+        self._options = options
+        self._workspace = workspace
+
+    @cached_property
+    def _documents(self) -> list[bytes]:
+        pieces = self._workspace.read_pieces(SAMPLE)
+        return [raw for raw, _ in read_pieces(self._options, self._workspace, pieces)]
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._documents[index]
+
+
+def _refuse_other_versions(view: FittedView) -> None:
+    now = codec_class(view.codec).versions(view.backends)
+    if now != view.versions:
+        raise BuildError(
+            f"view {view.name} was begun with {view.versions}, installed are {now}; "
+            "finish the build with its own versions, or remove the folder"
+        )
+
+
+@lru_cache(maxsize=1)
+def _opened(output: Path, views_json: bytes) -> list[tuple[FittedView, Codec]]:
+    try:
+        views = _parse_views(views_json)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BuildError(f"{output / STATE / _VIEWS} is damaged ({error!r}); remove {output / STATE}") from None
+    for view in views:
+        _refuse_other_versions(view)
+    return [(view, open_codec(view, output)) for view in views]
+
+
+def open_views(workspace: Workspace) -> list[tuple[FittedView, Codec]]:
+    """The fitted views and their codecs, opened once per process.
+
+    Raises ``BuildError`` where other versions of a codec's libraries are installed, and ``DatasetError`` if an artifact
+    on disk is not the one that was committed.
+    """
+    return _opened(workspace.output, workspace.read(_VIEWS))
+
+
+def _parse_views(views_json: bytes) -> list[FittedView]:
+    return [
+        FittedView(
+            **{
+                **view,
+                "fitted_on": Amount(**view["fitted_on"]) if view["fitted_on"] else None,
+                "artifact": tuple(FileEntry(**entry) for entry in view["artifact"]),
+            }
+        )
+        for view in parse_json(views_json)
+    ]
+
+
+def _fit_view(
+    output: Path,
+    request: ViewRequest,
+    sample: Sequence[bytes],
+    handed_in: Artifact | None,
+    report: Reporter,
+) -> FittedView:
+    cls = codec_class(request.codec)
+    artifact = handed_in or {}
+    fitted_on = request.fitted_on
+    if handed_in is None and cls.is_fitted(request.parameters):
+        fitted_on = Amount(len(sample), sum(map(len, sample)))
+        report.say(f"fitting {request.name} on {fitted_on.raw_bytes / 1e6:.1f} MB ({fitted_on.documents} documents)")
+        with report.stage("fit", None) as advance:
+            artifact = fitting.fit(request.codec, request.parameters, sample, advance)
+    try:
+        backends = cls.choose_backends(request.parameters, artifact, sample)
+        # One that cannot be used is refused before it is stored.
+        make_codec(request.codec, request.parameters, artifact, backends)
+    except CodecError as error:
+        handed = f" (artifact {request.artifact})" if request.artifact else ""
+        raise CodecError(f"view {request.name}{handed}: {error}") from None
+    entries = tuple(
+        write_file(output, f"views/{request.name}/artifact/{name}", artifact[name]) for name in sorted(artifact)
+    )
+    return FittedView(
+        request.name,
+        request.codec,
+        request.parameter_values,
+        backends,
+        fitted_on,
+        entries,
+        cls.versions(backends),
+        request.ids,
+    )

@@ -1,0 +1,94 @@
+"""``pcdata fit``: a codec's artifact in a folder of its own, fitted once and handed to any number of builds.
+
+It is fitted on the very sample that ``pcdata build`` of the same inputs and options would take, so a build that is
+handed the artifact makes the view that it would have made without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pcdata.building.fit import FittedView, fit_views, open_views
+from pcdata.building.options import BuildOptions, library_versions
+from pcdata.building.progress import Reporter
+from pcdata.building.scan import inputs_digest, listed_digest
+from pcdata.building.trial import Trial, trial
+from pcdata.codecs.base import codec_class
+from pcdata.codecs.fitted import RECORD, ArtifactRecord, read_record
+from pcdata.codecs.requests import ViewRequest
+from pcdata.dataset.files import appearing, sync
+from pcdata.dataset.manifest import FileEntry
+from pcdata.dataset.shard import write_file
+from pcdata.errors import BuildError, OptionError
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a call of ``fit_artifact`` did."""
+
+    record: ArtifactRecord
+    was_there: bool
+    """From the same inputs and options: nothing was done."""
+
+
+def fit_artifact(options: BuildOptions, report: Reporter) -> FitResult:
+    """Fit the one codec that ``options`` request, into the folder ``options.output``.
+
+    The folder appears whole or not at all. Raises a ``PcdataError`` for everything a person can mend.
+    """
+    (request,) = options.requests
+    _refuse_unfitted(request)
+    there = _already_there(options)
+    if there is not None:
+        return FitResult(there, was_there=True)
+    with trial(options, report) as planned:
+        fit_views(planned.options, planned.workspace, {}, report)
+        ((view, _),) = open_views(planned.workspace)
+        record = _write(options, planned, view)
+    return FitResult(record, was_there=False)
+
+
+def _refuse_unfitted(request: ViewRequest) -> None:
+    if request.name != request.codec or request.ids != "own":
+        raise OptionError("name and ids are of a view, not of an artifact; give them to pcdata build")
+    if request.artifact is not None:
+        raise OptionError(f"{request.artifact} is an artifact already; give it to pcdata build")
+    if not codec_class(request.codec).is_fitted(request.parameters):
+        raise OptionError(
+            f"{request.codec} with these options is not fitted to anything; give it to pcdata build as it is"
+        )
+
+
+def _already_there(options: BuildOptions) -> ArtifactRecord | None:
+    """The record of an earlier call, if it was asked for the same."""
+    output = options.output
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return None
+    record = read_record(output)
+    if record is None:
+        raise BuildError(f"{output} is there and no artifact of pcdata fit; name a new folder with -o")
+    if record.options != _asked(options, inputs_digest(options)):
+        raise BuildError(
+            f"{output} holds an artifact of other inputs or options; remove it, or name a new folder with -o"
+        )
+    return record
+
+
+def _asked(options: BuildOptions, digest: str) -> dict[str, Any]:
+    """All that the artifact depends on."""
+    return {**options.shaping({}), "inputs_digest": digest, "versions": library_versions()}
+
+
+def _write(options: BuildOptions, planned: Trial, view: FittedView) -> ArtifactRecord:
+    """Copy the artifact out of the temporary build, and the record beside it."""
+    assert view.fitted_on is not None
+    output = options.output.resolve()
+    with appearing(output, folder=True) as temporary:
+        sources = [planned.options.output / entry.path for entry in view.artifact]
+        files: tuple[FileEntry, ...] = tuple(write_file(temporary, path.name, path.read_bytes()) for path in sources)
+        asked = _asked(options, listed_digest(planned.workspace))
+        record = ArtifactRecord(view.codec, view.parameters, view.fitted_on, view.versions, asked, files)
+        write_file(temporary, RECORD, record.to_bytes())
+    sync(output.parent)
+    return record

@@ -1,0 +1,37 @@
+"""Named step boundaries at which a test can kill the build, to show that it resumes.
+
+``PCDATA_KILL_AT=scan.written:2`` kills the process, as ``kill -9`` would, when it passes that boundary for the second
+time; ``PCDATA_KILL_WITH=SIGINT`` makes it another signal. Without the variable a boundary is one dictionary look-up.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+
+STEPS = (
+    "inputs.written",
+    "scan.written",
+    "plan.written",
+    "fit.written",
+    "write.base",
+    "write.view",
+    "write.done",
+    "commit.rejects",
+    "commit.manifest",
+    "commit.cleaned",
+)
+
+_passed: Counter[str] = Counter()
+
+
+def kill_point(name: str) -> None:
+    """Pass the boundary ``name``."""
+    wanted = os.environ.get("PCDATA_KILL_AT")
+    if wanted is None:
+        return
+    assert name in STEPS, name
+    _passed[name] += 1
+    if wanted == f"{name}:{_passed[name]}":
+        os.kill(os.getpid(), signal.Signals[os.environ.get("PCDATA_KILL_WITH", "SIGKILL")])

@@ -1,0 +1,63 @@
+"""What options name and no document has: paths of ``--val-list``, fields of ``--keep``.
+
+Each scan task writes down which of them its documents have, as ``scan/00000.met``; together they say what is missing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from pcdata.building.options import BuildOptions, printable
+from pcdata.building.records import Metadata
+from pcdata.building.workspace import Workspace
+from pcdata.errors import UnbuildableError
+
+_SHOWN = 3
+
+
+class Met:
+    """What the documents of a task have of it, those too that a filter refuses."""
+
+    def __init__(self, options: BuildOptions) -> None:
+        self._listed = options.listed_paths
+        self._columns = [column.name for column in options.kept_columns]
+        self._lines: set[int] = set()
+        self._values: Counter[str] = Counter()
+        self._documents = 0
+
+    def add(self, metadata: Metadata) -> None:
+        self._documents += 1
+        if metadata.path in self._listed:
+            self._lines.add(self._listed[metadata.path])
+        for name, value in zip(self._columns, metadata.kept, strict=True):
+            self._values[name] += value is not None
+
+    def write(self, workspace: Workspace, name: str) -> None:
+        """Beside the task's digests, if options name anything."""
+        if self._listed or self._columns:
+            met = {"documents": self._documents, "lines": sorted(self._lines), "values": self._values}
+            workspace.write_json(f"{name}.met", met)
+
+
+def check_mentions(options: BuildOptions, workspace: Workspace, say: Callable[[str], None]) -> None:
+    """Raise ``UnbuildableError`` for listed paths that no document has, as documents that are meant for val would be
+    trained on; say which kept columns hold nothing, which ``--strict`` refuses too."""
+    met = [workspace.read_json(name) for name in workspace.names("scan/*.met")]
+    if options.val_list is not None:
+        lines = {line for task in met for line in task["lines"]}
+        listed = options.listed_paths
+        missing = [f"line {line} {printable(path)!r}" for path, line in listed.items() if line not in lines]
+        if missing:
+            shown = ", ".join(missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
+            raise UnbuildableError(
+                f"{options.val_list}: {len(missing):,} of {len(listed):,} paths are those of no document: {shown}; "
+                "a line is a path as rejects.jsonl and pcdata show print it, without blanks, ./ or a byte order mark"
+            )
+    documents = sum(task["documents"] for task in met)
+    for column in options.kept_columns:
+        if documents and not any(task["values"].get(column.name) for task in met):
+            text = f"--keep {column.name}: none of {documents:,} documents has it, so the column holds nothing"
+            if options.strict:
+                raise UnbuildableError(f"{text}; name a field that they have, or build without --strict")
+            say(f"warning: {text}")

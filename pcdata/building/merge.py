@@ -1,0 +1,412 @@
+"""``pcdata merge``: datasets of the same views into one, nothing encoded again.
+
+What scan writes down of an input is read from the datasets instead, and planned as a build plans it: of documents that
+are in several datasets the first stays, shards are cut by raw bytes. Then rows are copied. So the result has the
+documents, in the order, that a build from all the inputs has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pcdata.building.add_view import check_file
+from pcdata.building.build import refuse_foreign
+from pcdata.building.commit import base_of, commit_rejects, joined_view
+from pcdata.building.engines.process import ProcessEngine
+from pcdata.building.kill_points import kill_point
+from pcdata.building.options import library_versions, printable
+from pcdata.building.plan import (
+    DUPLICATE,
+    FATES,
+    REJECTS_PART,
+    STAYS,
+    Fates,
+    PlannedShard,
+    ShardCutter,
+    default_shard_bytes,
+    mark_duplicates,
+    with_fates,
+)
+from pcdata.building.progress import Reporter
+from pcdata.building.records import Metadata
+from pcdata.building.workspace import OPTIONS, PIECE, Pieces, Workspace
+from pcdata.building.write import (
+    BaseFile,
+    Block,
+    MetadataBound,
+    ViewFile,
+    WrittenShard,
+    record_written,
+    split_blocks,
+    written,
+)
+from pcdata.dataset import Dataset
+from pcdata.dataset.columns import ViewColumns
+from pcdata.dataset.identity import document_hash
+from pcdata.dataset.manifest import MANIFEST, SPLITS, Manifest
+from pcdata.dataset.names import regular_file
+from pcdata.dataset.reader import Split
+from pcdata.dataset.schema import DOC_ID, DOC_ID_BYTES, LANG, PATH, RAW, SOURCE
+from pcdata.dataset.shard import write_file
+from pcdata.errors import BuildError, DatasetError
+
+_PLAN = "plan/plan.json"
+
+
+@dataclass(frozen=True)
+class MergeTask:
+    """Write one shard."""
+
+    folders: tuple[Path, ...]
+    output: Path
+    shard: PlannedShard
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """What a call of ``merge`` did."""
+
+    manifest: Manifest
+    was_complete: bool
+    """The dataset was there already, of the same parts."""
+
+
+def merge(folders: Sequence[Path], output: Path, workers: int, report: Reporter) -> MergeResult:
+    """Join datasets, or go on joining them. Raises a ``PcdataError`` for everything a person can mend."""
+    datasets = [Dataset(folder) for folder in folders]
+    _refuse_unlike(datasets)
+    refuse_foreign(output)
+    options = _options(datasets)
+    workspace = Workspace(output)
+    with workspace.locked():
+        if (output / MANIFEST).exists():
+            return MergeResult(_already_there(output, options, workspace), was_complete=True)
+        _claim(workspace, options)
+        with report.stage("check", sum(entry.bytes for one in datasets for entry in one.manifest.files())) as advance:
+            _check_files(datasets, workers, advance)
+        shards, rejects = _plan(workspace, datasets)
+        tasks = [MergeTask(tuple(one.folder.absolute() for one in datasets), output.absolute(), s) for s in shards]
+        pending = [task for task in tasks if not workspace.has(f"done/{task.shard.name}.json")]
+        raw_bytes = sum(task.shard.raw_bytes for task in pending)
+        with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
+            engine.run(run_merge, pending, advance)
+        manifest = _commit(workspace, datasets, options, shards, rejects)
+        workspace.remove()
+        kill_point("commit.cleaned")
+    return MergeResult(manifest, was_complete=False)
+
+
+def _refuse_unlike(datasets: list[Dataset]) -> None:
+    """Symbols must mean the same, and columns be the same, in all of them."""
+    if len(datasets) < 2:
+        raise BuildError("a merge needs at least two datasets")
+    first = datasets[0]
+    for number, other in enumerate(datasets[1:], start=1):
+        if other.folder.resolve() in [one.folder.resolve() for one in datasets[:number]]:
+            raise BuildError(f"{other.folder} is given twice")
+        mine, its = ({view.name: _meaning(view) for view in one.manifest.views} for one in (first, other))
+        for name in mine.keys() | its.keys():
+            if name not in mine or name not in its:
+                without = first if name not in mine else other
+                raise BuildError(
+                    f"{without.folder} has no view {name!r}; add it there (pcdata add-view), or drop it elsewhere"
+                )
+            for what in mine[name]:
+                if mine[name][what] != its[name][what]:
+                    raise BuildError(
+                        f"view {name!r} has another {what} in {first.folder} than in {other.folder}: "
+                        f"{mine[name][what]!r} and {its[name][what]!r}; build both with one artifact (pcdata fit)"
+                    )
+        kept = [[str(column) for column in one.manifest.kept_columns] for one in (first, other)]
+        if kept[0] != kept[1]:
+            raise BuildError(
+                f"{first.folder} has kept the columns {kept[0]}, {other.folder} {kept[1]}; build both alike"
+            )
+
+
+def _meaning(view: Any) -> dict[str, Any]:
+    return {
+        "codec": view.codec,
+        "parameters": view.parameters,
+        "backends": view.backends,
+        "versions": view.versions,
+        "ids": view.ids,
+        "artifact": [entry.sha256 for entry in view.artifact],
+    }
+
+
+def _options(datasets: list[Dataset]) -> dict[str, Any]:
+    """Those of the first, with the inputs of all."""
+    manifests = [dataset.manifest for dataset in datasets]
+    prints = [[one.base.fingerprint, *(view.fingerprint for view in one.views)] for one in manifests]
+    digest = hashlib.blake2b(json.dumps(prints).encode(), digest_size=16, person=b"pcdata.inputs").hexdigest()
+    inputs = [name for one in manifests for name in one.options.get("inputs", [])]
+    return {**manifests[0].options, "inputs": inputs, "merged": prints, "inputs_digest": digest}
+
+
+def _already_there(output: Path, options: dict[str, Any], workspace: Workspace) -> Manifest:
+    manifest = Dataset(output).manifest
+    workspace.remove()
+    if manifest.options != options:
+        raise BuildError(f"{output} is a finished dataset of other parts; name a new folder with -o")
+    return manifest
+
+
+def _claim(workspace: Workspace, options: dict[str, Any]) -> None:
+    asked = {"merge": options, "versions": library_versions()}
+    if not workspace.has(OPTIONS):
+        workspace.write_json(OPTIONS, asked)
+    elif workspace.read_json(OPTIONS) != asked:
+        raise BuildError(
+            f"{workspace.output} holds an unfinished command of other parts or versions; finish that, or remove the "
+            "folder"
+        )
+    workspace.remove_rubbish()
+
+
+def _check_files(datasets: list[Dataset], workers: int, advance: Callable[[int], None]) -> None:
+    """Hash all that will be read: what is damaged must not be made into more."""
+    files = [(dataset.folder, entry) for dataset in datasets for entry in dataset.manifest.files()]
+    with ThreadPoolExecutor(workers or os.cpu_count()) as threads:
+        checks = [(threads.submit(check_file, folder, entry), entry.bytes) for folder, entry in files]
+        for check, size in checks:
+            check.result()
+            advance(size)
+
+
+class _Parts:
+    """The rows of all datasets, in order, as plan sees pieces: which split of which dataset is the task, its block the
+    entry, its row the line."""
+
+    def __init__(self, datasets: list[Dataset]) -> None:
+        self.splits = _splits(datasets)
+
+    def __iter__(self) -> Iterator[tuple[int, Pieces]]:
+        for number, split in enumerate(self.splits):
+            for block in range(split.n_blocks):
+                yield number, self._pieces(number, split, block)
+
+    @property
+    def n_documents(self) -> int:
+        """Documents, not rows."""
+        return sum(int((pieces["start"] == 0).sum()) for _, pieces in self)
+
+    def _pieces(self, number: int, split: Split, block: int) -> Pieces:
+        base = split.base(block)
+        pieces = np.zeros(len(base.doc_ids), PIECE)
+        ids = np.ascontiguousarray(base.doc_ids).view("<u8").reshape(-1, 2)
+        pieces["document"], pieces["part"] = ids, ids
+        pieces["task"], pieces["entry"], pieces["line"] = number, block, np.arange(len(pieces))
+        pieces["start"], pieces["document_bytes"] = base.part_starts, base.document_bytes
+        pieces["length"] = np.diff(base.raw_offsets)
+        for row in np.flatnonzero((pieces["start"] == 0) & (pieces["length"] != pieces["document_bytes"])).tolist():
+            pieces["document"][row] = np.frombuffer(_whole_hash(split, block, row), "<u8")
+        return pieces
+
+
+def _splits(datasets: Sequence[Dataset]) -> list[Split]:
+    return [dataset.split(name) for dataset in datasets for name in dataset.splits]
+
+
+def _whole_hash(split: Split, block: int, row: int) -> bytes:
+    """The hash of a document that was cut, whose first part this is. Raises ``DatasetError`` if it does not end where
+    it says."""
+    where = f"{split.where(block)}, row {row}"
+    digest = document_hash()
+    left = int(split.base(block).document_bytes[row])
+    while left > 0 and block < split.n_blocks:
+        base = split.base(block)
+        for raw in map(base.raw_of, range(row, len(base))):
+            digest.update(raw.data)
+            left -= len(raw)
+            if left <= 0:
+                break
+        block, row = block + 1, 0
+    if left:
+        raise DatasetError(f"{where}: no part ends where its document does; run pcdata verify")
+    return digest.digest()
+
+
+def _plan(workspace: Workspace, datasets: list[Dataset]) -> tuple[list[PlannedShard], dict[str, int]]:
+    """Decide which rows go where, or read what was decided."""
+    if not workspace.has(_PLAN):
+        parts = _Parts(datasets)
+        fates = np.lib.format.open_memmap(
+            workspace.folder / FATES, mode="w+", dtype=np.uint8, shape=(parts.n_documents,)
+        )
+        mark_duplicates(workspace, parts, fates)
+        rejects = _write_rejects(workspace, datasets, parts, fates)
+        kept_bytes = sum(int(pieces["length"][of == STAYS].sum()) for _, pieces, of in with_fates(parts, fates))
+        shard_bytes = datasets[0].manifest.options.get("shard_bytes") or default_shard_bytes(kept_bytes)
+        cutters = {split: ShardCutter(workspace, split, shard_bytes) for split in SPLITS}
+        for number, pieces, of in with_fates(parts, fates):
+            cutters[parts.splits[number].name].add(pieces[of == STAYS])
+        shards = [shard for split in SPLITS for shard in cutters[split].finish()]
+        (workspace.folder / FATES).unlink()
+        workspace.write_json(_PLAN, {"shards": [asdict(shard) for shard in shards], "rejects": rejects})
+        kill_point("plan.written")
+    saved = workspace.read_json(_PLAN)
+    return [PlannedShard(**shard) for shard in saved["shards"]], saved["rejects"]
+
+
+def _write_rejects(workspace: Workspace, datasets: list[Dataset], parts: _Parts, fates: Fates) -> dict[str, int]:
+    """The rejects of all datasets, then what is in several of them. Returns counts by reason."""
+    counts: Counter[str] = Counter()
+    with workspace.writing(REJECTS_PART) as file:
+        for dataset in datasets:
+            counts.update(dataset.manifest.rejects)
+            with regular_file(dataset.folder, dataset.manifest.rejects_file.path).open("rb") as theirs:
+                shutil.copyfileobj(theirs, file)
+        for number, pieces, of in with_fates(parts, fates):
+            split = parts.splits[number]
+            for piece in pieces[(of == DUPLICATE) & (pieces["start"] == 0)]:
+                path = printable(split.base(int(piece["entry"])).value(PATH, int(piece["line"])))
+                detail = f"same bytes as an earlier document, {piece['document'].tobytes().hex()}"
+                line = {"file": path, "position": 0, "reason": "duplicate", "detail": detail}
+                file.write(json.dumps(line).encode() + b"\n")
+                counts["duplicate"] += 1
+    return dict(sorted(counts.items()))
+
+
+def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
+    """Write one shard's files, then the record that it is done."""
+    workspace = Workspace(task.output)
+    datasets = [Dataset(folder) for folder in task.folders]
+    splits, manifest = _splits(datasets), datasets[0].manifest
+    base = BaseFile(task.output, task.shard.name, manifest.kept_columns)
+    views = [ViewFile(view.name, view.types, task.output, task.shard.name) for view in manifest.views]
+    try:
+        for rows in _blocks(workspace.read_pieces(task.shard.pieces), splits):
+            block = _block(rows, splits, [column.name for column in manifest.kept_columns])
+            base.write(block)
+            for view in views:
+                view.write(block.doc_ids, _view_columns(rows, splits, view.name))
+            advance(block.raw_bytes)
+        result = WrittenShard(base.finish(), {view.name: view.finish() for view in views}, base.languages)
+    except BaseException:
+        for writer in (base.file, *(view.file for view in views)):
+            writer.abandon()
+        raise
+    record_written(workspace, task.shard, result)
+    kill_point("write.done")
+
+
+def _blocks(pieces: Pieces, splits: list[Split]) -> Iterator[Pieces]:
+    """The rows of each record batch, which ends where a build ends it."""
+    for rows in split_blocks(pieces):
+        bound = MetadataBound()
+        first = 0
+        for number, size in enumerate(_metadata_bytes(rows, splits)):
+            if bound.begins_block(size):
+                yield rows[first:number]
+                first = number
+        yield rows[first:]
+
+
+def _metadata_bytes(rows: Pieces, splits: list[Split]) -> Iterator[int]:
+    """Of each row, without a copy of what it counts."""
+    for split, number, lines in _by_block(rows, splits):
+        metadata = split.base(number).metadata
+        columns = [metadata[name] for name in metadata.names if name not in (DOC_ID, RAW)]
+        texts = [
+            pc.binary_length(one) for one in columns if pa.types.is_string(one.type) or pa.types.is_binary(one.type)
+        ]
+        total = sum(size.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64) for size in texts)
+        yield from np.asarray(total)[lines].tolist()
+
+
+def _by_block(rows: Pieces, splits: list[Split]) -> Iterator[tuple[Split, int, list[int]]]:
+    """Rows that follow one another in a block of a dataset."""
+    places = zip(rows["task"].tolist(), rows["entry"].tolist(), rows["line"].tolist(), strict=True)
+    for (task, block), group in groupby(places, key=itemgetter(0, 1)):
+        yield splits[task], block, [row for *_, row in group]
+
+
+def _block(rows: Pieces, splits: list[Split], kept: list[str]) -> Block:
+    block = Block(
+        doc_ids=rows["part"].tobytes(),
+        starts=rows["start"].tolist(),
+        document_bytes=rows["document_bytes"].tolist(),
+        raw_bytes=int(rows["length"].sum()),
+    )
+    for split, number, lines in _by_block(rows, splits):
+        base = split.base(number)
+        names = [PATH, LANG, SOURCE, *kept]
+        values = zip(*(base.metadata[name].take(np.array(lines)).to_pylist() for name in names), strict=True)
+        block.metadata += [Metadata(path, lang, source, tuple(rest)) for path, lang, source, *rest in values]
+        block.raw += [base.raw_of(line).tobytes() for line in lines]
+    return block
+
+
+def _view_columns(rows: Pieces, splits: list[Split], name: str) -> ViewColumns:
+    """The symbols and units of rows, copied together."""
+    symbols: list[Any] = []
+    unit_bytes: list[Any] = []
+    unit_symbols: list[Any] = []
+    for split, number, lines in _by_block(rows, splits):
+        view = split.view(name, number)
+        symbols += [view.symbols_of(line) for line in lines]
+        unit_bytes += [view.unit_bytes_of(line) for line in lines]
+        if view.unit_symbols is not None:
+            unit_symbols += [view.unit_symbols_of(line) for line in lines]
+    return ViewColumns(
+        np.concatenate(symbols),
+        _offsets(symbols),
+        np.concatenate(unit_bytes),
+        np.concatenate(unit_symbols) if unit_symbols else None,
+        _offsets(unit_bytes),
+    )
+
+
+def _offsets(pieces: list[Any]) -> Any:
+    return np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
+
+
+def _commit(
+    workspace: Workspace,
+    datasets: list[Dataset],
+    options: dict[str, Any],
+    shards: list[PlannedShard],
+    rejects: dict[str, int],
+) -> Manifest:
+    output, first = workspace.output, datasets[0]
+    done = {shard.name: written(workspace, shard) for shard in shards}
+    by_split = {split: tuple(done[shard.name] for shard in shards if shard.split == split) for split in SPLITS}
+    for view in first.manifest.views:
+        for entry in view.artifact:
+            write_file(output, entry.path, regular_file(first.folder, entry.path).read_bytes())
+    rejects_file = commit_rejects(workspace)
+    kill_point("commit.rejects")
+    workspace.remove_rubbish()
+    manifest = dataclasses.replace(
+        first.manifest,
+        options=options,
+        base=base_of(by_split),
+        views=tuple(joined_view(view, by_split) for view in first.manifest.views),
+        rejects=rejects,
+        rejects_file=rejects_file,
+        versions=library_versions(),
+    )
+    write_file(output, MANIFEST, manifest.to_bytes())
+    kill_point("commit.manifest")
+    return manifest
+
+
+assert PIECE["part"].itemsize == DOC_ID_BYTES

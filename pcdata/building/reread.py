@@ -1,0 +1,95 @@
+"""Reading the input a second time: only what the plan kept, and only if it is still the same.
+
+A file of records that one shard leaves half read stays open for the next shard of the same process. A compressed one
+can only be read onwards: to begin again for each shard would take time that grows with the square of its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
+from typing import Final
+
+from pcdata.building.options import BuildOptions
+from pcdata.building.records import EntryReader, Metadata
+from pcdata.building.scan import TaskInputs
+from pcdata.building.sources import Entry
+from pcdata.building.workspace import Pieces, Workspace
+from pcdata.dataset.identity import doc_id_of
+from pcdata.errors import InputError
+
+_ROWS = 4096
+"""Pieces taken apart at a time: a Python number is eight times the size of one in an array."""
+
+
+class HalfRead:
+    """The file of records that this process read last, while it is open."""
+
+    def __init__(self) -> None:
+        self._reader: EntryReader | None = None
+
+    def leave(self, reader: EntryReader) -> None:
+        self._reader = reader
+
+    def take(self, options: BuildOptions, entry: Entry) -> EntryReader:
+        """The reader that was left, if it is this entry's, or a new one."""
+        left, self._reader = self._reader, None
+        if left is not None and (left.options, left.entry) == (options, entry):
+            return left
+        if left is not None:
+            left.close()
+        return EntryReader(options, entry)
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+half_read: Final = HalfRead()
+"""Of this process. Whoever reads with ``stay_open`` in a process that lives on closes it at the end."""
+
+
+def read_pieces(
+    options: BuildOptions, workspace: Workspace, pieces: Pieces, stay_open: bool = False
+) -> Iterator[tuple[bytes, Metadata]]:
+    """Bytes and metadata of each piece, in order. Raises ``InputError`` if one is not what scan saw.
+
+    With ``stay_open`` the last file of records stays open, as ``half_read``, for the next call that reads it.
+    """
+    ids = pieces["part"].tobytes()
+    for task, rows_of_task in groupby(_rows(pieces), key=itemgetter(1)):
+        entries = TaskInputs(workspace, task)
+        for number, rows_of_entry in groupby(rows_of_task, key=itemgetter(2)):
+            entry = entries[number]
+            assert isinstance(entry, Entry)
+            with _reader(options, entry, stay_open) as reader:
+                for row, _, _, *place in rows_of_entry:
+                    raw, metadata = reader.read(*place)
+                    if doc_id_of(raw) != ids[16 * row : 16 * row + 16]:
+                        raise InputError(reader.changed("its content has another hash"))
+                    yield raw, metadata
+
+
+@contextmanager
+def _reader(options: BuildOptions, entry: Entry, stay_open: bool) -> Iterator[EntryReader]:
+    reader = half_read.take(options, entry)
+    try:
+        yield reader
+    except BaseException:
+        reader.close()
+        raise
+    if stay_open and entry.kind != "file":
+        half_read.leave(reader)
+    else:
+        reader.close()
+
+
+def _rows(pieces: Pieces) -> Iterator[tuple[int, ...]]:
+    """Row number, task, entry, line, offset, start and length of each piece."""
+    for first in range(0, len(pieces), _ROWS):
+        some = pieces[first : first + _ROWS]
+        columns = [some[name].tolist() for name in ("task", "entry", "line", "offset", "start", "length")]
+        yield from zip(range(first, first + len(some)), *columns, strict=True)

@@ -1,0 +1,203 @@
+"""Scan: read all input once, and write down of every document only what the plan needs.
+
+First the entries are listed and cut into tasks of about 16 MB; then each task reads its entries and writes a digest
+per piece (content hashes, place, length, draws) and its rejects. Both are files in the build's state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pcdata.building.filters import Filters, Measured
+from pcdata.building.kill_points import kill_point
+from pcdata.building.mentions import Met
+from pcdata.building.options import BuildOptions, bytes_of, printable, text_of
+from pcdata.building.records import NO_DOCUMENT, Lines, Metadata, Piece, Reject, RejectLine, scan_entry
+from pcdata.building.sources import Entry, Skipped, find_entries
+from pcdata.building.splits import split_draw
+from pcdata.building.workspace import PIECE, Workspace
+from pcdata.dataset.identity import FIT, doc_id_of, document_hash, draw
+from pcdata.errors import InputError
+
+TASK_BYTES = 16_000_000
+TASK_ENTRIES = 4_000
+
+_INPUTS = "inputs.json"
+
+_Row: TypeAlias = list[Any]
+"""An entry (root, name, size, kind; of a range also begin, end) or what was skipped (root, name, reason, detail), as it
+is written down."""
+
+_PACK = struct.Struct("<16s16sIIQQQQQQQ").pack
+assert struct.calcsize("<16s16sIIQQQQQQQ") == PIECE.itemsize
+
+
+@dataclass(frozen=True)
+class ScanTask:
+    """Read the entries of one list."""
+
+    options: BuildOptions
+    number: int
+
+
+def inputs_digest(options: BuildOptions) -> str:
+    """A hash of names and sizes of all input files: cheap, and enough to see that a folder was added to."""
+    digest = _listing_hash()
+    for rows in _tasks(options):
+        digest.update(b"".join(map(_hashed, rows)))
+    return digest.hexdigest()
+
+
+def listed_digest(workspace: Workspace) -> str:
+    """The same of the files that were listed when the build began."""
+    return str(workspace.read_json(_INPUTS)["digest"])
+
+
+def _listing_hash() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16, person=b"pcdata.inputs")
+
+
+def list_inputs(options: BuildOptions, workspace: Workspace) -> int:
+    """Write the entries of every scan task; returns the number of tasks."""
+    if not workspace.has(_INPUTS):
+        count = 0
+        digest = _listing_hash()
+        for count, rows in enumerate(_tasks(options), start=1):
+            workspace.write(f"inputs/{count - 1:05}.json", json.dumps(rows).encode())
+            digest.update(b"".join(map(_hashed, rows)))
+        workspace.write_json(_INPUTS, {"tasks": count, "digest": digest.hexdigest()})
+        kill_point("inputs.written")
+    return int(workspace.read_json(_INPUTS)["tasks"])
+
+
+def _tasks(options: BuildOptions) -> Iterator[list[_Row]]:
+    rows: list[_Row] = []
+    size = 0
+    for entry in find_entries(options):
+        name = text_of(entry.relative)
+        if isinstance(entry, Entry):
+            rows.append(
+                [entry.root, name, entry.size, entry.kind, *([entry.begin, entry.end] if entry.is_range else [])]
+            )
+            size += entry.size
+        else:
+            rows.append([entry.root, name, entry.reason, entry.detail])
+        if size >= TASK_BYTES or len(rows) >= TASK_ENTRIES:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def _hashed(row: _Row) -> bytes:
+    return repr(tuple(row)).encode("ascii", "backslashreplace")
+
+
+class TaskInputs(Sequence[Entry | Skipped]):
+    """The entries of one scan task."""
+
+    def __init__(self, workspace: Workspace, task: int) -> None:
+        self._rows: list[_Row] = workspace.read_json(f"inputs/{task:05}.json")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: Any) -> Any:
+        root, name, *rest = self._rows[number]
+        kind = Entry if isinstance(rest[0], int) else Skipped
+        return kind(root, bytes_of(name), *rest)
+
+
+def pending_scans(options: BuildOptions, workspace: Workspace, n_tasks: int) -> list[ScanTask]:
+    """The scan tasks that are not done."""
+    done = set(workspace.names("scan/*.digests"))
+    tasks = options.anchored()
+    return [ScanTask(tasks, n) for n in range(n_tasks) if f"scan/{n:05}.digests" not in done]
+
+
+def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
+    """Read one task's entries, write its digests and rejects; ``advance`` is told the raw bytes read."""
+    options, workspace = task.options, Workspace(task.options.output)
+    filters, met = Filters(options), Met(options)
+    name = f"scan/{task.number:05}"
+    lines: dict[int, int] = {}
+    with workspace.writing(f"{name}.digests") as digests, workspace.writing(f"{name}.rejects") as rejects:
+        for number, entry in enumerate(TaskInputs(workspace, task.number)):
+            if isinstance(entry, Skipped):
+                reject = Reject(printable(entry.relative), 0, entry.reason, entry.detail)
+                rejects.write(RejectLine.of(number, reject).to_text().encode())
+                continue
+            document = _Document(filters, task.number, number, entry)
+            for found in scan_entry(options, entry):
+                if isinstance(found, Lines):
+                    lines[number] = found.lines
+                elif isinstance(found, Reject):
+                    _refuse_if_strict(options, found)
+                    rejects.write(RejectLine.of(number, found).to_text().encode())
+                else:
+                    advance(len(found.raw))
+                    document.add(found)
+                    if found.last:
+                        met.add(found.metadata)
+                        if (refused := document.refused()) is not None:
+                            rejects.write(RejectLine.of(number, refused).to_text().encode())
+                        else:
+                            digests.write(document.digests())
+                        document = _Document(filters, task.number, number, entry)
+        if lines:
+            workspace.write_json(f"{name}.lines", lines)
+        met.write(workspace, name)
+        # The digests appear last: their file says that the task is done.
+    kill_point("scan.written")
+
+
+class _Document:
+    """The pieces of the document that is being read: hashes and places, not bytes."""
+
+    def __init__(self, filters: Filters, task: int, number: int, entry: Entry) -> None:
+        self._filters = filters
+        self._place = (task, number)
+        self._entry = entry
+        self._measured = Measured(filters.lines)
+        self._whole: hashlib.blake2b | None = None
+        self._parts: list[tuple[bytes, int, int, int, int]] = []
+        self._metadata: Metadata | None = None
+
+    def add(self, piece: Piece) -> None:
+        if self._parts or not piece.last:
+            self._whole = self._whole or document_hash()
+            self._whole.update(piece.raw)
+        self._metadata = piece.metadata
+        self._measured.add(piece)
+        self._parts.append((doc_id_of(piece.raw), piece.line, piece.offset, piece.start, len(piece.raw)))
+
+    @property
+    def _id(self) -> bytes:
+        """The document's id is its only part's, or the hash of all parts together."""
+        return self._parts[0][0] if self._whole is None else self._whole.digest()
+
+    def refused(self) -> Reject | None:
+        """Why a filter does not take it."""
+        assert self._metadata is not None
+        refusal = self._filters.refusal(self._id, self._metadata, self._measured)
+        return None if refusal is None else Reject(printable(self._entry.relative), self._parts[0][1], *refusal)
+
+    def digests(self) -> bytes:
+        """One record per piece."""
+        assert self._metadata is not None
+        document, size = self._id, self._measured.size
+        split = split_draw(self._filters.options, document, self._metadata)
+        return b"".join(
+            _PACK(document, part, *self._place, *where, size, split, draw(part, FIT)) for part, *where in self._parts
+        )
+
+
+def _refuse_if_strict(options: BuildOptions, reject: Reject) -> None:
+    if options.strict and reject.reason not in NO_DOCUMENT:
+        place = f"{reject.file} line {reject.position}" if reject.position else reject.file
+        raise InputError(f"{place}: {reject.reason} ({reject.detail}); repair it, or build without --strict")

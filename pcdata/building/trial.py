@@ -1,0 +1,48 @@
+"""As far as the plan of a build, in a temporary folder: what ``--dry-run`` and ``pcdata fit`` begin with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from pcdata.building.engines.process import ProcessEngine
+from pcdata.building.mentions import check_mentions
+from pcdata.building.options import BuildOptions, is_stream
+from pcdata.building.plan import Plan, make_plan
+from pcdata.building.progress import Reporter
+from pcdata.building.scan import list_inputs, pending_scans, run_scan
+from pcdata.building.workspace import Workspace
+from pcdata.dataset.files import temporary_folder
+from pcdata.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A build that is planned and not written."""
+
+    options: BuildOptions
+    """With the temporary folder as output."""
+    workspace: Workspace
+    plan: Plan
+
+
+@contextmanager
+def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
+    """List, scan and plan for real; the folder is gone afterwards. Raises what ``build`` would raise up to there.
+
+    Always by processes: the folder is one of this machine.
+    """
+    if any(map(is_stream, options.inputs)):
+        raise OptionError("standard input and pipes, which can be read only once, are for pcdata build; name a file")
+    with temporary_folder() as folder:
+        options = dataclasses.replace(options, output=folder)
+        workspace = Workspace(options.output)
+        with workspace.locked():
+            n_tasks = list_inputs(options, workspace)
+            with closing(ProcessEngine(options.workers)) as engine, report.stage("scan", None) as advance:
+                engine.run(run_scan, pending_scans(options, workspace, n_tasks), advance)
+            plan = make_plan(options, workspace, n_tasks)
+            check_mentions(options, workspace, report.say)
+            yield Trial(options, workspace, plan)

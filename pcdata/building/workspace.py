@@ -1,0 +1,182 @@
+"""What an unfinished build has on disk: the folder ``.build`` in the output folder, and its lock.
+
+::
+
+    .build/lock            the process that owns the folder (flock; freed by the kernel when it ends)
+    .build/options.json    what the build was asked to do, and library versions
+    .build/inputs/         00000.json …   entries of each scan task
+    .build/scan/           00000.digests … and 00000.rejects …; 00000.lines … where tasks share a file
+    .build/plan/           train-00000.pieces …, sample.pieces, plan.json
+    .build/views.json      codecs after fitting: artifact files and hashes, backends
+    .build/done/           train-00000.json …   one per shard whose files are complete
+
+Each file appears whole, by rename, when its step is done; a step whose file is there is not done again.
+
+The output may lie on a file system that several machines share. What other machines make is looked for by listing its
+folder, never by name before it is there: an NFS client may believe for half a minute in a "no such file" that it saw.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from pcdata.dataset.files import LockFile, remove_temporary, replacing
+from pcdata.dataset.json_files import parse_json
+from pcdata.errors import BuildError
+
+STATE = ".build"
+OPTIONS = "options.json"
+
+_LOCK = "lock"
+_FOLDERS = ("inputs", "scan", "plan", "done")
+
+PIECE = np.dtype(
+    [
+        ("document", "<u8", (2,)),  # doc_id of the whole document
+        ("part", "<u8", (2,)),  # doc_id of this part of it; the same if it was not cut
+        ("task", "<u4"),
+        ("entry", "<u4"),
+        ("line", "<u8"),
+        ("offset", "<u8"),
+        ("start", "<u8"),
+        ("length", "<u8"),
+        ("document_bytes", "<u8"),
+        ("split_draw", "<u8"),
+        ("fit_draw", "<u8"),
+    ]
+)
+"""What scan writes down of every piece, and all that plan looks at."""
+
+Pieces = np.ndarray[Any, np.dtype[np.void]]
+
+
+class Workspace:
+    """The paths above, and reading and writing them."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.folder = output / STATE
+        self._removed = False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Own the output folder. Raises ``BuildError`` naming the owner if somebody else does.
+
+        A call that fails before it has written ``OPTIONS`` leaves the folder as it was.
+        """
+        was_there = self.output.exists()
+        lock = self._lock()
+        try:
+            self._refuse_strange()
+            if not self.has(OPTIONS):
+                self._clear()  # it says nowhere what it is the state of
+            for name in _FOLDERS:
+                (self.folder / name).mkdir(exist_ok=True)
+            try:
+                yield
+            except BaseException:
+                self.remove_rubbish()  # it may be what fills the disk
+                if not self.has(OPTIONS):
+                    self.remove()
+                raise
+        finally:
+            lock.close(remove=self._removed)
+            if self._removed:
+                with suppress(OSError):  # somebody else is in it already
+                    self.folder.rmdir()  # not before, for NFS keeps an open file's folder
+                    if not was_there:
+                        self.output.rmdir()
+
+    def _lock(self) -> LockFile:
+        """Take the lock, in a folder that is a build's or new."""
+        while True:
+            if self.folder.is_symlink():
+                raise BuildError(f"{self.folder} is a symbolic link, which is not followed; remove it")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                names = {path.name for path in self.folder.iterdir()}
+                if names and _LOCK not in names:
+                    raise BuildError(
+                        f"{self.folder} is not the state of a pcdata command; remove it or name a new folder"
+                    )
+                return LockFile(self.folder / _LOCK)
+            except FileNotFoundError:
+                continue  # its last owner has removed the folder meanwhile
+            except BlockingIOError as error:
+                raise BuildError(f"{self.output} is being built by {error}; wait for it or stop it") from None
+
+    def _refuse_strange(self) -> None:
+        """No command leaves anything but files and folders: what else lies there may lead elsewhere, or never end."""
+        for folder, folders, files in os.walk(self.folder):
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                mode = path.lstat().st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    raise BuildError(f"{path} is no file of a pcdata command; remove {self.folder}")
+
+    def has(self, name: str) -> bool:
+        return (self.folder / name).exists()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Make a file appear whole. Its folder is not synced: a step that a power cut forgets is done again.
+
+        Its folder is not made either: a worker that was given up for lost must not bring back the state of a build
+        that ended without it.
+        """
+        with self.writing(name) as file:
+            file.write(data)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[IO[bytes]]:
+        """The same for a file that is written bit by bit: it appears when the block ends well."""
+        with replacing(self.folder / name) as file:
+            yield file
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write(name, json.dumps(value, indent=1).encode())
+
+    def read_json(self, name: str) -> Any:
+        """Raises ``BuildError`` for a file that no command wrote."""
+        try:
+            return parse_json(self.read(name))
+        except ValueError as error:
+            raise BuildError(f"{self.folder / name} is damaged ({error}); remove {self.folder}") from None
+
+    def read_lines(self, name: str) -> Iterator[str]:
+        """Of a file in ASCII, one after another, without their ends."""
+        with (self.folder / name).open(encoding="ascii") as file:
+            yield from (line[:-1] for line in file)
+
+    def read_pieces(self, name: str) -> Pieces:
+        return np.frombuffer(self.read(name), PIECE)
+
+    def names(self, pattern: str) -> list[str]:
+        """The files of a step that are there, in order."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob(pattern))
+
+    def remove_rubbish(self) -> None:
+        """Remove what lies under temporary names: of a process that was killed, or stopped in the middle."""
+        remove_temporary(self.output)
+
+    def remove(self) -> None:
+        """Remove the state of a finished build. The lock and its folder go when it is let go of."""
+        self._clear()
+        self._removed = True
+
+    def _clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
+                path.unlink()

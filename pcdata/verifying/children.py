@@ -1,0 +1,129 @@
+"""Checking files and codecs in child processes, because damaged or hostile ones can kill the process that opens them.
+
+Each child has one task at a time, so that when it dies it is known what killed it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from pcdata.dataset.manifest import View, load_manifest
+from pcdata.processes.isolated import Died, End, Isolated, Limits, Send
+from pcdata.verifying.check_base import check_base
+from pcdata.verifying.check_view import ViewChecker
+from pcdata.verifying.findings import REBUILD, Checked, Finding
+
+_LIMITS: Final = Limits(memory_bytes=4_000_000_000, cpu_seconds=300)
+"""From one message to the next there is a codec to be opened, the form of a block to be checked, or a few documents to
+be decoded, which may take more where they are long (``ViewChecker``)."""
+
+MOST_DEATHS: Final = 3
+"""Files of one view that processes may die of: a codec that never ends would be waited for once more for each."""
+
+
+Place: TypeAlias = tuple[str, int]
+"""Split, and number of a shard in it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Check a base file, the codec of a view, or a view's file beside its base."""
+
+    file: str
+    """What is at fault if it kills, as a path in the dataset."""
+    view: str | None = None
+    place: Place | None = None
+    """Of the shard; None for the codec."""
+
+
+def codec_task(view: View) -> Task:
+    return Task(view.codec_file, view.name)
+
+
+class Children:
+    """Does tasks in children, which stay for the tasks that come later: a child takes long to start."""
+
+    def __init__(self, folder: Path, sample: float | None, workers: int, progress: Callable[[int], object]) -> None:
+        """At most ``workers`` at a time; ``progress`` is called with raw bytes looked at."""
+        self._folder, self._sample = folder, sample
+        self._workers, self._progress = workers, progress
+        self._idle: list[Isolated] = []
+        self._busy: dict[Connection, tuple[Isolated, Task]] = {}
+
+    def start(self) -> None:
+        """Start one now, so that it is ready when there is a task: it takes as long as hashing 200 MB."""
+        self._idle.append(Isolated(Checker, self._folder, self._sample, limits=_LIMITS))
+
+    def check(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Checked]]:
+        """Do the tasks; results come in the order in which they end. Of a view that processes died of too often the
+        rest are left out. Raises what a child found wrong with the machine."""
+        pending = deque(tasks)
+        deaths: Counter[str] = Counter()
+        while pending or self._busy:
+            while pending and len(self._busy) < self._workers:
+                if not self._idle:
+                    self.start()
+                child, task = self._idle.pop(), pending.popleft()
+                self._busy[child.connection] = child, task
+                child.send(task)
+            for connection in wait([*self._busy]):
+                assert isinstance(connection, Connection)
+                child, task = self._busy[connection]
+                try:
+                    message = child.receive()
+                except Died as death:
+                    del self._busy[connection]
+                    child.close()
+                    what = f"the process that {_work(task)} {death}"
+                    if task.view is not None and task.place is not None:
+                        deaths[task.view] += 1
+                        if deaths[task.view] == MOST_DEATHS:
+                            what += ", as others did; no more files of this view were looked at"
+                            pending = deque(other for other in pending if other.view != task.view)
+                    yield task, Checked([Finding(task.file, what, REBUILD)])
+                    continue
+                if isinstance(message, int):
+                    self._progress(message)
+                elif message is End.END:
+                    del self._busy[connection]
+                    self._idle.append(child)
+                else:
+                    yield task, message
+
+    def close(self) -> None:
+        """End all of them, whatever they are doing."""
+        for child in [*self._idle, *(child for child, _ in self._busy.values())]:
+            child.close()
+
+
+def _work(task: Task) -> str:
+    return "read it" if task.place is not None else f"opened the codec of view {task.view}"
+
+
+class Checker:
+    """Does tasks in this process; keeps the codecs open."""
+
+    def __init__(self, folder: Path, sample: float | None) -> None:
+        self._folder = folder
+        self._manifest = load_manifest(folder)
+        self._kept = self._manifest.kept_columns
+        self._views = {view.name: ViewChecker(folder, view, self._kept, sample) for view in self._manifest.views}
+
+    def __call__(self, task: Task, send: Send) -> None:
+        """Send raw bytes looked at, and then what was found."""
+        send(self.check(task, send))
+
+    def check(self, task: Task, advance: Callable[[int], None]) -> Checked:
+        if task.place is None:
+            return Checked([*self._views[task.view or ""].codec_findings()])
+        split, number = task.place
+        base = self._manifest.base.splits[split][number]
+        if task.view is None:
+            return check_base(self._folder, base, self._kept, advance)
+        shard = self._manifest.view(task.view).splits[split][number]
+        return self._views[task.view].check(shard, base, advance)

@@ -1,0 +1,182 @@
+"""Where a run stands, but for its tensors; and whether it may go on from there under other settings (law 5)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pcdata.dataset import Dataset, ViewIds, Vocabulary
+from pcdata.dataset.json_files import parse_json
+from pcdata.dataset.names import is_view_name
+from pcdata.dataset.vocab import MAX_VIEWS
+from pctrain.config import RunConfig, typed
+from pctrain.data.cursor import Cursor
+from pctrain.data.datasets import shared_views
+from pctrain.data.schedule import Schedule
+from pctrain.errors import CheckpointError
+
+_VERSION = 5
+"""1 knew one dataset; 2 had the ids of the dataset, and whole tensors; 3 had settings that are gone; 4 showed rows in
+the order of the stream."""
+
+_MOST_IDS = 1 << 32
+
+FROZEN = (
+    "data.seq_len",
+    "data.rows",
+    "data.window_blocks",
+    "data.shuffle_rows",
+    "data.where",
+    "data.fresh",
+    "data.placebo",
+    "model",
+    "train.seed",
+)
+"""Settings that decide what the weights and the cursor mean; a resume with others is refused."""
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """The fingerprints of one dataset."""
+
+    base: str
+    views: dict[str, str]
+    """Of the views trained on, by name."""
+
+    @classmethod
+    def of(cls, dataset: Dataset, view_names: Sequence[str]) -> Fingerprints:
+        manifest = dataset.manifest
+        return cls(manifest.base.fingerprint, {name: manifest.view(name).fingerprint for name in view_names})
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands, but for its tensors."""
+
+    cursor: Cursor
+    config: RunConfig
+    vocabulary: Vocabulary
+    """The ids of all views that the run ever used; as the model knows them, not the dataset."""
+    datasets: dict[str, Fingerprints]
+    """By name, in the order of the cursor."""
+    val_bits_per_byte: float | None
+    """On the fixed slice of val, at this step; None if it was not measured (a run that was told to stop)."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self.cursor.step
+
+    @property
+    def views(self) -> list[str]:
+        """The names of the views trained on; they are the same in every dataset."""
+        return [*next(iter(self.datasets.values())).views]
+
+    def to_json(self) -> str:
+        values = {**asdict(self), "cursor": self.cursor.to_dict(), "config": self.config.to_dict()}
+        return json.dumps({"version": _VERSION, **values}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> State:
+        """Raises ``CheckpointError`` for another version, ``ConfigError``, ``ValueError`` or ``TypeError`` for what is
+        no state."""
+        values = parse_json(data)
+        version = values.pop("version", None) if isinstance(values, dict) else None
+        if version != _VERSION:
+            raise CheckpointError(
+                f"it has version {version!r}, this pctrain reads {_VERSION}; continue with the pctrain that wrote it, "
+                "or begin anew with --restart"
+            )
+        cursor, config = Cursor.from_dict(values.pop("cursor")), RunConfig.from_dict(values.pop("config"))
+        datasets = {name: typed(Fingerprints, prints, "datasets") for name, prints in values.pop("datasets").items()}
+        vocabulary = Vocabulary({name: _ids(name, ids) for name, ids in values.pop("vocabulary")["views"].items()})
+        bits = values["val_bits_per_byte"]
+        if not datasets or not (bits is None or (type(bits) in (int, float) and math.isfinite(bits))):
+            raise ValueError("it is not what a run writes")
+        return cls(cursor=cursor, config=config, datasets=datasets, vocabulary=vocabulary, **values)
+
+
+def _ids(name: str, values: Any) -> ViewIds:
+    ids: ViewIds = typed(ViewIds, values, f"vocabulary.{name}")
+    if not is_view_name(name) or not 0 <= ids.slot < MAX_VIEWS or not 0 <= ids.first_id <= ids.end_id <= _MOST_IDS:
+        raise ValueError(f"view {name!r} cannot have the ids {ids}")
+    return ids
+
+
+def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset]) -> None:
+    """What decides the batches and the weights must be what it was. The message names the field that differs.
+
+    Weights and rates, schedule and steps are free; so are the views used, as far as the model has ids for them.
+    """
+    then, now = _flat(state.config.to_dict()), _flat(config.to_dict())
+    for name in (name for name in {**now, **then} if name.startswith(FROZEN)):
+        if then.get(name) != now.get(name):
+            raise CheckpointError(
+                f"this run was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}, which a resume may "
+                "not change; give another folder with -o, or --restart to throw this run away"
+            )
+    check_datasets(state, datasets)
+    if Schedule(config.mixture, config.train.steps).raw_only:
+        return
+    for name, view in shared_views([*datasets.values()], config.data.views).items():
+        known = state.vocabulary.views.get(name)
+        if known is None or (known.slot, known.n_symbols) != (view.slot, view.n_symbols):
+            raise CheckpointError(
+                f"the model of this run has no ids for view {name} (data.views, mixture), only for "
+                f"{', '.join(state.vocabulary.views) or 'raw bytes'}; begin a new run for it with -o"
+            )
+
+
+def check_datasets(state: State, datasets: Mapping[str, Dataset]) -> None:
+    """Raises ``CheckpointError`` if these are not the datasets that the checkpoint was trained on.
+
+    Where there are several, the order of their names is that of the cursor; one alone may have been renamed.
+    """
+    if len(state.datasets) > 1 and datasets.keys() != state.datasets.keys():
+        raise CheckpointError(
+            f"the checkpoint was trained on the datasets {', '.join(state.datasets)}, now they are "
+            f"{', '.join(datasets)}; give those, under their names"
+        )
+    if len(state.datasets) != len(datasets):
+        raise CheckpointError(
+            f"the checkpoint was trained on one dataset, now there are {len(datasets)} ({', '.join(datasets)}); give "
+            "the dataset it was trained on"
+        )
+    for prints, dataset in zip(state.datasets.values(), datasets.values(), strict=True):
+        check_prints(prints, dataset)
+
+
+def check_prints(prints: Fingerprints, dataset: Dataset) -> None:
+    """Raises ``CheckpointError`` if this is not the dataset with these fingerprints."""
+    manifest, where = dataset.manifest, dataset.folder
+    present = {view.name: view.fingerprint for view in manifest.views}
+    if manifest.base.fingerprint != prints.base:
+        raise CheckpointError(
+            f"{where} is another dataset than the checkpoint's: base fingerprint {manifest.base.fingerprint}, "
+            f"trained on {prints.base}; give the dataset it was trained on"
+        )
+    for name, fingerprint in prints.views.items():
+        if present.get(name) != fingerprint:
+            found = f"has fingerprint {present[name]}" if name in present else "is missing"
+            raise CheckpointError(
+                f"view {name} of {where} {found}, the checkpoint was trained on {fingerprint}; "
+                "give the dataset it was trained on"
+            )
+
+
+def changes(then: RunConfig, now: RunConfig) -> list[str]:
+    """What a resume changes, in words."""
+    old, new = _flat(then.to_dict()), _flat(now.to_dict())
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [f"{name} {old.get(name)!r} → {new.get(name)!r}" for name in names]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return flat

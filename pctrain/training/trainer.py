@@ -1,0 +1,169 @@
+"""Everything that a run is made of: datasets, loader, model, optimizer, as of its last checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pcdata.dataset import Dataset
+from pctrain.config import ModelConfig, RunConfig, TrainConfig
+from pctrain.data.batch import Batch
+from pctrain.data.datasets import by_name, view_names
+from pctrain.data.loader import Loader
+from pctrain.data.schedule import Schedule
+from pctrain.errors import ConfigError
+from pctrain.model.attention import flex_fits
+from pctrain.model.decoder import Decoder, init_weights
+from pctrain.model.device import choose_device
+from pctrain.model.loss import Objective
+from pctrain.model.memory import Memory, check_fits, free_bytes, memory_of_step
+from pctrain.training import checkpoint
+from pctrain.training.distributed import World, shard
+from pctrain.training.optim import make_optimizer
+from pctrain.training.resume import Fingerprints, State, changes, check_resume
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A run, ready for step ``first_step``."""
+
+    run: Path
+    datasets: dict[str, Dataset]
+    """By name."""
+    config: RunConfig
+    """Resolved: the views are named."""
+    changes: list[str]
+    """What differs from the settings of the last checkpoint, in words."""
+    first_step: int
+    device: torch.device
+    loader: Loader
+    model: Decoder
+    objective: Objective
+    """The model and its loss."""
+    optimizer: torch.optim.Optimizer
+    world: World
+    memory: Memory
+    """What a step is estimated to want."""
+    free_bytes: int | None
+    """What there was for this process before the model was made; None where the system does not say."""
+
+    @classmethod
+    def prepare(
+        cls,
+        datasets: Dataset | Sequence[Dataset],
+        run: Path,
+        config: RunConfig,
+        world: World | None = None,
+        *,
+        anew: bool = False,
+    ) -> Trainer:
+        """That in ``run`` as of its last checkpoint, or a new run if there is none, or it is to begin ``anew``.
+
+        Raises ``CheckpointError`` if the checkpoint does not fit, ``ConfigError`` if the memory clearly does not
+        suffice. Nothing is written.
+        """
+        named = by_name([datasets] if isinstance(datasets, Dataset) else datasets)
+        settings, config = config.train, with_views(config, [*named.values()])
+        folder = None if anew else next(reversed(checkpoint.checkpoints(run)), None)
+        last = checkpoint.load_state(folder) if folder else None
+        if last:
+            check_resume(last, config, named)
+        splits = [dataset.split("train") for dataset in named.values()]
+        world = world or World(device=choose_device(settings.device))
+        loader = Loader(
+            splits,
+            config.data,
+            config.mixture,
+            steps=settings.steps,
+            seed=settings.seed,
+            rank=world.rank,
+            world_size=world.size,
+            cursor=last.cursor if last else None,
+            vocabulary=last.vocabulary if last else None,
+        )
+        if folder:
+            checkpoint.check_shape(folder, config.model, loader.vocabulary.padded_size)
+        memory, free = _memory(config, loader, world)
+        model = Decoder(config.model, loader.vocabulary.padded_size).to(world.device)
+        if not folder:
+            init_weights(model, settings.seed)
+        objective = _objective(model, loader, settings, world.device)
+        shard(objective, world, settings.replicas)
+        optimizer = make_optimizer(model, settings)
+        if folder:
+            checkpoint.load_model(folder, model, world)
+            checkpoint.load_optimizer(folder, model, optimizer, world)
+        step = last.step if last else 0
+        changed = changes(last.config, config) if last else []
+        return cls(
+            run, named, config, changed, step, world.device, loader, model, objective, optimizer, world, memory, free
+        )
+
+    def state(self, batch: Batch, bits_per_byte: float | None) -> State:
+        """Where the run stands after ``batch``."""
+        prints = {name: Fingerprints.of(dataset, self.loader.view_names) for name, dataset in self.datasets.items()}
+        return State(batch.cursor, self.config, self.loader.vocabulary, prints, bits_per_byte)
+
+    def description(self) -> dict[str, Any]:
+        """For a line of kind ``start``."""
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        return {
+            "config": self.config.to_dict(),
+            "parameters": parameters,
+            "n_ids": self.loader.vocabulary.padded_size,
+            "device": str(self.device),
+            "torch": torch.__version__,
+        }
+
+
+def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, int | None]:
+    """What a step wants and what there is, before anything is allocated. Raises ``ConfigError`` if it cannot fit."""
+    settings = config.train
+    wanted = memory_of_step(
+        config,
+        loader.vocabulary.padded_size,
+        world.device,
+        shards=max(1, world.size // settings.replicas),
+        ranks=world.size,
+        flex=_wants_flex(settings.attention, world.device, config.model) and not config.model.reach,
+    )
+    free = free_bytes(world.device)
+    if free is not None and world.device.type == "cpu":
+        free //= world.per_machine
+    check_fits(wanted, free, config, world.device)
+    return wanted, free
+
+
+def _objective(model: Decoder, loader: Loader, settings: TrainConfig, device: torch.device) -> Objective:
+    """The model as the settings want it to run, and its loss."""
+    model.recompute = settings.activation_checkpointing
+    model.flex = _wants_flex(settings.attention, device, model.config)
+    if settings.compile:
+        for layer in model.layers:
+            layer.compile()
+    ranges = [loader.vocabulary.views[name] for name in loader.view_names]
+    return Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], settings.softmax)
+
+
+def _wants_flex(attention: str, device: torch.device, model: ModelConfig) -> bool:
+    head_width = model.width // model.attention_heads
+    fits = flex_fits(device, head_width)
+    if attention == "flex" and not fits:
+        raise ConfigError(
+            f"train.attention=flex needs a GPU and heads that are 16, 32, 64 … wide, these are {head_width} on "
+            f"{device}; leave it at auto"
+        )
+    return fits and attention != "sdpa"
+
+
+def with_views(config: RunConfig, datasets: Sequence[Dataset]) -> RunConfig:
+    """The settings with the views named, so that a view added later does not change a run that goes on."""
+    if Schedule(config.mixture, config.train.steps).raw_only:
+        return config
+    views = config.data.views or dict.fromkeys(view_names(datasets), 1.0)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, views=views))
