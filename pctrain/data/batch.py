@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdata.dataset.vocab import PAD
 from pctrain.data.cursor import Cursor
 
 # R rows of one rank, T positions (seq_len), V views: 0 is raw, 1 + i the i-th used compressed view; D datasets
@@ -89,9 +90,8 @@ class BatchStats:
         return BatchStats(**{name: add(getattr(self, name), getattr(other, name)) for name in names})
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """The rows of one rank in one global batch. The arrays are new, contiguous, and nobody else's."""
+class Arrays(NamedTuple):
+    """The rows of one rank in one global batch, a line each. New, contiguous, and nobody else's."""
 
     inputs_RT: NDArray[np.int64]
     """Ids; PAD where there is nothing."""
@@ -103,6 +103,21 @@ class Batch:
     """The number of the sample within its row, from 1; 0 is padding. A position attends to its own sample only."""
     target_views_RT: NDArray[np.int8]
     """The view that the target is a symbol or a mark of: 0 raw, 1 + i the i-th used view; NO_VIEW without a target."""
+
+    def flat(self) -> Arrays:
+        """The same memory, one line after the other."""
+        return Arrays(*(array.reshape(-1) for array in self))  # type: ignore[arg-type] # each of its own type
+
+
+NOTHING: Final = (PAD, IGNORE, 0, 0, NO_VIEW)
+"""What each of the arrays holds where a row is empty."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a step of training gets."""
+
+    arrays: Arrays
     shown: tuple[int, ...]
     """The documents of the global batch, over the rows of all ranks: their numbers as in ``Span.document``."""
     stats: BatchStats

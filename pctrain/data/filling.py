@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset.mapping import will_need
-from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_OPEN, Vocabulary
-from pctrain.data.batch import IGNORE, NO_VIEW
+from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_CLOSE, RAW_OPEN, Vocabulary
+from pctrain.data.batch import IGNORE, NO_VIEW, NOTHING, Arrays
 from pctrain.data.layout import Row, Span
 from pctrain.data.mixture import RAW
 
@@ -22,30 +22,6 @@ class _Ids(NamedTuple):
     close: int
     first: np.unsignedinteger[Any]
     """The id of symbol 0."""
-
-
-class Arrays(NamedTuple):
-    """As in ``Batch``."""
-
-    inputs_RT: NDArray[np.int64]
-    targets_RT: NDArray[np.int64]
-    positions_RT: NDArray[np.int64]
-    samples_RT: NDArray[np.int32]
-    target_views_RT: NDArray[np.int8]
-
-    def flat(self) -> Arrays:
-        """The same memory, one line after the other."""
-        return Arrays(
-            self.inputs_RT.reshape(-1),
-            self.targets_RT.reshape(-1),
-            self.positions_RT.reshape(-1),
-            self.samples_RT.reshape(-1),
-            self.target_views_RT.reshape(-1),
-        )
-
-
-NOTHING = (PAD, IGNORE, 0, 0, NO_VIEW)
-"""What each of the arrays holds where a row is empty."""
 
 
 def _empty(rows: int, seq_len: int) -> Arrays:

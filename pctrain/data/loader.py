@@ -79,7 +79,7 @@ class Loader:
         rows = self._next_rows()
         arrays = self._filler.fill(rows[self._rank :: self._world_size])
         stats, shown = stats_of(rows, self._seq_len, 1 + len(self.view_names), len(self.dataset_names))
-        return Batch(*arrays, shown, stats, self._cursor)
+        return Batch(arrays, shown, stats, self._cursor)
 
     def pass_over(self) -> None:
         """As ``next_batch``, where somebody else makes its arrays: nothing is read of most documents but their

@@ -142,10 +142,5 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
 
 
 def _tensors(batch: Batch) -> dict[str, Tensor]:
-    return {
-        "inputs": torch.from_numpy(batch.inputs_RT),
-        "targets": torch.from_numpy(batch.targets_RT),
-        "positions": torch.from_numpy(batch.positions_RT),
-        "samples": torch.from_numpy(batch.samples_RT),
-        "target_views": torch.from_numpy(batch.target_views_RT),
-    }
+    """By name; the shape at a name's end is for readers of numpy code."""
+    return {name.removesuffix("_RT"): torch.from_numpy(array) for name, array in batch.arrays._asdict().items()}

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pctrain.config import TrainConfig
-from pctrain.data.batch import IGNORE, Batch
-from pctrain.data.filling import NOTHING
+from pctrain.data.batch import IGNORE, NOTHING, Batch
 from pctrain.data.shown_documents import ShownDocument
 from pctrain.errors import PctrainError
 from pctrain.model.device import autocast
@@ -48,7 +47,7 @@ def gradients(trainer: Trainer, batch: Batch) -> Losses:
     norm. Of several processes each brings its rows; all have the same result."""
     settings, world = trainer.config.train, trainer.world
     n_views = len(trainer.loader.view_names)
-    targets = max(1, int(world.sum(np.array([(batch.targets_RT != IGNORE).sum()]))[0]))
+    targets = max(1, int(world.sum(np.array([(batch.arrays.targets_RT != IGNORE).sum()]))[0]))
     # A GPU is never waited for before the last piece: the batch is there before the first, and sums stay there.
     total = torch.zeros(1 + 2 * (n_views + 1), dtype=torch.float64, device=trainer.device)
     for rows in micro_batches(batch, settings, -(-trainer.config.data.rows // world.size), trainer.device):
@@ -70,14 +69,8 @@ def micro_batches(
 
     Filled up with empty rows to ``n_rows``: processes that share weights must all make as many forward passes.
     """
-    arrays: list[NDArray[Any]] = [
-        batch.inputs_RT,
-        batch.targets_RT,
-        batch.positions_RT,
-        batch.samples_RT,
-        batch.target_views_RT,
-    ]
-    missing = n_rows - len(batch.inputs_RT)
+    arrays: tuple[NDArray[Any], ...] = batch.arrays
+    missing = n_rows - len(arrays[0])
     filled = [
         np.pad(array, ((0, missing), (0, 0)), constant_values=nothing) if missing else array
         for array, nothing in zip(arrays, NOTHING, strict=True)

@@ -64,7 +64,8 @@ class Shown:
 
 def symbols_of_rows(batch: Batch) -> Iterator[list[list[int]]]:
     """Per row, the ids of each sample; the row's last symbol is a target only."""
-    for inputs, targets, numbers in zip(batch.inputs_RT, batch.targets_RT, batch.samples_RT, strict=True):
+    arrays = batch.arrays
+    for inputs, targets, numbers in zip(arrays.inputs_RT, arrays.targets_RT, arrays.samples_RT, strict=True):
         samples = [inputs[numbers == number].tolist() for number in range(1, numbers.max() + 1)]
         if targets[-1] != IGNORE:
             samples[-1].append(int(targets[-1]))
@@ -109,9 +110,8 @@ def _read_sides(ids: list[int]) -> Iterator[Side]:
 
 def same(a: Batch, b: Batch) -> bool:
     """Whether two batches are equal to the symbol, sums and cursor included."""
-    arrays = ("inputs_RT", "targets_RT", "positions_RT", "samples_RT", "target_views_RT")
     return (
-        all(np.array_equal(getattr(a, name), getattr(b, name)) for name in arrays)
+        all(np.array_equal(x, y) for x, y in zip(a.arrays, b.arrays, strict=True))
         and a.stats == b.stats
         and a.cursor == b.cursor
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pcdata.dataset import Dataset, DatasetError
 from pctrain.config import MixtureConfig
 from pctrain.data import documents, filling
-from pctrain.data.batch import Batch
+from pctrain.data.batch import Arrays, Batch
 from pctrain.data.cursor import Cursor, StreamPlace, StreamSettings
 from pctrain.data.loader import Loader
 from pctrain.errors import CheckpointError, ConfigError, DataError
@@ -53,7 +53,7 @@ def any_runs(draw):
 
 def joined(parts: list[Batch], name: str) -> np.ndarray:
     """The rows of all ranks, back in the order of the global batch."""
-    arrays = [getattr(part, name) for part in parts]
+    arrays = [getattr(part.arrays, name) for part in parts]
     rows = np.empty((sum(map(len, arrays)), arrays[0].shape[1]), arrays[0].dtype)
     for rank, array in enumerate(arrays):
         rows[rank :: len(parts)] = array
@@ -67,10 +67,10 @@ def test_any_world_size_gives_the_same_global_batches(split, run, world_size):
     ranks = [make(split, run, rank=rank, world_size=world_size) for rank in range(world_size)]
     for _ in range(STEPS):
         whole, parts = alone.next_batch(), [loader.next_batch() for loader in ranks]
-        for name in ("inputs_RT", "targets_RT", "positions_RT", "samples_RT", "target_views_RT"):
-            assert np.array_equal(joined(parts, name), getattr(whole, name))
+        for name in Arrays._fields:
+            assert np.array_equal(joined(parts, name), getattr(whole.arrays, name))
         assert all((part.stats, part.cursor) == (whole.stats, whole.cursor) for part in parts)
-        assert whole.inputs_RT.shape == (run[0].rows, run[0].seq_len)
+        assert whole.arrays.inputs_RT.shape == (run[0].rows, run[0].seq_len)
 
 
 @given(run=any_runs(), stop=st.integers(0, STEPS - 2))
@@ -84,7 +84,7 @@ def test_a_resume_after_any_step_continues_to_the_symbol(split, run, stop):
     third = make(split, run, cursor=batches[stop].cursor, rank=2, world_size=3)
     for step in range(stop + 1, STEPS):
         assert same(resumed.next_batch(), batches[step])
-        assert np.array_equal(third.next_batch().targets_RT, batches[step].targets_RT[2::3])
+        assert np.array_equal(third.next_batch().arrays.targets_RT, batches[step].arrays.targets_RT[2::3])
     assert not same(batches[0], batches[1])
 
 
@@ -209,14 +209,14 @@ def test_what_is_remembered_does_not_grow_with_the_epochs(tmp_path):
 def test_arrays_are_contiguous_and_nobody_elses(split):
     loader = make(split, RUN)
     first, second = loader.next_batch(), loader.next_batch()
-    kept = second.inputs_RT.copy()
+    kept = second.arrays.inputs_RT.copy()
     for name, dtype in (("inputs_RT", "i8"), ("targets_RT", "i8"), ("samples_RT", "i4"), ("target_views_RT", "i1")):
-        array = getattr(first, name)
+        array = getattr(first.arrays, name)
         assert array.flags.c_contiguous
         assert array.flags.writeable
         assert array.dtype == dtype
         array[:] = 77
-    assert np.array_equal(second.inputs_RT, kept)
+    assert np.array_equal(second.arrays.inputs_RT, kept)
 
 
 def test_the_order_of_the_settings_does_not_matter(split):

@@ -180,7 +180,7 @@ def test_several_datasets_come_by_weight_and_a_resume_goes_on_to_the_symbol(two,
     third = Loader(two, data, MixtureConfig(), steps=9, seed=seed, cursor=cursor, rank=2, world_size=3)
     for step in range(stop + 1, 9):
         assert same(resumed.next_batch(), batches[step])
-        assert np.array_equal(third.next_batch().targets_RT, batches[step].targets_RT[2::3])
+        assert np.array_equal(third.next_batch().arrays.targets_RT, batches[step].arrays.targets_RT[2::3])
 
 
 def test_each_dataset_has_epochs_of_its_own(two):

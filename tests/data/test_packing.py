@@ -109,7 +109,8 @@ def test_bos_and_close_stand_where_a_document_begins_and_ends_only(split, run):
 @LAW
 def test_targets_are_the_next_symbol_of_the_same_sample(split, run):
     for batch in load(split, run):
-        rows = zip(symbols_of_rows(batch), batch.inputs_RT, batch.targets_RT, batch.positions_RT, strict=True)
+        arrays = batch.arrays
+        rows = zip(symbols_of_rows(batch), arrays.inputs_RT, arrays.targets_RT, arrays.positions_RT, strict=True)
         for samples, inputs, targets, positions in rows:
             expected = [[*sample[1:], IGNORE] for sample in samples]
             row, aims = [*chain(*samples)], [*chain(*expected)]
@@ -118,10 +119,12 @@ def test_targets_are_the_next_symbol_of_the_same_sample(split, run):
             assert inputs.tolist() == (row + [PAD] * missing)[:seq_len]
             assert targets.tolist() == (aims + [IGNORE] * missing)[:seq_len]
             assert positions.tolist() == (places + [0] * missing)[:seq_len]
-        assert (np.diff(batch.samples_RT, axis=1) <= 1).all()
-        crossing = (batch.samples_RT[:, 1:] != batch.samples_RT[:, :-1]) & (batch.targets_RT[:, :-1] != IGNORE)
+        assert (np.diff(batch.arrays.samples_RT, axis=1) <= 1).all()
+        crossing = (batch.arrays.samples_RT[:, 1:] != batch.arrays.samples_RT[:, :-1]) & (
+            batch.arrays.targets_RT[:, :-1] != IGNORE
+        )
         assert not crossing.any()
-        assert (batch.targets_RT != IGNORE).any()
+        assert (batch.arrays.targets_RT != IGNORE).any()
 
 
 @given(run=runs())
@@ -133,8 +136,10 @@ def test_target_views_say_whose_symbol_or_mark_the_target_is(split, run):
     for number, name in enumerate(names, 1):
         marks |= {IDS[name].open_id: number, IDS[name].close_id: number}
     for batch in load(split, run):
-        assert np.array_equal(batch.target_views_RT == NO_VIEW, batch.targets_RT == IGNORE)
-        for inputs, targets, views in zip(batch.inputs_RT, batch.targets_RT, batch.target_views_RT, strict=True):
+        assert np.array_equal(batch.arrays.target_views_RT == NO_VIEW, batch.arrays.targets_RT == IGNORE)
+        for inputs, targets, views in zip(
+            batch.arrays.inputs_RT, batch.arrays.targets_RT, batch.arrays.target_views_RT, strict=True
+        ):
             now = marks.get(int(inputs[0]))
             for input_, target, view in zip(inputs.tolist(), targets.tolist(), views.tolist(), strict=True):
                 now = marks.get(input_, now)
@@ -211,7 +216,7 @@ def test_stats_add_up_to_what_is_seen(split, run):
     assert total.symbols_V == tuple(sum(len(document.symbols.get(name, [])) for document in shown) for name in names)
     assert total.pairs == sum(len(sample.sides) > 1 for sample in samples)
     assert total.raw_bytes == total.symbols_V[0]
-    assert total.padding == sum(int((batch.samples_RT == 0).sum()) for batch in batches)
+    assert total.padding == sum(int((batch.arrays.samples_RT == 0).sum()) for batch in batches)
     seen = Counter(view for document in shown[:-1] for view in document.views)
     difference = [count - seen[name] for count, name in zip(total.documents_V, names, strict=True)]
     assert min(difference) >= 0
@@ -229,7 +234,7 @@ def test_stats_add_up_to_what_is_seen(split, run):
 def test_solo_rows_are_full(split, run):
     """But for what marks alone would fill: an open mark, a bos, a symbol that waits for its close mark."""
     for batch in load(split, run):
-        assert ((batch.samples_RT == 0).sum(axis=1) <= 2).all()
+        assert ((batch.arrays.samples_RT == 0).sum(axis=1) <= 2).all()
 
 
 def test_realised_shares_are_those_of_the_schedule(split):
@@ -282,5 +287,5 @@ def test_byte_ids_are_those_of_the_vocabulary(tmp_path):
     split = make_split(tmp_path, [bytes(range(256))], views=())
     loader = Loader(split, in_order(seq_len=258, rows=1), MixtureConfig("raw", "raw"), steps=1, seed=0)
     batch = loader.next_batch()
-    assert batch.inputs_RT[0].tolist() == [BOS, RAW_OPEN, *range(FIRST_BYTE, FIRST_BYTE + 256)]
-    assert batch.targets_RT[0].tolist() == [RAW_OPEN, *range(FIRST_BYTE, FIRST_BYTE + 256), RAW_CLOSE]
+    assert batch.arrays.inputs_RT[0].tolist() == [BOS, RAW_OPEN, *range(FIRST_BYTE, FIRST_BYTE + 256)]
+    assert batch.arrays.targets_RT[0].tolist() == [RAW_OPEN, *range(FIRST_BYTE, FIRST_BYTE + 256), RAW_CLOSE]

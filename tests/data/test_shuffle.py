@@ -59,11 +59,10 @@ def windows_of(batches: list[Batch]) -> list[list[Batch]]:
 
 def rows_of(batches: list[Batch]) -> Counter[tuple[bytes, ...]]:
     """Every row as a model sees it, and how often."""
-    names = ("inputs_RT", "targets_RT", "positions_RT", "samples_RT", "target_views_RT")
     return Counter(
-        tuple(getattr(batch, name)[row].tobytes() for name in names)
+        tuple(array[row].tobytes() for array in batch.arrays)
         for batch in batches
-        for row in range(len(batch.inputs_RT))
+        for row in range(len(batch.arrays.inputs_RT))
     )
 
 
@@ -91,7 +90,7 @@ def test_rows_of_a_window_come_in_another_order_and_each_window_in_its_own(split
     orders = []
     for window in range(3):
         before, after = (
-            [row.tobytes() for batch in batches[8 * window : 8 * window + 8] for row in batch.inputs_RT]
+            [row.tobytes() for batch in batches[8 * window : 8 * window + 8] for row in batch.arrays.inputs_RT]
             for batches in (plain, shuffled)
         )
         orders.append(tuple(before.index(row) for row in after))
@@ -154,9 +153,8 @@ def test_the_share_of_raw_targets_varies_from_step_to_step_as_that_of_independen
     for shuffle_rows in (0, 32_768):
         data = DataConfig(seq_len=64, rows=rows, shuffle_rows=shuffle_rows, views={LETTERS: 1})
         batches = load(long_documents, (data, mixture, 0), steps=300)
-        raw = np.array(
-            [(batch.target_views_RT == 0).sum() / (batch.target_views_RT != NO_VIEW).sum() for batch in batches]
-        )
+        views = [batch.arrays.target_views_RT for batch in batches]
+        raw = np.array([(of_batch == 0).sum() / (of_batch != NO_VIEW).sum() for of_batch in views])
         share = raw.mean()
         assert 0.3 < share < 0.7
         spread[shuffle_rows] = raw.var() / (share * (1 - share) / rows)
@@ -223,7 +221,7 @@ def test_what_a_resume_changes_holds_from_the_next_window_on(split, run, change,
 
 
 def inputs_of(batches: list[Batch]) -> list[bytes]:
-    return [batch.inputs_RT.tobytes() for batch in batches]
+    return [batch.arrays.inputs_RT.tobytes() for batch in batches]
 
 
 def test_a_window_of_many_short_documents_ends_early_and_is_resumed_all_the_same(split, monkeypatch):

@@ -50,11 +50,11 @@ def test_any_number_of_workers_gives_the_batches_of_the_loader_in_order(folder: 
     assert len(batches) == STEPS
     for found in batches:
         batch = loader.next_batch()
-        assert torch.equal(found["inputs"], torch.from_numpy(batch.inputs_RT))
-        assert torch.equal(found["targets"], torch.from_numpy(batch.targets_RT))
-        assert torch.equal(found["positions"], torch.from_numpy(batch.positions_RT))
-        assert torch.equal(found["samples"], torch.from_numpy(batch.samples_RT))
-        assert torch.equal(found["target_views"], torch.from_numpy(batch.target_views_RT))
+        assert torch.equal(found["inputs"], torch.from_numpy(batch.arrays.inputs_RT))
+        assert torch.equal(found["targets"], torch.from_numpy(batch.arrays.targets_RT))
+        assert torch.equal(found["positions"], torch.from_numpy(batch.arrays.positions_RT))
+        assert torch.equal(found["samples"], torch.from_numpy(batch.arrays.samples_RT))
+        assert torch.equal(found["target_views"], torch.from_numpy(batch.arrays.target_views_RT))
     assert not same(batches[0], batches[1])
 
 
