@@ -35,7 +35,7 @@ docs: setup
 	$(BIN)/pydoctor --quiet
 
 bench: setup
-	for bench in tools/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+	for bench in $(basename $(notdir $(wildcard tools/bench_*.py))); do $(BIN)/python -m tools.$$bench || exit 1; done
 
 # Both resume where they were stopped. `make study` writes docs/study/results and the tables of STUDY.md.
 study: setup

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +11,13 @@ import torch
 from torch.distributed.checkpoint import state_dict_loader
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
-from pcdata.dataset import Dataset, Manifest
+from pcdata.dataset import Dataset
+from pcdata.dataset.assemble import EncodedBlock, assemble
+from pcdata.dataset.block import Block, Metadata
 from pcdata.dataset.columns import ViewColumns
-from pcdata.dataset.manifest import MANIFEST, REJECTS, Base, BaseShard, View, ViewShard, fingerprint
-from pcdata.dataset.schema import BASE_SCHEMA, ViewTypes, view_schema
-from pcdata.dataset.shard import ShardWriter, base_batch, view_batch, write_file
+from pcdata.dataset.listing import Promised
+from pcdata.dataset.manifest import FittedView
+from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.model.scoring import Alphabet
 
@@ -61,32 +62,16 @@ def triples(raw: bytes) -> np.ndarray:
 def write_dataset(root: Path, train: Sequence[bytes], val: Sequence[bytes], continued: Sequence[int] = ()) -> Dataset:
     """One shard per split; ``continued`` are the numbers of val documents that are later parts of a cut document."""
     splits = {"train": (list(train), []), "val": (list(val), list(continued))}
-    bases: dict[str, tuple[BaseShard, ...]] = {}
-    views: dict[str, tuple[ViewShard, ...]] = {}
-    for split, (documents, parts) in splits.items():
-        ids = b"".join(hashlib.blake2b(raw, digest_size=16).digest() for raw in documents)
-        names = [b"%s-%d" % (split.encode(), index) for index in range(len(documents))]
-        starts = [5 if index in parts else 0 for index in range(len(documents))]
-        blanks = [""] * len(documents)
-        writer = ShardWriter(root, f"base/{split}-00000.arrow", BASE_SCHEMA)
-        ends = [start + len(raw) for start, raw in zip(starts, documents, strict=True)]
-        writer.write(base_batch(ids, names, blanks, blanks, starts, ends, documents))
-        n_bytes = sum(map(len, documents))
-        bases[split] = (BaseShard(writer.finish(), len(documents), n_bytes, (len(documents),)),)
-        views[split] = (_write_view(root, split, ids, documents),)
-    base_print = fingerprint([shard.file for shards in bases.values() for shard in shards])
-    view_print = fingerprint([shard.file for shards in views.values() for shard in shards])
-    manifest = Manifest(
-        options={},
-        base=Base(base_print, bases, {}),
-        views=(_view(views, view_print),),
-        next_slot=1,
-        next_id=RAW_IDS + TYPES.n_symbols,
-        rejects={},
-        rejects_file=write_file(root, REJECTS, b""),
-        versions={},
-    )
-    write_file(root, MANIFEST, manifest.to_bytes())
+
+    def encoded(split: str) -> EncodedBlock:
+        documents, parts = splits[split]
+        block = Block.of(documents, [Metadata(b"%s-%d" % (split.encode(), n), "", "") for n in range(len(documents))])
+        block.starts = [5 if index in parts else 0 for index in range(len(documents))]
+        block.document_bytes = [start + len(raw) for start, raw in zip(block.starts, documents, strict=True)]
+        return block, {VIEW: _columns(documents)}
+
+    view = FittedView(VIEW, "made", {}, {}, None, (), {}, "own"), Promised(TYPES, True)
+    assemble(root, [(split, [encoded(split)]) for split in splits], [view])
     return Dataset(root)
 
 
@@ -104,35 +89,10 @@ def make_dataset(root: Path, seed: int = 0) -> Dataset:
     return write_dataset(root, make_texts(60, seed), make_texts(8, seed + 1000), continued=(3,))
 
 
-def _write_view(root: Path, split: str, ids: bytes, documents: Sequence[bytes]) -> ViewShard:
+def _columns(documents: Sequence[bytes]) -> ViewColumns:
     symbols = [triples(raw) for raw in documents]
     offsets = np.concatenate([[0], np.cumsum([len(item) for item in symbols])]).astype(np.int64)
     sizes = [np.diff(np.minimum(np.arange(0, len(raw) + 3, 3), len(raw))) for raw in documents]
-    columns = ViewColumns(
+    return ViewColumns(
         np.concatenate(symbols), offsets, np.concatenate(sizes).astype(TYPES.unit_bytes_dtype), None, offsets
-    )
-    writer = ShardWriter(root, f"views/{VIEW}/{split}-00000.arrow", view_schema(TYPES))
-    writer.write(view_batch(ids, columns, TYPES))
-    return ViewShard(writer.finish(), int(offsets[-1]), int(offsets[-1]))
-
-
-def _view(splits: dict[str, tuple[ViewShard, ...]], print_: str) -> View:
-    return View(
-        name=VIEW,
-        codec="made",
-        parameters={},
-        backends={},
-        fitted_on=None,
-        artifact=(),
-        versions={},
-        ids="own",
-        slot=0,
-        first_id=RAW_IDS,
-        n_symbols=TYPES.n_symbols,
-        max_unit_bytes=TYPES.max_unit_bytes,
-        max_unit_symbols=TYPES.max_unit_symbols,
-        units_independent=True,
-        unit_bytes_histogram=(),
-        splits=splits,
-        fingerprint=print_,
     )

@@ -21,6 +21,7 @@ FLOORS = {
         "dataset",
         "codecs",
         "building",
+        "editing",
         "inspection",
         "verifying",
         "probing",

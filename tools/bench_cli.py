@@ -1,14 +1,13 @@
 """Does the command line answer at once? Processor time of ``pcdata --help``, and of ``pcdata stats`` on 1,000 shards.
 
 The limit beside it is a Python that does nothing. *Goal* is what they may take on the 2-core machine that most of our
-figures come from; where importing takes longer than elsewhere, so does this.
+numbers come from; where importing takes longer than elsewhere, so does this.
 
-    python tools/bench_cli.py [--rounds 9] [--quick] [--shards 1000]
+    python -m tools.bench_cli [--rounds 9] [--shards 1000]
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -17,40 +16,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benching import Figure, in_turn, print_json, print_table
-from building import options, processor_seconds
-
 from pcdata.building.build import build
 from pcdata.building.progress import Silent
 from pcdata.codecs.requests import parse_requests
+from tools.benching import Figure, in_turn, parser_of, print_json, print_table, processor_seconds
+from tools.building import options
 
-GOALS = {"pcdata --help": 0.25, "pcdata stats": 0.5}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--quick", action="store_true", help="three rounds")
-    parser.add_argument("--shards", type=int, default=1000)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        measure(3 if arguments.quick else arguments.rounds, arguments.shards, Path(folder))
-
-
-def measure(rounds: int, shards: int, scratch: Path) -> None:
-    dataset = scratch / "shards"
-    make_shards(scratch / "corpus", dataset, shards)
-    contestants: dict[str, Callable[[], object]] = {
-        "python -c pass": partial(run, "-c", "pass"),
-        "pcdata --help": partial(run, "-m", "pcdata.cli", "--help"),
-        "pcdata stats": partial(run, "-m", "pcdata.cli", "stats", str(dataset)),
-    }
-    seconds = in_turn(contestants, rounds, processor_seconds)
-    figures = {name: Figure.of(taken) for name, taken in seconds.items()}
-    rows = [["command", "processor time, s", "goal, s"]]
-    rows += [[name, f"{figure:.3f}", f"{GOALS[name]}" if name in GOALS else ""] for name, figure in figures.items()]
-    print_table(rows)
-    print_json("cli", {"shards": shards, "processor_seconds": figures}, ("click", "pyarrow", "numpy"))
+GOALS = {"python -c pass": "", "pcdata --help": "0.25", "pcdata stats": "0.5"}
 
 
 def make_shards(corpus: Path, dataset: Path, shards: int) -> None:
@@ -59,11 +31,29 @@ def make_shards(corpus: Path, dataset: Path, shards: int) -> None:
     for number in range(shards):
         (corpus / f"{number:05}.py").write_text(f"x = {number}\n" * 4)
     small = options(corpus, dataset, parse_requests(["gzip"]))
-    build(replace(small, shard_bytes=1, val_fraction=0), Silent())
+    build(replace(small, shard_bytes=1), Silent())
 
 
-def run(*arguments: str) -> None:
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+def run(*arguments: object) -> None:
+    subprocess.run([sys.executable, *map(str, arguments)], check=True, capture_output=True)
+
+
+def main() -> None:
+    parser = parser_of(__doc__, rounds=9)
+    parser.add_argument("--shards", type=int, default=1000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        dataset = Path(scratch) / "shards"
+        make_shards(Path(scratch) / "corpus", dataset, given.shards)
+        commands: dict[str, Callable[[], object]] = {
+            "python -c pass": partial(run, "-c", "pass"),
+            "pcdata --help": partial(run, "-m", "pcdata.cli", "--help"),
+            "pcdata stats": partial(run, "-m", "pcdata.cli", "stats", dataset),
+        }
+        seconds = in_turn(commands, given.rounds, processor_seconds)
+    results = [{"command": name, "seconds": Figure.of(taken), "goal": GOALS[name]} for name, taken in seconds.items()]
+    print_table({"command": "{command}", "processor time, s": "{seconds:.3f}", "goal, s": "{goal}"}, results)
+    print_json("cli", {"shards": given.shards, "commands": results}, "click", "pyarrow", "numpy")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """How many bytes does the loader read from a cold disk for each byte that it uses?
 
-The files are written out of memory (``posix_fadvise``), then one epoch of batches is made, and what the process had the
+The files are dropped from memory (``posix_fadvise``), then one epoch of batches is made. What the process had the
 kernel read from the disk (``read_bytes`` in /proc/self/io) is divided by the bytes of the documents that were shown, in
-the views in which they were shown. Beside it, as many documents at random through a mapped file: the kernel reads ahead
+the views in which they were shown. Beside it, some documents at random through a mapped file: the kernel reads ahead
 around each. If the kernel counts nothing, or does not forget, the script says so and stops.
 
-    python tools/bench_cold.py
+    python -m tools.bench_cold [FOLDER] [--copies 8] [--documents 500] [--shuffle-rows 2048]
 
 Goal: 1.3. Prints a table and one JSON line. ``TMPDIR`` must be on a disk, not in memory.
 """
@@ -17,32 +17,23 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-from benching import print_json, print_table
-from standard_library import VIEW, standard_library
 
 from pcdata.dataset import Dataset, Split
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.loader import Loader
+from tools.benching import print_json, print_table
+from tools.corpora import VIEW, corpus_parser, dataset_of
+from tools.procfs import counted
 
-COPIES = 8
-RANDOM_DOCUMENTS = 500
 SYMBOL_BYTES = 2
-SHUFFLE_ROWS = 2048
-"""Of a window: some ten in an epoch. One of the default's size would hold the whole corpus."""
-
-
-def bytes_read() -> int:
-    for line in Path("/proc/self/io").read_text().splitlines():
-        if line.startswith("read_bytes:"):
-            return int(line.split()[1])
-    sys.exit("this kernel does not count the bytes that a process reads from the disk (/proc/self/io)")
+COLUMNS = {"": "{reader}", "MB used": "{used_mb:.1f}", "MB read": "{read_mb:.1f}", "read / used": "{ratio:.2f}"}
 
 
 def forget(dataset: Dataset) -> None:
-    """Let the kernel forget what it keeps of the files; it does not as long as an array of them is about."""
+    """Let the kernel forget what it keeps of the files; it does not while an array of them exists."""
     gc.collect()
     for entry in dataset.manifest.files():
         with (dataset.folder / entry.path).open("rb") as file:
@@ -55,10 +46,10 @@ def sequential(split: Split) -> int:
     return sum(int(split.base(block).raw.sum() >= 0) * len(split.base(block).raw) for block in range(split.n_blocks))
 
 
-def epoch(split: Split, mode: str, share: float) -> int:
+def epoch(split: Split, mode: str, share: float, shuffle_rows: int) -> int:
     """Returns the bytes of what was shown."""
     mixture = MixtureConfig(mode=mode, share=share, warmup_fraction=0)
-    data = DataConfig(4096, 8, shuffle_rows=SHUFFLE_ROWS)
+    data = DataConfig(4096, 8, shuffle_rows=shuffle_rows)
     loader = Loader(split, data, mixture, steps=1 << 40, seed=0)
     used = documents = 0
     while documents < split.n_documents:
@@ -69,37 +60,42 @@ def epoch(split: Split, mode: str, share: float) -> int:
     return used
 
 
-def at_random(split: Split) -> int:
-    numbers = np.random.default_rng(0).permutation(split.n_documents)[:RANDOM_DOCUMENTS].tolist()
+def at_random(split: Split, count: int) -> int:
+    numbers = np.random.default_rng(0).permutation(split.n_documents)[:count].tolist()
     documents = [split.document(number).symbols(VIEW) for number in numbers]
     return sum(SYMBOL_BYTES * len(symbols) for symbols in documents if symbols.sum() >= 0)
 
 
-def measure(dataset: Dataset, use: Callable[[Split], int]) -> tuple[float, float]:
+def measure(dataset: Dataset, reader: str, use: Callable[[Split], int]) -> dict[str, Any]:
     """Megabytes used, and read from the disk."""
     forget(dataset)
-    before = bytes_read()
+    before = counted("io", "read_bytes")
     used = use(dataset.split("train"))
-    return used / 1e6, (bytes_read() - before) / 1e6
+    read = counted("io", "read_bytes") - before
+    return {"reader": reader, "used_mb": used / 1e6, "read_mb": read / 1e6, "ratio": read / used}
 
 
 def main() -> None:
-    dataset = standard_library(COPIES)
-    checked, found = measure(dataset, sequential)
-    if found < checked:
-        sys.exit(f"of {checked:.0f} MB that should be cold, {found:.0f} MB were read: the kernel has not let them go")
+    parser = corpus_parser(__doc__, rounds=0, copies=8)
+    parser.add_argument("--documents", type=int, default=500, help="to be read at random")
+    # Some ten windows in an epoch. One of the default's size would hold the whole corpus.
+    parser.add_argument("--shuffle-rows", type=int, default=2048)
+    given = parser.parse_args()
+    dataset = dataset_of(given.corpus, given.copies)
+    checked = measure(dataset, "the whole base", sequential)
+    if checked["ratio"] < 1:
+        used, read = checked["used_mb"], checked["read_mb"]
+        sys.exit(f"of {used:.0f} MB that should be cold, {read:.0f} MB were read: the kernel has not let them go")
+    shown = partial(epoch, shuffle_rows=given.shuffle_rows)
     readers: dict[str, Callable[[Split], int]] = {
-        "an epoch, mixed 0.9": partial(epoch, mode="mixed", share=0.9),
-        "an epoch, compressed": partial(epoch, mode="compressed", share=1.0),
-        "an epoch, pairs": partial(epoch, mode="translation", share=0.5),
-        f"{RANDOM_DOCUMENTS} documents at random": at_random,
+        "an epoch, mixed 0.9": partial(shown, mode="mixed", share=0.9),
+        "an epoch, compressed": partial(shown, mode="compressed", share=1.0),
+        "an epoch, pairs": partial(shown, mode="translation", share=0.5),
+        f"{given.documents} documents at random": partial(at_random, count=given.documents),
     }
-    results = {name: measure(dataset, use) for name, use in readers.items()}
-    rows = [[name, f"{used:.1f}", f"{read:.1f}", f"{read / used:.2f}"] for name, (used, read) in results.items()]
-    print_table([["", "MB used", "MB read", "read / used"], *rows])
-    print_json(
-        "cold", {name: {"used_mb": used, "read_mb": read} for name, (used, read) in results.items()}, ["pyarrow"]
-    )
+    results = [measure(dataset, name, use) for name, use in readers.items()]
+    print_table(COLUMNS, results)
+    print_json("cold", results, "pyarrow")
 
 
 if __name__ == "__main__":

@@ -1,31 +1,28 @@
 """How fast is text generated on one CPU core, beside reading the weights once for each byte?
 
-The limit is what each byte costs whatever else is done: the products of one state with every matrix that it passes
-through, in a loop of nothing but those (``torch.mv``); of the output matrix, the rows of the raw ids. Attention, norms,
-the draw and everything between are not in it. *Sum of the weights* reads the same memory and multiplies nothing: where
+The limit is what every byte costs at least: the products of one state with every matrix that it passes through, in a
+bare loop (``torch.mv``); of the output matrix, the rows of the raw ids. Attention, norms, sampling and everything
+between are not in it. *Sum of the weights* reads the same memory and multiplies nothing: where
 it is no faster than the products, they are as fast as memory. ``transformers`` generates with the exported weights,
-greedily and with its own cache. Weights are random where speed does not hang on them.
+greedily and with its own cache. Weights are random where speed does not depend on them.
 
 Then, drafting (``model.heads``): how much faster further heads make it, for a model of the preset's shapes that was
-trained for a minute on one page of text and goes on with it: heads that guess right nearly always, the best case. A
+trained for a minute on one page of text and continues it: its heads are nearly always right, the best case. A
 pass over 4 bytes takes two to three times as long as one over a single byte.
 
-    OMP_NUM_THREADS=1 python tools/bench_generate.py [--rounds 5] [--presets tiny,base] [--steps 400]
+    OMP_NUM_THREADS=1 python -m tools.bench_generate [--rounds 5] [--presets tiny,base] [--bytes 100] [--steps 400]
 
 Goals: 0.8 of the limit; drafting faster than without. Prints two tables (of this process's own time) and one JSON line.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
-from benching import Figure, in_turn, print_json, print_table, ratio
-from llama import llama
 from torch import Tensor, nn
 
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_CLOSE, RAW_IDS, RAW_OPEN
@@ -34,10 +31,10 @@ from pctrain.inference.export import llama_tensors
 from pctrain.inference.generate import Generation, Sampling
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.loss import Objective
+from tools.benching import in_turn, parser_of, print_json, print_table, rate, ratio
+from tools.llama import llama
 
 PROMPT = b"def "
-BYTES = {"tiny": 400, "base": 96}
-"""Made in a round; of other presets as of the last."""
 HEADS = 4
 PAGE = (
     b"The cat sat on the mat and looked at the door. A bird sang outside, small and grey, and would not stop. When the "
@@ -111,9 +108,9 @@ def transformers_loop(model: Decoder, count: int, window: int) -> Callable[[], N
     return run
 
 
-def measure_speed(preset: str, rounds: int) -> dict[str, Any]:
+def measure_speed(preset: str, count: int, rounds: int) -> dict[str, Any]:
     config = resolve(preset, None, [])
-    window, count = config.data.seq_len, BYTES.get(preset, BYTES["base"])
+    window = config.data.seq_len
     model = made(config.model, 16_704)
     contestants = {
         "pctrain": ours(model, PROMPT, count, window),
@@ -126,14 +123,12 @@ def measure_speed(preset: str, rounds: int) -> dict[str, Any]:
         print(f"transformers is left out: {error}")
     seconds = in_turn(contestants, rounds, time.process_time)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    speed = {
-        name: {
-            "bytes_per_s": Figure.of([count / each for each in taken]),
-            "of_limit": ratio(seconds["limit: products"], taken),
-        }
+    limit = seconds["limit: products"]
+    speed = [
+        {"name": name, "bytes_per_s": rate(count, taken), "of_limit": ratio(limit, taken)}
         for name, taken in seconds.items()
-    }
-    return {"parameters": parameters, "speed": speed}
+    ]
+    return {"preset": preset, "parameters": parameters, "speed": speed}
 
 
 def taught(config: ModelConfig, steps: int) -> Decoder:
@@ -150,11 +145,11 @@ def taught(config: ModelConfig, steps: int) -> Decoder:
     return model.eval()
 
 
-def measure_drafting(preset: str, steps: int, rounds: int) -> dict[str, Any]:
+def measure_drafting(preset: str, count: int, steps: int, rounds: int) -> dict[str, Any]:
     """Bytes a second with and without, and the bytes that a pass of the model gives with."""
     config = resolve(preset, None, [])
     model = taught(config.model, steps)
-    prompt, count = PAGE[:20], 200
+    prompt = PAGE[:20]
     kinds = {"with drafts": True, "without": False}
     contestants = {name: ours(model, prompt, count, 512, drafts=drafts) for name, drafts in kinds.items()}
     seconds = in_turn(contestants, rounds, time.process_time)
@@ -162,27 +157,27 @@ def measure_drafting(preset: str, steps: int, rounds: int) -> dict[str, Any]:
     list(generation)
     return {
         "bytes_per_pass": generation.bytes_made / generation.passes,
-        "bytes_per_s": {name: Figure.of([count / each for each in taken]) for name, taken in seconds.items()},
+        "speed": [{"name": name, "bytes_per_s": rate(count, taken)} for name, taken in seconds.items()],
         "faster": ratio(seconds["without"], seconds["with drafts"]),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = parser_of(__doc__, rounds=5)
     parser.add_argument("--presets", default="tiny,base")
+    parser.add_argument("--bytes", type=int, default=100, help="to generate in a round")
     parser.add_argument("--steps", type=int, default=400, help="of training, for drafting; with the first preset")
     given = parser.parse_args()
     presets = given.presets.split(",")
-    speeds = {preset: measure_speed(preset, given.rounds) for preset in presets}
-    for preset, found in speeds.items():
-        rows = [[name, f"{row['bytes_per_s']:.1f}", f"{row['of_limit']:.2f}"] for name, row in found["speed"].items()]
-        print_table([[f"{preset}, {found['parameters']:,} parameters", "bytes/s", "of the limit"], *rows])
-    drafting = measure_drafting(presets[0], given.steps, given.rounds)
+    speeds = [measure_speed(preset, given.bytes, given.rounds) for preset in presets]
+    for found in speeds:
+        name = f"{found['preset']}, {found['parameters']:,} parameters"
+        print_table({name: "{name}", "bytes/s": "{bytes_per_s:.1f}", "of the limit": "{of_limit:.2f}"}, found["speed"])
+    drafting = measure_drafting(presets[0], given.bytes, given.steps, given.rounds)
     print(f"\n{presets[0]} with {HEADS} heads on text it knows, {drafting['bytes_per_pass']:.1f} bytes a pass")
-    rows = [[name, f"{figure:.1f}"] for name, figure in drafting["bytes_per_s"].items()]
-    print_table([["drafting", "bytes/s"], *rows, ["times faster", f"{drafting['faster']:.2f}"]])
-    print_json("generate", {"presets": speeds, "drafting": drafting}, ["numpy", "torch"])
+    print_table({"drafting": "{name}", "bytes/s": "{bytes_per_s:.1f}"}, drafting["speed"])
+    print(f"times faster: {drafting['faster']:.2f}")
+    print_json("generate", {"presets": speeds, "drafting": drafting}, "numpy", "torch")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """How many symbols a second does the loader turn into batches, on one core, beside the bare limit and other loaders?
 
 Rows of 4,096 positions, 8 to a batch, with targets, positions, and the number of each position's sample, from the
-standard library eight times over (``standard_library``). Contestants in turn; ratios within a round. *Bare* is what no
-packing loader can do without: documents copied end to end into rows, and an array of their numbers. *Memmap blocks*
+standard library eight times over (``corpora.dataset_of``). Contestants in turn; ratios within a round. *Bare* is what
+no packing loader can do without: documents copied end to end into rows, and an array of their numbers. *Memmap blocks*
 reads fixed blocks of a flat file of tokens, which needs no packing and knows no documents. litdata and MosaicML
 streaming read the same fixed blocks; they are left out where they are not installed (``pip install litdata
 mosaicml-streaming``, in an environment of their own: they bring much with them).
 
 Then, what it costs a rank to pass over the rows of the others: 512 rows a batch, in milliseconds.
 
-    OMP_NUM_THREADS=1 python tools/bench_loader.py [--rounds 9] [--batches 200]
+    OMP_NUM_THREADS=1 python -m tools.bench_loader [FOLDER] [--copies 8] [--rounds 9] [--batches 200]
+        [--rank-rows 512]
 
 Goals: mixed (share 0.9) 300 M symbols/s and 0.3 of its bare limit, pairs 100 M, passing over (mixed) 2 ms. Prints two
 tables (symbols and seconds of this process's own time) and one JSON line.
@@ -17,7 +18,6 @@ tables (symbols and seconds of this process's own time) and one JSON line.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,22 +27,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benching import Figure, in_turn, print_json, print_table, ratio
 from numpy.typing import NDArray
-from rival_loaders import RIVALS
-from standard_library import VIEW, standard_library
 
 from pcdata.dataset import Split
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.loader import Loader
+from tools.benching import cost, in_turn, print_json, print_table, rate, ratio
+from tools.corpora import VIEW, corpus_parser, dataset_of
+from tools.rival_loaders import RIVALS
 
 SEQ_LEN, ROWS = 4096, 8
-RANKS_ROWS, RANKS = 512, 64
+RANKS = 64
 PASSED_OVER = 8
 """Batches of a round."""
-COPIES = 8
 MIXED, PAIRS, SPLICED = ("mixed", 0.9), ("translation", 0.5), ("splice", 0.5)
 """Mode and share; at half, every document is a pair."""
+THROUGHPUT = {"batches of 8 x 4,096": "{name}", "M symbols/s": "{m_symbols_per_s:.0f}", "of bare": "{of_bare:.2f}"}
+PASSING = {"mode and share": "{name}", "ms": "{ms:.2f}"}
 
 
 def loader(split: Split, mode: str, share: float, window: int, rows: int = ROWS, ranks: int = 1) -> Loader:
@@ -64,7 +65,7 @@ def documents(split: Split, mode: str, share: float) -> Iterator[NDArray[Any]]:
             arrays += [document.raw, document.symbols(VIEW)]
         else:
             arrays.append(document.symbols(VIEW) if compressed[number] else document.raw)
-    return cycle(arrays)
+    return cycle(array for array in arrays if len(array))
 
 
 class Bare:
@@ -112,6 +113,11 @@ def make_batches(of: Loader, batches: int) -> None:
         of.next_batch()
 
 
+def pass_over(by: Loader) -> None:
+    for _ in range(PASSED_OVER):
+        by.pass_over()
+
+
 def flat_tokens(split: Split, path: Path) -> None:
     """The whole view in one file."""
     with path.open("wb") as file:
@@ -119,7 +125,7 @@ def flat_tokens(split: Split, path: Path) -> None:
             split.view(VIEW, block).symbols.tofile(file)
 
 
-def measure_throughput(split: Split, batches: int, rounds: int, scratch: Path) -> dict[str, dict[str, Figure]]:
+def measure_throughput(split: Split, batches: int, rounds: int, scratch: Path) -> Iterator[dict[str, Any]]:
     flat = scratch / "tokens.bin"
     flat_tokens(split, flat)
     contestants: dict[str, Callable[[], object]] = {
@@ -129,11 +135,14 @@ def measure_throughput(split: Split, batches: int, rounds: int, scratch: Path) -
         "pctrain, pairs": partial(make_batches, loader(split, *PAIRS, batches), batches),
         "memmap blocks": memmap_blocks(flat, batches),
     }
+
+    def row(name: str, taken: list[float], limit: list[float]) -> dict[str, Any]:
+        symbols = batches * ROWS * SEQ_LEN / 1e6
+        return {"name": name, "m_symbols_per_s": rate(symbols, taken), "of_bare": ratio(limit, taken)}
+
     seconds = in_turn(contestants, rounds, time.process_time)
-    figures = {
-        name: figures_of(taken, seconds["bare, pairs" if "pairs" in name else "bare, mixed"], batches)
-        for name, taken in seconds.items()
-    }
+    for name, taken in seconds.items():
+        yield row(name, taken, seconds["bare, pairs" if "pairs" in name else "bare, mixed"])
     for name, prepare in RIVALS.items():  # by themselves: some keep threads busy while others are measured
         try:
             rival = prepare(flat, scratch / name, SEQ_LEN, ROWS, batches)
@@ -141,48 +150,36 @@ def measure_throughput(split: Split, batches: int, rounds: int, scratch: Path) -
             print(f"{name} is left out: {error}")
         else:
             seconds = in_turn({"bare": contestants["bare, mixed"], name: rival}, rounds, time.process_time)
-            figures[name] = figures_of(seconds[name], seconds["bare"], batches)
-    return figures
+            yield row(name, seconds[name], seconds["bare"])
 
 
-def figures_of(taken: list[float], limit: list[float], batches: int) -> dict[str, Figure]:
-    symbols = batches * ROWS * SEQ_LEN / 1e6
-    return {"m_symbols_per_s": Figure.of([symbols / each for each in taken]), "of_bare": ratio(limit, taken)}
-
-
-def pass_over(by: Loader, batches: int) -> None:
-    for _ in range(batches):
-        by.pass_over()
-
-
-def measure_passing_over(split: Split, rounds: int) -> dict[str, Figure]:
-    """Milliseconds for 512 rows of others."""
+def measure_passing_over(split: Split, rows: int, rounds: int) -> list[dict[str, Any]]:
+    """Milliseconds for so many rows of others."""
     contestants = {
-        f"{mode} {share}": partial(pass_over, loader(split, mode, share, PASSED_OVER, RANKS_ROWS, RANKS), PASSED_OVER)
+        f"{mode} {share}": partial(pass_over, loader(split, mode, share, PASSED_OVER, rows, RANKS))
         for mode, share in (MIXED, PAIRS, SPLICED)
     }
     seconds = in_turn(contestants, rounds, time.process_time)
-    return {name: Figure.of([1e3 * each / PASSED_OVER for each in taken]) for name, taken in seconds.items()}
+    return [{"name": name, "ms": cost(PASSED_OVER, taken)} for name, taken in seconds.items()]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = corpus_parser(__doc__, rounds=9, copies=8)
     parser.add_argument("--batches", type=int, default=200, help="in a round; of 8 rows")
+    parser.add_argument("--rank-rows", type=int, default=512, help="a batch of all ranks, to pass over")
     given = parser.parse_args()
-    split = standard_library(COPIES).split("train")
+    split = dataset_of(given.corpus, given.copies).split("train")
     with tempfile.TemporaryDirectory() as scratch:
-        throughput = measure_throughput(split, given.batches, given.rounds, Path(scratch))
-    rows = [[name, f"{row['m_symbols_per_s']:.0f}", f"{row['of_bare']:.2f}"] for name, row in throughput.items()]
-    print_table([["batches of 8 x 4,096", "M symbols/s", "of bare"], *rows])
-    passing = measure_passing_over(split, given.rounds)
-    mean = {"raw": split.raw_bytes / split.n_documents}
-    mean[VIEW] = sum(len(split.view(VIEW, block).symbols) for block in range(split.n_blocks)) / split.n_documents
+        throughput = [*measure_throughput(split, given.batches, given.rounds, Path(scratch))]
+    print_table(THROUGHPUT, throughput)
+    passing = measure_passing_over(split, given.rank_rows, given.rounds)
+    tokens = sum(len(split.view(VIEW, block).symbols) for block in range(split.n_blocks))
+    mean = {"raw": split.raw_bytes / split.n_documents, VIEW: tokens / split.n_documents}
     lengths = f"documents of {mean['raw']:,.0f} bytes or {mean[VIEW]:,.0f} tokens"
-    print(f"\npassing over {RANKS_ROWS} rows of others; {lengths} on average")
-    print_table([["mode and share", "ms"], *([name, f"{figure:.2f}"] for name, figure in passing.items())])
-    results = {"throughput": throughput, "passing_over_ms": passing, "mean_document": mean}
-    print_json("loader", results, ["numpy", "pyarrow"])
+    print(f"\npassing over {given.rank_rows} rows of others; {lengths} on average")
+    print_table(PASSING, passing)
+    results = {"throughput": throughput, "passing_over": passing, "mean_document": mean}
+    print_json("loader", results, "numpy", "pyarrow")
 
 
 if __name__ == "__main__":

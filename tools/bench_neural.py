@@ -2,31 +2,36 @@
 
 The weights are not trained, which costs the same. Every byte passes through the model twice, once with its document
 before it and once with its segment; *forward* is the share of encoding that the decoder's passes take, and the rest is
-counts, entropies and the coder. In processor time, because a machine may be shared; best of three. Prints a table,
-then one line of JSON.
+counts, entropies and the coder. In processor time, because a machine may be shared.
+
+    OMP_NUM_THREADS=1 python -m tools.bench_neural [--rounds 3] [--presets neural-1m,neural-5m,neural-40m] [--bytes N]
+
+Prints a table and one JSON line.
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import sysconfig
 import time
-from pathlib import Path
+from functools import partial
 from typing import Any
-
-import torch
 
 from pcdata.codecs.window_codec import WindowCodec, WindowOptions
 from pctrain.config import resolve
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.neural.exact import Exact
 from pctrain.neural.model import NeuralModel
+from tools.benching import in_turn, parser_of, print_json, print_table, rate
+from tools.corpora import STDLIB
 
 SIZES = {"neural-1m": 40_000, "neural-5m": 20_000, "neural-40m": 4_000}
 """Raw bytes to encode."""
 THRESHOLD = 3 << 16
-RUNS = 3
+COLUMNS = {
+    "preset": "{preset}",
+    "parameters": "{parameters:,}",
+    "encode MB/s": "{mb_per_s:.4f}",
+    "forward": "{forward:.0%}",
+}
 
 
 class Timed(Exact):
@@ -41,30 +46,32 @@ class Timed(Exact):
         return result
 
 
+def measure(preset: str, text: bytes, rounds: int) -> dict[str, Any]:
+    model = Decoder(resolve(preset, None, []).model, 320)
+    init_weights(model, 0)
+    exact = Timed(model.config, dict(model.named_parameters()))
+    codec = WindowCodec(NeuralModel(exact), THRESHOLD, WindowOptions.of(16, 0, "segment"))
+    begun = time.process_time()
+    seconds = in_turn({"encode": partial(codec.encode, [text])}, rounds, time.process_time)["encode"]
+    return {
+        "preset": preset,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "mb_per_s": rate(len(text) / 1e6, seconds),
+        "forward": exact.seconds / (time.process_time() - begun),
+    }
+
+
 def main() -> None:
-    text = (Path(sysconfig.get_path("stdlib")) / "argparse.py").read_bytes()
-    results = []
-    print(f"{'preset':>10} {'parameters':>12} {'encode MB/s':>12} {'forward':>8}")
-    for name, size in SIZES.items():
-        model = Decoder(resolve(name, None, []).model, 320)
-        init_weights(model, 0)
-        exact = Timed(model.config, dict(model.named_parameters()))
-        codec = WindowCodec(NeuralModel(exact), THRESHOLD, WindowOptions.of(16, 0, "segment"))
-        codec.encode([text[:500]])
-        best = min((timed(codec, exact, text[:size]) for _ in range(RUNS)), key=lambda pair: pair[0])
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        results.append({"preset": name, "parameters": parameters, "mb_per_s": size / 1e6 / best[0], "forward": best[1]})
-        print(f"{name:>10} {parameters:12,} {results[-1]['mb_per_s']:12.4f} {best[1]:8.0%}", flush=True)
-    made_with = {"machine": platform.machine(), "python": platform.python_version(), "torch": torch.__version__}
-    print(json.dumps({**made_with, "results": results}))
-
-
-def timed(codec: WindowCodec, exact: Timed, text: bytes) -> tuple[float, float]:
-    """Seconds, and the share of the forward passes."""
-    exact.seconds, begun = 0.0, time.process_time()
-    codec.encode([text])
-    seconds = time.process_time() - begun
-    return seconds, exact.seconds / seconds
+    parser = parser_of(__doc__, rounds=3)
+    parser.add_argument("--presets", default=",".join(SIZES))
+    parser.add_argument("--bytes", type=int, help="to encode; default: fewer the larger the model")
+    given = parser.parse_args()
+    text = (STDLIB / "argparse.py").read_bytes()
+    results = [
+        measure(preset, text[: given.bytes or SIZES[preset]], given.rounds) for preset in given.presets.split(",")
+    ]
+    print_table(COLUMNS, results)
+    print_json("neural", results, "numpy", "torch")
 
 
 if __name__ == "__main__":

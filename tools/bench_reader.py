@@ -5,14 +5,13 @@ costs depends on blocks, what a random document costs on whether its block is re
 library eight times over (14,000 documents in 32 blocks), whose offsets fit into a processor's cache. Beside them the
 bare limit: every block's arrays as numpy views in a list beforehand, and a document a slice of them.
 
-    python tools/bench_reader.py [--rounds 9] [--documents 1e6]
+    python -m tools.bench_reader [FOLDER] [--copies 8] [--rounds 9] [--documents 1e6] [--reads 1e5]
 
-Goals: opening 50 ms, 500,000 documents/s, raw bytes and one view of each. Prints a table and one JSON line.
+Goals: opening 50 ms, 500,000 documents/s, raw bytes and one view of each. Prints two tables and one JSON line.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from bisect import bisect_right
@@ -20,19 +19,19 @@ from collections.abc import Callable
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from benching import Figure, in_turn, print_json, print_table, ratio
-from made_up import VIEW as QUADS
-from made_up import made_up
-from standard_library import VIEW as BPE
-from standard_library import standard_library
 
 from pcdata.dataset import Dataset, Split
+from tools import corpora, made_up
+from tools.benching import cost, in_turn, print_json, print_table, rate, ratio
 
-COPIES = 8
-READ = 100_000
-"""Documents in a round."""
+READING = {
+    "raw bytes and a view": "{name}, of {documents:,}",
+    "thousand documents/s": "{thousand_per_s:,.0f}",
+    "of bare": "{of_bare:.2f}",
+}
 
 
 def opening(folder: Path) -> None:
@@ -72,46 +71,46 @@ def bare(split: Split, view: str, numbers: list[int]) -> Callable[[], None]:
     return read
 
 
+def measure_opening(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    contestants = {"opening": partial(opening, folder), "opening and one document": partial(first_document, folder)}
+    seconds = in_turn(contestants, rounds, time.process_time)
+    return [{"name": name, "ms": cost(1, taken)} for name, taken in seconds.items()]
+
+
+def measure_reading(split: Split, view: str, reads: int, rounds: int) -> list[dict[str, Any]]:
+    numbers = np.random.default_rng(0).integers(0, split.n_documents, reads).tolist()
+    contestants: dict[str, Callable[[], object]] = {
+        "bare": bare(split, view, numbers),
+        "at random": partial(reading, split, view, numbers),
+        "in order": partial(reading, split, view, sorted(numbers)),
+    }
+    seconds = in_turn(contestants, rounds, time.process_time)
+    return [
+        {
+            "name": name,
+            "documents": split.n_documents,
+            "thousand_per_s": rate(reads / 1e3, taken),
+            "of_bare": ratio(seconds["bare"], taken),
+        }
+        for name, taken in seconds.items()
+    ]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--documents", type=float, default=1e6)
+    parser = corpora.corpus_parser(__doc__, rounds=9, copies=8)
+    parser.add_argument("--documents", type=float, default=1e6, help="that are made up")
+    parser.add_argument("--reads", type=float, default=1e5, help="documents read in a round")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        splits = {
-            QUADS: made_up(folder, int(given.documents)).split("train"),
-            BPE: standard_library(COPIES).split("train"),
-        }
-        contestants: dict[str, Callable[[], object]] = {
-            "opening": partial(opening, folder),
-            "opening and one document": partial(first_document, folder),
-        }
-        for view, split in splits.items():
-            numbers = np.random.default_rng(0).integers(0, split.n_documents, READ).tolist()
-            size = f"{split.n_documents:,}"
-            contestants |= {
-                f"bare, of {size}": bare(split, view, numbers),
-                f"at random, of {size}": partial(reading, split, view, numbers),
-                f"in order, of {size}": partial(reading, split, view, sorted(numbers)),
-            }
-        seconds = in_turn(contestants, given.rounds, time.process_time)
-    opened = {name: Figure.of([1e3 * each for each in seconds.pop(name)]) for name in [*seconds][:2]}
-    print_table(
-        [
-            [f"{splits[QUADS].n_documents:,} documents", "ms"],
-            *([name, f"{figure:.1f}"] for name, figure in opened.items()),
-        ]
-    )
-    rates = {name: Figure.of([READ / 1e3 / each for each in taken]) for name, taken in seconds.items()}
-    limits = {name: seconds[f"bare, {name.partition(', ')[2]}"] for name in seconds}
-    of_bare = {name: ratio(limits[name], taken) for name, taken in seconds.items()}
-    rows = [[name, f"{rate:,.0f}", f"{of_bare[name]:.2f}"] for name, rate in rates.items()]
+        tiny = made_up.made_up(Path(scratch), int(given.documents)).split("train")
+        opened = measure_opening(Path(scratch), given.rounds)
+        print_table({f"{tiny.n_documents:,} documents": "{name}", "ms": "{ms:.1f}"}, opened)
+        read = measure_reading(tiny, made_up.VIEW, int(given.reads), given.rounds)
+    split = corpora.dataset_of(given.corpus, given.copies).split("train")
+    read += measure_reading(split, corpora.VIEW, int(given.reads), given.rounds)
     print()
-    print_table([["raw bytes and a view", "thousand documents/s", "of bare"], *rows])
-    print_json(
-        "reader", {"opening_ms": opened, "thousand_documents_per_s": rates, "of_bare": of_bare}, ["numpy", "pyarrow"]
-    )
+    print_table(READING, read)
+    print_json("reader", {"opening": opened, "reading": read}, "numpy", "pyarrow")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ one core:
 * *Megatron*: a loop as in Megatron-LM's ``tools/preprocess_data.py``: JSONL, ``tokenizers`` one document at a time, ids
   appended to a ``.bin``, lengths and document ends to an ``.idx``;
 * *datatrove*: ``JsonlReader`` and ``DocumentTokenizer``, if ``--datatrove`` names a Python that has it: in an
-  environment of its own (``python -m venv``, ``pip install datatrove tokenizers orjson``), for it wants other versions.
+  environment of its own (``python -m venv``, ``pip install datatrove tokenizers orjson``): it needs other versions.
 
-    python tools/bench_rivals.py [FOLDER] [--rounds 1] [--quick] [--datatrove /…/bin/python]
+    python -m tools.bench_rivals [FOLDER] [--rounds 1] [--every 8] [--vocab-size N] [--datatrove /…/bin/python]
 
-*MB/s* are of raw bytes; *build is faster* is taken round by round. ``--quick``: every eighth document, where what a
-build takes however small it is weighs more.
+*MB/s* are of raw bytes; *build is faster* is taken round by round. With ``--every 8``, every eighth document, the
+fixed cost of a build weighs more.
 """
 
 from __future__ import annotations
@@ -26,15 +26,22 @@ import struct
 import subprocess
 import tempfile
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 os.environ |= {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 import datasets
-from benching import Figure, in_turn, print_json, print_table, ratio
-from building import STDLIB, Fitted, clear, find_paths, raw_mb, rebuild
 from tokenizers import Tokenizer
+
+from tools.benching import in_turn, print_json, print_table, rate, ratio
+from tools.building import clear, fitted, rebuild
+from tools.corpora import corpus_parser, find_paths, raw_mb
+
+COLUMNS = {"with one core": "{name}", "MB/s": "{mb_s:.2f}", "build is faster": "{build_is_faster:.0f} times"}
 
 DATATROVE = """
 import shutil, sys
@@ -53,41 +60,33 @@ for line in sys.stdin:
     LocalPipelineExecutor([read, tokenize], logging_dir=target + "/logs").run()
     print("done", flush=True)
 """
-"""Stays up from round to round, so that importing is not timed. The last line of each round on its output is done."""
+"""Runs until the end, so that importing is not timed. It prints ``done`` at the end of each round."""
 
 
-class Datatrove:
-    """A process of another Python that tokenizes once whenever it is called."""
+@contextmanager
+def datatrove(python: str, source: Path, target: Path, tokenizer: Path) -> Iterator[Callable[[], None]]:
+    """A process of another Python, which tokenizes once whenever what is yielded is called."""
+    command = [python, "-c", DATATROVE, str(source), str(target), str(tokenizer)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        go, said = process.stdin, process.stdout
 
-    def __init__(self, python: str, source: Path, target: Path, tokenizer: Path) -> None:
-        command = [python, "-c", DATATROVE, str(source), str(target), str(tokenizer)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        self._until("ready")
+        def wait_for(word: str) -> None:
+            if not any(line.strip() == word for line in said):
+                raise SystemExit("the Python that --datatrove names cannot run its pipeline; try it by hand")
 
-    def __call__(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        self._until("done")
+        def tokenize() -> None:
+            print("go", file=go, flush=True)
+            wait_for("done")
 
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-    def _until(self, word: str) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.strip() == word:
-                return
-        raise SystemExit("the Python that --datatrove names cannot run its pipeline; try it by hand")
+        wait_for("ready")
+        yield tokenize
 
 
 def datasets_map(source: Path, target: Path, tokenizer: Tokenizer) -> None:
     """What a tutorial does."""
-    clear(target)
     loaded = datasets.load_dataset("json", data_files=str(source), split="train", cache_dir=str(target))
     loaded.map(
         lambda batch: {"ids": [encoding.ids for encoding in tokenizer.encode_batch_fast(batch["text"])]},
@@ -116,7 +115,7 @@ def megatron(source: Path, target: Path, tokenizer: Tokenizer) -> None:
 
 
 def write_inputs(corpus: Path, every: int, folder: Path) -> tuple[Path, Path]:
-    """Every so many-th document that is UTF-8, as files and as JSONL."""
+    """Every ``every``-th document, if it is UTF-8, as files and as JSONL."""
     files, jsonl = folder / "files", folder / "jsonl" / "documents.jsonl"
     jsonl.parent.mkdir()
     with jsonl.open("w", encoding="utf-8") as lines:
@@ -133,50 +132,42 @@ def write_inputs(corpus: Path, every: int, folder: Path) -> tuple[Path, Path]:
     return files, jsonl
 
 
+def measure(given: argparse.Namespace, scratch: Path) -> tuple[float, list[dict[str, Any]]]:
+    """The corpus in MB, and a row for each, the fastest first."""
+    files, jsonl = write_inputs(given.corpus, given.every, scratch)
+    size, built, mapped = raw_mb(find_paths(files)), scratch / "built", scratch / "map"
+    with fitted(files, [f"bpe:vocab_size={given.vocab_size}"]) as codecs, ExitStack() as stack:
+        path = codecs.folder / "views" / "bpe" / "artifact" / "tokenizer.json"
+        tokenizer = Tokenizer.from_file(str(path))
+        contestants: dict[str, Callable[[], object]] = {
+            "build": partial(rebuild, files, built, codecs.requests),
+            "datasets": partial(datasets_map, jsonl, mapped, tokenizer),
+            "Megatron": partial(megatron, jsonl, scratch / "megatron", tokenizer),
+        }
+        if given.datatrove:
+            process = datatrove(given.datatrove, jsonl.parent, scratch / "datatrove", path)
+            contestants["datatrove"] = stack.enter_context(process)
+        seconds = in_turn(contestants, given.rounds, before=partial(clear, built, mapped))
+    rows = [
+        {"name": name, "mb_s": rate(size, taken), "build_is_faster": ratio(taken, seconds["build"])}
+        for name, taken in seconds.items()
+    ]
+    return size, sorted(rows, key=lambda row: -row["mb_s"].median)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("corpus", nargs="?", type=Path, default=STDLIB)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--quick", action="store_true")
+    parser = corpus_parser(__doc__, rounds=1)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th document")
+    parser.add_argument("--vocab-size", type=int, default=16_384)
     parser.add_argument("--datatrove", metavar="PYTHON", help="of an environment in which datatrove is installed")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     datasets.disable_progress_bars()
-    with tempfile.TemporaryDirectory() as folder:
-        measure(arguments, Path(folder))
-
-
-def measure(arguments: argparse.Namespace, scratch: Path) -> None:
-    files, jsonl = write_inputs(arguments.corpus, 8 if arguments.quick else 1, scratch)
-    size = raw_mb(find_paths(files))
-    fitted = Fitted.on(files, ["bpe:vocab_size=16384"], scratch)
-    artifact = fitted.requests[0].artifact
-    assert artifact is not None
-    tokenizer = Tokenizer.from_file(str(artifact))
-    contestants: dict[str, Callable[[], object]] = {
-        "build": lambda: rebuild(files, scratch / "built", fitted.requests),
-        "clear": lambda: clear(scratch / "built"),
-        "datasets": lambda: datasets_map(jsonl, scratch / "map", tokenizer),
-        "Megatron": lambda: megatron(jsonl, scratch / "megatron", tokenizer),
-    }
-    datatrove = None
-    if arguments.datatrove:
-        datatrove = Datatrove(arguments.datatrove, jsonl.parent, scratch / "datatrove", artifact)
-        contestants["datatrove"] = datatrove
-    seconds = in_turn(contestants, arguments.rounds)
-    if datatrove is not None:
-        datatrove.close()
-    rows, results = [["with one core", "MB/s", "build is faster"]], {}
-    for name in contestants.keys() - {"clear"}:
-        speed, faster = size / Figure.of(seconds[name]).median, ratio(seconds[name], seconds["build"])
-        results[name] = {"mb_s": speed, "build_is_faster": faster}
-    for name, result in sorted(results.items(), key=lambda item: -item[1]["mb_s"]):
-        rows.append(
-            [name, f"{result['mb_s']:.2f}", "" if name == "build" else f"{result['build_is_faster']:.0f} times"]
-        )
-    print_table(rows)
-    if not arguments.datatrove:
+    with tempfile.TemporaryDirectory() as scratch:
+        size, rows = measure(given, Path(scratch))
+    print_table(COLUMNS, rows)
+    if not given.datatrove:
         print("datatrove was not asked for: --datatrove names a Python that has it")
-    print_json("rivals", {"raw_mb": size, **results}, ("datasets", "tokenizers", "gigatoken"))
+    print_json("rivals", {"raw_mb": size, "tokenizers": rows}, "datasets", "tokenizers", "gigatoken")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ backward, clipping, AdamW. It comes twice, with torch's cross entropy of whole l
 and with the loss of pctrain, which never holds them; the goal counts beside the faster. Llama is that of
 ``transformers``, of the same shapes and with its own loss, on rows that are one sample each: it has no mask to obey.
 
-    OMP_NUM_THREADS=1 python tools/bench_train.py [--rounds 5] [--steps 5] [--preset tiny] [--set section.name=value …]
+    OMP_NUM_THREADS=1 python -m tools.bench_train [FOLDER] [--rounds 5] [--steps 5] [--preset tiny] [--set NAME=VALUE …]
 
 Without a GPU the preset is ``tiny`` (512 positions, 4 rows, float32), on one it is ``base`` (150 M parameters,
 bfloat16, 4,096 positions) with 32 rows a step. Goals: 0.97 of the bare loop, waiting 0.5 %; on a GPU 0.45 of what it
@@ -16,17 +16,14 @@ does in products of matrices. Prints a table (wall time) and one JSON line.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from benching import Figure, in_turn, print_json, print_table, ratio
-from llama import llama
-from standard_library import standard_library
 from torch import Tensor, nn
 
 from pcdata.dataset import Dataset
@@ -39,6 +36,9 @@ from pctrain.model.flops import flops_per_position, matmul_flops_per_second
 from pctrain.training.optim import learning_rate, make_optimizer
 from pctrain.training.step import micro_batches, take_step
 from pctrain.training.trainer import Trainer
+from tools.benching import Figure, in_turn, print_json, print_table, rate, ratio
+from tools.corpora import corpus_parser, dataset_of
+from tools.llama import llama
 
 PREPARED = 4
 """Batches of a bare loop, used again and again."""
@@ -60,17 +60,17 @@ class Pctrain:
     """``steps`` steps of the real loop each time it is called."""
 
     def __init__(self, trainer: Trainer, batches: Prefetcher, steps: int) -> None:
-        self._job, self._batches, self._steps, self._done = trainer, batches, steps, 0
+        self._trainer, self._batches, self._steps, self._done = trainer, batches, steps, 0
         self.waits: list[float] = []
         """Seconds waited for batches, of each call."""
 
     def __call__(self) -> None:
         before = self._batches.wait_seconds
         for step in range(self._done, self._done + self._steps):
-            rate = learning_rate(step, self._job.config.train)
-            take_step(self._job, rate, self._batches.next_batch())
+            rate = learning_rate(step, self._trainer.config.train)
+            take_step(self._trainer, rate, self._batches.next_batch())
         self._done += self._steps
-        finish(self._job.device)
+        finish(self._trainer.device)
         self.waits.append(self._batches.wait_seconds - before)
 
 
@@ -88,7 +88,7 @@ def bare(
             for micro in batch:
                 with autocast(device, config.train.dtype):
                     total = loss(micro)
-                (total / targets).backward()
+                torch.autograd.backward(total / targets)
             nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -154,7 +154,7 @@ def contestants(dataset: Dataset, config: RunConfig, folder: Path, steps: int) -
     return runs
 
 
-def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dict[str, object]:
+def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dict[str, Any]:
     """What the JSON line holds."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer.prepare(dataset, Path(folder) / "pctrain", config)
@@ -166,14 +166,15 @@ def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dic
     flops = positions * flops_per_position(config.model, n_ids, config.data.seq_len)
     ceiling = matmul_flops_per_second(trainer.device, config.train.dtype)
     faster = min((name for name in seconds if name.startswith("bare")), key=lambda name: sum(seconds[name]))
-    results = {
-        name: {
-            "k_symbols_per_s": Figure.of([positions / each / 1e3 for each in taken]),
+    throughput = [
+        {
+            "name": name,
+            "k_symbols_per_s": rate(positions / 1e3, taken),
             "of_bare": ratio(seconds[faster], taken),
-            "of_ceiling": Figure.of([flops / each / ceiling for each in taken]),
+            "of_ceiling": rate(flops / ceiling, taken),
         }
         for name, taken in seconds.items()
-    }
+    ]
     made_meanwhile = (steps - config.data.prefetch) / steps  # the others were there when the round began
     waits = zip(ours.waits[1:], seconds["pctrain"], strict=True)
     wait = Figure.of([waited / taken / made_meanwhile for waited, taken in waits])
@@ -183,30 +184,30 @@ def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dic
         "bare": faster,
         "ceiling_gflops": ceiling / 1e9,
         "data_wait": wait,
-        "throughput": results,
+        "throughput": throughput,
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = corpus_parser(__doc__, rounds=5)
     parser.add_argument("--steps", type=int, default=5, help="in a round")
     parser.add_argument("--preset", help="tiny on a CPU, base on a GPU")
-    parser.add_argument("--set", action="append", default=[], metavar="section.name=value")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; may be repeated")
     given = parser.parse_args()
     config = settings(choose_device("auto"), given.preset, given.set)
     if given.steps <= config.data.prefetch:
         parser.error(f"--steps must be more than the {config.data.prefetch} batches that are made ahead")
-    found = measure(standard_library(), config, given.rounds, given.steps)
-    throughput: dict[str, dict[str, Figure]] = found["throughput"]  # type: ignore[assignment]
-    rows = [
-        [name, f"{row['k_symbols_per_s']:.2f}", f"{row['of_bare']:.2f}", f"{row['of_ceiling']:.2f}"]
-        for name, row in throughput.items()
-    ]
+    found = measure(dataset_of(given.corpus), config, given.rounds, given.steps)
     print(f"{found['parameters']:,} parameters on {found['device']}, {config.data.rows} x {config.data.seq_len:,}")
-    print_table([["steps of training", "k symbols/s", f"of {found['bare']}", "of the ceiling"], *rows])
+    columns = {
+        "steps of training": "{name}",
+        "k symbols/s": "{k_symbols_per_s:.2f}",
+        f"of {found['bare']}": "{of_bare:.2f}",
+        "of the ceiling": "{of_ceiling:.2f}",
+    }
+    print_table(columns, found["throughput"])
     print(f"\nwaiting for data: {found['data_wait']:.3%}; products of matrices: {found['ceiling_gflops']:,.0f} GFLOP/s")
-    print_json("train", found, ["numpy", "pyarrow", "torch"])
+    print_json("train", found, "numpy", "pyarrow", "torch")
 
 
 if __name__ == "__main__":

@@ -2,63 +2,49 @@
 
 It hashes every file, parses it, checks every row and decodes every view, which a build need not. Build and verify run
 in turn, one worker each; *ratio*, of the build's time to verify's, should be 1 or more. Fitting is left out. The corpus
-is varied copies of the standard library, so that the half second in which verify's child starts does not decide; all
-four views, which are slow both to write and to verify, are those of one copy.
+is varied copies of the standard library, so that the half second in which verify's child starts does not matter; all
+four views at once, which are slow to write and to verify, are built of one copy.
 
-    python tools/bench_verify.py [--copies 4] [--rounds 3] [--quick] [--views zstd --views bpe:vocab_size=16384 …]
+    python -m tools.bench_verify [FOLDER] [--copies 4] [--rounds 3] [--views zstd --views bpe:vocab_size=16384 …]
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benching import Figure, in_turn, print_json, print_table, ratio
-from building import FOUR_VIEWS, STDLIB, Fitted, clear, find_paths, raw_mb, rebuild, write_copies
-
 from pcdata.verifying.verify import verify
+from tools.benching import in_turn, print_json, print_table, rate, ratio
+from tools.building import USUAL_VIEWS, clear, fitted, rebuild
+from tools.corpora import corpus_parser, find_paths, raw_mb, write_copies
+
+COLUMNS = {
+    "views": "{views}",
+    "raw MB": "{raw_mb:.1f}",
+    "build, MB/s": "{build_mb_s:.1f}",
+    "verify, MB/s": "{verify_mb_s:.1f}",
+    "ratio": "{ratio:.2f}",
+}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--copies", type=int, default=4, help="of 31.5 MB each")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="one round, and not all four views")
-    parser.add_argument("--views", action="append", help="compressors of one build, with commas; may be repeated")
-    arguments = parser.parse_args()
-    asked = arguments.views or ["zstd", "bpe:vocab_size=16384", *([] if arguments.quick else [",".join(FOUR_VIEWS)])]
-    rows, results = [["views", "build, MB/s", "verify, MB/s", "ratio"]], []
-    for views in asked:
-        with tempfile.TemporaryDirectory() as scratch:
-            copies = 1 if "," in views else arguments.copies
-            row = measure(copies, views.split(","), 1 if arguments.quick else arguments.rounds, Path(scratch))
-        results.append(row)
-        rows.append([views, f"{row['build_mb_s']:.1f}", f"{row['verify_mb_s']:.1f}", f"{row['ratio']:.2f}"])
-    print_table(rows)
-    print_json("verify", results, ("numpy", "pyarrow", "zstandard", "gigatoken", "zlib-ng"))
-
-
-def measure(copies: int, views: list[str], rounds: int, scratch: Path) -> dict[str, Any]:
-    corpus = scratch / "corpus"
-    write_copies(STDLIB, corpus, copies)
-    fitted = Fitted.on(corpus, views, scratch)
-    size = raw_mb(find_paths(corpus))
-    output = scratch / "built"
-    seconds = in_turn(
-        {
-            "clear": lambda: clear(output),
-            "build": lambda: rebuild(corpus, output, fitted.requests),
-            "verify": lambda: must_be_sound(output),
-        },
-        rounds,
-    )
+def measure(original: Path, copies: int, views: str, rounds: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus, output = Path(scratch) / "corpus", Path(scratch) / "built"
+        write_copies(original, corpus, 1 if "," in views else copies)
+        size = raw_mb(find_paths(corpus))
+        with fitted(corpus, views.split(",")) as codecs:
+            both = {
+                "build": partial(rebuild, corpus, output, codecs.requests),
+                "verify": partial(must_be_sound, output),
+            }
+            seconds = in_turn(both, rounds, before=partial(clear, output))
     return {
         "views": views,
         "raw_mb": size,
-        "build_mb_s": size / Figure.of(seconds["build"]).median,
-        "verify_mb_s": size / Figure.of(seconds["verify"]).median,
+        "build_mb_s": rate(size, seconds["build"]),
+        "verify_mb_s": rate(size, seconds["verify"]),
         "ratio": ratio(seconds["build"], seconds["verify"]),
     }
 
@@ -67,6 +53,15 @@ def must_be_sound(folder: Path) -> None:
     report = verify(folder)
     if not report.ok:
         raise SystemExit(report.render())
+
+
+def main() -> None:
+    parser = corpus_parser(__doc__, rounds=3, copies=4)
+    parser.add_argument("--views", action="append", help="compressors of one build, with commas; may be repeated")
+    given = parser.parse_args()
+    results = [measure(given.corpus, given.copies, views, given.rounds) for views in given.views or USUAL_VIEWS]
+    print_table(COLUMNS, results)
+    print_json("verify", results, "numpy", "pyarrow", "zstandard", "gigatoken", "zlib-ng")
 
 
 if __name__ == "__main__":

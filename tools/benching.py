@@ -1,4 +1,4 @@
-"""What the benchmarks in this folder share: contestants in turn, figures with their spread, one line of JSON last.
+"""What benchmarks share: contestants in turn, numbers with their spread, a table for people, one line of JSON last.
 
 A machine that others use is slow for seconds at a time. So whatever is to be compared runs in turn, round after round,
 and a ratio is taken within each round: its median is good to a few percent where single timings differ by half.
@@ -6,14 +6,17 @@ and a ratio is taken within each round: its median is good to a few percent wher
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -32,15 +35,28 @@ class Figure(NamedTuple):
         return f"{self.median:{spec}} ({self.least:{spec}} … {self.most:{spec}})"
 
 
+def parser_of(doc: str | None, rounds: int) -> argparse.ArgumentParser:
+    """``--help`` prints the script's docstring; ``--rounds`` are those of ``in_turn``, 0 for a script without."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if rounds:
+        parser.add_argument("--rounds", type=int, default=rounds, help=f"default: {rounds}")
+    return parser
+
+
 def in_turn(
-    contestants: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+    contestants: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+    before: Callable[[], object] = lambda: None,
 ) -> dict[str, list[float]]:
     """Seconds of each contestant in each round, after a round that does not count.
 
-    ``clock`` is ``time.process_time`` where all the work is done in this process, and waiting is none of it.
+    ``clock`` is ``time.process_time`` where all the work is done in this process, and waiting is none of it. ``before``
+    begins each round and is not timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(1 + rounds):
+        before()
         for name, contestant in contestants.items():
             begun = clock()
             contestant()
@@ -49,26 +65,57 @@ def in_turn(
     return seconds
 
 
+def processor_seconds() -> float:
+    """A clock: of this process, its threads, and its children that have ended."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def rate(amount: float, seconds: Sequence[float]) -> Figure:
+    """So much in each second, where each round does ``amount``."""
+    return Figure.of([amount / taken for taken in seconds])
+
+
+def cost(amount: float, seconds: Sequence[float]) -> Figure:
+    """Milliseconds for each of the ``amount`` that a round does."""
+    return Figure.of([1e3 * taken / amount for taken in seconds])
+
+
+def ratios(limit: Sequence[float], ours: Sequence[float]) -> list[float]:
+    """How much of the limit's speed is reached in each round: 1 is all of it."""
+    return [bare / own for bare, own in zip(limit, ours, strict=True)]
+
+
 def ratio(limit: Sequence[float], ours: Sequence[float]) -> Figure:
-    """How much of the limit's speed is reached, round by round: 1 is all of it."""
-    return Figure.of([bare / own for bare, own in zip(limit, ours, strict=True)])
+    """``ratios`` as one number."""
+    return Figure.of(ratios(limit, ours))
 
 
-def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need to be, the first to the left and the others to the right; the first row heads it."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
+def print_table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Columns as wide as they need to be, the first to the left and the others to the right.
+
+    ``columns``: by heading, what a row shows there, as a format string, such as ``{ratio:.2f}``.
+    """
+    table = [[*columns], *([cell.format_map(row) for cell in columns.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for first, *others in table:
         cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
         print("  ".join(cells).rstrip(), flush=True)
 
 
-def print_json(bench: str, results: object, packages: Sequence[str] = ()) -> None:
+def print_json(bench: str, results: object, *packages: str) -> None:
     """The last line: what came out, and what it came out of. ``packages`` are those whose versions matter."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    made_with: dict[str, Any] = {
+    made_with = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
-        "commit": commit.strip(),
+        "commit": commit(),
         "versions": {name: metadata.version(name) for name in packages},
     }
     print(json.dumps({"bench": bench, **made_with, "results": results}), flush=True)
+
+
+def commit() -> str:
+    """Of this checkout, with a ``+`` at its end if files differ from it; empty where there is none."""
+    words = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    folder = Path(__file__).parent
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,42 +1,38 @@
-"""What the benchmarks of building share: the corpus, options for it, codecs that are fitted once, varied copies."""
+"""Builds to be timed: their options, and codecs that are fitted once, beforehand."""
 
 from __future__ import annotations
 
-import os
-import resource
 import shutil
-import sysconfig
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from pcdata.building.build import build
 from pcdata.building.options import BuildOptions
 from pcdata.building.progress import Silent
-from pcdata.building.sources import Entry, find_entries
-from pcdata.codecs.base import Artifact, Codec, codec_class, open_codec
+from pcdata.codecs.base import Codec, codec_class, open_codec
 from pcdata.codecs.requests import ViewRequest, parse_requests
 from pcdata.dataset import Dataset
+from pcdata.dataset.schema import BLOCK_RAW_BYTES
 
-STDLIB = Path(sysconfig.get_path("stdlib"))
-"""Python's standard library: 1,790 files, 31.5 MB, in every environment the same as that of its Python."""
-
-FOUR_VIEWS = ("zstd", "bpe:vocab_size=16384", "gzip", "ngram")
-"""The codecs that are used most, by their requests."""
-
-_SWAPPED = b"aeioulnrst"
+USUAL_VIEWS = ("zstd", "bpe:vocab_size=16384", "zstd,bpe:vocab_size=16384,gzip,ngram")
+"""Compressors of one build each, with commas."""
 
 
 def options(
-    corpus: Path | tuple[Path, ...], output: Path, requests: Sequence[ViewRequest], workers: int = 1
+    corpus: Path | tuple[Path, ...], output: Path, requests: Sequence[ViewRequest] = (), workers: int = 1
 ) -> BuildOptions:
-    """A build of all Python files below a folder, or several, each whole."""
+    """A build of all Python files below a folder, or several, each whole and in train."""
     return BuildOptions(
         corpus if isinstance(corpus, tuple) else (corpus,),
         output,
         tuple(requests),
         include=("*.py",),
         exclude=("site-packages",),
+        val_fraction=0,
         max_document_bytes=1 << 30,
         workers=workers,
     )
@@ -47,79 +43,60 @@ def rebuild(corpus: Path | tuple[Path, ...], output: Path, requests: Sequence[Vi
     build(options(corpus, output, requests, workers), Silent())
 
 
-def clear(output: Path) -> None:
-    """Remove a dataset. Not part of what is timed: freeing the page cache of one takes as long as writing it."""
-    shutil.rmtree(output, ignore_errors=True)
-
-
-def find_paths(corpus: Path) -> list[str]:
-    """The files that a build of ``corpus`` reads, in its order."""
-    found = find_entries(options(corpus, corpus / "unused", ()))
-    return [str(corpus / os.fsdecode(entry.relative)) for entry in found if isinstance(entry, Entry)]
-
-
-def raw_mb(paths: Sequence[str]) -> float:
-    """Megabytes in some files."""
-    return sum(os.stat(path).st_size for path in paths) / 1e6  # noqa: PTH116 (strings: the bare limit opens them too)
+def clear(*outputs: Path) -> None:
+    """Remove datasets. Not part of what is timed: freeing the page cache of one takes as long as writing it."""
+    for output in outputs:
+        shutil.rmtree(output, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Codecs that a build of the corpus has fitted, so that what is timed need not fit them again."""
+    """What a build of the corpus has fitted."""
 
+    folder: Path
+    """Its dataset."""
     requests: tuple[ViewRequest, ...]
-    """The same views from the artifacts that are there."""
+    """The same views, from artifacts that are there."""
     codecs: tuple[Codec, ...]
 
-    @classmethod
-    def on(cls, corpus: Path, compressors: Sequence[str], scratch: Path) -> Fitted:
-        """Build once; ``scratch`` must outlive what is returned."""
-        folder = scratch / "fitted"
-        clear(folder)
+
+@contextmanager
+def fitted(corpus: Path, compressors: Sequence[str]) -> Iterator[Fitted]:
+    """Fit codecs, so that what is timed need not. Until the end no codec compares its backends on a sample, which
+    takes ``bpe`` a second before each build: they are those that were chosen here."""
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        folder = Path(scratch) / "fitted"
         rebuild(corpus, folder, parse_requests(compressors))
-        dataset = Dataset(folder)
+        views = Dataset(folder).manifest.views
         requests = []
-        for view, compressor in zip(dataset.manifest.views, compressors, strict=True):
-            _choose_no_more(view.codec, dict(view.backends))
-            artifact: Artifact = {Path(entry.path).name: (folder / entry.path).read_bytes() for entry in view.artifact}
-            stored = _store(artifact, scratch / "artifacts" / view.name)
-            joint = "," if ":" in compressor else ":"
-            requests += parse_requests([f"{compressor}{joint}artifact={stored}" if artifact else compressor])
-        return cls(tuple(requests), tuple(open_codec(view, folder) for view in dataset.manifest.views))
+        for view, compressor in zip(views, compressors, strict=True):
+            chosen = mock.Mock(return_value=dict(view.backends))
+            stack.enter_context(mock.patch.object(codec_class(view.codec), "choose_backends", chosen))
+            artifact = f"artifact={folder / 'views' / view.name / 'artifact'}"
+            requests.append(with_option(compressor, artifact) if view.artifact else compressor)
+        codecs = tuple(open_codec(view, folder) for view in views)
+        yield Fitted(folder, tuple(parse_requests(requests)), codecs)
 
 
-def _choose_no_more(codec: str, backends: dict[str, str]) -> None:
-    """``bpe`` compares its engines on a sample, for a second, before each build: part of fitting."""
-    codec_class(codec).choose_backends = classmethod(lambda *_: backends)  # type: ignore[method-assign, assignment]
+def with_option(compressor: str, option: str) -> str:
+    """A compressor's text with one more ``name=value``."""
+    return f"{compressor}{',' if ':' in compressor else ':'}{option}"
 
 
-def _store(artifact: Artifact, target: Path) -> Path:
-    """Put an artifact where ``artifact=`` can name it."""
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for name, data in artifact.items():
-        (target / name).write_bytes(data)
-    return target / next(iter(artifact)) if len(artifact) == 1 else target
+def read_bare(paths: Sequence[str]) -> list[bytes]:
+    """Files as fast as Python reads them."""
+    documents = []
+    for path in paths:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a bare limit)
+            documents.append(file.read())
+    return documents
 
 
-def write_copies(corpus: Path, folder: Path, copies: int) -> None:
-    """The corpus so many times, each in a folder of its own below ``folder``, with two other letters of every file
-    swapped: no two documents are the same, nor are most of their words."""
-    paths = find_paths(corpus)
-    pairs = [(a, b) for a in _SWAPPED for b in _SWAPPED if a < b]
-    for copy in range(copies):
-        a, b = pairs[copy % len(pairs)]
-        swapped = bytes.maketrans(bytes([a, b]), bytes([b, a]))
-        for number, path in enumerate(paths):
-            target = folder / f"{copy:03}" / f"{number // 100:03}" / f"{number:05}.py"
-            if number % 100 == 0:
-                target.parent.mkdir(parents=True)
-            target.write_bytes(Path(path).read_bytes().translate(swapped) + b"# %d\n" % copy)
-
-
-def processor_seconds() -> float:
-    """Of this process, its threads, and its children that have ended."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+def blocks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of documents of about one record batch each."""
+    first = held = 0
+    for end, length in enumerate(lengths, start=1):
+        held += length
+        if held >= BLOCK_RAW_BYTES or end == len(lengths):
+            yield first, end
+            first, held = end, 0

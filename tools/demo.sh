@@ -31,4 +31,4 @@ for run in raw bpe; do
   step "$bin/pctrain" eval "demo/$run"
   step "$bin/pctrain" generate "demo/$run" --prompt 'def __init__(self, ' --max-bytes 300 --temperature 0.7 --seed 1
 done
-"$bin/python" tools/demo_summary.py demo
+"$bin/python" -m tools.demo_summary demo

@@ -5,11 +5,12 @@ Called by ``tools/demo.sh`` at its end, with the demo's folder.
 
 from __future__ import annotations
 
-import argparse
 import json
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools.benching import parser_of
 
 RAW, PROXY = "raw", "bpe"
 
@@ -25,7 +26,7 @@ Try: .venv/bin/pctrain generate demo/raw --prompt 'import '"""
 
 @dataclass(frozen=True)
 class Run:
-    """What a run had been shown at its end, and what it had come to."""
+    """What a run was shown in all, and what it reached."""
 
     bits_per_byte: float
     """On its slice of val; raw bytes."""
@@ -69,12 +70,12 @@ def summary(raw: Run, proxy: Run) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser = parser_of(__doc__, rounds=0)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     print("\nWhat came out\n")
     print(textwrap.fill(summary(Run.of(folder / RAW), Run.of(folder / PROXY)), 100))
-    print(f"\nWhat lies where\n\n{FILES}")
+    print(f"\nWhat is where\n\n{FILES}")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,26 @@
 """The picture of ``pcdata report`` in the README, taken by a headless Chromium.
 
-    python tools/explorer_picture.py report.html docs/explorer.png [--dark]
+    python -m tools.explorer_picture report.html docs/explorer.png [--dark]
 
 Needs playwright (extra ``dev``) and a Chromium on the path.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from tools.benching import parser_of
+
 WIDTH, HEIGHT = 1240, 900
 CODE = "def "
-"""The document is scrolled to the first line that holds this, and the unit behind it is pointed at."""
+"""The document is scrolled to the first line that holds this, and the unit after it is pointed at."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, rounds=0)
     parser.add_argument("page", type=Path)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--document", default="", help="part of its path; else the first")
@@ -29,8 +30,9 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
         )
-        scheme = "dark" if arguments.dark else "light"
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
+        page = browser.new_page(
+            viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="dark" if arguments.dark else "light"
+        )
         page.goto(arguments.page.resolve().as_uri())
         if arguments.document:
             found = page.locator("#document option", has_text=arguments.document).first.get_attribute("value")

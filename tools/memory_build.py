@@ -4,35 +4,36 @@ Code is made up (the same from the same seed), written as JSONL files into a tem
 RssAnon, the memory that no file backs, is summed over all processes of the build, every 20 ms from /proc. Then digests
 of documents are made up, and planned: this is the one stage in which a single process sees every document.
 
-    python tools/memory_build.py [--sizes 0.2 1 4] [--documents 1e6 4e6] [--compressor zstd …] [--workers N]
+    python -m tools.memory_build [--sizes 0.2 1 4] [--documents 1e6 4e6] [--compressor zstd …] [--workers N]
 
-Takes disk of about three times the largest size (in GB), in the folder for temporary files. Prints a table each and one
-JSON line.
+Needs about three times the largest size (in GB) in the folder for temporary files. Prints two tables and one JSON line.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import multiprocessing
-import os
-import platform
 import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pcdata.building.engines.base import cores
 from pcdata.building.options import BuildOptions, library_versions
 from pcdata.building.plan import make_plan
 from pcdata.building.workspace import PIECE, Workspace
 from pcdata.dataset.manifest import MANIFEST, load_manifest
+from tools.benching import parser_of, print_json, print_table
+from tools.procfs import anonymous_mb
 
 SAMPLE_SECONDS = 0.02
 FILE_BYTES = 50_000_000
@@ -40,6 +41,23 @@ MEAN_DOCUMENT_BYTES = 6_000
 TASK_DOCUMENTS = 4_800
 """Of 3.3 kB each: a scan task of 16 MB, in a corpus of 3.3 TB and 10⁹ documents."""
 DUPLICATES = 0.1
+BUILDS = {
+    "GB raw": "{raw_gb:.2f}",
+    "documents": "{documents:,}",
+    "shards": "{shards}",
+    "seconds": "{seconds:.1f}",
+    "all processes": "{all_mb:.0f}",
+    "parent": "{parent_mb:.0f}",
+}
+PLANS = {
+    "documents": "{documents:,}",
+    "tasks": "{tasks:,}",
+    "seconds": "{seconds:.1f}",
+    "µs each": "{microseconds_per_document:.2f}",
+    "MB": "{all_mb:.0f}",
+    "digests, B": "{digest_bytes_per_document:.1f}",
+    "plan, B": "{plan_bytes_per_document:.1f}",
+}
 
 
 @dataclass(frozen=True)
@@ -56,30 +74,25 @@ class Peaks:
 def watch(process: int, lives: Callable[[], bool]) -> Peaks:
     """Sample until the process has ended."""
     began = time.perf_counter()
-    most = parent = 0
+    most = parent = 0.0
     while lives():
-        sizes = [anonymous_bytes(one) for one in tree(process)]
-        most, parent = max(most, sum(sizes)), max(parent, sizes[0])
+        sizes = []
+        for one in tree(process):
+            with contextlib.suppress(OSError):  # it has ended
+                sizes.append(anonymous_mb(one))
+        most, parent = max(most, sum(sizes)), max(parent, *sizes[:1], 0)
         time.sleep(SAMPLE_SECONDS)
-    return Peaks(time.perf_counter() - began, most / 1e6, parent / 1e6)
+    return Peaks(time.perf_counter() - began, most, parent)
 
 
 def tree(process: int) -> list[int]:
     """A process and all below it, itself first."""
     found = [process]
-    for one in found:  # grows on the way
+    for one in found:  # grows meanwhile
         with contextlib.suppress(OSError):  # it has ended
             for children in Path(f"/proc/{one}/task").glob("*/children"):
                 found += map(int, children.read_text().split())
     return found
-
-
-def anonymous_bytes(process: int) -> int:
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 def functions(random_: random.Random) -> list[bytes]:
@@ -113,14 +126,14 @@ def write_corpus(folder: Path, size: int) -> None:
                 written += len(text)
 
 
-def measure_build(size: int, compressors: list[str], workers: int, scratch: Path) -> dict[str, float]:
+def measure_build(size: int, compressors: list[str], workers: int, scratch: Path) -> dict[str, Any]:
     """Make up a corpus and build it."""
     corpus, output = scratch / "corpus", scratch / "shards"
     corpus.mkdir()
     write_corpus(corpus, size)
     views = [part for compressor in compressors for part in ("--compressor", compressor)]
-    arguments = ["build", str(corpus), "-o", str(output), "--format", "jsonl", *views, "--quiet", f"-j{workers}"]
-    process = subprocess.Popen([sys.executable, "-m", "pcdata.cli", *arguments])
+    arguments = ["build", str(corpus), "-o", str(output), "--format", "jsonl", "--val-fraction", "0", *views]
+    process = subprocess.Popen([sys.executable, "-m", "pcdata.cli", *arguments, "--quiet", f"-j{workers}"])
     peaks = watch(process.pid, lambda: process.poll() is None)
     if process.returncode:
         sys.exit(f"the build ended with {process.returncode}")
@@ -136,7 +149,7 @@ def measure_build(size: int, compressors: list[str], workers: int, scratch: Path
 
 
 def write_digests(state: Workspace, documents: int) -> int:
-    """What scan would leave of so many documents, a tenth of them copies of a few; returns the number of tasks."""
+    """What scan leaves of this many documents, a tenth of them duplicates; returns the number of tasks."""
     drawn = np.random.Generator(np.random.PCG64(documents))
     popular = drawn.integers(0, 1 << 63, (TASK_DOCUMENTS, 2), np.uint64)
     n_tasks = -(-documents // TASK_DOCUMENTS)
@@ -160,11 +173,11 @@ def write_digests(state: Workspace, documents: int) -> int:
 
 
 def plan_made_up(scratch: Path, n_tasks: int) -> None:
-    """In a process of its own."""
+    """Runs in a child process."""
     make_plan(BuildOptions((scratch,), scratch), Workspace(scratch), n_tasks)
 
 
-def measure_plan(documents: int, scratch: Path) -> dict[str, float]:
+def measure_plan(documents: int, scratch: Path) -> dict[str, Any]:
     """Make up digests and plan them."""
     state = Workspace(scratch)
     with state.locked():
@@ -186,58 +199,28 @@ def measure_plan(documents: int, scratch: Path) -> dict[str, float]:
     }
 
 
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="memory-build-") as folder:
-        yield Path(folder)
+def measured(measure: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """In its own temporary folder, which is removed before the next one fills the disk."""
+    with tempfile.TemporaryDirectory(prefix="memory-build-") as scratch:
+        return measure(Path(scratch))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser = parser_of(__doc__, rounds=0)
     parser.add_argument("--sizes", nargs="*", type=float, default=[0.2, 1, 4], help="GB of raw bytes")
     parser.add_argument("--documents", nargs="*", type=float, default=[1e6, 4e6], help="digests to plan")
     parser.add_argument("--compressor", action="append")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
-    arguments = parser.parse_args()
-    compressors = arguments.compressor or ["zstd"]
-    builds, plans = [], []
-    print(f"build with {', '.join(compressors)}, {arguments.workers} workers; peak of anonymous memory, MB")
-    print(f"{'GB raw':>7} {'documents':>11} {'shards':>7} {'seconds':>8} {'all processes':>14} {'parent':>7}")
-    for size in arguments.sizes:
-        with scratch_folder() as scratch:
-            row = measure_build(int(size * 1e9), compressors, arguments.workers, scratch)
-        builds.append(row)
-        print(
-            f"{row['raw_gb']:>7.2f} {row['documents']:>11,} {row['shards']:>7} {row['seconds']:>8.1f} "
-            f"{row['all_mb']:>14.0f} {row['parent_mb']:>7.0f}",
-            flush=True,
-        )
+    parser.add_argument("--workers", type=int, default=cores())
+    given = parser.parse_args()
+    compressors, sizes = given.compressor or ["zstd"], [int(size * 1e9) for size in given.sizes]
+    print(f"build with {', '.join(compressors)}, {given.workers} workers; peak of anonymous memory, MB")
+    builds = [measured(partial(measure_build, size, compressors, given.workers)) for size in sizes]
+    print_table(BUILDS, builds)
     print("\nplan; peak of anonymous memory, MB")
-    print(f"{'documents':>11} {'tasks':>7} {'seconds':>8} {'µs each':>8} {'MB':>6} {'digests, B':>11} {'plan, B':>8}")
-    for documents in map(int, arguments.documents):
-        with scratch_folder() as scratch:
-            row = measure_plan(documents, scratch)
-        plans.append(row)
-        print(
-            f"{documents:>11,} {row['tasks']:>7,} {row['seconds']:>8.1f} {row['microseconds_per_document']:>8.2f} "
-            f"{row['all_mb']:>6.0f} {row['digest_bytes_per_document']:>11.1f} {row['plan_bytes_per_document']:>8.1f}",
-            flush=True,
-        )
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    print(
-        json.dumps(
-            {
-                "measure": "memory of a build",
-                "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-                "commit": commit.strip(),
-                "versions": library_versions(),
-                "workers": arguments.workers,
-                "compressors": compressors,
-                "builds": builds,
-                "plans": plans,
-            }
-        )
-    )
+    plans = [measured(partial(measure_plan, int(documents))) for documents in given.documents]
+    print_table(PLANS, plans)
+    results = {"workers": given.workers, "compressors": compressors, "builds": builds, "plans": plans}
+    print_json("memory of a build", results, *library_versions().keys() - {"pcdata", "python"})
 
 
 if __name__ == "__main__":

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pcdata.building.add_view import unfinished
 from pcdata.building.commit import commit
 from pcdata.building.engines.base import open_engine
 from pcdata.building.fit import fit_views
-from pcdata.building.kill_points import kill_point
 from pcdata.building.mentions import check_mentions
 from pcdata.building.options import BuildOptions, handed_in_artifacts, library_versions, printable
 from pcdata.building.plan import make_plan
@@ -24,10 +22,11 @@ from pcdata.building.progress import Reporter
 from pcdata.building.reread import half_read
 from pcdata.building.scan import inputs_digest, list_inputs, pending_scans, run_scan
 from pcdata.building.sources import without_streams
-from pcdata.building.workspace import OPTIONS, Workspace
+from pcdata.building.workspace import Workspace
 from pcdata.building.write import pending_writes, run_write
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
 from pcdata.errors import BuildError, UnbuildableError
+from pcdata.processes.kill_points import kill_point
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def refuse_foreign(output: Path) -> None:
 def _already_complete(options: BuildOptions, workspace: Workspace, shaping: dict[str, Any]) -> BuildResult:
     """Accept a finished dataset if it is the one asked for."""
     manifest = load_manifest(options.output)
-    if adding := unfinished(workspace):
+    if adding := workspace.adding:
         raise BuildError(
             f"{options.output} is a finished dataset with views being added ({', '.join(adding)}); finish that with "
             "the same pcdata add-view, or give it up with pcdata drop-view"
@@ -115,23 +114,15 @@ def _claim(options: BuildOptions, workspace: Workspace, shaping: dict[str, Any])
     """Write down what is built here, or refuse to go on with anything else."""
     roots = [str(path.resolve()) for path in options.inputs]
     asked = {**shaping, "folders": roots, "strict": options.strict, "versions": library_versions()}
-    if workspace.has(OPTIONS):
-        found = workspace.read_json(OPTIONS)
-        if not isinstance(found, dict):
-            raise BuildError(f"{workspace.folder / OPTIONS} is damaged; remove {workspace.folder}")
-        # So far nothing was refused: it is as if it had not been strict.
-        eased = found.get("strict") and not options.strict
+    if (found := workspace.claimed) is not None:
+        eased = found.get("strict") and not options.strict  # so far nothing was refused: as if it had not been strict
         _refuse_other(
             {**found, "strict": False} if eased else found,
             asked,
             f"{options.output} holds an unfinished build",
             "finish it with its own options and versions, or remove the folder",
         )
-        if eased:
-            workspace.write_json(OPTIONS, asked)
-        workspace.remove_rubbish()
-    else:
-        workspace.write_json(OPTIONS, asked)
+    workspace.claim(asked)
 
 
 def _refuse_other(found: dict[str, Any], asked: dict[str, Any], what: str, then: str) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pcdata.building.options import BuildOptions
-from pcdata.building.records import Metadata, Piece
+from pcdata.building.records import Piece
+from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import SAMPLE, draw
 
 

@@ -6,40 +6,25 @@ A fitted artifact is never fitted again: a resumed build reads what is there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from pcdata.building import fitting
-from pcdata.building.kill_points import kill_point
 from pcdata.building.options import BuildOptions
 from pcdata.building.plan import SAMPLE
 from pcdata.building.progress import Reporter
 from pcdata.building.reread import read_pieces
-from pcdata.building.workspace import STATE, Workspace
+from pcdata.building.workspace import Workspace
 from pcdata.codecs.base import Artifact, Codec, codec_class, make_codec, open_codec
 from pcdata.codecs.requests import ViewRequest
-from pcdata.dataset.json_files import parse_json
-from pcdata.dataset.manifest import Amount, FileEntry
-from pcdata.dataset.shard import write_file
+from pcdata.dataset.arrow_writer import write_file
+from pcdata.dataset.manifest import Amount, FittedView
 from pcdata.errors import BuildError, CodecError
+from pcdata.processes.kill_points import kill_point
 
 _VIEWS = "views.json"
-
-
-@dataclass(frozen=True)
-class FittedView:
-    """A codec that is ready to encode, as it is written down: the part of a manifest's ``View`` known by now."""
-
-    name: str
-    codec: str
-    parameters: dict[str, Any]
-    backends: dict[str, str]
-    fitted_on: Amount | None
-    artifact: tuple[FileEntry, ...]
-    versions: dict[str, str]
-    ids: str
 
 
 def fit_views(options: BuildOptions, workspace: Workspace, artifacts: Mapping[str, Artifact], report: Reporter) -> None:
@@ -92,17 +77,6 @@ def _refuse_other_versions(view: FittedView) -> None:
         )
 
 
-@lru_cache(maxsize=1)
-def _opened(output: Path, views_json: bytes) -> list[tuple[FittedView, Codec]]:
-    try:
-        views = _parse_views(views_json)
-    except (ValueError, KeyError, TypeError) as error:
-        raise BuildError(f"{output / STATE / _VIEWS} is damaged ({error!r}); remove {output / STATE}") from None
-    for view in views:
-        _refuse_other_versions(view)
-    return [(view, open_codec(view, output)) for view in views]
-
-
 def open_views(workspace: Workspace) -> list[tuple[FittedView, Codec]]:
     """The fitted views and their codecs, opened once per process.
 
@@ -112,17 +86,13 @@ def open_views(workspace: Workspace) -> list[tuple[FittedView, Codec]]:
     return _opened(workspace.output, workspace.read(_VIEWS))
 
 
-def _parse_views(views_json: bytes) -> list[FittedView]:
-    return [
-        FittedView(
-            **{
-                **view,
-                "fitted_on": Amount(**view["fitted_on"]) if view["fitted_on"] else None,
-                "artifact": tuple(FileEntry(**entry) for entry in view["artifact"]),
-            }
-        )
-        for view in parse_json(views_json)
-    ]
+@lru_cache(maxsize=1)
+def _opened(output: Path, views_json: bytes) -> list[tuple[FittedView, Codec]]:
+    """``views_json``, the content of the file, tells one build in a folder from the next."""
+    fitted = Workspace(output).read_typed(_VIEWS, tuple[FittedView, ...])
+    for view in fitted:
+        _refuse_other_versions(view)
+    return [(view, open_codec(view, output)) for view in fitted]
 
 
 def _fit_view(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pcdata.building.fit import FittedView, fit_views, open_views
+from pcdata.building.fit import fit_views, open_views
 from pcdata.building.options import BuildOptions, library_versions
 from pcdata.building.progress import Reporter
 from pcdata.building.scan import inputs_digest, listed_digest
@@ -17,9 +17,9 @@ from pcdata.building.trial import Trial, trial
 from pcdata.codecs.base import codec_class
 from pcdata.codecs.fitted import RECORD, ArtifactRecord, read_record
 from pcdata.codecs.requests import ViewRequest
+from pcdata.dataset.arrow_writer import write_file
 from pcdata.dataset.files import appearing, sync
-from pcdata.dataset.manifest import FileEntry
-from pcdata.dataset.shard import write_file
+from pcdata.dataset.manifest import FileEntry, FittedView
 from pcdata.errors import BuildError, OptionError
 
 

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from pcdata.building.options import BuildOptions, printable
-from pcdata.building.records import Metadata
 from pcdata.building.workspace import Workspace
+from pcdata.dataset.block import Metadata
 from pcdata.errors import UnbuildableError
 
 _SHOWN = 3

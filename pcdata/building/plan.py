@@ -18,7 +18,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.building.kill_points import kill_point
 from pcdata.building.options import BuildOptions, printable
 from pcdata.building.records import Reject, RejectLine
 from pcdata.building.scan import TaskInputs
@@ -30,6 +29,7 @@ from pcdata.dataset.manifest import REJECTS, SPLITS
 from pcdata.dataset.names import TEMPORARY
 from pcdata.dataset.schema import BLOCK_RAW_BYTES
 from pcdata.errors import UnbuildableError
+from pcdata.processes.kill_points import kill_point
 
 PARTITION_DOCUMENTS = 2_000_000
 """Documents whose hashes are compared at a time: about 100 MB of memory."""

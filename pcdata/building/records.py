@@ -33,6 +33,7 @@ from pcdata.building.inputs.whose_fault import Unreadable, changed, reading
 from pcdata.building.languages import UNKNOWN, language_of
 from pcdata.building.options import BuildOptions, printable
 from pcdata.building.sources import Entry, entry_path, kind_of, opener
+from pcdata.dataset.block import Metadata
 from pcdata.dataset.json_files import parse_json_text
 from pcdata.errors import InputError
 
@@ -55,22 +56,6 @@ _BINARY_PROBE = 8_000
 
 _MORE_BYTES = 65_536
 """How much is asked for where the kernel gave less than was wanted: mostly, to hear that there is no more."""
-
-
-class Metadata(NamedTuple):
-    """What the base file says of a document besides its bytes."""
-
-    path: bytes
-    lang: str
-    source: str
-    kept: tuple[Any, ...]
-    """A value for each column that is carried through (``--keep``); None where the input has none."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of its texts, as they are in a base file."""
-        texts = (value for value in (self.lang, self.source, *self.kept) if isinstance(value, str))
-        return len(self.path) + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
 class Piece(NamedTuple):

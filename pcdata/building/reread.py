@@ -13,10 +13,11 @@ from operator import itemgetter
 from typing import Final
 
 from pcdata.building.options import BuildOptions
-from pcdata.building.records import EntryReader, Metadata
+from pcdata.building.records import EntryReader
 from pcdata.building.scan import TaskInputs
 from pcdata.building.sources import Entry
 from pcdata.building.workspace import Pieces, Workspace
+from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import doc_id_of
 from pcdata.errors import InputError
 

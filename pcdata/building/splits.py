@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pcdata.building.options import BuildOptions
-from pcdata.building.records import Metadata
+from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import SPLIT, doc_id_of, draw
 
 _IN_VAL: Final = 0

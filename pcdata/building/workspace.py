@@ -24,6 +24,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,10 +32,15 @@ import numpy as np
 
 from pcdata.dataset.files import LockFile, remove_temporary, replacing
 from pcdata.dataset.json_files import parse_json
-from pcdata.errors import BuildError
+from pcdata.dataset.names import is_view_name
+from pcdata.dataset.typed_json import typed
+from pcdata.errors import BuildError, DatasetError
+from pcdata.processes.kill_points import kill_point
 
 STATE = ".build"
 OPTIONS = "options.json"
+ADDING = "add-view"
+"""In the options of an unfinished ``add-view``, the views that it adds."""
 
 _LOCK = "lock"
 _FOLDERS = ("inputs", "scan", "plan", "done")
@@ -151,7 +157,7 @@ class Workspace:
         try:
             return parse_json(self.read(name))
         except ValueError as error:
-            raise BuildError(f"{self.folder / name} is damaged ({error}); remove {self.folder}") from None
+            raise self._damaged(name, error) from None
 
     def read_lines(self, name: str) -> Iterator[str]:
         """Of a file in ASCII, one after another, without their ends."""
@@ -160,6 +166,57 @@ class Workspace:
 
     def read_pieces(self, name: str) -> Pieces:
         return np.frombuffer(self.read(name), PIECE)
+
+    @property
+    def claimed(self) -> dict[str, Any] | None:
+        """What the unfinished command in this folder was asked to do; None if there is none."""
+        if not self.has(OPTIONS):
+            return None
+        found = self.read_json(OPTIONS)
+        if not isinstance(found, dict):
+            raise self._damaged(OPTIONS, "it is no object")
+        return found
+
+    def claim(self, asked: dict[str, Any]) -> None:
+        """Write down what is done here, so that no other command resumes it; and clean up after one that was killed."""
+        self.write_json(OPTIONS, asked)
+        self.remove_rubbish()
+
+    @property
+    def adding(self) -> list[str]:
+        """The views that an unfinished ``add-view`` was adding; none if there is no such command."""
+        try:
+            names = [str(values["name"]) for values in (self.claimed or {}).get(ADDING, [])]
+        except (AttributeError, KeyError, TypeError):
+            raise self._damaged(OPTIONS, f"{ADDING} is no list of views") from None
+        for name in names:
+            if not is_view_name(name):
+                raise self._damaged(OPTIONS, f"it has a view {name!r}, which is no name")
+        return names
+
+    @property
+    def done_shards(self) -> set[str]:
+        """The names of the shards whose files are all there."""
+        return {Path(name).stem for name in self.names("done/*.json")}
+
+    def mark_done(self, shard: str, written: Any) -> None:
+        """Note that a shard's files are all there, and what was written: a dataclass, or a dictionary of them."""
+        self.write_json(f"done/{shard}.json", _plain(written))
+        kill_point("write.done")
+
+    def done(self, shard: str, kind: Any) -> Any:
+        """What ``mark_done`` was told, as a ``kind``. Raises ``BuildError`` for a file that no command wrote."""
+        return self.read_typed(f"done/{shard}.json", kind)
+
+    def read_typed(self, name: str, kind: Any) -> Any:
+        """A file of JSON as a ``kind``, of dataclasses. Raises ``BuildError`` for one that no command wrote."""
+        try:
+            return typed(kind, self.read_json(name))
+        except DatasetError as error:
+            raise self._damaged(name, error) from None
+
+    def _damaged(self, name: str, what: object) -> BuildError:
+        return BuildError(f"{self.folder / name} is damaged ({what}); remove {self.folder}")
 
     def names(self, pattern: str) -> list[str]:
         """The files of a step that are there, in order."""
@@ -180,3 +237,7 @@ class Workspace:
                 shutil.rmtree(path)
             elif path.name != _LOCK:
                 path.unlink()
+
+
+def _plain(written: Any) -> Any:
+    return {name: asdict(each) for name, each in written.items()} if isinstance(written, dict) else asdict(written)

@@ -45,13 +45,13 @@ class ZstdParameters:
     chunk   128    2.07    77     0.03           2.4 %             0 %, 0.2 %
     chunk   192    2.36    91     0.04           3.7 %             0 %, 4.6 %
     chunk   256    2.55    100    0.05           4.8 %             0 %, 20 %
-    chunk   512    2.98    122    0.13           9.4 %             0 %, 80 %
-    block   256    3.49    91     0.64           4.1 %             0 %, 0 %
-    block   1024   4.19    164    0.70           10.5 %            0 %, 99.5 %
+    chunk   512    2.98    122    0.11           9.4 %             0 %, 80 %
+    block   256    3.49    91     0.70           4.1 %             0 %, 0 %
+    block   1024   4.19    164    0.73           10.5 %            0 %, 99.5 %
     ======= ====== ======= ====== ============== ================= =======================
 
-    *A line added* is the share of symbols that one inserted line changes in files of 2 to 12 kB. *Chunks*, because a
-    block's bytes depend on all before it, and one more line rewrites two thirds of a file's. *192*, the largest size
+    *A line added* is the distance (``pcdata probe``) after one inserted line, in files of 2 to 12 kB. *Chunks*, because
+    a block's bytes depend on all before it, and one more line rewrites 70 % of a file's. *192*, the largest size
     tried of which 95 % of the raw bytes fit beside their symbols in the shortest rows that a preset has (512). *Level
     3*, because small pieces live off the dictionary: levels 6 and 9 give 2.35 and 2.38 at a fifth of the speed or
     less, 19 gives 2.60 at a twentieth. *112 KiB*, about what ``zstd --train`` makes: without a dictionary the ratio

@@ -158,8 +158,8 @@ def add_view(dataset: Path, compressors: tuple[str, ...], workers: int, quiet: b
 
     Stopped at any time, the same command goes on where it was.
     """
-    from pcdata.building.add_view import add_views
     from pcdata.codecs.requests import parse_requests
+    from pcdata.editing.add_view import add_views
     from pcdata.errors import OptionError
 
     requests = parse_requests(compressors)
@@ -180,7 +180,7 @@ def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -
 
     Stopped at any time, the same command goes on where it was.
     """
-    from pcdata.building.merge import merge as join
+    from pcdata.editing.merge import merge as join
 
     result = join(datasets, output, workers, BarReporter(quiet))
     if not quiet:
@@ -198,7 +198,7 @@ def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -
 @QUIET
 def drop_view(dataset: Path, name: str, quiet: bool) -> None:
     """Remove a view from a dataset, and its files."""
-    from pcdata.building.drop_view import drop_view as drop
+    from pcdata.editing.drop_view import drop_view as drop
 
     manifest = drop(dataset, name)
     if not quiet:

@@ -71,7 +71,7 @@ class ViewColumns:
         return alignment_of(self.unit_bytes_of(row), self.unit_symbols_of(row))
 
 
-class Metadata:
+class MetadataColumns:
     """Arrow columns by name, each looked through when it is first asked for: an offset that lies would have Arrow read
     memory that is not the file's."""
 
@@ -111,7 +111,7 @@ class BaseColumns:
     """Where in its input document each row begins; 0 for a document that was not cut."""
     document_bytes: NDArray[np.uint64]
     """The length of the whole input document; a row ends it if it begins that much less its own length in."""
-    metadata: Metadata
+    metadata: MetadataColumns
     """The columns that are read one at a time: path, lang, source and kept ones."""
 
     def __len__(self) -> int:
@@ -142,7 +142,8 @@ def base_columns(batch: pa.RecordBatch, where: str) -> BaseColumns:
         _integers(batch.column(name).buffers()[1], np.dtype(np.uint64), len(batch), where)
         for name in (schema.PART_START, schema.DOCUMENT_BYTES)
     )
-    return BaseColumns(ids.reshape(-1, schema.DOC_ID_BYTES), bytes_, offsets, starts, wholes, Metadata(batch, where))
+    metadata = MetadataColumns(batch, where)
+    return BaseColumns(ids.reshape(-1, schema.DOC_ID_BYTES), bytes_, offsets, starts, wholes, metadata)
 
 
 def view_columns(batch: pa.RecordBatch, types: schema.ViewTypes, where: str) -> ViewColumns:

@@ -115,8 +115,8 @@ class Base:
 
 
 @dataclass(frozen=True)
-class View:
-    """One view of all documents."""
+class FittedView:
+    """A codec that is ready to encode: what is known of a view before any of its documents is."""
 
     name: str
     codec: str
@@ -131,6 +131,28 @@ class View:
     """Of the libraries whose output the view's bytes are."""
     ids: str
     """``own``, or ``raw`` where the symbols share the ids of the raw bytes."""
+
+    def __post_init__(self) -> None:
+        if not is_view_name(self.name):
+            raise DatasetError(f"{self.name!r} is no name of a view; give it one of a-z, 0-9, '_', '-' and '.'")
+        if self.ids not in ("own", "raw"):
+            raise DatasetError(f"view {self.name}: ids is {self.ids!r}, allowed are own and raw")
+        for entry in self.artifact:
+            if entry.path.rpartition("/")[0] != f"views/{self.name}/artifact":
+                raise DatasetError(f"view {self.name} has an artifact elsewhere: {entry.path}")
+
+    @property
+    def codec_file(self) -> str:
+        """What is at fault if the view's codec is, as a path in the dataset: its artifact, if it has one."""
+        if not self.artifact:
+            return MANIFEST
+        return self.artifact[0].path if len(self.artifact) == 1 else f"views/{self.name}/artifact"
+
+
+@dataclass(frozen=True)
+class View(FittedView):
+    """One view of all documents."""
+
     slot: int
     first_id: int
     n_symbols: int
@@ -144,8 +166,7 @@ class View:
     fingerprint: str
 
     def __post_init__(self) -> None:
-        if not is_view_name(self.name):
-            raise DatasetError(f"{self.name!r} is no name of a view; give it one of a-z, 0-9, '_', '-' and '.'")
+        super().__post_init__()
         _check_splits(self.splits)
         for what, count, least, most in (
             ("slot", self.slot, 0, MAX_VIEWS - 1),
@@ -157,22 +178,10 @@ class View:
             *(("unit_bytes_histogram", count, 0, _MOST) for count in self.unit_bytes_histogram),
         ):
             _check_count(f"view {self.name}: {what}", count, most, least)
-        if self.ids not in ("own", "raw"):
-            raise DatasetError(f"view {self.name}: ids is {self.ids!r}, allowed are own and raw")
-        for entry in self.artifact:
-            if entry.path.rpartition("/")[0] != f"views/{self.name}/artifact":
-                raise DatasetError(f"view {self.name} has an artifact elsewhere: {entry.path}")
 
     @property
     def types(self) -> ViewTypes:
         return ViewTypes(self.n_symbols, self.max_unit_bytes, self.max_unit_symbols)
-
-    @property
-    def codec_file(self) -> str:
-        """What is at fault if the view's codec is, as a path in the dataset: its artifact, if it has one."""
-        if not self.artifact:
-            return MANIFEST
-        return self.artifact[0].path if len(self.artifact) == 1 else f"views/{self.name}/artifact"
 
     @property
     def view_ids(self) -> ViewIds:

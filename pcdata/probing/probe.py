@@ -14,13 +14,14 @@ from typing import Final
 
 import numpy as np
 
-from pcdata.building.fit import FittedView, fit_views, open_views
+from pcdata.building.fit import fit_views, open_views
 from pcdata.building.options import handed_in_artifacts
 from pcdata.building.plan import EmptyValError
 from pcdata.building.progress import Reporter
 from pcdata.building.trial import trial
 from pcdata.codecs.base import Codec, naming
 from pcdata.dataset.columns import Unsigned, ViewColumns
+from pcdata.dataset.manifest import FittedView
 from pcdata.errors import InputError
 from pcdata.inspection.units import ambiguous, colliding, entropy, split_units
 from pcdata.probing.edits import EDITS, INSERT, edited, key_for, line_to_insert

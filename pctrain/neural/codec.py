@@ -37,8 +37,8 @@ class NeuralParameters:
 
     *First*: windows that begin a segment. So a model that has read a third as much foresees a document better than
     ``ngram`` as it comes, within short segments no better, and neither as well as ``ngram`` with four times the
-    contexts. On 102 kB of whole files (``tools/study_windows.py``) at segment 8: 7,734 different symbols, 19 % of units
-    collide; ``ngram``: 5,315, 21 %.
+    contexts. On 102 kB of whole files at segment 8: 7,734 different symbols, 19 % of units collide; ``ngram``: 5,315,
+    21 %.
 
     Encoding runs at 8.3, 3.2 and 0.7 kB a second of processor time with 1, 5 and 40 M parameters where the processor
     multiplies int8 well (AVX-512 with VNNI), and at 4.6, 1.2 and 0.2 kB with AVX2 alone (``tools/bench_neural.py``);

@@ -20,9 +20,9 @@ from pcdata.codecs.byte_model import REACH_BYTES, ByteModel
 from pcdata.codecs.fitted import RECORD, ArtifactRecord
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold
 from pcdata.dataset import Dataset
+from pcdata.dataset.arrow_writer import write_file
 from pcdata.dataset.files import remove_left_beside
 from pcdata.dataset.manifest import Amount
-from pcdata.dataset.shard import write_file
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError

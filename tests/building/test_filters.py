@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pcdata.building.build import build
 from pcdata.building.filters import Measured
 from pcdata.building.progress import Silent
-from pcdata.building.records import Metadata, Piece
+from pcdata.building.records import Piece
 from pcdata.cli import main
 from pcdata.dataset import Dataset
+from pcdata.dataset.block import Metadata
 from pcdata.errors import InputError, OptionError
 from tests.building.corpora import options, write_jsonl
 

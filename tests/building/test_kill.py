@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.kill_points import STEPS
 from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
+from pcdata.processes.kill_points import STEPS
 from tests.building.corpora import options, write_code
 from tests.building.test_build import assert_same_tree
 

@@ -19,13 +19,13 @@ import pytest
 from pcdata.building import records, write
 from pcdata.building.build import build
 from pcdata.building.inputs import base
-from pcdata.building.merge import merge
 from pcdata.building.progress import Silent
 from pcdata.building.sources import Entry
 from pcdata.dataset import Dataset
+from pcdata.editing.merge import merge
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_jsonl
-from tests.building.test_views import contents
+from tests.editing.test_views import contents
 
 
 def _parquet(path: Path, table: pa.Table) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from pcdata.building.add_view import add_views
 from pcdata.building.build import build
 from pcdata.building.config_file import render_config
-from pcdata.building.drop_view import drop_view
-from pcdata.building.merge import merge
 from pcdata.building.progress import Silent
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset.manifest import MANIFEST, load_manifest
+from pcdata.editing.add_view import add_views
+from pcdata.editing.drop_view import drop_view
+from pcdata.editing.merge import merge
 from pcdata.errors import BuildError, DatasetError, PcdataError
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_code

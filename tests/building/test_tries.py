@@ -12,8 +12,8 @@ from pcdata.building.build import build
 from pcdata.building.progress import Silent
 from pcdata.building.scan import ScanTask, run_scan
 from pcdata.building.write import WriteTask, run_write
+from pcdata.dataset.arrow_writer import ArrowWriter
 from pcdata.dataset.schema import BASE_SCHEMA
-from pcdata.dataset.shard import ShardWriter
 from tests.building.corpora import options, write_code
 from tests.building.test_build import assert_same_tree
 
@@ -60,7 +60,7 @@ def test_a_try_that_was_killed(code: Path, reference: Path, tmp_path: Path, monk
 
     def write_after_a_kill(task: WriteTask, advance: Advance) -> None:
         for shard in task.shards:
-            ShardWriter(output, f"base/{shard.name}.arrow", BASE_SCHEMA)  # never finished
+            ArrowWriter(output, f"base/{shard.name}.arrow", BASE_SCHEMA)  # never finished
         run_write(task, advance)
 
     monkeypatch.setattr("pcdata.building.build.run_write", write_after_a_kill)

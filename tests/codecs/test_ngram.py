@@ -109,7 +109,7 @@ def test_a_sample_of_nothing_finds_all_bytes_alike() -> None:
 
 
 def test_it_packs_several_bytes_into_a_symbol() -> None:
-    """A model of 400 kB on its own sample; tools/study_windows.py has figures on a corpus."""
+    """A model of 400 kB on its own sample; ``pcdata stats --measure`` has figures on a corpus."""
     tested, raws = codec("ngram"), list(library_files())
     columns = tested.encode(raws)
     assert sum(map(len, raws)) / len(columns.symbols) > 4

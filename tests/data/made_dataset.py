@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from pcdata.dataset import Alignment, Dataset, Manifest, Split, ViewIds
+from pcdata.dataset import Alignment, Dataset, Split, ViewIds
+from pcdata.dataset.arrow_writer import write_file
+from pcdata.dataset.assemble import EncodedBlock, assemble
+from pcdata.dataset.block import Block, Metadata
 from pcdata.dataset.columns import ViewColumns
-from pcdata.dataset.manifest import MANIFEST, REJECTS, Base, BaseShard, View, ViewShard
-from pcdata.dataset.schema import BASE_SCHEMA, ViewTypes, view_schema
-from pcdata.dataset.shard import ShardWriter, base_batch, view_batch, write_file
+from pcdata.dataset.listing import Promised
+from pcdata.dataset.manifest import MANIFEST, FittedView
+from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.vocab import FIRST_BYTE, RAW_IDS
 from pctrain.config import DataConfig
 
@@ -83,33 +86,18 @@ def write_dataset(
     """Write it as train split; ``parts`` are the numbers of documents that begin inside their input document, and
     ``unfinished`` of those that end inside it."""
     shards = _chunks(_chunks(list(enumerate(documents)), block_documents), shard_blocks)
-    bases: list[BaseShard] = []
-    view_shards: dict[str, list[ViewShard]] = {view: [] for view in views}
-    for number, blocks in enumerate(shards):
-        writer = ShardWriter(root, f"base/train-{number:05}.arrow", BASE_SCHEMA)
-        for block in blocks:
-            raw = [document for _, document in block]
-            starts = [100 if index in parts else 0 for index, _ in block]
-            names = [b"%d" % index for index, _ in block]
-            ends = [start + len(one) for start, one in zip(starts, raw, strict=True)]
-            wholes = [end + 50 * (index in unfinished) for end, (index, _) in zip(ends, block, strict=True)]
-            writer.write(base_batch(_ids(raw), names, ["text"] * len(raw), ["made"] * len(raw), starts, wholes, raw))
-        counts = tuple(map(len, blocks))
-        n_bytes = sum(len(raw) for block in blocks for _, raw in block)
-        bases.append(BaseShard(writer.finish(), sum(counts), n_bytes, counts))
-        for view in views:
-            view_shards[view].append(_write_view(root, view, number, blocks))
-    made = tuple(_view(name, tuple(view_shards[name])) for name in views)
-    manifest = Manifest(
-        options={},
-        base=Base("0" * 32, {"train": tuple(bases)}, {}),
-        views=made,
-        next_slot=2,
-        next_id=RAW_IDS + 1000,
-        rejects={},
-        rejects_file=write_file(root, REJECTS, b""),
-        versions={},
-    )
+
+    def encoded(block: list[tuple[int, bytes]]) -> EncodedBlock:
+        raw = [document for _, document in block]
+        made = Block.of(raw, [Metadata(b"%d" % index, "text", "made") for index, _ in block])
+        made.starts = [100 if index in parts else 0 for index, _ in block]
+        ends = [start + len(one) for start, one in zip(made.starts, raw, strict=True)]
+        made.document_bytes = [end + 50 * (index in unfinished) for end, (index, _) in zip(ends, block, strict=True)]
+        return made, {view: _columns(view, raw) for view in views}
+
+    manifest = assemble(root, [("train", map(encoded, blocks)) for blocks in shards], [_view(name) for name in views])
+    listed = tuple(replace(view, slot=IDS[view.name].slot, first_id=IDS[view.name].first_id) for view in manifest.views)
+    manifest = replace(manifest, views=listed, next_slot=2, next_id=RAW_IDS + 1000)
     write_file(root, MANIFEST, manifest.to_bytes())
     return Dataset(root)
 
@@ -118,49 +106,22 @@ def make_split(root: Path, documents: Sequence[bytes], **options: object) -> Spl
     return write_dataset(root, documents, **options).split("train")  # type: ignore[arg-type]
 
 
-def _write_view(root: Path, view: str, number: int, blocks: list[list[tuple[int, bytes]]]) -> ViewShard:
-    types = TYPES[view]
-    writer = ShardWriter(root, f"views/{view}/train-{number:05}.arrow", view_schema(types))
-    symbols = units = 0
-    for block in blocks:
-        encoded = [encode(raw, view) for _, raw in block]
-        columns = ViewColumns(
-            np.concatenate([item.symbols for item in encoded]),
-            _offsets([len(item.symbols) for item in encoded]),
-            np.concatenate([item.unit_bytes for item in encoded]).astype(types.unit_bytes_dtype),
-            np.concatenate([item.unit_symbols for item in encoded]).astype(types.unit_symbols_dtype or np.uint8),
-            _offsets([len(item.unit_bytes) for item in encoded]),
-        )
-        writer.write(view_batch(_ids([raw for _, raw in block]), columns, types))
-        symbols, units = symbols + len(columns.symbols), units + len(columns.unit_bytes)
-    return ViewShard(writer.finish(), symbols, units)
-
-
-def _view(name: str, shards: tuple[ViewShard, ...]) -> View:
-    types, ids = TYPES[name], IDS[name]
-    return View(
-        name=name,
-        codec="made",
-        parameters={},
-        backends={},
-        fitted_on=None,
-        artifact=(),
-        versions={},
-        ids="raw" if ids.first_id == FIRST_BYTE else "own",
-        slot=ids.slot,
-        first_id=ids.first_id,
-        n_symbols=types.n_symbols,
-        max_unit_bytes=types.max_unit_bytes,
-        max_unit_symbols=types.max_unit_symbols,
-        units_independent=True,
-        unit_bytes_histogram=(),
-        splits={"train": shards},
-        fingerprint="0" * 32,
+def _columns(view: str, documents: Sequence[bytes]) -> ViewColumns:
+    types, encoded = TYPES[view], [encode(raw, view) for raw in documents]
+    return ViewColumns(
+        np.concatenate([item.symbols for item in encoded]),
+        _offsets([len(item.symbols) for item in encoded]),
+        np.concatenate([item.unit_bytes for item in encoded]).astype(types.unit_bytes_dtype),
+        np.concatenate([item.unit_symbols for item in encoded]).astype(types.unit_symbols_dtype)
+        if types.unit_symbols_dtype
+        else None,
+        _offsets([len(item.unit_bytes) for item in encoded]),
     )
 
 
-def _ids(documents: Sequence[bytes]) -> bytes:
-    return b"".join(hashlib.blake2b(raw, digest_size=16).digest() for raw in documents)
+def _view(name: str) -> tuple[FittedView, Promised]:
+    ids = "raw" if IDS[name].first_id == FIRST_BYTE else "own"
+    return FittedView(name, "made", {}, {}, None, (), {}, ids), Promised(TYPES[name], True)
 
 
 def _offsets(lengths: Sequence[int]) -> np.ndarray:

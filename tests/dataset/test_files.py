@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pcdata.dataset import Dataset, DatasetError
+from pcdata.dataset.arrow_writer import ArrowWriter, write_file
 from pcdata.dataset.files import (
     LockFile,
     appearing,
@@ -26,7 +27,6 @@ from pcdata.dataset.files import (
     temporary_name,
 )
 from pcdata.dataset.schema import BASE_SCHEMA
-from pcdata.dataset.shard import ShardWriter, write_file
 from tests.dataset.written import write_dataset
 
 
@@ -57,7 +57,7 @@ def test_a_temporary_name_that_is_taken_is_not_written_to(tmp_path: Path, monkey
     with pytest.raises(FileExistsError), replacing(tmp_path / "file"):
         pass
     with pytest.raises(FileExistsError):
-        ShardWriter(tmp_path, "views/v/a.arrow", BASE_SCHEMA)
+        ArrowWriter(tmp_path, "views/v/a.arrow", BASE_SCHEMA)
     assert (tmp_path / "target").read_text() == "data"
 
 
@@ -68,7 +68,7 @@ def test_nothing_is_written_outside(tmp_path: Path, path: str) -> None:
     with pytest.raises(DatasetError):
         write_file(tmp_path / "dataset", path, b"data")
     with pytest.raises(DatasetError):
-        ShardWriter(tmp_path / "dataset", path, BASE_SCHEMA)
+        ArrowWriter(tmp_path / "dataset", path, BASE_SCHEMA)
     assert not [*tmp_path.glob("*out*")]
 
 

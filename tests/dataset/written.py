@@ -14,28 +14,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pcdata.codecs.base import Codec, codec_class
 from pcdata.codecs.requests import parse_request
-from pcdata.dataset.identity import doc_id_of
+from pcdata.dataset.arrow_writer import write_file
+from pcdata.dataset.assemble import EncodedBlock, assemble
+from pcdata.dataset.block import Block, Metadata
 from pcdata.dataset.manifest import (
     MANIFEST,
-    REJECTS,
     Amount,
-    Base,
-    BaseShard,
     FileEntry,
+    FittedView,
     Manifest,
-    View,
-    ViewShard,
     base_fingerprint,
     load_manifest,
     view_fingerprint,
 )
-from pcdata.dataset.schema import BASE_SCHEMA, view_schema
-from pcdata.dataset.shard import ShardWriter, base_batch, view_batch, write_file
-from pcdata.dataset.vocab import FIRST_BYTE, RAW_IDS
 
 VIEWS = ("bpe:vocab_size=300", "zstd:size=64,dictionary=0", "gzip:ids=raw")
 HOSTILE = {
@@ -86,30 +79,25 @@ def write_dataset(
     """Write ``rows`` into ``folder``: the last of them as val, all others as train."""
     rows = sample_rows() if rows is None else list(rows)
     train = [rows[:-1][start : start + shard_documents] for start in range(0, len(rows) - 1, shard_documents)]
-    splits = {"train": train, "val": [rows[-1:]]}
-    base_splits = {
-        split: tuple(_write_base(folder, f"{split}-{n:05}", shard, block_documents) for n, shard in enumerate(shards))
-        for split, shards in splits.items()
-    }
-    made: list[View] = []
-    next_id = RAW_IDS
-    for slot, text in enumerate(views):
-        view = _write_view(folder, text, slot, next_id, splits, block_documents)
-        next_id += view.n_symbols if view.ids == "own" else 0
-        made.append(view)
+    shards = [*(("train", shard) for shard in train), ("val", rows[-1:])]
+    fitted = [_fitted(folder, text, [row.raw for row in rows]) for text in views]
+
+    def encoded(block: Sequence[Row]) -> EncodedBlock:
+        raw = [row.raw for row in block]
+        made = Block.of(raw, [Metadata(row.path, row.lang, "made") for row in block])
+        made.starts = [row.start for row in block]
+        made.document_bytes = [row.start + len(row.raw) + row.rest for row in block]
+        return made, {view.name: codec.encode(raw) for view, codec in fitted}
+
     reject = {"file": "caf\\xe9.bin", "position": 0, "reason": "binary", "detail": "it has a NUL byte"}
-    manifest = Manifest(
+    return assemble(
+        folder,
+        [(split, map(encoded, _blocks(shard, block_documents))) for split, shard in shards],
+        fitted,
         options={"inputs": ["made"]},
-        base=Base(base_fingerprint(base_splits), base_splits, _languages(rows)),
-        views=tuple(made),
-        next_slot=len(made),
-        next_id=next_id,
-        rejects={"binary": 1},
-        rejects_file=write_file(folder, REJECTS, json.dumps(reject).encode() + b"\n"),
-        versions={"pcdata": "0"},
+        rejects=json.dumps(reject).encode() + b"\n",
+        reject_counts={"binary": 1},
     )
-    write_file(folder, MANIFEST, manifest.to_bytes())
-    return manifest
 
 
 def save(folder: Path, manifest: Manifest) -> None:
@@ -148,80 +136,21 @@ def _blocks(rows: Sequence[Row], size: int) -> list[Sequence[Row]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _ids(rows: Sequence[Row]) -> bytes:
-    return b"".join(doc_id_of(row.raw) for row in rows)
-
-
-def _write_base(folder: Path, name: str, rows: Sequence[Row], block_documents: int) -> BaseShard:
-    writer = ShardWriter(folder, f"base/{name}.arrow", BASE_SCHEMA)
-    for block in _blocks(rows, block_documents):
-        columns = [[row.path for row in block], [row.lang for row in block], ["made"] * len(block)]
-        ends = [row.start + len(row.raw) + row.rest for row in block]
-        writer.write(base_batch(_ids(block), *columns, [row.start for row in block], ends, [row.raw for row in block]))
-    counts = tuple(len(block) for block in _blocks(rows, block_documents))
-    return BaseShard(writer.finish(), len(rows), sum(len(row.raw) for row in rows), counts)
-
-
-def _write_view(
-    folder: Path, text: str, slot: int, next_id: int, splits: dict[str, list[list[Row]]], block_documents: int
-) -> View:
+def _fitted(folder: Path, text: str, sample: list[bytes]) -> tuple[FittedView, Codec]:
     request = parse_request(text)
     cls = codec_class(request.codec)
-    sample = [row.raw for shards in splits.values() for shard in shards for row in shard]
     artifact = cls.fit(request.parameters, sample) if cls.is_fitted(request.parameters) else {}
     backends = cls.choose_backends(request.parameters, artifact, sample)
-    codec = cls(request.parameters, artifact, backends)
-    entries = [write_file(folder, f"views/{request.name}/artifact/{name}", data) for name, data in artifact.items()]
-    histogram = np.zeros(33, np.int64)
-    files = {
-        split: tuple(
-            _write_view_file(
-                folder, f"views/{request.name}/{split}-{n:05}.arrow", codec, rows, block_documents, histogram
-            )
-            for n, rows in enumerate(shards)
-        )
-        for split, shards in splits.items()
-    }
-    view = View(
+    view = FittedView(
         name=request.name,
         codec=request.codec,
         parameters=request.parameter_values,
         backends=backends,
         fitted_on=Amount(len(sample), sum(map(len, sample))) if artifact else None,
-        artifact=tuple(entries),
+        artifact=tuple(
+            write_file(folder, f"views/{request.name}/artifact/{name}", data) for name, data in artifact.items()
+        ),
         versions=cls.versions(backends),
         ids=request.ids,
-        slot=slot,
-        first_id=next_id if request.ids == "own" else FIRST_BYTE,
-        n_symbols=codec.types.n_symbols,
-        max_unit_bytes=codec.types.max_unit_bytes,
-        max_unit_symbols=codec.types.max_unit_symbols,
-        units_independent=codec.units_independent,
-        unit_bytes_histogram=tuple(np.trim_zeros(histogram, "b").tolist()),
-        splits=files,
-        fingerprint="",
     )
-    return replace(view, fingerprint=view_fingerprint(view))
-
-
-def _write_view_file(
-    folder: Path, path: str, codec: Codec, rows: Sequence[Row], block_documents: int, histogram: np.ndarray
-) -> ViewShard:
-    writer = ShardWriter(folder, path, view_schema(codec.types))
-    symbols = units = 0
-    for block in _blocks(rows, block_documents):
-        columns = codec.encode([row.raw for row in block])
-        writer.write(view_batch(_ids(block), columns, codec.types))
-        symbols += len(columns.symbols)
-        units += len(columns.unit_bytes)
-        for size in columns.unit_bytes.tolist():
-            histogram[size.bit_length()] += 1
-    return ViewShard(writer.finish(), symbols, units)
-
-
-def _languages(rows: Sequence[Row]) -> dict[str, Amount]:
-    names = sorted({row.lang for row in rows})
-    return {
-        name: Amount(sum(row.lang == name for row in rows), sum(len(row.raw) for row in rows if row.lang == name))
-        for name in names
-    }
+    return view, cls(request.parameters, artifact, backends)

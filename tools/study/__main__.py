@@ -28,7 +28,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command(help=__doc__)
 @click.argument("study", type=_PATH)
-@click.option("-o", "--output", "folder", type=_PATH, required=True, help="Where datasets, runs and results lie.")
+@click.option("-o", "--output", "folder", type=_PATH, required=True, help="Folder for datasets, runs and results.")
 @click.option(
     "--results",
     type=_PATH,
@@ -37,8 +37,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--arm", "arms", multiple=True, metavar="NAME", help="Only this arm; may be repeated.")
 @click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed; may be repeated.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Trials at once, a thread each.")
-@click.option("--only-report", is_flag=True, help="Run nothing: tables and figure of all results that lie there.")
-@click.option("--page", type=_PATH, help="The page whose tables are written anew, such as STUDY.md.")
+@click.option("--only-report", is_flag=True, help="Run nothing: tables and figure of the results that are there.")
+@click.option("--page", type=_PATH, help="The page whose tables are rewritten, such as STUDY.md.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def main(
     study: Path,

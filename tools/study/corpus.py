@@ -22,6 +22,7 @@ from pcdata.dataset import Dataset
 from pcdata.dataset.splitmix import fractions
 from pcdata.probing.edits import EDITS, edited, key_for
 from pcdata.probing.results import mean_of
+from tools.building import with_option
 from tools.study import shell
 from tools.study.plan import Corpus, StudyError
 
@@ -55,7 +56,7 @@ def prepare(corpus: Corpus, folder: Path) -> Datasets:
     """Build what is not there yet."""
     made = Datasets(folder)
     inputs = [located(name) for name in corpus.inputs]
-    requests = {name: _request(name, text) for name, text in corpus.compressors.items()}
+    requests = {name: with_option(text, f"name={name}") for name, text in corpus.compressors.items()}
     compressors = [word for text in requests.values() for word in ("--compressor", text)]
     shell.run("pcdata", "build", *inputs, "-o", made.shards, *corpus.options, *compressors, "--quiet")
     dataset = Dataset(made.shards)
@@ -138,14 +139,10 @@ def _chosen(dataset: Dataset, documents: int) -> list[bytes]:
     return chosen
 
 
-def _request(name: str, text: str) -> str:
-    return f"{text}{',' if ':' in text else ':'}name={name}"
-
-
 def _with_artifact(dataset: Dataset, name: str, request: str) -> str:
     if not dataset.manifest.view(name).artifact or "artifact=" in request:
         return request
-    return f"{request},artifact={dataset.folder / 'views' / name / 'artifact'}"
+    return with_option(request, f"artifact={dataset.folder / 'views' / name / 'artifact'}")
 
 
 def _only(options: tuple[str, ...], flag: str) -> list[str]:

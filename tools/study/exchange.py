@@ -27,7 +27,7 @@ class RawCurve:
     flops_per_position: int
 
     def symbols_for(self, bits_per_byte: float) -> float | None:
-        """The raw symbols that reach so few bits; between two runs, linear in the logarithm. None where no runs are."""
+        """The raw symbols that reach these bits; between two runs, linear in the logarithm. None beyond the runs."""
         if len(self.bits_per_byte) < 2 or not min(self.bits_per_byte) <= bits_per_byte <= max(self.bits_per_byte):
             return None
         order = np.argsort(self.bits_per_byte)

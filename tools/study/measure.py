@@ -1,16 +1,14 @@
 """What a trained model is asked beside bits per byte, as JSON: ``python -m tools.study.measure RUN STUDY_FOLDER``.
 
 * Edited documents: bits per byte in raw bytes, and in the arm's view of the edited text, after each edit.
-* Translation in context: the model is shown the beginning of a document compressed, then a raw-open mark, and goes on
+* Translation in context: the model is shown the beginning of a document compressed, then a raw-open mark, and continues
   greedily for as many bytes; the Levenshtein distance to the true bytes, over the longer of the two. The control is
   shown the beginning of another document instead.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +24,7 @@ from pctrain.model.device import autocast, choose_device
 from pctrain.model.scoring import Alphabet, Windowing
 from pctrain.training.resume import State
 from pctrain.training.run_folder import load_model
+from tools.benching import parser_of
 from tools.study.corpus import UNEDITED, Datasets
 
 _SPAN_BYTES: Final = 48
@@ -85,7 +84,7 @@ def _raw_after(model: Decoder, ids: ViewIds, symbols: np.ndarray, n_bytes: int) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=next(islice((__doc__ or "").splitlines(), 1)))
+    parser = parser_of(__doc__, rounds=0)
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", default="cpu")

@@ -1,4 +1,4 @@
-"""The tables of a page: Markdown between marks, written anew; the words around them are a person's.
+"""The tables of a page: Markdown between marks, rewritten; the words around them are a person's.
 
 ``<!-- table: arms -->`` … ``<!-- end -->``: everything between is replaced.
 """
@@ -18,8 +18,7 @@ UNDEFINED: Final = "–"
 
 
 def markdown(table: Sequence[Sequence[str]], words: int = 1) -> str:
-    """The first row heads it; the first columns, so many as hold ``words``, are to the left, the others to the
-    right."""
+    """The first row heads it; the first ``words`` columns are aligned to the left, the others to the right."""
     head, *body = table
     rule = ["---"] * words + ["---:"] * (len(head) - words)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *body))

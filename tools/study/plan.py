@@ -1,8 +1,8 @@
 """A study on paper: its corpus, its arms, and what each may spend. Read from TOML; nothing here runs.
 
 An *arm* is one way to train; a *trial* is an arm with one seed. The trials of a study differ in their settings and in
-what they are given of: training flops (the same for all, unless an arm asks for a part), or as much as another arm
-turned out to have had of something.
+what they may spend: training flops (the same for all, unless an arm asks for a part), or as much of something as
+another arm turned out to use.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def report(
 
 
 def recorded_results(study: Study, folder: Path) -> list[Result]:
-    """What lies in the folder of the study's trials, on whatever data and machine. A result with other settings, or
-    made under other defaults, is of no trial. Raises ``StudyError`` if nothing lies there."""
+    """Results of the study's trials in a folder, from whatever data and machine. A result with other settings, or made
+    under other defaults, is of no trial. Raises ``StudyError`` if there are none."""
     places = [(trial, path_of(folder, trial)) for trial in study.trials()]
     read = [(trial, Result.read(path)) for trial, path in places if path.exists()]
     found = [result for trial, result in read if result.config == config_of(study, trial, result.spent.steps)]

@@ -36,12 +36,6 @@ def typed(*words: object) -> str:
     return shlex.join(map(str, words))
 
 
-def commit() -> str:
-    """Of the checkout that this runs in, ``+`` behind it if files differ from it; empty where there is none."""
-    words = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-
-
 def settings(values: Mapping[str, Any]) -> list[str]:
     """The words by which ``pctrain fit`` is given settings."""
     return [word for key, value in values.items() for word in ("--set", f"{key}={_toml(value)}")]

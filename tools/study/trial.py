@@ -17,18 +17,20 @@ from typing import Any, Final
 import torch
 
 from pcdata.dataset import Dataset
-from pctrain.cli import DEFAULT_PRESET
+from pcdata.dataset.files import replacing
 from pctrain.config import RunConfig, resolve
 from pctrain.data.datasets import vocabulary_of
 from pctrain.model.flops import flops_of_step, flops_per_position
+from pctrain.options import DEFAULT_PRESET
 from pctrain.training.run_folder import CONFIG, METRICS
+from tools.benching import commit
 from tools.study import shell
 from tools.study.corpus import Datasets
 from tools.study.plan import Study, Trial
 
 _WARM_UP: Final = 20
 _MEASUREMENTS: Final = 5
-"""Part of the steps that the learning rate rises in, and how often val is looked at on the way."""
+"""The learning rate rises over this part of the steps; val is measured this often."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Result:
     processor: str
     """What did the arithmetic; on another kind sums are rounded otherwise, and after some hundred steps it shows."""
     commit: str
-    """Of the code; ``+`` behind it if files differed."""
+    """Of the code; ``+`` after it if files differed."""
     parameters: int
     n_ids: int
     flops_per_position: int
@@ -87,7 +89,7 @@ class Result:
 
 
 def settings_of(study: Study, trial: Trial, steps: int) -> dict[str, Any]:
-    """All that ``--set`` gets, for a run of so many steps."""
+    """All that ``--set`` gets, for a run of ``steps``."""
     paced = {
         "train.steps": steps,
         "train.lr_warmup_steps": max(1, steps // _WARM_UP),
@@ -107,7 +109,7 @@ def config_of(study: Study, trial: Trial, steps: int) -> dict[str, Any]:
 
 
 def path_of(results: Path, trial: Trial) -> Path:
-    """Where its result lies among others."""
+    """Where its result is stored."""
     return results / f"{trial.name}.json"
 
 
@@ -158,10 +160,8 @@ class Bench:
         if self._is_measured(trial):
             measured = json.loads(shell.run("python", "-m", "tools.study.measure", run, self.datasets.folder, *on))
         result = self._result(trial, evaluation, measured)
-        path = path_of(self.results, trial)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(result.to_dict(), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path_of(self.results, trial)) as file:
+            file.write(json.dumps(result.to_dict(), indent=1).encode() + b"\n")
         return result
 
     def _result(self, trial: Trial, evaluation: dict[str, Any], measured: dict[str, Any]) -> Result:
@@ -176,7 +176,7 @@ class Bench:
             fingerprints=self._fingerprints(trial),
             torch=torch.__version__,
             processor=_processor(torch.device(self.study.device)),
-            commit=shell.commit(),
+            commit=commit(),
             parameters=start["parameters"],
             n_ids=start["n_ids"],
             flops_per_position=self._flops_per_position(trial),
@@ -207,7 +207,7 @@ class Bench:
         return trial.arm.measured and trial.seed == trial.arm.seeds[0]
 
     def is_ready(self, trial: Trial) -> bool:
-        """Whether what the budget hangs on is known."""
+        """Whether what the budget depends on is known."""
         model = self.like(trial)
         return model is None or self.result(model) is not None
 

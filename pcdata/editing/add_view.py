@@ -11,31 +11,32 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pcdata.building.commit import listed_view
 from pcdata.building.engines.process import ProcessEngine
 from pcdata.building.fit import fit_requests, open_views
-from pcdata.building.kill_points import kill_point
 from pcdata.building.options import handed_in_artifacts, library_versions, request_values
 from pcdata.building.plan import FitSample
 from pcdata.building.progress import Reporter
-from pcdata.building.workspace import OPTIONS, PIECE, Pieces, Workspace
-from pcdata.building.write import Block, ViewFile, WrittenView, encoded
+from pcdata.building.workspace import ADDING, PIECE, Pieces, Workspace
+from pcdata.building.write import encoded
 from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset import Dataset
+from pcdata.dataset.arrow_writer import write_file
 from pcdata.dataset.identity import FIT, draw
+from pcdata.dataset.listing import end_of_ids, listed_views
 from pcdata.dataset.manifest import MANIFEST, BaseShard, FileEntry, Manifest
-from pcdata.dataset.names import is_view_name, regular_file
+from pcdata.dataset.names import regular_file
 from pcdata.dataset.reader import Split
-from pcdata.dataset.shard import write_file
 from pcdata.dataset.vocab import MAX_VIEWS
+from pcdata.dataset.writer import ViewWriter, WrittenView, abandoned_on_error
 from pcdata.errors import BuildError, DatasetError
+from pcdata.processes.kill_points import kill_point
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,6 @@ class AddTask:
     @property
     def name(self) -> str:
         return f"{self.split}-{self.shard:05}"
-
-    @property
-    def done(self) -> str:
-        return f"done/{self.name}.json"
 
 
 def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, report: Reporter) -> Manifest:
@@ -74,7 +71,7 @@ def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, repor
         new = [request for request in requests if request.name in missing]
         fit_requests(new, workspace, TrainSample(dataset), artifacts, report)
         tasks = _tasks(dataset)
-        pending = [task for task in tasks if not workspace.has(task.done)]
+        pending = [task for task in tasks if task.name not in workspace.done_shards]
         raw_bytes = sum(_shard(dataset, task).raw_bytes for task in pending)
         with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
             engine.run(run_add, pending, advance)
@@ -82,21 +79,6 @@ def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, repor
         workspace.remove()
         kill_point("commit.cleaned")
     return manifest
-
-
-def unfinished(workspace: Workspace) -> list[str]:
-    """The views that a call which was cut short was adding; none if it was no such call."""
-    found = workspace.read_json(OPTIONS) if workspace.has(OPTIONS) else {}
-    try:
-        names = [str(values["name"]) for values in found.get("add-view", [])]
-    except (AttributeError, KeyError, TypeError):
-        raise BuildError(f"{workspace.folder / OPTIONS} is damaged; remove {workspace.folder}") from None
-    for name in names:
-        if not is_view_name(name):
-            raise BuildError(
-                f"{workspace.folder / OPTIONS} has a view {name!r}, which is no name; remove {workspace.folder}"
-            )
-    return names
 
 
 def _missing(dataset: Dataset, asked: dict[str, Any]) -> dict[str, Any]:
@@ -117,19 +99,17 @@ def _missing(dataset: Dataset, asked: dict[str, Any]) -> dict[str, Any]:
 def _claim(dataset: Dataset, workspace: Workspace, missing: dict[str, Any]) -> None:
     """Write down what is added, or refuse to go on with anything else."""
     asked = {
-        "add-view": list(missing.values()),
+        ADDING: list(missing.values()),
         "base": dataset.manifest.base.fingerprint,
         "versions": library_versions(),
     }
-    if not workspace.has(OPTIONS):
-        workspace.write_json(OPTIONS, asked)
-    elif workspace.read_json(OPTIONS) != asked:
-        names = ", ".join(unfinished(workspace)) or "none"
+    if workspace.claimed not in (None, asked):
+        names = ", ".join(workspace.adding) or "none"
         raise BuildError(
             f"{dataset.folder} has an unfinished command in it (views being added: {names}); finish it with its own "
             "options and versions, or give the views up with pcdata drop-view"
         )
-    workspace.remove_rubbish()
+    workspace.claim(asked)
 
 
 class TrainSample(Sequence[bytes]):
@@ -188,19 +168,14 @@ def run_add(task: AddTask, advance: Callable[[int], None]) -> None:
     shard = _shard(dataset, task)
     check_file(task.folder, shard.file)
     opened = open_views(workspace)
-    files = [ViewFile(view.name, codec.types, task.folder, task.name) for view, codec in opened]
-    try:
-        for block in _blocks(dataset, task):
-            for file, (view, codec) in zip(files, opened, strict=True):
-                file.write(block.doc_ids, encoded(view, codec, block.raw))
-            advance(block.raw_bytes)
-        done = {file.name: asdict(file.finish()) for file in files}
-    except BaseException:
-        for file in files:
-            file.file.abandon()
-        raise
-    workspace.write_json(task.done, done)
-    kill_point("write.done")
+    files = {view.name: ViewWriter(task.folder, view.name, codec.types, task.name) for view, codec in opened}
+    with abandoned_on_error(*files.values()):
+        for doc_ids, raw in _blocks(dataset, task):
+            for view, codec in opened:
+                files[view.name].write(doc_ids, encoded(view, codec, raw))
+            advance(sum(map(len, raw)))
+        written = {name: file.finish() for name, file in files.items()}
+    workspace.mark_done(task.name, written)
 
 
 def check_file(folder: Path, entry: FileEntry) -> None:
@@ -215,35 +190,29 @@ def check_file(folder: Path, entry: FileEntry) -> None:
         raise DatasetError(f"{path} is damaged: its SHA-256 is not the manifest's; restore it from a copy or rebuild")
 
 
-def _blocks(dataset: Dataset, task: AddTask) -> Iterator[Block]:
+def _blocks(dataset: Dataset, task: AddTask) -> Iterator[tuple[bytes, list[bytes]]]:
+    """The ids, end to end, and the raw bytes of the documents of each block of a shard."""
     split = dataset.split(task.split)
     shards = dataset.manifest.base.splits[task.split]
     first = sum(len(shard.block_documents) for shard in shards[: task.shard])
     for number in range(first, first + len(shards[task.shard].block_documents)):
         base = split.base(number)
-        raw = [base.raw_of(row).tobytes() for row in range(len(base.doc_ids))]
-        yield Block(doc_ids=base.doc_ids.tobytes(), raw=raw, raw_bytes=sum(map(len, raw)))
+        yield base.doc_ids.tobytes(), [base.raw_of(row).tobytes() for row in range(len(base))]
 
 
 def _commit(dataset: Dataset, workspace: Workspace, missing: dict[str, Any], tasks: list[AddTask]) -> Manifest:
     """Replace the manifest by one that lists the new views too."""
     manifest = dataset.manifest
-    written = {task: workspace.read_json(task.done) for task in tasks}
-    views, next_id = [*manifest.views], manifest.next_id
-    for view, codec in open_views(workspace):
-        files = {
-            split: tuple(WrittenView.from_json(written[task][view.name]) for task in tasks if task.split == split)
-            for split in manifest.base.splits
-        }
-        views.append(listed_view(view, codec, files, manifest.next_slot + len(views) - len(manifest.views), next_id))
-        next_id = max(next_id, views[-1].view_ids.end_id)
+    written = [(task.split, workspace.done(task.name, dict[str, WrittenView])) for task in tasks]
+    next_slot, next_id = manifest.next_slot, manifest.next_id
+    added = listed_views(open_views(workspace), written, next_slot, next_id, manifest.base.splits)
     compressors = [*manifest.options.get("compressors", []), *missing.values()]
     grown = dataclasses.replace(
         manifest,
         options={**manifest.options, "compressors": compressors},
-        views=tuple(views),
-        next_slot=manifest.next_slot + len(missing),
-        next_id=next_id,
+        views=(*manifest.views, *added),
+        next_slot=manifest.next_slot + len(added),
+        next_id=end_of_ids(added, manifest.next_id),
     )
     workspace.remove_rubbish()
     write_file(dataset.folder, MANIFEST, grown.to_bytes())
@@ -253,5 +222,5 @@ def _commit(dataset: Dataset, workspace: Workspace, missing: dict[str, Any], tas
 
 def _end(workspace: Workspace) -> None:
     """Nothing is to be done: leave no state but that of another command."""
-    if not workspace.has(OPTIONS) or unfinished(workspace):
+    if workspace.claimed is None or workspace.adding:
         workspace.remove()

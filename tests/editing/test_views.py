@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pcdata.building.add_view import add_views
 from pcdata.building.build import build
-from pcdata.building.drop_view import drop_view
 from pcdata.building.progress import Silent
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset
+from pcdata.editing.add_view import add_views
+from pcdata.editing.drop_view import drop_view
 from pcdata.errors import BuildError, DatasetError
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_code

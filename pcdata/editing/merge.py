@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -26,11 +27,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pcdata.building.add_view import check_file
 from pcdata.building.build import refuse_foreign
-from pcdata.building.commit import base_of, commit_rejects, joined_view
+from pcdata.building.commit import commit_rejects
 from pcdata.building.engines.process import ProcessEngine
-from pcdata.building.kill_points import kill_point
 from pcdata.building.options import library_versions, printable
 from pcdata.building.plan import (
     DUPLICATE,
@@ -45,27 +44,22 @@ from pcdata.building.plan import (
     with_fates,
 )
 from pcdata.building.progress import Reporter
-from pcdata.building.records import Metadata
-from pcdata.building.workspace import OPTIONS, PIECE, Pieces, Workspace
-from pcdata.building.write import (
-    BaseFile,
-    Block,
-    MetadataBound,
-    ViewFile,
-    WrittenShard,
-    record_written,
-    split_blocks,
-    written,
-)
+from pcdata.building.workspace import PIECE, Pieces, Workspace
+from pcdata.building.write import MetadataBound, split_blocks
 from pcdata.dataset import Dataset
+from pcdata.dataset.arrow_writer import write_file
+from pcdata.dataset.block import Block, Metadata
 from pcdata.dataset.columns import ViewColumns
 from pcdata.dataset.identity import document_hash
+from pcdata.dataset.listing import listed_base, view_of
 from pcdata.dataset.manifest import MANIFEST, SPLITS, Manifest
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.reader import Split
 from pcdata.dataset.schema import DOC_ID, DOC_ID_BYTES, LANG, PATH, RAW, SOURCE
-from pcdata.dataset.shard import write_file
+from pcdata.dataset.writer import ShardWriter, WrittenShard, abandoned_on_error
+from pcdata.editing.add_view import check_file
 from pcdata.errors import BuildError, DatasetError
+from pcdata.processes.kill_points import kill_point
 
 _PLAN = "plan/plan.json"
 
@@ -77,6 +71,14 @@ class MergeTask:
     folders: tuple[Path, ...]
     output: Path
     shard: PlannedShard
+
+
+@dataclass(frozen=True)
+class _MergePlan:
+    """What will be written."""
+
+    shards: tuple[PlannedShard, ...]
+    rejects: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def merge(folders: Sequence[Path], output: Path, workers: int, report: Reporter)
             _check_files(datasets, workers, advance)
         shards, rejects = _plan(workspace, datasets)
         tasks = [MergeTask(tuple(one.folder.absolute() for one in datasets), output.absolute(), s) for s in shards]
-        pending = [task for task in tasks if not workspace.has(f"done/{task.shard.name}.json")]
+        pending = [task for task in tasks if task.shard.name not in workspace.done_shards]
         raw_bytes = sum(task.shard.raw_bytes for task in pending)
         with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
             engine.run(run_merge, pending, advance)
@@ -171,14 +173,12 @@ def _already_there(output: Path, options: dict[str, Any], workspace: Workspace) 
 
 def _claim(workspace: Workspace, options: dict[str, Any]) -> None:
     asked = {"merge": options, "versions": library_versions()}
-    if not workspace.has(OPTIONS):
-        workspace.write_json(OPTIONS, asked)
-    elif workspace.read_json(OPTIONS) != asked:
+    if workspace.claimed not in (None, asked):
         raise BuildError(
             f"{workspace.output} holds an unfinished command of other parts or versions; finish that, or remove the "
             "folder"
         )
-    workspace.remove_rubbish()
+    workspace.claim(asked)
 
 
 def _check_files(datasets: list[Dataset], workers: int, advance: Callable[[int], None]) -> None:
@@ -244,7 +244,7 @@ def _whole_hash(split: Split, block: int, row: int) -> bytes:
     return digest.digest()
 
 
-def _plan(workspace: Workspace, datasets: list[Dataset]) -> tuple[list[PlannedShard], dict[str, int]]:
+def _plan(workspace: Workspace, datasets: list[Dataset]) -> tuple[tuple[PlannedShard, ...], dict[str, int]]:
     """Decide which rows go where, or read what was decided."""
     if not workspace.has(_PLAN):
         parts = _Parts(datasets)
@@ -260,10 +260,10 @@ def _plan(workspace: Workspace, datasets: list[Dataset]) -> tuple[list[PlannedSh
             cutters[parts.splits[number].name].add(pieces[of == STAYS])
         shards = [shard for split in SPLITS for shard in cutters[split].finish()]
         (workspace.folder / FATES).unlink()
-        workspace.write_json(_PLAN, {"shards": [asdict(shard) for shard in shards], "rejects": rejects})
+        workspace.write_json(_PLAN, asdict(_MergePlan(tuple(shards), rejects)))
         kill_point("plan.written")
-    saved = workspace.read_json(_PLAN)
-    return [PlannedShard(**shard) for shard in saved["shards"]], saved["rejects"]
+    plan = workspace.read_typed(_PLAN, _MergePlan)
+    return plan.shards, plan.rejects
 
 
 def _write_rejects(workspace: Workspace, datasets: list[Dataset], parts: _Parts, fates: Fates) -> dict[str, int]:
@@ -290,22 +290,15 @@ def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
     workspace = Workspace(task.output)
     datasets = [Dataset(folder) for folder in task.folders]
     splits, manifest = _splits(datasets), datasets[0].manifest
-    base = BaseFile(task.output, task.shard.name, manifest.kept_columns)
-    views = [ViewFile(view.name, view.types, task.output, task.shard.name) for view in manifest.views]
-    try:
+    types = {view.name: view.types for view in manifest.views}
+    files = ShardWriter(task.output, task.shard.name, types, manifest.kept_columns)
+    with abandoned_on_error(files):
         for rows in _blocks(workspace.read_pieces(task.shard.pieces), splits):
             block = _block(rows, splits, [column.name for column in manifest.kept_columns])
-            base.write(block)
-            for view in views:
-                view.write(block.doc_ids, _view_columns(rows, splits, view.name))
+            files.write(block, partial(_view_columns, rows, splits))
             advance(block.raw_bytes)
-        result = WrittenShard(base.finish(), {view.name: view.finish() for view in views}, base.languages)
-    except BaseException:
-        for writer in (base.file, *(view.file for view in views)):
-            writer.abandon()
-        raise
-    record_written(workspace, task.shard, result)
-    kill_point("write.done")
+        written = files.finish()
+    workspace.mark_done(task.shard.name, written)
 
 
 def _blocks(pieces: Pieces, splits: list[Split]) -> Iterator[Pieces]:
@@ -344,7 +337,6 @@ def _block(rows: Pieces, splits: list[Split], kept: list[str]) -> Block:
         doc_ids=rows["part"].tobytes(),
         starts=rows["start"].tolist(),
         document_bytes=rows["document_bytes"].tolist(),
-        raw_bytes=int(rows["length"].sum()),
     )
     for split, number, lines in _by_block(rows, splits):
         base = split.base(number)
@@ -383,12 +375,11 @@ def _commit(
     workspace: Workspace,
     datasets: list[Dataset],
     options: dict[str, Any],
-    shards: list[PlannedShard],
+    shards: tuple[PlannedShard, ...],
     rejects: dict[str, int],
 ) -> Manifest:
     output, first = workspace.output, datasets[0]
-    done = {shard.name: written(workspace, shard) for shard in shards}
-    by_split = {split: tuple(done[shard.name] for shard in shards if shard.split == split) for split in SPLITS}
+    written = [(shard.split, workspace.done(shard.name, WrittenShard)) for shard in shards]
     for view in first.manifest.views:
         for entry in view.artifact:
             write_file(output, entry.path, regular_file(first.folder, entry.path).read_bytes())
@@ -398,8 +389,11 @@ def _commit(
     manifest = dataclasses.replace(
         first.manifest,
         options=options,
-        base=base_of(by_split),
-        views=tuple(joined_view(view, by_split) for view in first.manifest.views),
+        base=listed_base([(split, shard.base) for split, shard in written]),
+        views=tuple(
+            view_of(view, [(split, shard.views[view.name]) for split, shard in written])
+            for view in first.manifest.views
+        ),
         rejects=rejects,
         rejects_file=rejects_file,
         versions=library_versions(),

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from pcdata.building.add_view import add_views
 from pcdata.building.build import build
 from pcdata.building.fit_artifact import fit_artifact
-from pcdata.building.merge import merge
 from pcdata.building.progress import Silent
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset
+from pcdata.editing.add_view import add_views
+from pcdata.editing.merge import merge
 from pcdata.errors import BuildError, DatasetError
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_code, write_jsonl
-from tests.building.test_views import contents
 from tests.dataset.written import Row, write_dataset
+from tests.editing.test_views import contents
 
 SHAPE = {"max_document_bytes": 3_000, "keep": ("stars:int64",)}
 

@@ -7,13 +7,12 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from pcdata.building.add_view import unfinished
-from pcdata.building.kill_points import kill_point
-from pcdata.building.workspace import OPTIONS, Workspace
+from pcdata.building.workspace import Workspace
+from pcdata.dataset.arrow_writer import write_file
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
 from pcdata.dataset.names import inside, is_view_name
-from pcdata.dataset.shard import write_file
 from pcdata.errors import BuildError
+from pcdata.processes.kill_points import kill_point
 
 
 def drop_view(folder: Path, name: str) -> Manifest:
@@ -25,8 +24,8 @@ def drop_view(folder: Path, name: str) -> Manifest:
     workspace = Workspace(folder)
     with workspace.locked():
         manifest = load_manifest(folder)
-        adding = unfinished(workspace)
-        if workspace.has(OPTIONS) and name not in adding:
+        adding = workspace.adding
+        if workspace.claimed is not None and name not in adding:
             raise BuildError(f"{folder} has an unfinished command in it; finish that first")
         known = {view.name for view in manifest.views}
         if not (name in known or name in adding or (is_view_name(name) and _files(folder, name).is_dir())):

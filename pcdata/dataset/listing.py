@@ -1,0 +1,114 @@
+"""What the manifest says of shards that are written: sums, and the files in their order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol, TypeVar
+
+from pcdata.dataset.manifest import (
+    SPLITS,
+    Amount,
+    Base,
+    FittedView,
+    View,
+    base_fingerprint,
+    view_fingerprint,
+)
+from pcdata.dataset.schema import ViewTypes
+from pcdata.dataset.vocab import FIRST_BYTE, RAW_IDS
+from pcdata.dataset.writer import WrittenBase, WrittenView
+
+LANGUAGES_LISTED = 100
+OTHER_LANGUAGES = "(other)"
+
+T = TypeVar("T")
+
+
+def listed_base(written: Sequence[tuple[str, WrittenBase]]) -> Base:
+    """The base of these files, in the order of the shards, each with the split that it is of."""
+    splits = _by_split([(split, base.shard) for split, base in written])
+    return Base(base_fingerprint(splits), splits, _languages(base for _, base in written))
+
+
+class Promises(Protocol):
+    """What a codec says of its symbols."""
+
+    @property
+    def types(self) -> ViewTypes: ...
+    @property
+    def units_independent(self) -> bool: ...
+
+
+class Promised(NamedTuple):
+    """The same of symbols that no codec made."""
+
+    types: ViewTypes
+    units_independent: bool
+
+
+def listed_views(
+    fitted: Sequence[tuple[FittedView, Promises]],
+    written: Sequence[tuple[str, Mapping[str, WrittenView]]],
+    next_slot: int = 0,
+    next_id: int = RAW_IDS,
+    splits: Iterable[str] = SPLITS,
+) -> list[View]:
+    """New views, with slots and ids from these on. ``written`` is, in the order of the shards, the split of each and
+    its views by name; ``splits`` are those of the base."""
+    views: list[View] = []
+    for slot, (one, promises) in enumerate(fitted, next_slot):
+        first_id = end_of_ids(views, next_id) if one.ids == "own" else FIRST_BYTE
+        types = promises.types
+        view = View(
+            **vars(one),
+            slot=slot,
+            first_id=first_id,
+            n_symbols=types.n_symbols,
+            max_unit_bytes=types.max_unit_bytes,
+            max_unit_symbols=types.max_unit_symbols,
+            units_independent=promises.units_independent,
+            unit_bytes_histogram=(),
+            splits={},
+            fingerprint="",
+        )
+        views.append(view_of(view, [(split, of_shard[one.name]) for split, of_shard in written], splits))
+    return views
+
+
+def end_of_ids(views: Sequence[View], least: int) -> int:
+    """The first id, from ``least`` on, that no view has."""
+    return max([least, *(view.view_ids.end_id for view in views)])
+
+
+def view_of(view: View, written: Sequence[tuple[str, WrittenView]], splits: Iterable[str] = SPLITS) -> View:
+    """A view of these documents, otherwise as it is; each with the split that it is of."""
+    histograms = [each.histogram for _, each in written]
+    length = max(map(len, histograms), default=0)
+    of_these = replace(
+        view,
+        unit_bytes_histogram=tuple(sum(counts[k] for counts in histograms if k < len(counts)) for k in range(length)),
+        splits=_by_split([(split, each.shard) for split, each in written], splits),
+        fingerprint="",
+    )
+    return replace(of_these, fingerprint=view_fingerprint(of_these))
+
+
+def _by_split(shards: Sequence[tuple[str, T]], splits: Iterable[str] = SPLITS) -> dict[str, tuple[T, ...]]:
+    return {name: tuple(shard for split, shard in shards if split == name) for name in splits}
+
+
+def _languages(bases: Iterable[WrittenBase]) -> dict[str, Amount]:
+    """Sums over shards, largest first; past the hundredth they are one line."""
+    documents: Counter[str] = Counter()
+    raw_bytes: Counter[str] = Counter()
+    for base in bases:
+        for language, (count, size) in base.languages.items():
+            documents[language] += count
+            raw_bytes[language] += size
+    ranked = sorted(documents, key=lambda language: (-raw_bytes[language], language))
+    listed = {language: Amount(documents[language], raw_bytes[language]) for language in ranked[:LANGUAGES_LISTED]}
+    if rest := ranked[LANGUAGES_LISTED:]:
+        listed[OTHER_LANGUAGES] = Amount(sum(documents[name] for name in rest), sum(raw_bytes[name] for name in rest))
+    return listed

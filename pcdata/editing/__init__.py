@@ -1,0 +1,1 @@
+"""Changing datasets that are there: add a view, drop one, merge several."""
