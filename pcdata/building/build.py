@@ -15,12 +15,11 @@ from typing import Any
 from pcdata.building.commit import commit
 from pcdata.building.engines.base import open_engine
 from pcdata.building.fit import fit_views
-from pcdata.building.mentions import check_mentions
 from pcdata.building.options import BuildOptions, handed_in_artifacts, library_versions, printable
-from pcdata.building.plan import make_plan
+from pcdata.building.planning import planned
 from pcdata.building.progress import Reporter
 from pcdata.building.reread import half_read
-from pcdata.building.scan import inputs_digest, list_inputs, pending_scans, run_scan
+from pcdata.building.scan import inputs_digest
 from pcdata.building.sources import without_streams
 from pcdata.building.workspace import Workspace
 from pcdata.building.write import pending_writes, run_write
@@ -60,13 +59,8 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
         if (options.output / MANIFEST).exists():
             return _already_complete(options, workspace, shaping)
         _claim(options, workspace, shaping)
-        n_tasks = list_inputs(options, workspace)
-        with report.stage("scan", None) as advance:
-            scans = pending_scans(options, workspace, n_tasks)
-            engine.run(run_scan, scans, advance)
         try:
-            plan = make_plan(options, workspace, n_tasks)
-            check_mentions(options, workspace, report.say)
+            plan, scanned = planned(options, workspace, engine, report)
         except UnbuildableError:
             workspace.remove()  # nothing to resume, and it would refuse the options that the message asks for
             raise
@@ -79,7 +73,7 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
         workspace.remove()
         kill_point("commit.cleaned")
     n_written = sum(len(task.shards) for task in writes)
-    return BuildResult(manifest, len(scans), n_written, plan.whole_documents, was_complete=False)
+    return BuildResult(manifest, scanned, n_written, plan.whole_documents, was_complete=False)
 
 
 def refuse_foreign(output: Path) -> None:

@@ -68,6 +68,8 @@ class Plan:
     rejects: dict[str, int]
     whole_documents: int
     """Before long ones are cut into parts."""
+    unlucky_split: str | None
+    """The split into which no document was drawn by ``val_fraction``, so that it got the one nearest to it."""
 
     @property
     def raw_bytes(self) -> int:
@@ -99,14 +101,14 @@ def make_plan(options: BuildOptions, workspace: Workspace, n_tasks: int) -> Plan
         scanned = ScannedTasks(workspace, n_tasks)
         fates = _settle(options, workspace, scanned)
         rejects = _write_rejects(options, workspace, scanned, fates)
-        shards = _cut_shards(options, workspace, scanned, fates)
+        below, unlucky = _val_end(options, scanned, fates)
+        shards = _cut_shards(options, workspace, scanned, fates, np.uint64(below))
         _refuse_empty(options, workspace, shards, rejects, n_tasks)
         (workspace.folder / FATES).unlink()
-        plan = Plan(tuple(shards), rejects, len(fates) - int(np.count_nonzero(fates)))
+        plan = Plan(tuple(shards), rejects, len(fates) - int(np.count_nonzero(fates)), unlucky)
         workspace.write_json(_PLAN, asdict(plan))
         kill_point("plan.written")
-    saved = workspace.read_json(_PLAN)
-    return Plan(**{**saved, "shards": tuple(PlannedShard(**shard) for shard in saved["shards"])})
+    return workspace.read_typed(_PLAN, Plan)
 
 
 def _settle(options: BuildOptions, workspace: Workspace, scanned: ScannedTasks) -> Fates:
@@ -210,11 +212,34 @@ def _gone(options: BuildOptions, inputs: TaskInputs, pieces: Pieces, fates: Fate
         yield RejectLine.of(int(entry), Reject(printable(inputs[entry].relative), int(line), *why))
 
 
-def _cut_shards(options: BuildOptions, workspace: Workspace, scanned: ScannedTasks, fates: Fates) -> list[PlannedShard]:
-    """Write the piece list of every shard, and the fitting sample; returns the shards, train before val."""
+def _val_end(options: BuildOptions, scanned: ScannedTasks, fates: Fates) -> tuple[int, str | None]:
+    """Where val ends among the draws (exclusive), and the split that would have been empty without moving that.
+
+    Of few documents none may be drawn into val, or all: then the one whose draw is nearest goes there alone. Where
+    there is only one draw, as of a single document, nothing is moved.
+    """
+    below = val_below(options)
+    if options.val_list is not None or not below:
+        return below, None
+    least, most = 2**64, -1
+    for _, pieces, of in with_fates(scanned, fates):
+        draws = pieces["split_draw"][of == STAYS]
+        if len(draws):
+            least, most = min(least, int(draws.min())), max(most, int(draws.max()))
+    if least >= most:
+        return below, None
+    if least >= below:
+        return least + 1, "val"
+    return (most, "train") if most < below else (below, None)
+
+
+def _cut_shards(
+    options: BuildOptions, workspace: Workspace, scanned: ScannedTasks, fates: Fates, below: np.uint64
+) -> list[PlannedShard]:
+    """Write the piece list of every shard, and the fitting sample; returns the shards, train before val. Val are the
+    documents whose draw is under ``below``."""
     kept_bytes = sum(int(pieces["length"][of == STAYS].sum()) for _, pieces, of in with_fates(scanned, fates))
     shard_bytes = options.shard_bytes or default_shard_bytes(kept_bytes)
-    below = np.uint64(val_below(options))
     cutters = {split: ShardCutter(workspace, split, shard_bytes) for split in SPLITS}
     sample = FitSample(options.fit_bytes)
     val_elsewhere = _dropped_from(below, scanned, fates) if options.val_list is not None else np.zeros(0, _HASH)
@@ -310,12 +335,13 @@ class FitSample:
 
 
 class EmptyValError(UnbuildableError):
-    """No document was drawn into val. A build may do without it, which is what the text says; a probe may not."""
+    """There is one document, and it was not drawn into val. A build may do without val, which is what the text says; a
+    probe may not."""
 
     def __init__(self, documents: int, val_fraction: float) -> None:
         self.drawn = f"none of {documents} documents was drawn with --val-fraction {val_fraction}"
         super().__init__(
-            f"the val split is empty: {self.drawn}; raise it, or use --val-fraction 0 to build without val"
+            f"the val split is empty: {self.drawn}; add documents, or use --val-fraction 0 to build without val"
         )
 
 
@@ -345,6 +371,5 @@ def _refuse_empty(
         raise EmptyValError(counts["train"], options.val_fraction)
     if counts["train"] == 0:
         raise UnbuildableError(
-            f"the train split is empty: all {counts['val']} documents were drawn into val with --val-fraction "
-            f"{options.val_fraction}; lower it, or add documents"
+            f"the train split is empty: all documents, {counts['val']}, are val; lower --val-fraction, or add documents"
         )

@@ -8,11 +8,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from pcdata.building.engines.process import ProcessEngine
-from pcdata.building.mentions import check_mentions
 from pcdata.building.options import BuildOptions, is_stream
-from pcdata.building.plan import Plan, make_plan
+from pcdata.building.plan import Plan
+from pcdata.building.planning import planned
 from pcdata.building.progress import Reporter
-from pcdata.building.scan import list_inputs, pending_scans, run_scan
 from pcdata.building.workspace import Workspace
 from pcdata.dataset.files import temporary_folder
 from pcdata.errors import OptionError
@@ -40,9 +39,6 @@ def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
         options = dataclasses.replace(options, output=folder)
         workspace = Workspace(options.output)
         with workspace.locked():
-            n_tasks = list_inputs(options, workspace)
-            with closing(ProcessEngine(options.workers)) as engine, report.stage("scan", None) as advance:
-                engine.run(run_scan, pending_scans(options, workspace, n_tasks), advance)
-            plan = make_plan(options, workspace, n_tasks)
-            check_mentions(options, workspace, report.say)
+            with closing(ProcessEngine(options.workers)) as engine:
+                plan, _ = planned(options, workspace, engine, report)
             yield Trial(options, workspace, plan)

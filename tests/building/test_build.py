@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pcdata.building.plan
+import pcdata.building.planning
 import pcdata.building.scan
 import pcdata.building.write
 from pcdata.building.build import BuildResult, build
@@ -228,13 +229,13 @@ def test_an_input_that_changes_between_scan_and_write_is_an_error(
 ) -> None:
     write_code(tmp_path / "in", files=12)
     victim = next((tmp_path / "in").rglob("module7.py"))
-    make_plan = pcdata.building.build.make_plan
+    make_plan = pcdata.building.planning.make_plan
 
     def change_then_plan(*arguments: object) -> object:
         victim.write_bytes(victim.read_bytes().replace(b"return", b"yield_"))
         return make_plan(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pcdata.building.build, "make_plan", change_then_plan)
+    monkeypatch.setattr(pcdata.building.planning, "make_plan", change_then_plan)
     with pytest.raises(InputError, match=r"input changed .*module7\.py"):
         run(tmp_path / "in", tmp_path / "shards", val_fraction=0.0)
     assert not (tmp_path / "shards" / "manifest.json").exists()
@@ -257,7 +258,7 @@ def test_folders_with_something_else_in_them_are_left_alone(code: Path, tmp_path
         ({"a.tar": bytes(1024)}, {"format": "tar"}, "no records there"),
         ({"a.bin": b"\0"}, {}, r"no documents; the only input was refused: a\.bin: binary"),
         ({"a.py": b"x"}, {"val_fraction": 0.0001}, "the val split is empty: none of 1 documents"),
-        ({"a.py": b"x"}, {"val_fraction": 0.9999}, "the train split is empty: all 1 documents"),
+        ({"a.py": b"x"}, {"val_fraction": 0.9999}, "the train split is empty: all documents, 1, are val"),
     ],
 )
 def test_nothing_to_build(tmp_path: Path, files: dict[str, bytes], arguments: dict[str, object], message: str) -> None:
@@ -270,6 +271,39 @@ def test_nothing_to_build(tmp_path: Path, files: dict[str, bytes], arguments: di
     (tmp_path / "in" / "more.py").write_bytes(b"more")
     run(tmp_path / "in", tmp_path / "shards", val_fraction=0.0)
     assert (tmp_path / "shards" / "manifest.json").exists()
+
+
+class Said(Silent):
+    """A reporter that remembers the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize("val_by", ["document", "source"])
+@pytest.mark.parametrize(("fraction", "empty"), [(1e-9, "val"), (1 - 1e-9, "train"), (0.5, None)])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_split_is_empty_where_there_are_two_documents(
+    tmp_path: Path, val_by: str, fraction: float, empty: str | None, workers: int
+) -> None:
+    inputs = [tmp_path / name for name in ("one", "two", "three", "four", "five")]
+    for folder in inputs:
+        folder.mkdir()
+        (folder / "a.py").write_text(f"# {folder.name}\n" * 3)
+    said = Said()
+    build(options(inputs, tmp_path / "shards", val_fraction=fraction, val_by=val_by, workers=workers), said)
+    dataset = Dataset(tmp_path / "shards")
+    counts = {name: dataset.split(name).n_documents for name in ("train", "val")}
+    assert sum(counts.values()) == 5
+    assert min(counts.values()) >= 1
+    assert (counts.get(empty) == 1) or empty is None
+    assert [line for line in said.lines if "was drawn into" in line] == [
+        f"no document was drawn into {empty} with --val-fraction {fraction:g}; the nearest one was put there"
+        for _ in range(empty is not None)
+    ]
 
 
 def test_jsonl_without_the_text_key_names_the_keys_there_are(tmp_path: Path) -> None:

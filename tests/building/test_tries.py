@@ -46,7 +46,7 @@ def test_a_try_within_a_try(code: Path, reference: Path, tmp_path: Path, monkeyp
         pending = [lambda: run_write(task, lambda done: None)]
         run_write(task, lambda done: seconds.append(pending.pop()()) if pending else None)
 
-    monkeypatch.setattr("pcdata.building.build.run_scan", scan_twice)
+    monkeypatch.setattr("pcdata.building.planning.run_scan", scan_twice)
     monkeypatch.setattr("pcdata.building.build.run_write", write_twice)
     result = build(options(code, tmp_path / "shards", "zstd"), Silent())
     assert len(seconds) == result.scanned + 1 > 1
