@@ -1,3 +1,41 @@
-"""Build, read and inspect sharded datasets of raw bytes and their compressed views."""
+"""Datasets that hold raw bytes and their compressed views side by side.
+
+>>> import pcdata
+>>> dataset = pcdata.build("src/", "shards/", compressors=["zstd", "bpe:vocab_size=4096"])
+
+The names below are the public ones. They are loaded when they are first used: ``import pcdata`` alone loads nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pcdata.api import add_view, build, drop_view, merge, open, probe, stats, verify
+    from pcdata.dataset import Alignment, Dataset, Document, DocumentView, Manifest, Split, Unit, Vocabulary
+    from pcdata.errors import PcdataError
 
 __version__ = "0.1.0"
+
+_FROM = {
+    "pcdata.api": ("add_view", "build", "drop_view", "merge", "open", "probe", "stats", "verify"),
+    "pcdata.dataset": ("Alignment", "Dataset", "Document", "DocumentView", "Manifest", "Split", "Unit", "Vocabulary"),
+    "pcdata.errors": ("PcdataError",),
+}
+__all__ = [  # noqa: RUF022 as in _FROM
+    "add_view", "build", "drop_view", "merge", "open", "probe", "stats", "verify",
+    "Alignment", "Dataset", "Document", "DocumentView", "Manifest", "Split", "Unit", "Vocabulary",
+    "PcdataError",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _FROM.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -30,6 +30,7 @@ FLOORS = {
         "completion",
         "group",
         "commands",
+        "api",
         "cli",
         "__main__",
     ],

@@ -108,7 +108,8 @@ def make_plan(options: BuildOptions, workspace: Workspace, n_tasks: int) -> Plan
         plan = Plan(tuple(shards), rejects, len(fates) - int(np.count_nonzero(fates)), unlucky)
         workspace.write_json(_PLAN, asdict(plan))
         kill_point("plan.written")
-    return workspace.read_typed(_PLAN, Plan)
+    saved: Plan = workspace.read_typed(_PLAN, Plan)
+    return saved
 
 
 def _settle(options: BuildOptions, workspace: Workspace, scanned: ScannedTasks) -> Fates:

@@ -4,9 +4,21 @@
 """
 
 from pcdata.dataset.alignment import Alignment
+from pcdata.dataset.document import Document, DocumentView, Unit
 from pcdata.dataset.manifest import Manifest
-from pcdata.dataset.reader import Dataset, Document, Split
+from pcdata.dataset.reader import Dataset, Split
 from pcdata.dataset.vocab import ViewIds, Vocabulary
 from pcdata.errors import DatasetError
 
-__all__ = ["Alignment", "Dataset", "DatasetError", "Document", "Manifest", "Split", "ViewIds", "Vocabulary"]
+__all__ = [
+    "Alignment",
+    "Dataset",
+    "DatasetError",
+    "Document",
+    "DocumentView",
+    "Manifest",
+    "Split",
+    "Unit",
+    "ViewIds",
+    "Vocabulary",
+]

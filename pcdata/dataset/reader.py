@@ -8,11 +8,13 @@ checked; its *content* is not (``pcdata verify`` does that).
 
 from __future__ import annotations
 
+import html
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +24,7 @@ from pcdata.dataset import schema
 from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.arrow_file import ArrowFile
 from pcdata.dataset.columns import BaseColumns, ViewColumns, base_columns, view_columns
+from pcdata.dataset.document import Document
 from pcdata.dataset.manifest import SPLITS, Manifest, View, load_manifest
 from pcdata.dataset.vocab import Vocabulary
 from pcdata.errors import DatasetError
@@ -62,6 +65,49 @@ class Dataset:
     def splits(self) -> list[str]:
         """The names of the splits that hold documents."""
         return [name for name in SPLITS if self.manifest.base.splits.get(name)]
+
+    @property
+    def train(self) -> Split:
+        """The split to train on. Raises ``DatasetError`` if it is empty."""
+        return self.split("train")
+
+    @property
+    def val(self) -> Split:
+        """The split that was held back. Raises ``DatasetError`` if it is empty."""
+        return self.split("val")
+
+    @property
+    def views(self) -> list[str]:
+        """The names of the compressed views."""
+        return [view.name for view in self.manifest.views]
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{self.split(name).n_documents:,} {name}" for name in self.splits) or "no"
+        raw_bytes = sum(self.split(name).raw_bytes for name in self.splits)
+        views = ", ".join(self.views) or "none"
+        return f"<Dataset {str(self.folder)!r}: {counts} documents, {raw_bytes:,} bytes; views: {views}>"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: what the splits hold, and the views."""
+        splits = [
+            (name, f"{self.split(name).n_documents:,}", f"{self.split(name).raw_bytes:,}") for name in self.splits
+        ]
+        raw_bytes = sum(self.split(name).raw_bytes for name in self.splits)
+        views = []
+        for view in self.manifest.views:
+            symbols = sum(shard.symbols for shards in view.splits.values() for shard in shards)
+            views.append((view.name, f"{symbols:,}", f"{raw_bytes / symbols:.2f}" if symbols else "–"))
+        return (
+            f"<p><b>{html.escape(str(self.folder))}</b></p>"
+            + _html_table(("split", "documents", "raw bytes"), splits)
+            + _html_table(("view", "symbols", "raw bytes/symbol"), views)
+        )
+
+
+def _html_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{cell}</th>" for cell in heading)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 class Split:
@@ -148,6 +194,26 @@ class Split:
         """One document by its number in the split."""
         return Document(self, number, *self.locate(number))
 
+    def __len__(self) -> int:
+        return self.n_documents
+
+    @overload
+    def __getitem__(self, number: int) -> Document: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Document]: ...
+    def __getitem__(self, number: int | slice) -> Document | list[Document]:
+        if isinstance(number, slice):
+            return [self.document(each) for each in range(*number.indices(self.n_documents))]
+        return self.document(number + self.n_documents if number < 0 else number)
+
+    def __iter__(self) -> Iterator[Document]:
+        return map(self.document, range(self.n_documents))
+
+    def __repr__(self) -> str:
+        return (
+            f"<{self.name} of {str(self.dataset.folder)!r}: {self.n_documents:,} documents, {self.raw_bytes:,} bytes>"
+        )
+
     def where(self, block: int) -> str:
         """A block's place in words, for messages."""
         shard = bisect_right(self._first_block, block) - 1
@@ -167,65 +233,6 @@ class Split:
         manifest = self.dataset.manifest
         expected = schema.base_schema(manifest.kept_columns) if view is None else schema.view_schema(view.types)
         return ArrowFile(self.dataset.folder, entry, expected, self._base[shard].block_documents, random=self.random)
-
-
-class Document(NamedTuple):
-    """One document; a handle, its columns are read when asked for."""
-
-    split: Split
-    number: int
-    block: int
-    row: int
-
-    @property
-    def raw(self) -> NDArray[np.uint8]:
-        """Read-only view of the mapped file."""
-        return self.split.base(self.block).raw_of(self.row)
-
-    @property
-    def doc_id(self) -> str:
-        """Hex of the BLAKE2b of the raw bytes."""
-        doc_id: bytes = self.split.base(self.block).doc_ids[self.row].tobytes()
-        return doc_id.hex()
-
-    @property
-    def path(self) -> bytes:
-        value: bytes = self.split.base(self.block).value(schema.PATH, self.row)
-        return value
-
-    @property
-    def lang(self) -> str:
-        return str(self.split.base(self.block).value(schema.LANG, self.row))
-
-    @property
-    def source(self) -> str:
-        return str(self.split.base(self.block).value(schema.SOURCE, self.row))
-
-    @property
-    def part_start_bytes(self) -> int:
-        """Where in its input document this one begins; 0 unless it was cut."""
-        return int(self.split.base(self.block).part_starts[self.row])
-
-    @property
-    def document_bytes(self) -> int:
-        """The length of the whole input document, of which this may be a part."""
-        return int(self.split.base(self.block).document_bytes[self.row])
-
-    def kept(self, column: str) -> Any:
-        """A value that was carried through from the input (``--keep``); None where it has none. Raises
-        ``DatasetError`` if the dataset has no such column."""
-        names = self.split.base(self.block).metadata.names
-        if column not in names:
-            raise DatasetError(f"{self.split.dataset.folder} has no column {column!r}; it has: {', '.join(names)}")
-        return self.split.base(self.block).value(column, self.row)
-
-    def symbols(self, view: str) -> NDArray[np.unsignedinteger]:
-        """Read-only view of the mapped file."""
-        return self.split.view(view, self.block).symbols_of(self.row)
-
-    def alignment(self, view: str) -> Alignment:
-        """See ``Split.alignment``."""
-        return self.split.alignment(view, self.block, self.row)
 
 
 def _remember(cache: OrderedDict[_K, _V], key: _K, value: _V) -> _V:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow.compute as pc
 
-from pcdata.dataset import schema
-from pcdata.dataset.reader import Dataset, Document
+from pcdata.dataset import Dataset, Document, schema
 from pcdata.errors import OptionError
 from pcdata.terminal import safe
 

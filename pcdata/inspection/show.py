@@ -15,8 +15,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdata.dataset import Dataset, Document
 from pcdata.dataset.alignment import Alignment
-from pcdata.dataset.reader import Dataset, Document
 from pcdata.errors import OptionError
 from pcdata.inspection.find import find_document, overall_number
 from pcdata.inspection.text import padded, ratio, table

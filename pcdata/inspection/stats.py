@@ -5,6 +5,7 @@ Sums come before ratios, and a ratio of nothing is None in ``stats`` and ``–``
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -20,11 +21,21 @@ _BAR = 40
 _LANGUAGES_SHOWN = 12
 
 
-def stats(manifest: Manifest) -> dict[str, Any]:
+class Stats(dict[str, Any]):
+    """Figures of a dataset by name, that print as tables."""
+
+    def __str__(self) -> str:
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(render(self))}</pre>"
+
+
+def stats(manifest: Manifest) -> Stats:
     """Everything that ``pcdata stats --json`` prints; keys are only ever added."""
     shards = [shard for shards in manifest.base.splits.values() for shard in shards]
     raw_bytes = sum(shard.raw_bytes for shard in shards)
-    return {
+    figures = {
         "format_version": FORMAT_VERSION,
         "documents": sum(shard.documents for shard in shards),
         "raw_bytes": raw_bytes,
@@ -52,6 +63,7 @@ def stats(manifest: Manifest) -> dict[str, Any]:
             "padded_size": manifest.vocabulary.padded_size,
         },
     }
+    return Stats(figures)
 
 
 def _view_stats(view: View, raw_bytes: int) -> dict[str, Any]:

@@ -113,6 +113,11 @@ class Probe:
         """What ``--json`` prints; keys are only ever added."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        from pcdata.probing.render import render
+
+        return render(self)
+
 
 def mean_of(distances: Distances) -> float | None:
     """Mean over the edits that changed anything."""

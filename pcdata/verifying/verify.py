@@ -56,6 +56,9 @@ class VerifyReport:
         """One line per finding and a sentence on what was checked; safe to print."""
         return "\n".join([*(f"  {finding}" for finding in self.findings), self._summary()])
 
+    def __str__(self) -> str:
+        return self.render()
+
     def _summary(self) -> str:
         found = {0: "sound", 1: "1 finding"}.get(len(self.findings), f"{len(self.findings):,} findings")
         hashed = f"{found}: {self.files:,} files ({size(self.bytes)}) hashed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import gzip
 import json
 import os
@@ -78,3 +79,12 @@ def write_jsonl(path: Path, records: list[Any]) -> None:
     elif path.suffix == ".zst":
         data = zstandard.compress(data)
     path.write_bytes(data)
+
+
+def assert_same_tree(left: Path, right: Path) -> None:
+    """Every file of one folder is in the other, with the same bytes."""
+    files = sorted(path.relative_to(left) for path in left.rglob("*") if path.is_file())
+    assert files
+    assert files == sorted(path.relative_to(right) for path in right.rglob("*") if path.is_file())
+    _, mismatch, errors = filecmp.cmpfiles(left, right, [str(file) for file in files], shallow=False)
+    assert (mismatch, errors) == ([], [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -25,18 +24,9 @@ from pcdata.dataset import Dataset
 from pcdata.dataset.columns import ViewColumns
 from pcdata.dataset.identity import doc_id_of
 from pcdata.errors import BuildError, CodecError, InputError, PcdataError
-from tests.building.corpora import options, write_code, write_hostile, write_jsonl
+from tests.building.corpora import assert_same_tree, options, write_code, write_hostile, write_jsonl
 
 ALL = ("zstd", "gzip", "bpe:vocab_size=300", "zstd:unit=block,name=blocks")
-
-
-def assert_same_tree(left: Path, right: Path) -> None:
-    """Every file of one folder is in the other, with the same bytes."""
-    files = sorted(path.relative_to(left) for path in left.rglob("*") if path.is_file())
-    assert files
-    assert files == sorted(path.relative_to(right) for path in right.rglob("*") if path.is_file())
-    _, mismatch, errors = filecmp.cmpfiles(left, right, [str(file) for file in files], shallow=False)
-    assert (mismatch, errors) == ([], [])
 
 
 def documents_of(folder: Path) -> Counter[tuple[bytes, bytes]]:

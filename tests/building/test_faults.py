@@ -14,8 +14,7 @@ import pytest
 
 from pcdata.building.build import build
 from pcdata.building.progress import Silent
-from tests.building.corpora import options
-from tests.building.test_build import assert_same_tree
+from tests.building.corpora import assert_same_tree, options
 from tests.building.test_kill import VIEWS, code, command, n_files, reference
 
 __all__ = ["code", "reference"]  # fixtures

@@ -152,7 +152,10 @@ def test_damage_is_found_before_anything_is_built_with_it(artifact: Path, tmp_pa
                 json.dumps({**values, "files": [{"path": "../x", "bytes": 1, "sha256": ""}]}).encode(),
                 "no path of a file",
             ),
-            (json.dumps({**values, "files": [{"path": "x", "bytes": 1, "sha256": "0" * 64}]}).encode(), "x is not the file"),
+            (
+                json.dumps({**values, "files": [{"path": "x", "bytes": 1, "sha256": "0" * 64}]}).encode(),
+                "x is not the file",
+            ),
             (json.dumps({**values, "version": 9}).encode(), "of another version"),
             (json.dumps({**values, "surprise": 1}).encode(), "cannot be read"),
             (json.dumps({**values, "parameters": {"colour": 1}}).encode(), "has other options than this zstd"),

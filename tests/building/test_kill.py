@@ -17,8 +17,7 @@ from pcdata.building.build import build
 from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
 from pcdata.processes.kill_points import STEPS
-from tests.building.corpora import options, write_code
-from tests.building.test_build import assert_same_tree
+from tests.building.corpora import assert_same_tree, options, write_code
 
 VIEWS = ("zstd", "bpe:vocab_size=300")
 

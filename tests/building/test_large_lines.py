@@ -13,8 +13,7 @@ from pcdata.building.inputs import jsonl, large_lines
 from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
 from pcdata.processes.isolated import Limits
-from tests.building.corpora import options, write_jsonl
-from tests.building.test_build import assert_same_tree
+from tests.building.corpora import assert_same_tree, options, write_jsonl
 
 LINES: list[Any] = [
     {"text": "one", "path": "a.py", "stars": 3, "other": [1, 2]},

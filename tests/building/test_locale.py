@@ -16,8 +16,7 @@ import pytest
 from pcdata.building.build import build
 from pcdata.building.progress import Silent
 from pcdata.errors import BuildError
-from tests.building.corpora import options
-from tests.building.test_build import assert_same_tree
+from tests.building.corpora import assert_same_tree, options
 
 NAMES = ["\u0444.py", "caf\u00e9.py", "a.py", "\udce9.py"]
 """Cyrillic, Latin, ASCII, and a byte that is no UTF-8."""

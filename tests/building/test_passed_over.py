@@ -19,8 +19,7 @@ from pcdata.building.progress import Silent
 from pcdata.building.sources import Entry, Skipped, find_entries
 from pcdata.cli import main
 from pcdata.dataset.manifest import load_manifest
-from tests.building.corpora import options, write_code
-from tests.building.test_build import assert_same_tree
+from tests.building.corpora import assert_same_tree, options, write_code
 
 MARKED = {
     "run of pctrain": ("config.json", "metrics.jsonl"),

@@ -21,9 +21,8 @@ from pcdata.building.progress import Silent
 from pcdata.building.workspace import Workspace
 from pcdata.errors import BuildError, InputError, OptionError
 from tests.building import engine_tasks
-from tests.building.corpora import options, write_code, write_jsonl
+from tests.building.corpora import assert_same_tree, options, write_code, write_jsonl
 from tests.building.engine_tasks import Job, wait_for
-from tests.building.test_build import assert_same_tree
 from tests.building.test_kill import VIEWS, command
 
 cluster_utils = pytest.importorskip("ray.cluster_utils")

@@ -23,8 +23,7 @@ from pcdata.editing.drop_view import drop_view
 from pcdata.editing.merge import merge
 from pcdata.errors import BuildError, DatasetError, PcdataError
 from pcdata.verifying.verify import verify
-from tests.building.corpora import options, write_code
-from tests.building.test_build import assert_same_tree
+from tests.building.corpora import assert_same_tree, options, write_code
 from tests.dataset.written import save, save_as_json
 
 VIEWS = ("zstd:dictionary=0", "bpe:vocab_size=300")

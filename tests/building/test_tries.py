@@ -14,8 +14,7 @@ from pcdata.building.scan import ScanTask, run_scan
 from pcdata.building.write import WriteTask, run_write
 from pcdata.dataset.arrow_writer import ArrowWriter
 from pcdata.dataset.schema import BASE_SCHEMA
-from tests.building.corpora import options, write_code
-from tests.building.test_build import assert_same_tree
+from tests.building.corpora import assert_same_tree, options, write_code
 
 Advance = Callable[[int], None]
 

@@ -18,8 +18,7 @@ from pcdata.building.inputs.whose_fault import Unreadable, reading
 from pcdata.building.progress import Silent
 from pcdata.cli import main
 from pcdata.errors import InputError
-from tests.building.corpora import options, write_code
-from tests.building.test_build import assert_same_tree
+from tests.building.corpora import assert_same_tree, options, write_code
 from tests.building.test_inputs import WRITERS, quiet
 
 OF_THE_MACHINE = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pcdata.dataset import Dataset
-from tests.building.test_build import assert_same_tree
+from tests.building.corpora import assert_same_tree
 from tests.strategies import library_files
 
 EXAMPLE = Path(__file__).parent.parent / "example_codec"

@@ -17,8 +17,7 @@ from pcdata.dataset import Dataset
 from pcdata.verifying.verify import verify
 from pctrain.config import resolve
 from pctrain.training.loop import fit as train
-from tests.building.corpora import options, write_code
-from tests.building.test_build import assert_same_tree
+from tests.building.corpora import assert_same_tree, options, write_code
 from tests.made_run import SETTINGS
 from tests.verifying.test_verify import reseal
 

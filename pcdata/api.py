@@ -1,0 +1,193 @@
+"""What ``import pcdata`` offers: the commands as functions, whose results are objects that print well.
+
+Options have the names of the command line's. Nothing is printed but a progress bar, and that only if it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, TypeAlias, TypedDict, Unpack
+
+from pcdata.building.build import build as run_build
+from pcdata.building.engines.base import cores
+from pcdata.building.options import BuildOptions
+from pcdata.building.progress import Reporter, Silent
+from pcdata.codecs.requests import parse_requests
+from pcdata.commands.progress import BarReporter
+from pcdata.dataset import Dataset
+from pcdata.editing.add_view import add_views
+from pcdata.editing.drop_view import drop_view as drop
+from pcdata.editing.merge import merge as join
+from pcdata.errors import OptionError
+from pcdata.inspection.stats import Stats
+from pcdata.inspection.stats import stats as collect
+from pcdata.probing.probe import probe as measure
+from pcdata.probing.results import Probe
+from pcdata.probing.sample import ProbeOptions
+from pcdata.verifying.verify import VerifyReport
+from pcdata.verifying.verify import verify as check
+
+AnyPath: TypeAlias = str | PathLike[str]
+Inputs: TypeAlias = AnyPath | Sequence[AnyPath]
+
+
+class InputOptions(TypedDict, total=False):
+    """Which documents, and how they are divided; each is explained with ``BuildOptions``."""
+
+    format: str
+    include: Sequence[str]
+    exclude: Sequence[str]
+    keep_binary: bool
+    text_key: str
+    keep: Sequence[str]
+    min_bytes: int
+    max_bytes: int
+    max_line_bytes: int
+    langs: Sequence[str]
+    sample: float
+    limit: int
+    dedup: str
+    val_fraction: float
+    val_by: str
+    val_list: AnyPath
+    max_document_bytes: int
+    fit_bytes: int
+    strict: bool
+    workers: int
+
+
+class Options(InputOptions, total=False):
+    """The same, and how a dataset is written."""
+
+    shard_bytes: int
+    engine: str
+    ray_address: str
+
+
+def open(folder: AnyPath) -> Dataset:
+    """Open a dataset. Raises ``DatasetError`` if there is none.
+
+    >>> dataset = pcdata.open("shards/")
+    >>> dataset.views
+    ['bpe']
+    >>> document = dataset.train[0]
+    >>> b"".join(unit.raw for unit in document.view("bpe").units) == bytes(document)
+    True
+    """
+    return Dataset(fspath(folder))
+
+
+def build(
+    inputs: Inputs,
+    output: AnyPath,
+    compressors: Sequence[str] = (),
+    *,
+    progress: bool = False,
+    **options: Unpack[Options],
+) -> Dataset:
+    """Build a dataset, or resume building it, as ``pcdata build`` does. Raises ``PcdataError``.
+
+    >>> pcdata.build("src/", "shards/", compressors=["bpe:vocab_size=300"], val_fraction=0.1).views
+    ['bpe']
+    """
+    run_build(_build_options(inputs, output, compressors, options), _reporter(progress))
+    return open(output)
+
+
+def add_view(
+    dataset: Dataset | AnyPath, compressors: Sequence[str], *, workers: int = 0, progress: bool = False
+) -> Dataset:
+    """Add views to a dataset: the same files as if it had been built with them. Raises ``PcdataError``.
+
+    >>> pcdata.add_view("shards/", ["gzip"]).views
+    ['bpe', 'gzip']
+    """
+    folder = _folder(dataset)
+    add_views(folder, parse_requests(_texts(compressors)), workers, _reporter(progress))
+    return open(folder)
+
+
+def drop_view(dataset: Dataset | AnyPath, name: str) -> Dataset:
+    """Remove a view and its files. Raises ``PcdataError``.
+
+    >>> pcdata.drop_view("shards/", "gzip").views
+    ['bpe']
+    """
+    folder = _folder(dataset)
+    drop(folder, name)
+    return open(folder)
+
+
+def merge(
+    datasets: Iterable[Dataset | AnyPath], output: AnyPath, *, workers: int = 0, progress: bool = False
+) -> Dataset:
+    """Join datasets that have the same views, as ``pcdata merge`` does. Raises ``PcdataError``."""
+    join([_folder(dataset) for dataset in datasets], Path(output), workers, _reporter(progress))
+    return open(output)
+
+
+def stats(dataset: Dataset | AnyPath) -> Stats:
+    """What a dataset holds, from its manifest alone: a dictionary that prints as ``pcdata stats`` does.
+
+    >>> pcdata.stats("shards/")["views"]["bpe"]["n_symbols"]
+    300
+    """
+    return collect((dataset if isinstance(dataset, Dataset) else open(dataset)).manifest)
+
+
+def verify(
+    dataset: Dataset | AnyPath, *, quick: bool = False, sample: float | None = None, workers: int = 0
+) -> VerifyReport:
+    """Hash every file, decode every view and compare it with the raw bytes. Raises ``DatasetError`` if the manifest
+    cannot be read; everything else is a finding.
+
+    >>> pcdata.verify("shards/").ok
+    True
+    """
+    return check(_folder(dataset), quick=quick, sample=sample, workers=workers or cores())
+
+
+def probe(
+    inputs: Inputs,
+    compressors: Sequence[str],
+    *,
+    documents: int = 200,
+    document_bytes: tuple[int, int] = (2_000, 64_000),
+    seed: int = 0,
+    progress: bool = False,
+    **options: Unpack[InputOptions],
+) -> Probe:
+    """Which compressor is a good proxy, as ``pcdata probe`` measures it; writes nothing. Raises ``PcdataError``."""
+    options.setdefault("val_fraction", 0.2)
+    build = _build_options(inputs, Path(), compressors, options)
+    return measure(ProbeOptions(build, documents, document_bytes, seed), _reporter(progress))
+
+
+def _build_options(inputs: Inputs, output: AnyPath, compressors: Sequence[str], options: Any) -> BuildOptions:
+    paths: Sequence[AnyPath] = [inputs] if isinstance(inputs, str | PathLike) else inputs
+    given: dict[str, Any] = {"workers": 0, **options}
+    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    if given.get("val_list") is not None:
+        given["val_list"] = Path(given["val_list"])
+    return BuildOptions(
+        inputs=tuple(map(Path, paths)),
+        output=Path(output),
+        requests=tuple(parse_requests(_texts(compressors))),
+        **given,
+    )
+
+
+def _texts(compressors: Sequence[str]) -> Sequence[str]:
+    if isinstance(compressors, str):
+        raise OptionError(f"compressors must be a list of texts, such as [{compressors!r}]")
+    return compressors
+
+
+def _folder(dataset: Dataset | AnyPath) -> Path:
+    return dataset.folder if isinstance(dataset, Dataset) else Path(dataset)
+
+
+def _reporter(progress: bool) -> Reporter:
+    return BarReporter(quiet=False) if progress else Silent()
