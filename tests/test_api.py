@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import pcdata
+import pctrain
 from pcdata.api import Options
 from pcdata.building.options import BuildOptions
 from tests.building.corpora import assert_same_tree, write_code
@@ -37,6 +38,31 @@ def test_the_examples_of_pcdata_run(work: Path, monkeypatch: pytest.MonkeyPatch)
             assert runner.run(test, out=said.append).failed == 0, "".join(said)
             examples += len(test.examples)
     assert examples >= 7
+
+
+SMALL = {
+    "data.seq_len": 64, "data.rows": 2, "model.width": 16, "model.layers": 1, "model.attention_heads": 2,
+    "model.kv_heads": 1, "model.hidden": 16, "train.steps": 4, "train.eval_bytes": 500, "train.device": "cpu",
+}  # fmt: skip
+
+
+def test_the_examples_of_pctrain_run(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work)
+    if not (work / "shards").exists():
+        pcdata.build("src/", "shards/", ["bpe:vocab_size=300"], val_fraction=0.1)
+    names = {"pctrain": pctrain, "SMALL": SMALL}
+    runner, examples = doctest.DocTestRunner(verbose=False), 0
+    for example in (pctrain.fit, pctrain.Run, pctrain.Run.evaluate, pctrain.Run.generate, pctrain.Run.export):
+        for test in doctest.DocTestFinder(recurse=False).find(example, globs=names):
+            said: list[str] = []
+            assert runner.run(test, out=said.append, clear_globs=False).failed == 0, "".join(said)
+            names |= test.globs
+            examples += len(test.examples)
+    assert examples >= 8
+    run = pctrain.open("run")
+    assert "raw bytes" in str(run.evaluate())
+    assert {line["kind"] for line in run.metrics} == {"start", "train", "val"}
+    assert repr(run) == "<Run 'run': 4 of 4 steps>"
 
 
 def test_a_build_is_that_of_the_command(work: Path) -> None:
@@ -83,7 +109,7 @@ def test_options_are_those_of_a_build() -> None:
     assert mine == {field.name for field in fields(BuildOptions)} - {"inputs", "output", "requests"}
 
 
-@pytest.mark.parametrize("package", ["pcdata"])
+@pytest.mark.parametrize("package", ["pcdata", "pctrain"])
 def test_importing_loads_nothing_and_every_public_name_is_there_and_explained(package: str) -> None:
     code = f"import sys, {package}; print([m for m in ('numpy', 'pyarrow', 'torch', 'click') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

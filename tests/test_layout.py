@@ -46,6 +46,7 @@ FLOORS = {
         "options",
         "completion",
         "group",
+        "api",
         "cli",
         "__main__",
     ],

@@ -122,6 +122,9 @@ class Evaluation:
             **ratio("full_softmax_bits_per_byte", full_bits_K, sizes_K),
         }
 
+    def __str__(self) -> str:
+        return self.table()
+
     def table(self) -> str:
         """For people."""
         values = self.to_dict()
