@@ -39,6 +39,7 @@ class InputOptions(TypedDict, total=False):
     format: str
     include: Sequence[str]
     exclude: Sequence[str]
+    default_excludes: bool
     keep_binary: bool
     text_key: str
     keep: Sequence[str]
