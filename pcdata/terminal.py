@@ -63,14 +63,14 @@ class Data:
 
     def write(self, data: bytes, /) -> None:
         """Whole characters, where it is text."""
-        with _named(self._stream):
+        with _named():
             if self._stream.isatty():
                 self._stream.write(_safe_lines(data.decode("utf-8", "surrogateescape")))
             else:
                 self._stream.buffer.write(data)
 
     def flush(self) -> None:
-        with _named(self._stream):
+        with _named():
             self._stream.flush()
 
 
@@ -158,7 +158,7 @@ def _safe_lines(text: str) -> str:
 
 def _write(stream: TextIO | None, text: str) -> None:
     there = _there(stream)
-    with _named(there):
+    with _named():
         there.write(text)
         there.flush()
 
@@ -171,11 +171,9 @@ def _there(stream: TextIO | None) -> TextIO:
 
 
 @contextmanager
-def _named(stream: TextIO) -> Iterator[None]:
-    """An ``OSError`` of the stream names it. Python would try again at its end: it is not to."""
+def _named() -> Iterator[None]:
+    """An ``OSError`` of the stream names it."""
     try:
         yield
     except OSError as error:
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from error

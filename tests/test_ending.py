@@ -60,6 +60,12 @@ def test_closed_streams_are_no_files_of_a_dataset(streams: tuple[int, ...], tmp_
     assert run("pcdata", "stats", str(tmp_path), preexec_fn=closed(*streams)).returncode == 1
 
 
+def test_no_file_gets_the_number_of_a_stream() -> None:
+    program = "import os; from pcdata.terminal import prepare; prepare(); raise SystemExit(os.open('/', 0))"
+    done = subprocess.run([sys.executable, "-c", program], preexec_fn=closed(0, 1, 2), check=False)
+    assert done.returncode > 2
+
+
 def test_who_reads_no_more_has_enough(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
