@@ -73,6 +73,16 @@ def test_a_build_is_that_of_the_command(work: Path) -> None:
     assert_same_tree(work / "by-api", work / "by-command")
 
 
+def test_a_script_without_a_main_guard_may_build_with_several_workers(work: Path) -> None:
+    """As a notebook does, and ``python -``: workers must not run the script again."""
+    script = 'import pcdata\nprint(len(pcdata.build("src", "guarded", ["gzip"], val_fraction=0, workers=2, shard_bytes=4000).train))\n'
+    done = subprocess.run([sys.executable, "-"], input=script, cwd=work, check=True, capture_output=True, text=True)
+    assert done.stdout == "50\n"
+    (work / "script.py").write_text(script.replace("guarded", "of-a-file"))
+    done = subprocess.run([sys.executable, "script.py"], cwd=work, check=True, capture_output=True, text=True)
+    assert done.stdout == "50\n"
+
+
 def test_documents_are_sequences_of_units(work: Path) -> None:
     dataset = pcdata.build(work / "src", work / "sequence", ["gzip", "bpe:vocab_size=300"], val_fraction=0.1)
     train = dataset.train

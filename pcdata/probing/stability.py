@@ -2,7 +2,7 @@
 
 *Distance*: the Levenshtein distance (fewest insertions, deletions and substitutions of symbols) over the length of the
 longer sequence: 0 for equal sequences, 1 for nothing in common. Zheng et al. (2026, arXiv 2602.04289) explain by such
-instability why gzip fails as a proxy; the measure is that of DESIGN.md and of ``tools/study_zstd_units.py``.
+instability why gzip fails as a proxy; the measure is that of ``tools/study_zstd_units.py``.
 
 *Lag*: after a line is inserted, the symbols from the last alignment point that is not behind the line's end, to where
 whole units agree with those of the unedited document, from there to the end. It is 0 if everything behind the line is

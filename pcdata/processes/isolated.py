@@ -11,21 +11,18 @@ import multiprocessing
 import os
 import resource
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeAlias
 
 from pcdata.errors import PcdataError
-from pcdata.processes.safe_path import safe_path
+from pcdata.processes.spawning import spawning
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Isolated:
         self._limits = limits
         self._is_answering = False
         self._process = spawn.Process(target=_serve, args=(theirs, limits, make, args), daemon=True)
-        with safe_path(), interrupts_held(), _another_main():
+        with spawning():
             self._process.start()
         theirs.close()  # so that the connection ends when the process does
 
@@ -155,29 +152,6 @@ def allow(cpu_seconds: int) -> None:
 
 _is_isolated = False
 """Whether this process is one of them."""
-
-
-@contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Ctrl-C inside comes at the end of the block; a process that is started inside never gets it. A terminal sends it
-    to all processes, and one that is importing its modules would answer with a traceback."""
-    resource_tracker.ensure_running()  # the first process starts it, and it would let interrupts through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _another_main() -> Iterator[None]:
-    """Processes that are started inside do not import the script that runs here, which may have no
-    ``if __name__ == "__main__"``."""
-    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def end_with_parent() -> None:

@@ -1,6 +1,6 @@
 """Reading batches back, by marks and sample numbers alone: what a model would see, and which documents that was.
 
-Written against the contract in DESIGN.md, not against the packer: nothing here is taken from it.
+Written against the format and the laws, not against the packer: nothing here is taken from it.
 """
 
 from __future__ import annotations

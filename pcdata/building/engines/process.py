@@ -14,8 +14,8 @@ from typing import Any
 
 from pcdata.building.engines.base import Advance, Task, TaskFunction, cores
 from pcdata.errors import BuildError
-from pcdata.processes.isolated import end_with_parent, interrupts_held
-from pcdata.processes.safe_path import safe_path
+from pcdata.processes.isolated import end_with_parent
+from pcdata.processes.spawning import spawning
 
 _POLL_SECONDS = 0.2
 
@@ -69,14 +69,14 @@ class _Pool:
 
     def __init__(self, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
-        with safe_path(), interrupts_held():
+        with spawning():
             self._counter = context.Value("q", 0)  # starts a process that tracks it
         self._told = 0
         self.executor = ProcessPoolExecutor(workers, context, _start_worker, (self._counter,))
 
     def spread(self, function: Callable[..., None], tasks: Sequence[Any]) -> Iterator[int]:
         """Do the tasks; yields what the workers have advanced since the last time."""
-        with safe_path(), interrupts_held():
+        with spawning():
             pending = {self.executor.submit(_run, function, task) for task in tasks}
         while pending:
             ended, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
