@@ -75,7 +75,8 @@ def test_a_build_is_that_of_the_command(work: Path) -> None:
 
 def test_a_script_without_a_main_guard_may_build_with_several_workers(work: Path) -> None:
     """As a notebook does, and ``python -``: workers must not run the script again."""
-    script = 'import pcdata\nprint(len(pcdata.build("src", "guarded", ["gzip"], val_fraction=0, workers=2, shard_bytes=4000).train))\n'
+    options = "val_fraction=0, workers=2, shard_bytes=4000"
+    script = f'import pcdata\nprint(len(pcdata.build("src", "guarded", ["gzip"], {options}).train))\n'
     done = subprocess.run([sys.executable, "-"], input=script, cwd=work, check=True, capture_output=True, text=True)
     assert done.stdout == "50\n"
     (work / "script.py").write_text(script.replace("guarded", "of-a-file"))

@@ -207,13 +207,14 @@ def dataset_changes(draw: st.DrawFn, sound: dict[str, bytes]) -> dict[str, bytes
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
-    """Lay down what ``dataset_changes`` made."""
+    """Lay down what ``dataset_changes`` or ``run_changes`` made."""
     for name, data in files.items():
         if name != "resealed":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
-    body = json.loads(files[MANIFEST])
-    save_as_json(folder, _resealed(body, files) if files["resealed"] else body)
+    if MANIFEST in files:
+        body = json.loads(files[MANIFEST])
+        save_as_json(folder, _resealed(body, files) if files["resealed"] else body)
 
 
 def _resealed(body: Any, files: dict[str, bytes]) -> Any:
@@ -246,3 +247,40 @@ def _reprint(body: Any) -> None:
             backends=view["backends"],
             artifact=[entry["sha256"] for entry in view["artifact"]],
         )
+
+
+@st.composite
+def run_changes(draw: st.DrawFn, sound: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a run folder, one of which is changed; its sums may be right again, as a stranger makes them."""
+    changed = dict(sound)
+    name = draw(st.sampled_from(sorted(sound)))
+    data = sound[name]
+    if name.endswith(".json") and draw(st.booleans()):
+        changed[name] = _json(draw(json_changes(json.loads(data))))
+    elif name.endswith(".jsonl") and draw(st.booleans()):
+        lines = data.splitlines()
+        number = draw(st.integers(0, len(lines) - 1))
+        lines[number] = _json(draw(json_changes(json.loads(lines[number]))))
+        changed[name] = b"\n".join(lines) + b"\n"
+    elif name.endswith(".safetensors") and draw(st.booleans()):
+        end = 8 + int.from_bytes(data[:8], "little")
+        header = _json(draw(json_changes(json.loads(data[8:end]))))
+        changed[name] = len(header).to_bytes(8, "little") + header + data[end:]
+    else:
+        changed[name] = draw(byte_changes(data))
+    if draw(st.booleans()):
+        _seal(changed)
+    return changed
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode("utf-8", "surrogatepass")
+
+
+def _seal(files: dict[str, bytes]) -> None:
+    """Make the sums of each checkpoint those of its files."""
+    for sums in [name for name in files if name.endswith("/SHA256SUMS")]:
+        folder = sums.removesuffix("SHA256SUMS")
+        listed = [name for name in files if name.startswith(folder) and name != sums]
+        lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name.removeprefix(folder)}\n" for name in listed]
+        files[sums] = "".join(lines).encode()

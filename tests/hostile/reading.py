@@ -16,14 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import torch
 
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import PcdataError
-from pcdata.inspection import figures, verify
-from pcdata.processes.isolated import Limits, Send
+from pcdata.inspection import symbol_statistics
+from pcdata.processes.isolated import Died, Isolated, Limits, Send
+from pcdata.verifying import verify
 from pcdata.verifying.children import Checker, Task
 from pcdata.verifying.findings import Checked
+from pctrain.cli import main as pctrain_main
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.loader import Loader
 from pctrain.errors import PctrainError
@@ -51,6 +54,15 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 )
 """Those that change the dataset last. ``load`` is what ``pctrain fit`` does with it."""
 
+COMMANDS_OF_RUNS: tuple[tuple[str, ...], ...] = (
+    ("generate", "run", "--max-bytes", "3"),
+    ("eval", "run", "--data", "data", "--quiet"),
+    ("plot", "run", "-o", "out/curves.svg"),
+    ("export", "run", "-o", "out/hf"),
+    ("fit", "data", "-o", "run", "--set", "train.steps=4", "--quiet"),
+)
+"""That which changes the run last."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -63,12 +75,34 @@ class Outcome:
     traceback: str
 
 
+class Process:
+    """A process that reads, and another one after one that died."""
+
+    def __init__(self, make: Callable[[], Callable[[Path, Send], None]], limits: Limits) -> None:
+        self._make, self._limits = make, limits
+        self._process: Isolated | None = None
+
+    def read(self, folder: Path) -> list[Outcome]:
+        self._process = self._process or Isolated(self._make, limits=self._limits)
+        outcomes: list[Outcome] = []
+        try:
+            outcomes.extend(self._process.ask(folder))
+        except Died as death:
+            self._process = None
+            raise AssertionError(f"the process {death} after {[one.command for one in outcomes][-1:]}") from None
+        return outcomes
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.close()
+
+
 class Reading:
     """Runs the commands in the folder that it is asked about."""
 
     def __init__(self) -> None:
         verify.Children = Here  # type: ignore[assignment,misc]
-        figures.Isolated = HereToo  # type: ignore[assignment,misc]
+        symbol_statistics.Isolated = HereToo  # type: ignore[assignment,misc]
         os.fsync = lambda _: None  # half of the time, and nothing is to survive
 
     def __call__(self, folder: Path, send: Send) -> None:
@@ -76,7 +110,19 @@ class Reading:
             send(run(folder, command))
 
 
-def run(folder: Path, command: tuple[str, ...]) -> Outcome:
+class ReadingRuns:
+    """The same of the commands that read a run folder."""
+
+    def __init__(self) -> None:
+        torch.set_num_threads(1)
+        os.fsync = lambda _: None
+
+    def __call__(self, folder: Path, send: Send) -> None:
+        for command in COMMANDS_OF_RUNS:
+            send(run(folder, command, pctrain_main))
+
+
+def run(folder: Path, command: tuple[str, ...], program: click.Command = main) -> Outcome:
     """As a shell would run it in ``folder``, whose places are named by their first folder."""
     arguments = [str(folder / word) if _is_place(word) else word for word in command]
     shutil.rmtree(folder / "out", ignore_errors=True)
@@ -87,7 +133,7 @@ def run(folder: Path, command: tuple[str, ...]) -> Outcome:
             if command[0] == "load":
                 load(folder / "ds")
             else:
-                main(arguments, standalone_mode=True)
+                program.main(arguments, standalone_mode=True)
         except (PcdataError, PctrainError) as error:
             click.echo(f"error: {error}", err=True)
             code = 1
@@ -99,7 +145,7 @@ def run(folder: Path, command: tuple[str, ...]) -> Outcome:
 
 
 def _is_place(word: str) -> bool:
-    return word in ("ds", "other") or word.startswith("out/")
+    return word in ("ds", "other", "run", "data") or word.startswith("out/")
 
 
 def load(folder: Path) -> None:
@@ -115,7 +161,7 @@ def load(folder: Path) -> None:
                 seed=0,
             )
             for _ in range(4):
-                assert loader.next_batch().inputs_RT.max() < loader.vocabulary.padded_size
+                assert loader.next_batch().arrays.inputs_RT.max() < loader.vocabulary.padded_size
 
 
 class Here:

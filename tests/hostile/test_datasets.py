@@ -17,38 +17,16 @@ from hypothesis import strategies as st
 from pcdata.building.build import build
 from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
-from pcdata.processes.isolated import Died, Isolated
 from tests.building.corpora import options, write_code, write_jsonl
 from tests.hostile.changes import dataset_changes, write_files
-from tests.hostile.reading import LIMITS, Outcome, Reading
+from tests.hostile.reading import LIMITS, Process, Reading
 
 VIEWS = ("zstd:size=64,dictionary=1024", "bpe:vocab_size=280", "gzip:ids=raw", "ngram:segment=4,contexts=60")
 
 
-class Process:
-    """A process that reads, and another one after one that died."""
-
-    def __init__(self) -> None:
-        self._process: Isolated | None = None
-
-    def read(self, folder: Path) -> list[Outcome]:
-        self._process = self._process or Isolated(Reading, limits=LIMITS)
-        outcomes: list[Outcome] = []
-        try:
-            outcomes.extend(self._process.ask(folder))
-        except Died as death:
-            self._process = None
-            raise AssertionError(f"the process {death} after {[one.command for one in outcomes][-1:]}") from None
-        return outcomes
-
-    def close(self) -> None:
-        if self._process is not None:
-            self._process.close()
-
-
 @pytest.fixture(scope="module")
 def process() -> Iterator[Process]:
-    process = Process()
+    process = Process(Reading, LIMITS)
     yield process
     process.close()
 
