@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pcdata.dataset import Dataset
+from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import regular_file
 from pctrain.config import RunConfig
 from pctrain.errors import PctrainError
@@ -51,7 +52,7 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl: of kind ``train``, over some steps; of kind ``val``, measurements."""
         with regular_file(self.folder, METRICS).open("rb") as file:
-            return [json.loads(line) for line in file]
+            return [parse_json(line) for line in file]
 
     def evaluate(
         self,

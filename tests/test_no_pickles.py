@@ -41,13 +41,15 @@ FLAGS = {"allow_pickle", "weights_only", "trust_remote_code"}
 RANKS = "between the processes of one run, which trust each other"
 OURS = "names that stand in the code"
 ALLOWED = {
+    "pcdata/__init__.py": {"import_module": OURS},
+    "pctrain/__init__.py": {"import_module": OURS},
     "pcdata/starting.py": {"import_module": OURS},
     "pcdata/codecs/bpe_engines.py": {"import_module": OURS},
     "pcdata/codecs/gzip.py": {"import_module": OURS},
     "pcdata/codecs/base.py": {"entry_points": "codecs are code, and were installed"},
     "pcdata/completion.py": {"entry_points": "the names of codecs"},
     "pcdata/building/plan.py": {"np.lib.format.open_memmap": "written and read by one call, and holds numbers"},
-    "pcdata/building/merge.py": {"np.lib.format.open_memmap": "written and read by one call, and holds numbers"},
+    "pcdata/editing/merge.py": {"np.lib.format.open_memmap": "written and read by one call, and holds numbers"},
     "pctrain/training/distributed.py": {"all_gather_object": RANKS},
 }
 """What could run code, and why it runs no stranger's. Pipes of ``multiprocessing`` are not listed: they lead to

@@ -249,12 +249,12 @@ def test_columns_that_cannot_be_kept(keep: tuple[str, ...], tmp_path: Path) -> N
 
 
 def test_an_input_that_changes_is_an_error_in_every_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pcdata.building import build as building
+    from pcdata.building import planning
 
     for name in ("data.parquet", "data.tar", "data.jsonl", "stream.arrow"):
         path = tmp_path / name
         quiet(WRITERS[name], path)
-        real = building.make_plan
+        real = planning.make_plan
 
         def plan(*given: Any, path: Path = path, name: str = name, real: Any = real) -> Any:
             kept, ROWS[350:] = ROWS[350:], []
@@ -265,7 +265,7 @@ def test_an_input_that_changes_is_an_error_in_every_format(tmp_path: Path, monke
             return real(*given)
 
         with monkeypatch.context() as patch:
-            patch.setattr(building, "make_plan", plan)
+            patch.setattr(planning, "make_plan", plan)
             with pytest.raises(InputError, match="input changed while it was read"):
                 built(path, tmp_path / f"{name}-shards")
 
