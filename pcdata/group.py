@@ -49,7 +49,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, _Terminated) as stop:
-            goes_on = "; what was committed is kept, the same command goes on from there"
+            goes_on = "; what was committed is kept; rerun the same command to resume"
             say(f"stopped{goes_on if ctx.invoked_subcommand in self.resuming else ''}")
             ctx.exit(EXIT_SIGNAL + _number(stop))
         except OSError as error:  # click takes any broken pipe for standard output's

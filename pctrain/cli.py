@@ -316,7 +316,7 @@ def _exit_if_stopped(outcome: Outcome) -> None:
     if outcome.signal is not None:
         from pctrain.training.progress import say
 
-        say(f"stopped by {outcome.signal.name} after step {outcome.step}, saved; the same command goes on")
+        say(f"stopped by {outcome.signal.name} after step {outcome.step}, saved; rerun the same command to resume")
         sys.exit(EXIT_SIGNAL + outcome.signal)
 
 

@@ -53,7 +53,7 @@ def build(
     """Build a dataset from folders of files, and from files of records: JSONL, Parquet, Arrow, tar; - is JSONL on
     standard input.
 
-    Stopped at any time, the same command goes on where it was.
+    Rerun the same command to resume after any interruption.
     """
     from pcdata.building.options import BuildOptions
     from pcdata.codecs.requests import parse_requests
@@ -156,7 +156,7 @@ def _reasons(rejects: dict[str, int]) -> str:
 def add_view(dataset: Path, compressors: tuple[str, ...], workers: int, quiet: bool) -> None:
     """Add views to a dataset: the same files as if it had been built with them.
 
-    Stopped at any time, the same command goes on where it was.
+    Rerun the same command to resume after any interruption.
     """
     from pcdata.codecs.requests import parse_requests
     from pcdata.editing.add_view import add_views
@@ -178,7 +178,7 @@ def add_view(dataset: Path, compressors: tuple[str, ...], workers: int, quiet: b
 def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -> None:
     """Join datasets that have the same views; of documents that are in several the first stays.
 
-    Stopped at any time, the same command goes on where it was.
+    Rerun the same command to resume after any interruption.
     """
     from pcdata.editing.merge import merge as join
 

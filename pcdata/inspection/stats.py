@@ -210,8 +210,8 @@ def _histogram(name: str, view: dict[str, Any]) -> list[str]:
         bars.append(_bar(counts[bucket], max(counts)))
     lines = [f"{line}  {bar}".rstrip() for line, bar in zip(table(rows), bars, strict=True)]
     percentiles = view["unit_raw_bytes_percentiles"].items()
-    most = ", ".join(f"{bounds[1]:,} in {percent} %" for percent, bounds in percentiles)
-    return [*lines, f"  at most so many bytes in so many of the units: {most}"]
+    most = ", ".join(f"{percent} %: {bounds[1]:,}" for percent, bounds in percentiles)
+    return [*lines, f"  percentiles, in bytes at most: {most}"]
 
 
 def _bar(count: int, largest: int) -> str:

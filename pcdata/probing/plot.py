@@ -74,7 +74,7 @@ def _draw_lags(axes: Any, found: Probe, colours: dict[str, str]) -> None:
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(0, longest + 1)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel("symbols behind an inserted line")
+    axes.set_xlabel("symbols after an inserted line")
     axes.set_ylabel("share of documents")
     axes.set_title("how soon all are as they were", loc="left")
     axes.grid(linewidth=0.4, alpha=0.5)

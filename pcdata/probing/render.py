@@ -59,7 +59,7 @@ def _locality(found: Probe) -> list[str]:
     for name, figures in found.compressors.items():
         places = figures.locality
         rows.append([name, ratio(places.median, 1), ratio(places.mean, 1), _percent(places.never)])
-    return ["symbols behind an inserted line until all are as they were", "", *table(rows)]
+    return ["symbols after an inserted line until the streams realign", "", *table(rows)]
 
 
 def _units(found: Probe) -> list[str]:

@@ -56,7 +56,7 @@ def test_a_full_disk(code: Path, tmp_path: Path, workers: int, file_bytes: int, 
 
 
 DIED = (
-    "error: a worker process died (killed, or out of memory?); run the same command again to go on, "
+    "error: a worker process died (killed, or out of memory?); rerun the same command to resume, "
     "with fewer --workers if memory is short"
 )
 

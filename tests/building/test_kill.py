@@ -119,7 +119,7 @@ def test_stop_signals_end_in_one_sentence(
     environment = {**os.environ, "PCDATA_KILL_AT": f"{step}:1", "PCDATA_KILL_WITH": stop.name}
     done = subprocess.run(command(code, output), env=environment, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 128 + stop
-    assert done.stderr.strip() == "stopped; what was committed is kept, the same command goes on from there"
+    assert done.stderr.strip() == "stopped; what was committed is kept; rerun the same command to resume"
     assert not list(output.rglob("*.tmp"))
     build(options(code, output, *VIEWS), Silent())
     assert_same_tree(reference, output)

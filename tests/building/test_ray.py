@@ -255,7 +255,7 @@ def test_stop_signals_end_in_one_sentence(
     wait_for(lambda: process.poll() is not None or [*output.glob("views/zstd/*.tmp")])
     send(process.pid, stop)
     _, said = process.communicate()
-    assert said.strip() == "stopped; what was committed is kept, the same command goes on from there"
+    assert said.strip() == "stopped; what was committed is kept; rerun the same command to resume"
     assert process.returncode == 128 + stop
     state = Workspace(output)
     with state.locked():  # nobody else has it
@@ -301,6 +301,6 @@ def test_stop_signals_end_the_waiting_for_who_says_nothing(code: Path, tmp_path:
             assert ray.recv(1)
             process.send_signal(stop)
             _, said = process.communicate(timeout=60)
-    assert said == "stopped; what was committed is kept, the same command goes on from there\n"
+    assert said == "stopped; what was committed is kept; rerun the same command to resume\n"
     assert process.returncode == 128 + stop
     assert subprocess.run(arguments, check=False).returncode == 0

@@ -45,7 +45,7 @@ class ProcessEngine:
         except BrokenProcessPool:
             self._stop()
             raise BuildError(
-                "a worker process died (killed, or out of memory?); run the same command again to go on, "
+                "a worker process died (killed, or out of memory?); rerun the same command to resume, "
                 "with fewer --workers if memory is short"
             ) from None
         except BaseException:

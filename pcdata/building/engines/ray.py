@@ -182,7 +182,7 @@ def _result(future: Future[int]) -> int:
     except RayError as error:
         raise BuildError(
             f"a task lost its worker {MAX_LOSSES + 1} times (killed, or out of memory?), the last time by "
-            f"{type(error).__name__}; run the same command again to go on"
+            f"{type(error).__name__}; rerun the same command to resume"
         ) from error
 
 
