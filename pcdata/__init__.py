@@ -8,8 +8,9 @@ The names below are the public ones. They are loaded when they are first used: `
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pcdata.lazy import loaded_lazily
 
 if TYPE_CHECKING:
     from pcdata.api import add_view, build, drop_view, merge, open, probe, stats, verify
@@ -30,11 +31,7 @@ __all__ = [  # noqa: RUF022 as in _FROM
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    for module, names in _FROM.items():
-        if name in names:
-            return getattr(importlib.import_module(module), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = loaded_lazily(__name__, _FROM)
 
 
 def __dir__() -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import click
 import torch
+from hypothesis import note
 
 from pcdata.cli import main
 from pcdata.dataset import Dataset
@@ -30,6 +31,7 @@ from pctrain.cli import main as pctrain_main
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.loader import Loader
 from pctrain.errors import PctrainError
+from tests.hostile.changes import write_files
 
 LIMITS = Limits(memory_bytes=700_000_000, cpu_seconds=60)
 """For each command: a hundred times what it takes on a sound dataset of 60 kB."""
@@ -195,3 +197,26 @@ class HereToo:
 
     def close(self) -> None:
         pass
+
+
+def outcomes_of(
+    place: Path, name: str, sound: dict[str, bytes], changed: dict[str, bytes], process: Process
+) -> list[Outcome]:
+    """Lay the changed files down in ``place / name`` and run the commands. Each must end in an answer or a sentence,
+    and nothing else may be written."""
+    note(f"changed: {[each for each in changed if changed[each] != sound.get(each)]}")
+    shutil.rmtree(place / name, ignore_errors=True)
+    before = {path.name for path in place.iterdir()} | {name, "out"}
+    write_files(place / name, changed)
+    outcomes = process.read(place)
+    for one in outcomes:
+        note(f"{one.command}: {one.code} {one.output[-300:]!r}")
+        assert not one.traceback, one.traceback
+        assert one.code in (0, 1, 2)
+        assert "\x1b" not in one.output
+        if one.code and one.command[0] != "verify":
+            assert one.output.splitlines()[-1].startswith("error: ")
+            assert len(one.output.splitlines()[-1]) < 2_000
+    assert {path.name for path in place.iterdir()} == before
+    assert {path.name: path.read_text() for path in (place / "home").iterdir()} == {"file": "mine"}
+    return outcomes

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcdata.building.build import build
@@ -19,7 +19,7 @@ from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
 from tests.building.corpora import options, write_code, write_jsonl
 from tests.hostile.changes import dataset_changes, write_files
-from tests.hostile.reading import LIMITS, Process, Reading
+from tests.hostile.reading import LIMITS, Process, Reading, outcomes_of
 
 VIEWS = ("zstd:size=64,dictionary=1024", "bpe:vocab_size=280", "gzip:ids=raw", "ngram:segment=4,contexts=60")
 
@@ -66,22 +66,7 @@ def test_a_sound_dataset_passes(place: Path, sound: dict[str, bytes], process: P
 
 
 def _check(place: Path, sound: dict[str, bytes], process: Process, changed: dict[str, bytes]) -> None:
-    for name in changed:
-        if changed[name] != sound.get(name):
-            note(f"changed: {name}")
-    shutil.rmtree(place / "ds", ignore_errors=True)
-    write_files(place / "ds", changed)
-    outcomes = process.read(place)
-    for one in outcomes:
-        note(f"{one.command}: {one.code} {one.output[-300:]!r}")
-        assert not one.traceback, one.traceback
-        assert one.code in (0, 1, 2)
-        assert "\x1b" not in one.output
-        if one.code and one.command[0] != "verify":
-            assert one.output.splitlines()[-1].startswith("error: ")
-            assert len(one.output.splitlines()[-1]) < 2_000
-    assert sorted(path.name for path in place.iterdir()) == ["ds", "home", "other", "out"]
-    assert {path.name: path.read_text() for path in (place / "home").iterdir()} == {"file": "mine"}
+    outcomes = outcomes_of(place, "ds", sound, changed, process)
     if outcomes[0].code == 0:  # what verify calls sound every other command takes
         refused = [one for one in outcomes if one.code and one.command[0] not in ("merge", "show", "add-view")]
         assert not refused, refused

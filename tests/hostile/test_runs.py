@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, note, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcdata.processes.isolated import Limits
 from pctrain.cli import main
 from tests.hostile.changes import run_changes, write_files
-from tests.hostile.reading import Process, ReadingRuns
+from tests.hostile.reading import Process, ReadingRuns, outcomes_of
 from tests.made_run import SETTINGS, make_dataset
 
 LIMITS = Limits(memory_bytes=1_500_000_000, cpu_seconds=60)
@@ -57,31 +57,15 @@ def test_a_sound_run_passes(place: Path, sound: dict[str, bytes], process: Proce
     shutil.rmtree(place / "run")
 
 
-def _check(place: Path, sound: dict[str, bytes], process: Process, changed: dict[str, bytes]) -> None:
-    note(f"changed: {[name for name in changed if changed[name] != sound.get(name)]}")
-    shutil.rmtree(place / "run", ignore_errors=True)
-    write_files(place / "run", changed)
-    for one in process.read(place):
-        note(f"{one.command}: {one.code} {one.output[-300:]!r}")
-        assert not one.traceback, one.traceback
-        assert one.code in (0, 1, 2)
-        assert "\x1b" not in one.output
-        if one.code:
-            assert one.output.splitlines()[-1].startswith("error: ")
-            assert len(one.output.splitlines()[-1]) < 2_000
-    assert sorted(path.name for path in place.iterdir()) == ["data", "home", "out", "run"]
-    assert {path.name: path.read_text() for path in (place / "home").iterdir()} == {"file": "mine"}
-
-
 @given(data=st.data())
 def test_whatever_was_changed_ends_in_an_answer_or_a_sentence(
     place: Path, sound: dict[str, bytes], process: Process, data: st.DataObject
 ) -> None:
-    _check(place, sound, process, data.draw(run_changes(sound)))
+    outcomes_of(place, "run", sound, data.draw(run_changes(sound)), process)
 
 
 @pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=2_000)
 def test_and_so_do_thousands(place: Path, sound: dict[str, bytes], process: Process, data: st.DataObject) -> None:
-    _check(place, sound, process, data.draw(run_changes(sound)))
+    outcomes_of(place, "run", sound, data.draw(run_changes(sound)), process)
