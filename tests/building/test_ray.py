@@ -128,7 +128,7 @@ def test_a_task_that_kills_its_workers_is_given_up(
 ) -> None:
     monkeypatch.setattr(engine_ray, "MAX_LOSSES", 1)
     jobs = [Job(tmp_path, number) for number in range(2)]
-    with pytest.raises(BuildError, match=r"lost its worker 2 times .* run the same command again"):
+    with pytest.raises(BuildError, match=r"lost its worker 2 times .* rerun the same command"):
         run(cluster, engine_tasks.die, jobs, lambda done: None)
     assert len(places(jobs[0])) == 2
 
