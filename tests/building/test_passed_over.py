@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from pcdata.building import passed_over
 from pcdata.building.build import build
 from pcdata.building.config_file import render_config
+from pcdata.building.passed_over import reason_to_pass_over
 from pcdata.building.progress import Silent
 from pcdata.building.sources import Entry, Skipped, find_entries
 from pcdata.cli import main
@@ -143,3 +144,11 @@ def test_an_input_of_nothing_is_a_sentence(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "the only input was refused: dist/: folder dist (a tool made it" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_what_was_always_passed_over_is_said_in_the_words_that_are_in_datasets(tmp_path: Path) -> None:
+    """They are in ``rejects.jsonl`` and in the digest of the inputs: with others, a dataset that is there would not be
+    known again."""
+    for name in ("__pycache__", ".git"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        assert reason_to_pass_over(bytes(tmp_path / "in" / name)) == ("excluded", "holds no documents, by its name")
