@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 from pcdata.building.build import build as run_build
-from pcdata.building.engines.base import cores
 from pcdata.building.options import BuildOptions
 from pcdata.building.progress import Reporter, Silent
 from pcdata.codecs.requests import parse_requests
@@ -23,6 +22,7 @@ from pcdata.editing.merge import merge as join
 from pcdata.errors import OptionError
 from pcdata.inspection.stats import Stats
 from pcdata.inspection.stats import stats as collect
+from pcdata.machine import cores
 from pcdata.probing.probe import probe as measure
 from pcdata.probing.results import Probe
 from pcdata.probing.sample import ProbeOptions

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "pcdata": [
         "lazy",
+        "machine",
         "errors",
         "starting",
         "terminal",
@@ -54,7 +55,7 @@ FLOORS = {
 }
 """From the ground up. A floor imports itself and those before it."""
 
-COMMANDS = [f"pcdata.{name}" for name in ("errors", "group", "lazy", "shell", "starting", "terminal")]
+COMMANDS = [f"pcdata.{name}" for name in ("errors", "group", "lazy", "machine", "shell", "starting", "terminal")]
 FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", *COMMANDS]}
 CODECS = ["pcdata.codecs"]
 """What a package may import of the other; ``pctrain.neural``, which is a codec, may also import ``CODECS``."""

@@ -27,11 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from pcdata.building.engines.base import cores
 from pcdata.building.options import BuildOptions, library_versions
 from pcdata.building.plan import make_plan
 from pcdata.building.workspace import PIECE, Workspace
 from pcdata.dataset.manifest import MANIFEST, load_manifest
+from pcdata.machine import cores
 from tools.benching import parser_of, print_json, print_table
 from tools.procfs import anonymous_mb
 

@@ -176,8 +176,8 @@ def show(dataset: Path, selector: str, views: tuple[str, ...], span: tuple[int, 
 @QUIET
 def verify(dataset: Path, quick: bool, sample: float | None, as_json: bool, workers: int, quiet: bool) -> None:
     """Hash every file, then decode every view and compare it with the raw bytes."""
-    from pcdata.building.engines.base import cores
     from pcdata.dataset.manifest import load_manifest
+    from pcdata.machine import cores
     from pcdata.verifying.verify import verify as check
     from pcdata.verifying.verify import work_bytes
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from pcdata import machine
 from pcdata.dataset.files import naming, open_to_append, replacing
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import regular_file
@@ -202,4 +202,4 @@ def peak_memory_bytes(device: torch.device) -> int:
     """The most that the device's memory held of this process: of a GPU, what torch had; of a CPU, what was resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return machine.peak_memory_bytes()

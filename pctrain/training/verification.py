@@ -22,6 +22,7 @@ from pcdata.dataset.hashing import file_fault
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.names import regular_file
+from pcdata.machine import cores
 from pctrain.training.distributed import World
 from pctrain.training.progress import ByteProgress
 from pctrain.training.run_folder import VERIFIED
@@ -97,7 +98,7 @@ def _compared(
     if not new:
         return
     share = f", process 1 of {world.size}" if world.size > 1 else ""
-    threads = min(_MOST_THREADS, max(1, len(os.sched_getaffinity(0)) // world.per_machine))
+    threads = min(_MOST_THREADS, max(1, cores() // world.per_machine))
     with (
         ByteProgress(f"verifying the data{share}", sum(one.entry.bytes for one in new), quiet) as progress,
         _Hashing(progress, threads) as hashing,

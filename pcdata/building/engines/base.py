@@ -8,7 +8,6 @@ run of it leaves.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
@@ -64,8 +63,3 @@ ENGINES: Mapping[str, Callable[[BuildOptions], Engine]] = {"process": _process, 
 def open_engine(options: BuildOptions) -> Engine:
     """The engine that ``options`` name. It takes nothing before its first ``run``."""
     return ENGINES[options.engine](options)
-
-
-def cores() -> int:
-    """Of this machine, those that this process may use."""
-    return len(os.sched_getaffinity(0))

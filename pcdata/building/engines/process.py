@@ -12,8 +12,9 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
-from pcdata.building.engines.base import Advance, Task, TaskFunction, cores
+from pcdata.building.engines.base import Advance, Task, TaskFunction
 from pcdata.errors import BuildError
+from pcdata.machine import cores
 from pcdata.processes.isolated import end_with_parent
 from pcdata.processes.spawning import spawning
 

@@ -25,9 +25,10 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.job_config import JobConfig
 
-from pcdata.building.engines.base import Advance, Task, TaskFunction, cores
+from pcdata.building.engines.base import Advance, Task, TaskFunction
 from pcdata.building.options import BuildOptions, library_versions
 from pcdata.errors import BuildError, OptionError
+from pcdata.machine import cores
 from pcdata.processes.safe_path import safe_path
 
 MAX_LOSSES = 5
