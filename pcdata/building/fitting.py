@@ -6,13 +6,13 @@ handed to a process of its own, which can be killed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Final
 
 from pcdata.codecs.base import Artifact, codec_class
 from pcdata.errors import CodecError
-from pcdata.processes.isolated import Died, End, Isolated, Limits, Send
+from pcdata.processes.isolated import Died, End, Isolated, Limits, Send, in_batches
 
 _SMALL_BYTES: Final = 1 << 18
 """A sample so small is fitted here: it takes less time than a process takes to start."""
@@ -33,7 +33,7 @@ def fit(codec: str, parameters: Any, sample: Sequence[bytes], advance: Advance) 
         return codec_class(codec).fit(parameters, _Watched(sample, advance))
     with closing(Isolated(_Fitter, codec, parameters, limits=Limits())) as process:
         try:
-            for some in _batches(sample):
+            for some in in_batches(sample, _AT_ONCE_BYTES):
                 for _ in process.ask(some):
                     pass
             process.send(None)
@@ -52,19 +52,6 @@ def _next(process: Isolated, advance: Advance) -> Any:
     while not process.connection.poll(_TICK_SECONDS):
         advance(0)
     return process.receive()
-
-
-def _batches(sample: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Some documents at a time: what is sent is copied."""
-    some: list[bytes] = []
-    size = 0
-    for document in sample:
-        some.append(document)
-        size += len(document)
-        if size >= _AT_ONCE_BYTES:
-            yield some
-            some, size = [], 0
-    yield some
 
 
 class _Fitter:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pcdata.codecs.fitted import read_record
 from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.columns import Unsigned, ViewColumns
-from pcdata.dataset.manifest import FileEntry
+from pcdata.dataset.manifest import FileEntry, FittedView
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.schema import ViewTypes
 from pcdata.errors import CodecError, DatasetError, OptionError
@@ -267,21 +267,6 @@ def offsets_of(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return offsets
 
 
-class StoredCodec(Protocol):
-    """What a codec is opened from: a view of a manifest, or of a build that is not finished."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def codec(self) -> str: ...
-    @property
-    def parameters(self) -> dict[str, Any]: ...
-    @property
-    def backends(self) -> dict[str, str]: ...
-    @property
-    def artifact(self) -> tuple[FileEntry, ...]: ...
-
-
 def check_units(
     codec: str, types: ViewTypes, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None
 ) -> Unsigned:
@@ -304,7 +289,7 @@ def check_units(
 
 
 @contextmanager
-def naming(view: StoredCodec) -> Iterator[None]:
+def naming(view: FittedView) -> Iterator[None]:
     """Let what is wrong with a codec inside say of which view it is, and which artifact."""
     files = ", ".join(entry.path for entry in view.artifact)
     try:
@@ -313,7 +298,7 @@ def naming(view: StoredCodec) -> Iterator[None]:
         raise CodecError(f"view {view.name}{f' ({files})' if files else ''}: {error}") from None
 
 
-def open_codec(view: StoredCodec, folder: Path) -> Codec:
+def open_codec(view: FittedView, folder: Path) -> Codec:
     """The codec of a view as it was when the view was written: parameters, artifact and backends from the manifest.
 
     Raises ``DatasetError`` if an artifact file is not the one the manifest lists, and ``CodecError`` if the codec

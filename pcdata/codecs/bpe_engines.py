@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from pcdata.codecs.bpe_format import TOKENIZER, splits_by_pattern
 from pcdata.errors import CodecError
-from pcdata.processes.isolated import Died, Isolated, Limits, Send, limit_cpu
+from pcdata.processes.isolated import Died, Isolated, Limits, Send, in_batches, limit_cpu
 
 GIGATOKEN: Final = "gigatoken"
 TOKENIZERS: Final = "tokenizers"
@@ -117,7 +117,7 @@ class IsolatedTokenizersEngine(Engine):
 
     def all_ids(self, texts: Sequence[bytes]) -> list[NDArray[np.uint32]]:
         found: list[NDArray[np.uint32]] = []
-        for some in _batches(texts):
+        for some in in_batches(texts, _SENT_BYTES):
             found += self._ask(some, f"encode {sum(map(len, some)):,} bytes")
         return found
 
@@ -130,20 +130,6 @@ class IsolatedTokenizersEngine(Engine):
             self._process.close()
             raise _refusal(TOKENIZERS, what, f"the process {death}") from None
         return np.split(np.frombuffer(ids, np.uint32), ends[:-1]) if texts else []
-
-
-def _batches(texts: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Sending takes a tenth of a millisecond, however little it is."""
-    some: list[bytes] = []
-    size = 0
-    for text in texts:
-        some.append(text)
-        size += len(text)
-        if size >= _SENT_BYTES:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
 
 
 class _Tokenizing:

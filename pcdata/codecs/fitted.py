@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pcdata.dataset.hashing import file_fault
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.manifest import Amount, FileEntry
 from pcdata.dataset.names import regular_file
@@ -81,10 +81,7 @@ def _parse_entry(values: Any) -> FileEntry:
 def _is_listed(folder: Path, entry: FileEntry) -> bool:
     """Whether the file is there as it was written."""
     try:
-        path = regular_file(folder, entry.path)
-        if path.stat().st_size != entry.bytes:
-            return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+        regular_file(folder, entry.path)
+        return file_fault(folder, entry) is None
     except (FileNotFoundError, NotADirectoryError):
         return False

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pcdata.dataset.manifest import FileEntry
-from pcdata.dataset.names import inside
+from pcdata.dataset.names import inside, regular_file
 from pcdata.errors import DatasetError
 
 _CHUNK: Final = 1 << 20
@@ -35,3 +35,14 @@ def file_fault(folder: Path, entry: FileEntry, advance: Callable[[int], object] 
             digest.update(chunk)
             advance(len(chunk))
     return None if digest.hexdigest() == entry.sha256 else "it is damaged: its SHA-256 is not the manifest's"
+
+
+def require_sound(folder: Path, entry: FileEntry) -> None:
+    """Raises ``DatasetError`` unless the file is what its entry says: what is damaged must not be made into more."""
+    try:
+        regular_file(folder, entry.path)
+        fault = file_fault(folder, entry)
+    except (FileNotFoundError, NotADirectoryError):
+        fault = "it is missing"
+    if fault is not None:
+        raise DatasetError(f"{folder / entry.path} {fault.removeprefix('it ')}; restore it from a copy or rebuild")

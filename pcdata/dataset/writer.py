@@ -128,13 +128,9 @@ class ShardWriter:
 
     def abandon(self) -> None:
         """Remove what is not finished."""
-        abandon(self.base, *self.views.values())
-
-
-def abandon(*writers: BaseWriter | ViewWriter) -> None:
-    """Remove what these have not finished."""
-    for writer in writers:
-        writer.abandon()
+        self.base.abandon()
+        for view in self.views.values():
+            view.abandon()
 
 
 @contextmanager

@@ -8,7 +8,6 @@ resuming are those of a build.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -28,10 +27,10 @@ from pcdata.building.write import encoded
 from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset import Dataset
 from pcdata.dataset.arrow_writer import write_file
+from pcdata.dataset.hashing import require_sound
 from pcdata.dataset.identity import FIT, draw
 from pcdata.dataset.listing import end_of_ids, listed_views
-from pcdata.dataset.manifest import MANIFEST, BaseShard, FileEntry, Manifest
-from pcdata.dataset.names import regular_file
+from pcdata.dataset.manifest import MANIFEST, BaseShard, Manifest
 from pcdata.dataset.reader import Split
 from pcdata.dataset.vocab import MAX_VIEWS
 from pcdata.dataset.writer import ViewWriter, WrittenView, abandoned_on_error
@@ -71,7 +70,8 @@ def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, repor
         new = [request for request in requests if request.name in missing]
         fit_requests(new, workspace, TrainSample(dataset), artifacts, report)
         tasks = _tasks(dataset)
-        pending = [task for task in tasks if task.name not in workspace.done_shards]
+        done = workspace.done_shards
+        pending = [task for task in tasks if task.name not in done]
         raw_bytes = sum(_shard(dataset, task).raw_bytes for task in pending)
         with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
             engine.run(run_add, pending, advance)
@@ -166,7 +166,7 @@ def run_add(task: AddTask, advance: Callable[[int], None]) -> None:
     """Write the new view files of one shard, then the record that they are done."""
     workspace, dataset = Workspace(task.folder), Dataset(task.folder)
     shard = _shard(dataset, task)
-    check_file(task.folder, shard.file)
+    require_sound(task.folder, shard.file)
     opened = open_views(workspace)
     files = {view.name: ViewWriter(task.folder, view.name, codec.types, task.name) for view, codec in opened}
     with abandoned_on_error(*files.values()):
@@ -176,18 +176,6 @@ def run_add(task: AddTask, advance: Callable[[int], None]) -> None:
             advance(sum(map(len, raw)))
         written = {name: file.finish() for name, file in files.items()}
     workspace.mark_done(task.name, written)
-
-
-def check_file(folder: Path, entry: FileEntry) -> None:
-    """Raises ``DatasetError`` unless the file has this hash: what is damaged must not be made into more."""
-    path = folder / entry.path
-    try:
-        with regular_file(folder, entry.path).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except (FileNotFoundError, NotADirectoryError):
-        raise DatasetError(f"{path} is missing; restore it from a copy or rebuild the dataset") from None
-    if found != entry.sha256:
-        raise DatasetError(f"{path} is damaged: its SHA-256 is not the manifest's; restore it from a copy or rebuild")
 
 
 def _blocks(dataset: Dataset, task: AddTask) -> Iterator[tuple[bytes, list[bytes]]]:

@@ -50,6 +50,7 @@ from pcdata.dataset import Dataset
 from pcdata.dataset.arrow_writer import write_file
 from pcdata.dataset.block import Block, Metadata
 from pcdata.dataset.columns import ViewColumns
+from pcdata.dataset.hashing import require_sound
 from pcdata.dataset.identity import document_hash
 from pcdata.dataset.listing import listed_base, view_of
 from pcdata.dataset.manifest import MANIFEST, SPLITS, Manifest
@@ -57,7 +58,6 @@ from pcdata.dataset.names import regular_file
 from pcdata.dataset.reader import Split
 from pcdata.dataset.schema import DOC_ID, DOC_ID_BYTES, LANG, PATH, RAW, SOURCE
 from pcdata.dataset.writer import ShardWriter, WrittenShard, abandoned_on_error
-from pcdata.editing.add_view import check_file
 from pcdata.errors import BuildError, DatasetError
 from pcdata.processes.kill_points import kill_point
 
@@ -105,7 +105,8 @@ def merge(folders: Sequence[Path], output: Path, workers: int, report: Reporter)
             _check_files(datasets, workers, advance)
         shards, rejects = _plan(workspace, datasets)
         tasks = [MergeTask(tuple(one.folder.absolute() for one in datasets), output.absolute(), s) for s in shards]
-        pending = [task for task in tasks if task.shard.name not in workspace.done_shards]
+        done = workspace.done_shards
+        pending = [task for task in tasks if task.shard.name not in done]
         raw_bytes = sum(task.shard.raw_bytes for task in pending)
         with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
             engine.run(run_merge, pending, advance)
@@ -185,7 +186,7 @@ def _check_files(datasets: list[Dataset], workers: int, advance: Callable[[int],
     """Hash all that will be read: what is damaged must not be made into more."""
     files = [(dataset.folder, entry) for dataset in datasets for entry in dataset.manifest.files()]
     with ThreadPoolExecutor(workers or os.cpu_count()) as threads:
-        checks = [(threads.submit(check_file, folder, entry), entry.bytes) for folder, entry in files]
+        checks = [(threads.submit(require_sound, folder, entry), entry.bytes) for folder, entry in files]
         for check, size in checks:
             check.result()
             advance(size)
