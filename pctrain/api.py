@@ -134,7 +134,7 @@ def fit(
 ) -> Run:
     """Train, or resume training, until all steps are done; Ctrl-C raises ``KeyboardInterrupt`` after a checkpoint.
 
-    ``settings`` are those of ``--set``: ``{"train.lr": 3e-4, "data.views": {"bpe": 1}}``. Raises ``PctrainError`` and
+    ``settings`` are those of ``--set``: ``{"optim.lr": 3e-4, "data.views": {"bpe": 1}}``. Raises ``PctrainError`` and
     ``DatasetError``.
 
     >>> run = pctrain.fit("shards/", "run/", preset="tiny", settings=SMALL)

@@ -101,7 +101,7 @@ def main(context: click.Context) -> None:
     multiple=True,
     metavar="KEY=VALUE",
     shell_complete=complete_setting,
-    help="One setting, such as train.lr=3e-4.",
+    help="One setting, such as optim.lr=3e-4.",
 )
 @click.option("--restart", is_flag=True, help="Throw away what the run's folder holds, and begin anew.")
 @_NO_VERIFY
@@ -204,7 +204,9 @@ def evaluate(
 @click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw among the likeliest with this mass.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--stop", metavar="TEXT", help="Stop before this text.")
-@click.option("--no-drafts", "drafts", flag_value=False, default=True, help="One byte a pass, also with model.heads.")
+@click.option(
+    "--no-drafts", "drafts", flag_value=False, default=True, help="One byte a pass, also with model.predict_heads."
+)
 @_CHECKPOINT
 @_DEVICE
 def generate(

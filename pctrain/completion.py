@@ -11,10 +11,7 @@ from typing import Any
 import click
 
 from pcdata.shell import beginning
-from pctrain.config import COLUMNS, MODES, PAIR_ORDERS, RunConfig, presets
-
-_WORDS = {"mode": MODES, "warmup_mode": MODES, "final_mode": MODES, "pair_order": PAIR_ORDERS}
-"""Settings whose value is one of a few words."""
+from pctrain.config import COLUMNS, SETTINGS, RunConfig, presets
 
 
 def complete_setting(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
@@ -23,7 +20,7 @@ def complete_setting(context: click.Context, parameter: click.Parameter, begun: 
     kinds = dict(_settings())
     if not equals:
         return beginning((f"{name}=" for name in kinds), begun)
-    words = ("true", "false") if kinds.get(key) is bool else _WORDS.get(key.rpartition(".")[2], ())
+    words = ("true", "false") if kinds.get(key) is bool else SETTINGS[key].choices if key in SETTINGS else ()
     return beginning((f"{key}={word}" for word in words), begun)
 
 

@@ -38,12 +38,12 @@ SETTINGS = [
     "model.kv_heads=1",
     "model.hidden=48",
     "train.steps=12",
-    "train.lr_warmup_steps=2",
-    "train.log_every=2",
-    "train.eval_every=4",
-    "train.checkpoint_every=4",
-    "train.eval_bytes=500",
-    'train.device="cpu"',
+    "optim.lr_warmup_steps=2",
+    "log.every=2",
+    "eval.every=4",
+    "checkpoint.every=4",
+    "eval.bytes=500",
+    'runtime.device="cpu"',
 ]
 
 

@@ -42,7 +42,7 @@ def test_the_examples_of_pcdata_run(work: Path, monkeypatch: pytest.MonkeyPatch)
 
 SMALL = {
     "data.seq_len": 64, "data.rows": 2, "model.width": 16, "model.layers": 1, "model.attention_heads": 2,
-    "model.kv_heads": 1, "model.hidden": 16, "train.steps": 4, "train.eval_bytes": 500, "train.device": "cpu",
+    "model.kv_heads": 1, "model.hidden": 16, "train.steps": 4, "eval.bytes": 500, "runtime.device": "cpu",
 }  # fmt: skip
 
 

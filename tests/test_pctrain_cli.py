@@ -80,7 +80,7 @@ def test_fit_says_what_it_trains_how_it_goes_and_what_comes_next(dataset: Datase
 
 def test_the_means_of_a_line_are_those_since_the_line_before_it(dataset: Dataset, tmp_path: Path) -> None:
     """Against the sums in the log, which has two lines for each measurement."""
-    result = pctrain("fit", dataset.folder, "-o", tmp_path, *SET, "--quiet", "--set", "train.lr=1e-2")
+    result = pctrain("fit", dataset.folder, "-o", tmp_path, *SET, "--quiet", "--set", "optim.lr=1e-2")
     said = result.stderr.splitlines()
     assert [line.split(":")[0] for line in said] == ["step 4/12", "step 8/12", "step 12/12"], "and nothing else"
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -158,7 +158,7 @@ def test_eval_prints_a_table_or_json(run: Path) -> None:
 def test_eval_of_the_slice_is_the_training_runs_own_figure(run: Path, dataset: Dataset) -> None:
     """The slice of this run holds a part of val only, so the figures differ; on all of val they are the same."""
     longer = run.parent / "all"
-    arguments = [*SET, "--set", "train.eval_bytes=1000000", "--set", "train.steps=4"]
+    arguments = [*SET, "--set", "eval.bytes=1000000", "--set", "train.steps=4"]
     assert pctrain("fit", dataset.folder, "-o", longer, *arguments).exit_code == 0
     measured = [json.loads(line) for line in (longer / "metrics.jsonl").read_text().splitlines()][-1]
     values = json.loads(pctrain("eval", longer, "--json").stdout)
@@ -172,7 +172,7 @@ def chosen_run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A run on some documents, that measured all of val that it could."""
     folder = tmp_path_factory.mktemp("chosen") / "run"
     where = ["--where", "path=train-1*", "--where", "path=val-[4-6]"]
-    settings = ["--set", "train.eval_bytes=1000000", "--set", "train.steps=4"]
+    settings = ["--set", "eval.bytes=1000000", "--set", "train.steps=4"]
     assert pctrain("fit", dataset.folder, "-o", folder, *SET, *settings, *where).exit_code == 0
     return folder
 
@@ -254,11 +254,11 @@ def test_mistakes_get_one_sentence(dataset: Dataset, run: Path, tmp_path: Path) 
     refused(pctrain("fit", dataset.folder, *out, *SET, "--view", "gzip"), "'gzip'", VIEW)
     refused(pctrain("fit", dataset.folder, *out, *SET, "--view", f"{VIEW}=much"), "must be a number, got 'much'")
     refused(pctrain("fit", dataset.folder, *out, *SET, "--view", VIEW, "--view", VIEW), "is given twice")
-    refused(pctrain("fit", dataset.folder, *out, *SET, "--set", 'train.device="cuda:9"'), "cuda:9")
+    refused(pctrain("fit", dataset.folder, *out, *SET, "--set", 'runtime.device="cuda:9"'), "cuda:9")
     refused(
         pctrain("fit", dataset.folder, *out, *SET, "--set", "data.seq_len=10000000"),
         "GB for activations), cpu has",
-        "GB free; lower train.micro_rows (now 4) or data.seq_len (now 10000000)",
+        "GB free; lower runtime.micro_rows (now 4) or data.seq_len (now 10000000)",
     )
     refused(pctrain("fit", dataset.folder, "-o", run, "--set", "model.layers=5"), "model.layers = 2, now it is 5")
     refused(pctrain("eval", tmp_path), "is not a run")
@@ -268,7 +268,7 @@ def test_mistakes_get_one_sentence(dataset: Dataset, run: Path, tmp_path: Path) 
     refused(pctrain("generate", tmp_path / "nowhere"), "is not a run")
     refused(pctrain("plot", run, "-o", tmp_path / "nowhere" / "x.png"), "x.png cannot be written: No such file")
     refused(pctrain("export", run, "-o", run / "config.json" / "hf"), "hf cannot be written: Not a directory")
-    refused(pctrain("fit", dataset.folder, *out, "--set", "train.beta1=1.5"), "train.beta1", "1.5")
+    refused(pctrain("fit", dataset.folder, *out, "--set", "optim.beta1=1.5"), "optim.beta1", "1.5")
     refused(pctrain("generate", run, "--temperature", "-1"), "--temperature must be at least 0")
 
 

@@ -123,9 +123,9 @@ PCTRAIN = [
     ("fit", "data", "-o", "run", "--where", f"{EVIL}=a"),
     *(
         ("fit", "data", "-o", "run", "--set", text)
-        for text in (EVIL, f"{EVIL}=1", f"train.{EVIL}=1", f"train.lr={EVIL}")
+        for text in (EVIL, f"{EVIL}=1", f"train.{EVIL}=1", f"optim.lr={EVIL}")
     ),
-    ("fit", "data", "-o", "run", *SET, "--set", f'train.device="{EVIL}"'),
+    ("fit", "data", "-o", "run", *SET, "--set", f'runtime.device="{EVIL}"'),
     ("eval", RUN),
     ("eval", RUN, "--json"),
     ("eval", RUN, "--by", "lang"),

@@ -6,9 +6,9 @@ between are not in it. *Sum of the weights* reads the same memory and multiplies
 it is no faster than the products, they are as fast as memory. ``transformers`` generates with the exported weights,
 greedily and with its own cache. Weights are random where speed does not depend on them.
 
-Then, drafting (``model.heads``): how much faster further heads make it, for a model of the preset's shapes that was
-trained for a minute on one page of text and continues it: its heads are nearly always right, the best case. A
-pass over 4 bytes takes two to three times as long as one over a single byte.
+Then, drafting (``model.predict_heads``): how much faster further heads make it, for a model of the preset's shapes that
+was trained for a minute on one page of text and continues it: its heads are nearly always right, the best case. A pass
+over 4 bytes takes two to three times as long as one over a single byte.
 
     OMP_NUM_THREADS=1 python -m tools.bench_generate [--rounds 5] [--presets tiny,base] [--bytes 100] [--steps 400]
 
@@ -133,7 +133,7 @@ def measure_speed(preset: str, count: int, rounds: int) -> dict[str, Any]:
 
 def taught(config: ModelConfig, steps: int) -> Decoder:
     """A model with further heads that knows ``PAGE`` by heart: over and over in rows of 257."""
-    model = Decoder(replace(config, heads=HEADS), 384)
+    model = Decoder(replace(config, predict_heads=HEADS), 384)
     init_weights(model, 0)
     ids = torch.tensor([BOS, RAW_OPEN, *(FIRST_BYTE + byte for byte in PAGE * 2)])[None, :257]
     positions, samples, views = torch.arange(256)[None], torch.ones(1, 256).int(), torch.zeros(1, 256).int()

@@ -67,7 +67,7 @@ class Pctrain:
     def __call__(self) -> None:
         before = self._batches.wait_seconds
         for step in range(self._done, self._done + self._steps):
-            rate = learning_rate(step, self._trainer.config.train)
+            rate = learning_rate(step, self._trainer.config.train.steps, self._trainer.config.optim)
             take_step(self._trainer, rate, self._batches.next_batch())
         self._done += self._steps
         finish(self._trainer.device)
@@ -79,17 +79,17 @@ def bare(
 ) -> Callable[[], None]:
     """The loop that does nothing else; ``loss`` gives the sum over the targets of some rows."""
     device = next(model.parameters()).device
-    optimizer = make_optimizer(model, config.train)
+    optimizer = make_optimizer(model, config.optim)
 
     def run() -> None:
         for _ in range(steps):
             batch = next(batches)
             targets = sum((micro[1] != IGNORE).sum() for micro in batch)
             for micro in batch:
-                with autocast(device, config.train.dtype):
+                with autocast(device, config.runtime.dtype):
                     total = loss(micro)
                 torch.autograd.backward(total / targets)
-            nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
+            nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         finish(device)
@@ -111,7 +111,7 @@ def torch_loss(model: Decoder) -> Callable[[Micro], Tensor]:
 def their_model(config: RunConfig, n_ids: int, device: torch.device) -> tuple[nn.Module, Callable[[Micro], Tensor]]:
     """transformers' model of these shapes. Raises ``ImportError`` where it is not installed."""
     model = llama(config.model, n_ids, config.data.seq_len, use_cache=False).to(device)
-    if config.train.compile:
+    if config.runtime.compile:
         for layer in model.model.layers:
             layer.compile()
 
@@ -126,7 +126,7 @@ def prepared(trainer: Trainer) -> list[list[Micro]]:
     """Some batches on the device, in the pieces in which they are learnt from."""
     rows = trainer.config.data.rows
     batches = (trainer.loader.next_batch() for step in range(PREPARED))
-    return [list(micro_batches(batch, trainer.config.train, rows, trainer.device)) for batch in batches]
+    return [list(micro_batches(batch, trainer.config.runtime.micro_rows, rows, trainer.device)) for batch in batches]
 
 
 def finish(device: torch.device) -> None:
@@ -158,13 +158,13 @@ def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dic
     """What the JSON line holds."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer.prepare(dataset, Path(folder) / "pctrain", config)
-        with Prefetcher(trainer.loader, STEPS, config.data.prefetch) as batches:
+        with Prefetcher(trainer.loader, STEPS, config.runtime.prefetch) as batches:
             ours = Pctrain(trainer, batches, steps)
             seconds = in_turn({"pctrain": ours, **contestants(dataset, config, Path(folder), steps)}, rounds)
     positions = steps * config.data.rows * config.data.seq_len
     n_ids = trainer.loader.vocabulary.padded_size
     flops = positions * flops_per_position(config.model, n_ids, config.data.seq_len)
-    ceiling = matmul_flops_per_second(trainer.device, config.train.dtype)
+    ceiling = matmul_flops_per_second(trainer.device, config.runtime.dtype)
     faster = min((name for name in seconds if name.startswith("bare")), key=lambda name: sum(seconds[name]))
     throughput = [
         {
@@ -175,7 +175,7 @@ def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dic
         }
         for name, taken in seconds.items()
     ]
-    made_meanwhile = (steps - config.data.prefetch) / steps  # the others were there when the round began
+    made_meanwhile = (steps - config.runtime.prefetch) / steps  # the others were there when the round began
     waits = zip(ours.waits[1:], seconds["pctrain"], strict=True)
     wait = Figure.of([waited / taken / made_meanwhile for waited, taken in waits])
     return {
@@ -195,8 +195,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; may be repeated")
     given = parser.parse_args()
     config = settings(choose_device("auto"), given.preset, given.set)
-    if given.steps <= config.data.prefetch:
-        parser.error(f"--steps must be more than the {config.data.prefetch} batches that are made ahead")
+    if given.steps <= config.runtime.prefetch:
+        parser.error(f"--steps must be more than the {config.runtime.prefetch} batches that are made ahead")
     found = measure(dataset_of(given.corpus), config, given.rounds, given.steps)
     print(f"{found['parameters']:,} parameters on {found['device']}, {config.data.rows} x {config.data.seq_len:,}")
     columns = {

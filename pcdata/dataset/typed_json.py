@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import reprlib
+import sys
 import types
 import typing
 from typing import Any, Final
@@ -18,29 +19,43 @@ _type_hints = functools.cache(typing.get_type_hints)
 """To work them out anew for each shard would be half of the time that reading a manifest takes."""
 
 
-def typed(kind: Any, value: Any) -> Any:
-    """``value`` as a ``kind``: a dataclass (an object of its fields, no more and no less), ``tuple[X, ...]``,
-    ``dict[str, X]``, ``X | None``, ``Any``, or a plain type. Raises ``DatasetError``, as the dataclasses do."""
+_PLAIN: Final = {dict: "a table", list: "a list", tuple: "a list"}
+
+
+def typed(kind: Any, value: Any, at: str = "", *, partial: bool = False) -> Any:
+    """``value`` as a ``kind``: a dataclass (an object of its fields and no others; ``partial``: those left out have
+    their defaults), ``tuple[X, ...]``, ``list[X]``, ``dict[str, X]``, ``X | None``, ``Any``, or a plain type.
+
+    Raises ``DatasetError``, as the dataclasses do; its message begins with where the value is, below ``at``.
+    """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         hints = _type_hints(kind)
-        if not isinstance(value, dict) or value.keys() != hints.keys():
-            raise DatasetError(f"{kind.__name__} has other fields than it should have, or is none")
-        return kind(**{name: typed(hint, value[name]) for name, hint in hints.items()})
-    if origin is tuple and isinstance(value, list):
-        return tuple(typed(arguments[0], item) for item in value)
+        if not isinstance(value, dict) or value.keys() - hints.keys() or (not partial and hints.keys() - value.keys()):
+            raise DatasetError(f"{at or kind.__name__} has other fields than it should have, or is none")
+        made = {name: typed(hints[name], item, _below(at, name), partial=partial) for name, item in value.items()}
+        return kind(**made)
+    if origin in (tuple, list) and isinstance(value, list):
+        return origin(typed(arguments[0], item, at) for item in value)
     if origin is dict and isinstance(value, dict):
-        return {typed(str, key): typed(arguments[1], item) for key, item in value.items()}
+        return {typed(str, key, at): typed(arguments[1], item, _below(at, key)) for key, item in value.items()}
     if origin is types.UnionType:
-        return None if value is None else typed(arguments[0], value)
+        return None if value is None else typed(arguments[0], value, at)
     if kind is Any:
         _check_open(value, 0)
         return value
-    if kind in (str, int, bool) and type(value) is kind:  # True is no number
+    if kind in (str, int, bool, float) and type(value) is kind:  # True is no number
         if kind is str:
             _check_text(value)
         return value
-    raise DatasetError(f"found {reprlib.repr(value)} where there is {getattr(kind, '__name__', kind)}")
+    if kind is float and type(value) is int and value.bit_length() < sys.float_info.max_exp:
+        return float(value)
+    expected = _PLAIN.get(origin) or getattr(kind, "__name__", kind)
+    raise DatasetError(f"{at or 'the value'} must be {expected}, got {reprlib.repr(value)}")
+
+
+def _below(at: str, name: Any) -> str:
+    return f"{at}.{name}" if at else str(name)
 
 
 def _check_open(value: Any, depth: int) -> None:

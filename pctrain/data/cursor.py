@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pctrain.config import MixtureConfig
+from pctrain.config import MixtureConfig, RunConfig
 from pctrain.data.mixture import Arrangement
 from pctrain.errors import CheckpointError, ConfigError
 
@@ -126,7 +126,8 @@ class Cursor:
             name: tuple(value) if isinstance(value, list) else value for name, value in dict(place).items()
         }
         if settings is not None:
-            settings = StreamSettings(**{**settings, "mixture": MixtureConfig(**settings["mixture"])})
+            mixture = RunConfig.from_dict({"mixture": settings["mixture"]}).mixture
+            settings = StreamSettings(**{**settings, "mixture": mixture})
         return cls(step, window_step, StreamPlace(**lists_as_tuples), settings)
 
     def _is_sound(self) -> bool:

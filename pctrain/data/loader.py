@@ -67,7 +67,9 @@ class Loader:
         self._seq_len, self._rows, self._shuffle_rows = data.seq_len, data.rows, data.shuffle_rows
         self._seed, self._rank, self._world_size = seed, rank, world_size
         self._stream = _stream(self._splits, self.view_names, data, seed, cursor.place)
-        self._packer = Packer(self._stream, data.seq_len + 1, ShortSampling(data.fresh_share, data.fresh_bytes))
+        self._packer = Packer(
+            self._stream, data.seq_len + 1, ShortSampling(data.short_sample_share, data.short_sample_bytes)
+        )
         self._filler = Filler(self.vocabulary, self.view_names, data.seq_len)
         self._cursor = cursor
         self._window: RowWindow | None = None

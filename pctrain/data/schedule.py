@@ -74,24 +74,24 @@ class Schedule:
         """Beyond the run it is as in its last step."""
         config, step = self.config, min(step, self.steps - 1)
         if step < self.warmup_steps:
-            share = _between(config.initial_share, config.share, step / self.warmup_steps)
+            share = _between(config.warmup_share, config.share, step / self.warmup_steps)
             return Phase(config.warmup_mode, share)
         decay = self.steps - self.decay_begin
         if step < self.decay_begin or not decay:
             return Phase(config.mode, config.share)
         done = min(1.0, (step - self.decay_begin) / decay)
-        return Phase(config.final_mode, _between(config.share, config.final_share, done))
+        return Phase(config.decay_mode, _between(config.share, config.decay_share, done))
 
     def bounds(self, step: int) -> PhaseBounds:
         """Of the phase that a step is in."""
         config, decay_begin = self.config, self.decay_begin
         if step < self.warmup_steps:
-            moves = config.initial_share != config.share and config.warmup_mode not in _MODES_WITHOUT_SHARE
+            moves = config.warmup_share != config.share and config.warmup_mode not in _MODES_WITHOUT_SHARE
             return PhaseBounds(0, self.warmup_steps, moves)
         if step < decay_begin:
             return PhaseBounds(self.warmup_steps, decay_begin if decay_begin < self.steps else None, False)
         if step < self.steps:
-            moves = config.share != config.final_share and config.final_mode not in _MODES_WITHOUT_SHARE
+            moves = config.share != config.decay_share and config.decay_mode not in _MODES_WITHOUT_SHARE
             return PhaseBounds(decay_begin, self.steps, moves)
         return PhaseBounds(self.steps, None, False)
 
@@ -101,7 +101,7 @@ class Schedule:
         config = self.config
         warmup = [config.warmup_mode] if self.warmup_steps else []
         main = [config.mode] if self.warmup_steps < self.decay_begin else []
-        final = [config.final_mode] if self.decay_begin < self.steps else []
+        final = [config.decay_mode] if self.decay_begin < self.steps else []
         return [*warmup, *main, *final]
 
 

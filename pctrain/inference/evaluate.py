@@ -67,13 +67,13 @@ def evaluate_run(
         part = open_dataset(run, state, data).split(split)
         read = Filter(state.config.data.where)
         seq_len = state.config.data.seq_len
-        with autocast(world.device, state.config.train.dtype):
+        with autocast(world.device, state.config.runtime.dtype):
             result = evaluate(
                 model,
                 part,
                 {name: Alphabet.of(state.vocabulary.views[name]) for name in state.views},
                 how=Windowing(seq_len, stride or seq_len),
-                rows=rows or state.config.train.micro_rows or 8,
+                rows=rows or state.config.runtime.micro_rows or 8,
                 step=state.step,
                 by=by,
                 only=read if where is None else Filter(where),

@@ -60,7 +60,7 @@ class Generation:
         self._drafts = drafts
         self._text = bytearray(prompt)
         # No more than can be shown, the two marks and all guesses included: the window may be a stranger's.
-        longest = 2 + len(prompt) + sampling.max_bytes + max(model.config.heads, model.config.raw_heads)
+        longest = 2 + len(prompt) + sampling.max_bytes + max(model.config.predict_heads, model.config.raw_predict_heads)
         self._context = _Context(model, min(window, longest))
         self.bytes_made = 0
         self.passes = 0

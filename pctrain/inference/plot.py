@@ -84,7 +84,7 @@ class Curve:
             config = _in_force(self.settings, step)
             phase = Schedule(config.mixture, config.train.steps).at(step)
             shares.append({"raw": 0.0, "compressed": 1.0}.get(phase.mode, phase.share))
-            rates.append(learning_rate(step, config.train) / config.train.lr)
+            rates.append(learning_rate(step, config.train.steps, config.optim) / config.optim.lr)
         return steps.astype(float), np.array(shares), np.array(rates)
 
 
@@ -98,7 +98,7 @@ def read_curve(run: Path, name: str) -> Curve:
     except (ConfigError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise PctrainError(f"{path} is damaged ({repr(error)[:_LONGEST_REASON]}); leave this run out") from error
     if curve is None:
-        raise PctrainError(f"{path} has no measurement on val yet; let it train to train.eval_every steps")
+        raise PctrainError(f"{path} has no measurement on val yet; let it train to eval.every steps")
     return curve
 
 

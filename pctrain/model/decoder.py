@@ -34,8 +34,10 @@ class Decoder(nn.Module):
         self.head = nn.Linear(config.width, n_ids, bias=False)
         if config.tie_embeddings:
             self.head.weight = self.embed.weight
-        self.ahead = nn.ModuleList(Ahead(config.width) for _ in range(1, max(config.heads, config.raw_heads)))
-        self.raw_head = nn.Linear(config.width, RAW_IDS, bias=False) if config.raw_heads else None
+        self.ahead = nn.ModuleList(
+            Ahead(config.width) for _ in range(1, max(config.predict_heads, config.raw_predict_heads))
+        )
+        self.raw_head = nn.Linear(config.width, RAW_IDS, bias=False) if config.raw_predict_heads else None
         self.recompute = False
         """Whether layers compute their insides again for backward (activation checkpointing)."""
         self.flex = False
@@ -92,7 +94,7 @@ class Decoder(nn.Module):
     def output_weight(self, ahead: int) -> Tensor:
         """The output matrix of the head that predicts ``ahead`` symbols behind the next: [V, D], or of the raw ids
         alone [320, D]."""
-        if ahead < self.config.heads:
+        if ahead < self.config.predict_heads:
             return self.head.weight
         assert self.raw_head is not None
         return self.raw_head.weight

@@ -16,11 +16,11 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"train.device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
+        raise ConfigError(f"runtime.device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
     if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"train.device must be auto, cpu, cuda or cuda:N, got {name!r}")
+        raise ConfigError(f"runtime.device must be auto, cpu, cuda or cuda:N, got {name!r}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"train.device is {name}, this machine has {torch.cuda.device_count()} CUDA devices")
+        raise ConfigError(f"runtime.device is {name}, this machine has {torch.cuda.device_count()} CUDA devices")
     return device
 
 

@@ -27,9 +27,9 @@ def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
     """
     kv_width = model.width // model.attention_heads * model.kv_heads
     layer = 2 * model.width**2 + 2 * model.width * kv_width + 3 * model.width * model.hidden
-    ahead = max(model.heads, model.raw_heads) - 1
-    raw_outputs = max(0, model.raw_heads - model.heads)
-    outputs = model.heads * n_ids * model.width + raw_outputs * RAW_IDS * model.width
+    ahead = max(model.predict_heads, model.raw_predict_heads) - 1
+    raw_outputs = max(0, model.raw_predict_heads - model.predict_heads)
+    outputs = model.predict_heads * n_ids * model.width + raw_outputs * RAW_IDS * model.width
     weights = model.layers * layer + ahead * model.width**2 + outputs
     return 6 * weights + 12 * model.layers * model.width * seq_len
 

@@ -68,7 +68,7 @@ class Objective(nn.Module):
         for k in range(1, 1 + len(self.decoder.ahead)):
             targets_k, views_k = torch.full_like(targets_RT, IGNORE), torch.full_like(views_RT, NO_VIEW)
             within = samples_RT[:, k:] == samples_RT[:, :-k]
-            if k >= config.heads:
+            if k >= config.predict_heads:
                 within = within & (views_RT[:, k:] == 0)
             targets_k[:, :-k] = torch.where(within, targets_RT[:, k:], IGNORE)
             views_k[:, :-k] = torch.where(within, views_RT[:, k:], NO_VIEW)

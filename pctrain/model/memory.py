@@ -47,15 +47,15 @@ def memory_of_step(
     config: RunConfig, n_ids: int, device: torch.device, *, shards: int = 1, ranks: int = 1, flex: bool = False
 ) -> Memory:
     """``shards`` are the processes that share the weights, ``ranks`` all of them, each with its part of the rows."""
-    data, model, settings = config.data, config.model, config.train
+    data, model, runtime = config.data, config.model, config.runtime
     with torch.device("meta"):
         n_parameters = sum(parameter.numel() for parameter in Decoder(model, n_ids).parameters())
-    rows = min(-(-data.rows // ranks), settings.micro_rows or data.rows)
+    rows = min(-(-data.rows // ranks), runtime.micro_rows or data.rows)
     positions = rows * data.seq_len
-    narrow = precision(device, settings.dtype).itemsize
+    narrow = precision(device, runtime.dtype).itemsize
     layer = positions * _kept_per_position(model, data.seq_len, narrow, flex=flex)
     entering = positions * 4 * model.width
-    layers = layer + model.layers * entering if settings.activation_checkpointing else model.layers * layer
+    layers = layer + model.layers * entering if runtime.activation_checkpointing else model.layers * layer
     masks = 0 if flex else 2 * positions * data.seq_len  # [R, T, T] bools: which sample, and that and what lies ahead
     logits = 3 * 4 * n_ids * min(positions, positions_at_once(n_ids, device))
     return Memory(
@@ -133,8 +133,8 @@ def check_fits(wanted: Memory, free: int | None, config: RunConfig, device: torc
 
 def how_to_save(config: RunConfig) -> str:
     """The settings that decide how much is taken, for messages."""
-    rows = config.train.micro_rows or config.data.rows
-    micro_rows = f"train.micro_rows (now {rows}) or " if rows > 1 else ""
+    rows = config.runtime.micro_rows or config.data.rows
+    micro_rows = f"runtime.micro_rows (now {rows}) or " if rows > 1 else ""
     return f"lower {micro_rows}data.seq_len (now {config.data.seq_len}), or take a smaller model (--preset)"
 
 

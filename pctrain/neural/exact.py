@@ -63,8 +63,10 @@ def check_shape(config: ModelConfig) -> None:
             f"model.reach must be 1 … {most} in a codec of {config.layers} layers, so that together they see at most "
             f"{REACH_BYTES} bytes; got {config.reach}"
         )
-    if config.heads > 1 or config.raw_heads:
-        raise ConfigError("a codec's model has no further heads: leave model.heads at 1, model.raw_heads at 0")
+    if config.predict_heads > 1 or config.raw_predict_heads:
+        raise ConfigError(
+            "a codec's model has no further heads: leave model.predict_heads at 1, model.raw_predict_heads at 0"
+        )
     for name in ("width", "hidden"):
         if getattr(config, name) > _MOST_WIDTH:
             raise ConfigError(f"model.{name} must be at most {_MOST_WIDTH} in a codec, got {getattr(config, name)}")

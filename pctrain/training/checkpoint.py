@@ -196,7 +196,7 @@ def check_shape(folder: Path, config: ModelConfig, n_ids: int) -> None:
     Only what the files say of themselves is read: a state may ask for more than they have.
     """
     shapes = _shapes(folder, _MODEL)
-    n_modules = max(config.layers, config.heads, config.raw_heads)
+    n_modules = max(config.layers, config.predict_heads, config.raw_predict_heads)
     if n_modules > len(shapes):
         raise CheckpointError(
             f"{folder / _MODEL} belongs to another model: it has {len(shapes)} tensors, and its settings ask for "

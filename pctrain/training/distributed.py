@@ -134,7 +134,7 @@ def shard(objective: Objective, world: World, replicas: int) -> None:
     Each layer is gathered when it is its turn. Raises ``ConfigError`` for replicas that the processes cannot form.
     """
     if world.size % replicas:
-        raise ConfigError(f"train.replicas must divide the {world.size} processes, got {replicas}")
+        raise ConfigError(f"runtime.replicas must divide the {world.size} processes, got {replicas}")
     if world.size == 1:
         return
     shape = (replicas, world.size // replicas)

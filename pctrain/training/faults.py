@@ -38,5 +38,5 @@ def _of_compiler(error: Exception, config: RunConfig) -> str | None:
         return None
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = next((line for line in lines if "error:" in line), lines[0] if lines else type(error).__name__)
-    setting = "train.compile=false" if config.train.compile else "train.attention=sdpa"
+    setting = "runtime.compile=false" if config.runtime.compile else "runtime.attention=sdpa"
     return f"torch could not compile the model ({reason[:_LONGEST_REASON]}); run again with --set {setting}"

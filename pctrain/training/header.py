@@ -47,7 +47,7 @@ def _model(trainer: Trainer) -> str:
 def _device(trainer: Trainer) -> str:
     free, wanted = trainer.free_bytes, trainer.memory.total_bytes
     there_is = "" if free is None else f" of {gigabytes(free)} free{', which may not suffice' * (wanted > free)}"
-    dtype = str(precision(trainer.device, trainer.config.train.dtype)).removeprefix("torch.")
+    dtype = str(precision(trainer.device, trainer.config.runtime.dtype)).removeprefix("torch.")
     processes = f", {trainer.world.size} processes" if trainer.world.size > 1 else ""
     return f"{trainer.device}, {dtype}{processes}; wants about {gigabytes(wanted)} of memory{there_is}"
 

@@ -67,7 +67,7 @@ def fit(
     """
     with (
         ExitStack() as until_parted,
-        joined(choose_device(config.train.device)) as world,
+        joined(choose_device(config.runtime.device)) as world,
         locked(run) if world.is_first else nullcontext(),
         explained(config),
     ):
@@ -98,11 +98,12 @@ def fit(
 def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: bool) -> Outcome:
     """The loop itself. ``until_parted`` ends when the processes have left each other: until then, a signal that comes
     again finds its handler."""
-    settings, data = trainer.config.train, trainer.config.data
+    config, steps = trainer.config, trainer.config.train.steps
     splits = [dataset.split("val") for dataset in trainer.datasets.values()]
-    val = ValSlice(splits, settings.eval_bytes, data.seq_len, settings.micro_rows or data.rows, Filter(data.where))
-    flops = flops_of_step(trainer.config, trainer.loader.vocabulary.padded_size)
-    peak = settings.peak_flops or matmul_flops_per_second(trainer.device, settings.dtype)
+    data, runtime = config.data, config.runtime
+    val = ValSlice(splits, config.eval.bytes, data.seq_len, runtime.micro_rows or data.rows, Filter(data.where))
+    flops = flops_of_step(config, trainer.loader.vocabulary.padded_size)
+    peak = runtime.peak_flops or matmul_flops_per_second(trainer.device, runtime.dtype)
     tally = Tally(trainer.loader.view_names, trainer.loader.dataset_names, flops, peak * trainer.world.size)
     if not quiet:
         for text in header(trainer, flops, peak * trainer.world.size, verified=verify):
@@ -112,17 +113,17 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
     """Of old checkpoints, what was said to be wrong with them."""
     with (
         MetricsLog(trainer.run / METRICS, trainer.first_step, writes=trainer.world.is_first) as log,
-        Prefetcher(trainer.loader, settings.steps - trainer.first_step, data.prefetch) as batches,
-        Progress(trainer.first_step, settings.steps, bytes_per_target(trainer), quiet) as progress,
+        Prefetcher(trainer.loader, steps - trainer.first_step, runtime.prefetch) as batches,
+        Progress(trainer.first_step, steps, bytes_per_target(trainer), quiet) as progress,
     ):
         received = until_parted.enter_context(stop_signals(trainer.world))
         log.write("start", trainer.first_step, **trainer.description())
-        for step in range(trainer.first_step, settings.steps):
+        for step in range(trainer.first_step, steps):
             batch = batches.next_batch()
-            rate = learning_rate(step, settings)
+            rate = learning_rate(step, steps, config.optim)
             losses = take_step(trainer, rate, batch)
             done, stop = step + 1, agreed(received(), trainer.world)
-            fault = losses.fault(settings)
+            fault = losses.fault(config.optim)
             bad_steps = bad_steps + 1 if fault else 0
             if fault is None:
                 tally.add(losses, batch.stats)
@@ -131,17 +132,17 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
                 shown = [*shown_documents(trainer.datasets, batch)]
                 values = {"loss": losses.mean, "gradient_norm": losses.gradient_norm}
                 log.write("bad", done, what=fault, **values, documents=[asdict(one) for one in shown])
-                refuse(f"step {done}: {fault}", shown, settings, bad_steps)
+                refuse(f"step {done}: {fault}", shown, config.optim, bad_steps)
             speed = tally.speed(batches.wait_seconds)
             progress.step(losses, speed, learnt=fault is None)
 
-            save_due = done == settings.steps or done % settings.checkpoint_every == 0
+            save_due = done == steps or done % config.checkpoint.every == 0
             bits_per_byte = None
-            if done % settings.log_every == 0 or save_due or stop:
+            if done % config.log.every == 0 or save_due or stop:
                 line = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
                 log.write("train", done, **line, peak_memory_bytes=peak_memory_bytes(trainer.device))
-            if save_due or (settings.eval_every and done % settings.eval_every == 0):
-                with autocast(trainer.device, settings.dtype), gathered(trainer.objective):
+            if save_due or (config.eval.every and done % config.eval.every == 0):
+                with autocast(trainer.device, runtime.dtype), gathered(trainer.objective):
                     measured = val.measure(trainer.model, trainer.device)
                 bits_per_byte = measured["raw_bits_per_byte"]
                 log.write("val", done, **measured)
@@ -151,16 +152,16 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
                 checkpoint.save(trainer.run, state, trainer.model, trainer.optimizer, trainer.world)
                 if trainer.world.is_first:
                     _prune(trainer, said)
-            if done % settings.log_every == 0 or save_due:
+            if done % config.log.every == 0 or save_due:
                 tally.restart(batches.wait_seconds)
             if stop:
                 break
-    return Outcome(done, stop if done < settings.steps else None, measured)
+    return Outcome(done, stop if done < steps else None, measured)
 
 
 def _prune(trainer: Trainer, said: set[str]) -> None:
     """Older checkpoints go. What is wrong with one that stays is said, unless it was ``said`` before."""
-    damages = {*checkpoint.prune(trainer.run, trainer.config.train.keep_last)}
+    damages = {*checkpoint.prune(trainer.run, trainer.config.checkpoint.keep_last)}
     for damage in sorted(damages - said):
         say(f"{damage}; training goes on without it")
     said |= damages

@@ -23,7 +23,7 @@ from pcdata import machine
 from pcdata.dataset.files import naming, open_to_append, replacing
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import regular_file
-from pctrain.config import TrainConfig
+from pctrain.config import OptimConfig
 from pctrain.data.batch import BatchStats
 
 
@@ -97,15 +97,15 @@ class Losses:
         """Nats per target: the loss."""
         return self.nats / self.targets
 
-    def fault(self, settings: TrainConfig) -> str | None:
+    def fault(self, settings: OptimConfig) -> str | None:
         """Why nothing should be learnt from this, if so."""
         if not math.isfinite(self.nats) or not math.isfinite(self.gradient_norm):
             return f"the loss is {self.mean:.4g} and its gradient's norm {self.gradient_norm:.4g}"
         if 0 < settings.largest_loss < self.mean:
-            return f"the loss is {self.mean:.4g}, above train.largest_loss={settings.largest_loss:g}"
+            return f"the loss is {self.mean:.4g}, above optim.largest_loss={settings.largest_loss:g}"
         if 0 < settings.largest_norm < self.gradient_norm:
             return (
-                f"the gradient's norm is {self.gradient_norm:.4g}, above train.largest_norm={settings.largest_norm:g}"
+                f"the gradient's norm is {self.gradient_norm:.4g}, above optim.largest_norm={settings.largest_norm:g}"
             )
         return None
 

@@ -8,30 +8,30 @@ from typing import Any
 import torch
 from torch import nn
 
-from pctrain.config import TrainConfig
+from pctrain.config import OptimConfig
 
 
-def make_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.AdamW:
-    """AdamW over all of a decoder's parameters; which of them decay, ``train.weight_decay_on`` says."""
+def make_optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.AdamW:
+    """AdamW over all of a decoder's parameters; which of them decay, ``optim.weight_decay_on`` says."""
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
     norms: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight"):
             norms.append(parameter)
-        elif train.weight_decay_on == "matrices" and name.endswith(("embed.weight", "near")):
+        elif optim.weight_decay_on == "matrices" and name.endswith(("embed.weight", "near")):
             spared.append(parameter)
         else:
             decayed.append(parameter)
     groups = [
-        {"params": decayed, "weight_decay": train.weight_decay},
+        {"params": decayed, "weight_decay": optim.weight_decay},
         {"params": spared + norms, "weight_decay": 0.0},
     ]
-    betas = (train.beta1, train.beta2)
+    betas = (optim.beta1, optim.beta2)
     fused = next(model.parameters()).device.type in ("cpu", "cuda")
-    optimizer = torch.optim.AdamW(groups, lr=train.lr, betas=betas, eps=train.eps, fused=fused)
-    if train.weight_decay_on == "all":
-        _decay_to_one(norms, optimizer, train.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=optim.lr, betas=betas, eps=optim.eps, fused=fused)
+    if optim.weight_decay_on == "all":
+        _decay_to_one(norms, optimizer, optim.weight_decay)
     return optimizer
 
 
@@ -51,22 +51,22 @@ def _decay_to_one(norms: list[nn.Parameter], optimizer: torch.optim.Optimizer, w
     optimizer.register_step_pre_hook(decay)
 
 
-def learning_rate(step: int, train: TrainConfig) -> float:
+def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
     """The rate of optimizer step ``step`` (from 0): linear warm-up, then cosine, or constant and linear (wsd).
 
     The first step has lr / lr_warmup_steps, so that it learns something. In the published code (Meta lingua's
     ``lr_cosine``) it has 0, and each step of the warm-up the rate that the step before it has here; from the end of the
     warm-up on the rates are the same.
     """
-    if step < train.lr_warmup_steps:
-        return train.lr * (step + 1) / train.lr_warmup_steps
-    if train.schedule == "cosine":
-        begin = train.lr_warmup_steps
+    if step < optim.lr_warmup_steps:
+        return optim.lr * (step + 1) / optim.lr_warmup_steps
+    if optim.schedule == "cosine":
+        begin = optim.lr_warmup_steps
     else:
-        begin = max(train.lr_warmup_steps, round(train.steps * (1 - train.lr_decay_fraction)))
-    done = min(1.0, max(0.0, (step - begin) / max(1, train.steps - begin)))
-    left = (1 + math.cos(math.pi * done)) / 2 if train.schedule == "cosine" else 1 - done
-    return train.lr * (train.lr_final + (1 - train.lr_final) * left)
+        begin = max(optim.lr_warmup_steps, round(steps * (1 - optim.lr_decay_fraction)))
+    done = min(1.0, max(0.0, (step - begin) / max(1, steps - begin)))
+    left = (1 + math.cos(math.pi * done)) / 2 if optim.schedule == "cosine" else 1 - done
+    return optim.lr * (optim.lr_final + (1 - optim.lr_final) * left)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

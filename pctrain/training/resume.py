@@ -11,31 +11,21 @@ from typing import Any
 from pcdata.dataset import Dataset, ViewIds, Vocabulary
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import is_view_name
+from pcdata.dataset.typed_json import typed
 from pcdata.dataset.vocab import MAX_VIEWS
-from pctrain.config import RunConfig, typed
+from pctrain.config import SETTINGS, RunConfig
 from pctrain.data.cursor import Cursor
 from pctrain.data.datasets import shared_views
 from pctrain.data.schedule import Schedule
 from pctrain.errors import CheckpointError
+from pctrain.settings import flat
 
-_VERSION = 5
-"""1 knew one dataset; 2 had the ids of the dataset, and whole tensors; 3 had settings that are gone; 4 showed rows in
-the order of the stream."""
+_VERSION = 6
+_READ = (5, _VERSION)
+"""5 had earlier names of settings; 4 showed rows in the order of the stream; 3 had settings that are gone; 2 had the
+ids of the dataset, and whole tensors; 1 knew one dataset."""
 
 _MOST_IDS = 1 << 32
-
-FROZEN = (
-    "data.seq_len",
-    "data.rows",
-    "data.window_blocks",
-    "data.shuffle_rows",
-    "data.where",
-    "data.fresh",
-    "data.placebo",
-    "model",
-    "train.seed",
-)
-"""Settings that decide what the weights and the cursor mean; a resume with others is refused."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +75,7 @@ class State:
         no state."""
         values = parse_json(data)
         version = values.pop("version", None) if isinstance(values, dict) else None
-        if version != _VERSION:
+        if version not in _READ:
             raise CheckpointError(
                 f"it has version {version!r}, this pctrain reads {_VERSION}; continue with the pctrain that wrote it, "
                 "or begin anew with --restart"
@@ -111,9 +101,9 @@ def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset
 
     Weights and rates, schedule and steps are free; so are the views used, as far as the model has ids for them.
     """
-    then, now = _flat(state.config.to_dict()), _flat(config.to_dict())
-    for name in (name for name in {**now, **then} if name.startswith(FROZEN)):
-        if then.get(name) != now.get(name):
+    then, now = flat(state.config.to_dict()), flat(config.to_dict())
+    for name in {**now, **then}:
+        if _is_fixed(name) and then.get(name) != now.get(name):
             raise CheckpointError(
                 f"this run was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}, which a resume may "
                 "not change; give another folder with -o, or --restart to throw this run away"
@@ -128,6 +118,11 @@ def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset
                 f"the model of this run has no ids for view {name} (data.views, mixture), only for "
                 f"{', '.join(state.vocabulary.views) or 'raw bytes'}; begin a new run for it with -o"
             )
+
+
+def _is_fixed(name: str) -> bool:
+    """Whether a setting, or the table that it is in, is one that a resume may not change."""
+    return SETTINGS[".".join(name.split(".")[:2])].fixed
 
 
 def check_datasets(state: State, datasets: Mapping[str, Dataset]) -> None:
@@ -169,14 +164,6 @@ def check_prints(prints: Fingerprints, dataset: Dataset) -> None:
 
 def changes(then: RunConfig, now: RunConfig) -> list[str]:
     """What a resume changes, in words."""
-    old, new = _flat(then.to_dict()), _flat(now.to_dict())
+    old, new = flat(then.to_dict()), flat(now.to_dict())
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return [f"{name} {old.get(name)!r} → {new.get(name)!r}" for name in names]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        key = f"{prefix}{name}"
-        flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
-    return flat

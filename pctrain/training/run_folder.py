@@ -22,8 +22,9 @@ from pctrain.model.decoder import Decoder
 from pctrain.training import checkpoint
 from pctrain.training.resume import State, check_datasets, check_prints
 
-_VERSION = 3
-"""1 knew one dataset; 2 had settings that are gone."""
+_VERSION = 4
+_READ = (3, _VERSION)
+"""3 had earlier names of settings; 2 had settings that are gone, and 1 knew one dataset."""
 CONFIG, METRICS, VERIFIED, LOCK = "config.json", "metrics.jsonl", "verified.json", ".lock"
 
 _LONGEST_REASON = 200
@@ -63,7 +64,7 @@ def read_settings(run: Path) -> Settings:
     try:
         values: Any = parse_json(regular_file(run, CONFIG).read_bytes())
         version = values["version"]
-        if version != _VERSION:
+        if version not in _READ:
             raise CheckpointError(
                 f"{path} has version {version!r}, this pctrain reads {_VERSION}; use the pctrain that wrote it"
             )

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pctrain.config import TrainConfig
+from pctrain.config import OptimConfig
 from pctrain.data.batch import IGNORE, NOTHING, Batch
 from pctrain.data.shown_documents import ShownDocument
 from pctrain.errors import PctrainError
@@ -36,7 +36,7 @@ def take_step(trainer: Trainer, rate: float, batch: Batch) -> Losses:
     """One optimizer step, unless its losses have a fault: then the weights stay as they were."""
     set_learning_rate(trainer.optimizer, rate)
     losses = gradients(trainer, batch)
-    if losses.fault(trainer.config.train) is None:
+    if losses.fault(trainer.config.optim) is None:
         trainer.optimizer.step()
     trainer.optimizer.zero_grad(set_to_none=True)
     return losses
@@ -45,27 +45,25 @@ def take_step(trainer: Trainer, rate: float, batch: Batch) -> Losses:
 def gradients(trainer: Trainer, batch: Batch) -> Losses:
     """Add the gradient of the mean loss over all targets of the global batch, in pieces of ``micro_rows``; clip its
     norm. Of several processes each brings its rows; all have the same result."""
-    settings, world = trainer.config.train, trainer.world
+    runtime, world = trainer.config.runtime, trainer.world
     n_views = len(trainer.loader.view_names)
     targets = max(1, int(world.sum(np.array([(batch.arrays.targets_RT != IGNORE).sum()]))[0]))
     # A GPU is never waited for before the last piece: the batch is there before the first, and sums stay there.
     total = torch.zeros(1 + 2 * (n_views + 1), dtype=torch.float64, device=trainer.device)
-    for rows in micro_batches(batch, settings, -(-trainer.config.data.rows // world.size), trainer.device):
-        with autocast(trainer.device, settings.dtype):
+    for rows in micro_batches(batch, runtime.micro_rows, -(-trainer.config.data.rows // world.size), trainer.device):
+        with autocast(trainer.device, runtime.dtype):
             sums = trainer.objective(*rows)
         # FSDP takes the mean over processes, the loss is a sum over them.
         (sums.nats / targets * world.size).backward()
         total += torch.cat([sums.nats.detach()[None], sums.nats_W, sums.targets_W])
-    norm = whole(torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), settings.clip or math.inf))
+    norm = whole(torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), trainer.config.optim.clip or math.inf))
     summed = world.sum(total.cpu().numpy())
     nats_W, targets_W = torch.from_numpy(summed[1:]).chunk(2)
     return Losses(float(summed[0]), targets, nats_W, targets_W, norm.item())
 
 
-def micro_batches(
-    batch: Batch, settings: TrainConfig, n_rows: int, device: torch.device
-) -> Iterator[tuple[Tensor, ...]]:
-    """The batch's arrays on a device in pieces of ``micro_rows``, in the order in which ``Objective`` wants them.
+def micro_batches(batch: Batch, micro_rows: int, n_rows: int, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+    """The batch's arrays on a device in pieces of ``micro_rows`` (0: in one), in the order of ``Objective``.
 
     Filled up with empty rows to ``n_rows``: processes that share weights must all make as many forward passes.
     """
@@ -76,10 +74,10 @@ def micro_batches(
         for array, nothing in zip(arrays, NOTHING, strict=True)
     ]
     tensors = [torch.from_numpy(array).to(device) for array in filled]
-    return zip(*(torch.split(tensor, settings.micro_rows or n_rows) for tensor in tensors), strict=True)
+    return zip(*(torch.split(tensor, micro_rows or n_rows) for tensor in tensors), strict=True)
 
 
-def refuse(fault: str, shown: Sequence[ShownDocument], settings: TrainConfig, in_a_row: int) -> None:
+def refuse(fault: str, shown: Sequence[ShownDocument], settings: OptimConfig, in_a_row: int) -> None:
     """Say that a step was skipped. Raises ``PctrainError`` if the settings say to stop, or too many were."""
     names = [f"{one.dataset} {one.document} ({one.path})" for one in shown[:_NAMED]]
     more = f" and {len(shown) - _NAMED} more, all of them in {METRICS}" if len(shown) > _NAMED else ""
@@ -89,7 +87,7 @@ def refuse(fault: str, shown: Sequence[ShownDocument], settings: TrainConfig, in
         return
     if settings.bad_step == "skip":
         where += f"; {in_a_row} steps in a row were skipped"
-        advice = "lower train.lr"
+        advice = "lower optim.lr"
     else:
-        advice = "lower train.lr, or pass over such steps with train.bad_step=skip,"
+        advice = "lower optim.lr, or pass over such steps with optim.bad_step=skip,"
     raise PctrainError(f"{where}; {advice} and run again: it goes on from the last checkpoint")

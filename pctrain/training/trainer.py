@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from pcdata.dataset import Dataset
-from pctrain.config import ModelConfig, RunConfig, TrainConfig
+from pctrain.config import ModelConfig, RunConfig
 from pctrain.data.batch import Batch
 from pctrain.data.datasets import by_name, view_names
 from pctrain.data.loader import Loader
@@ -68,19 +68,19 @@ class Trainer:
         suffice. Nothing is written.
         """
         named = by_name([datasets] if isinstance(datasets, Dataset) else datasets)
-        settings, config = config.train, with_views(config, [*named.values()])
+        config = with_views(config, [*named.values()])
         folder = None if anew else next(reversed(checkpoint.checkpoints(run)), None)
         last = checkpoint.load_state(folder) if folder else None
         if last:
             check_resume(last, config, named)
         splits = [dataset.split("train") for dataset in named.values()]
-        world = world or World(device=choose_device(settings.device))
+        world = world or World(device=choose_device(config.runtime.device))
         loader = Loader(
             splits,
             config.data,
             config.mixture,
-            steps=settings.steps,
-            seed=settings.seed,
+            steps=config.train.steps,
+            seed=config.train.seed,
             rank=world.rank,
             world_size=world.size,
             cursor=last.cursor if last else None,
@@ -91,10 +91,10 @@ class Trainer:
         memory, free = _memory(config, loader, world)
         model = Decoder(config.model, loader.vocabulary.padded_size).to(world.device)
         if not folder:
-            init_weights(model, settings.seed)
-        objective = _objective(model, loader, settings, world.device)
-        shard(objective, world, settings.replicas)
-        optimizer = make_optimizer(model, settings)
+            init_weights(model, config.train.seed)
+        objective = _objective(model, loader, config, world.device)
+        shard(objective, world, config.runtime.replicas)
+        optimizer = make_optimizer(model, config.optim)
         if folder:
             checkpoint.load_model(folder, model, world)
             checkpoint.load_optimizer(folder, model, optimizer, world)
@@ -123,14 +123,14 @@ class Trainer:
 
 def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, int | None]:
     """What a step wants and what there is, before anything is allocated. Raises ``ConfigError`` if it cannot fit."""
-    settings = config.train
+    runtime = config.runtime
     wanted = memory_of_step(
         config,
         loader.vocabulary.padded_size,
         world.device,
-        shards=max(1, world.size // settings.replicas),
+        shards=max(1, world.size // runtime.replicas),
         ranks=world.size,
-        flex=_wants_flex(settings.attention, world.device, config.model) and not config.model.reach,
+        flex=_wants_flex(runtime.attention, world.device, config.model) and not config.model.reach,
     )
     free = free_bytes(world.device)
     if free is not None and world.device.type == "cpu":
@@ -139,15 +139,15 @@ def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, in
     return wanted, free
 
 
-def _objective(model: Decoder, loader: Loader, settings: TrainConfig, device: torch.device) -> Objective:
+def _objective(model: Decoder, loader: Loader, config: RunConfig, device: torch.device) -> Objective:
     """The model as the settings want it to run, and its loss."""
-    model.recompute = settings.activation_checkpointing
-    model.flex = _wants_flex(settings.attention, device, model.config)
-    if settings.compile:
+    model.recompute = config.runtime.activation_checkpointing
+    model.flex = _wants_flex(config.runtime.attention, device, model.config)
+    if config.runtime.compile:
         for layer in model.layers:
             layer.compile()
     ranges = [loader.vocabulary.views[name] for name in loader.view_names]
-    return Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], settings.softmax)
+    return Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], config.train.softmax)
 
 
 def _wants_flex(attention: str, device: torch.device, model: ModelConfig) -> bool:
@@ -155,7 +155,7 @@ def _wants_flex(attention: str, device: torch.device, model: ModelConfig) -> boo
     fits = flex_fits(device, head_width)
     if attention == "flex" and not fits:
         raise ConfigError(
-            f"train.attention=flex needs a GPU and heads that are 16, 32, 64 … wide, these are {head_width} on "
+            f"runtime.attention=flex needs a GPU and heads that are 16, 32, 64 … wide, these are {head_width} on "
             f"{device}; leave it at auto"
         )
     return fits and attention != "sdpa"

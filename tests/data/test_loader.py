@@ -45,8 +45,8 @@ def any_runs(draw):
         "shuffle_rows": draw(st.sampled_from([0, 5, 12, 24, 600])),
         "where": draw(st.sampled_from([{}, {"path": ["1*", "7", "?"]}])),
         "placebo": draw(st.booleans()),
-        "fresh_share": draw(st.sampled_from([0.0, 0.5])),
-        "fresh_bytes": 9,
+        "short_sample_share": draw(st.sampled_from([0.0, 0.5])),
+        "short_sample_bytes": 9,
     }
     return dataclasses.replace(data, **more), mixture, seed
 
@@ -190,7 +190,7 @@ def test_units_that_do_not_fit_their_document_are_refused(tmp_path, monkeypatch)
 
     monkeypatch.setattr(made_dataset, "encode", a_byte_short)
     split = make_split(tmp_path, [bytes(range(100)), b"hello"])
-    loader = make(split, (in_order(), MixtureConfig("translation", share=0.5, initial_share=0.5), 0))
+    loader = make(split, (in_order(), MixtureConfig("translation", share=0.5, warmup_share=0.5), 0))
     with pytest.raises(DatasetError, match=r"units of view .* the document at"):
         loader.next_batch()
 

@@ -226,7 +226,7 @@ def test_token_sized_units_leave_next_to_no_padding(split):
 @given(seq_len=st.integers(60, 100), seed=st.integers(0, 99), share=st.sampled_from([0.0, 0.5, 1.0]))
 @LAW
 def test_documents_cut_into_short_pieces_are_whole_together(split, seq_len, seed, share):
-    data = in_order(seq_len=seq_len, rows=3, fresh_share=share, fresh_bytes=9)
+    data = in_order(seq_len=seq_len, rows=3, short_sample_share=share, short_sample_bytes=9)
     batches = an_epoch(Loader(split, data, always("raw", 0.0), steps=1000, seed=seed))
     shown = [one for one in read_documents(batches) if one.ended]
     found = Counter(bytes(one.symbols[RAW]) for one in shown)
@@ -241,7 +241,7 @@ def test_documents_cut_into_short_pieces_are_whole_together(split, seq_len, seed
 
 
 def test_short_pieces_go_on_where_a_run_was_stopped(split):
-    data, mixture = in_order(seq_len=40, rows=2, fresh_share=0.7, fresh_bytes=9), always("raw", 0.0)
+    data, mixture = in_order(seq_len=40, rows=2, short_sample_share=0.7, short_sample_bytes=9), always("raw", 0.0)
     through = Loader(split, data, mixture, steps=100, seed=3)
     batches = [through.next_batch() for _ in range(20)]
     for step in range(1, 20):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_OPEN
-from pctrain.config import MODES, PAIR_ORDERS, MixtureConfig
+from pctrain.config import MODES, SETTINGS, MixtureConfig
 from pctrain.data.batch import IGNORE, NO_VIEW, Batch
 from pctrain.data.loader import Loader
 from tests.data.made_dataset import CHUNKS, IDS, LETTERS, encode, in_order, make_documents, make_split
@@ -41,14 +41,14 @@ def runs(draw, modes=MODES):
     mixture = MixtureConfig(
         warmup_mode=draw(st.sampled_from(modes)),
         mode=draw(st.sampled_from(modes)),
-        final_mode=draw(st.sampled_from(modes)),
+        decay_mode=draw(st.sampled_from(modes)),
         warmup_fraction=warmup,
         decay_fraction=decay,
-        initial_share=draw(st.floats(0.1, 1)),
+        warmup_share=draw(st.floats(0.1, 1)),
         share=draw(st.floats(0.1, 1)),
-        final_share=draw(st.floats(0, 1)),
+        decay_share=draw(st.floats(0, 1)),
         share_by=draw(st.sampled_from(["documents", "symbols"])),
-        pair_order=draw(st.sampled_from(PAIR_ORDERS)),
+        pair_order=draw(st.sampled_from(SETTINGS["mixture.pair_order"].choices)),
         splice_bytes=draw(st.integers(1, 200)),
     )
     return data, mixture, draw(st.integers(0, 99))
@@ -272,7 +272,7 @@ def test_a_later_part_of_a_document_has_no_bos(tmp_path):
 @pytest.mark.parametrize("mode", ["raw", "compressed", "translation"])
 def test_a_part_that_does_not_end_its_document_has_no_close_mark(tmp_path, mode):
     document = bytes(range(200))
-    mixture = MixtureConfig(mode, mode, initial_share=0.5, share=0.5)
+    mixture = MixtureConfig(mode, mode, warmup_share=0.5, share=0.5)
     closes = set()
     for name, unfinished in (("whole", ()), ("part", (0,))):
         split = make_split(tmp_path / name, [document], views=(LETTERS,), unfinished=unfinished)

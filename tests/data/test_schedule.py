@@ -27,7 +27,7 @@ def test_no_warmup_leaves_the_first_phase_out():
 
 
 def test_the_last_phase_falls_to_its_share_in_its_mode():
-    mixture = MixtureConfig(warmup_steps=10, decay_fraction=0.25, final_share=0.1, final_mode="splice")
+    mixture = MixtureConfig(warmup_steps=10, decay_fraction=0.25, decay_share=0.1, decay_mode="splice")
     schedule = Schedule(mixture, steps=100)
     assert (schedule.warmup_steps, schedule.decay_begin) == (10, 75)
     assert schedule.modes == ["translation", "mixed", "splice"]

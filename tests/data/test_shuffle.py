@@ -105,10 +105,10 @@ SCHEDULES = st.builds(
     MixtureConfig,
     warmup_mode=st.sampled_from(["raw", "mixed", "translation"]),
     mode=st.sampled_from(["raw", "mixed"]),
-    final_mode=st.sampled_from(["raw", "mixed"]),
+    decay_mode=st.sampled_from(["raw", "mixed"]),
     warmup_fraction=st.sampled_from([0.0, 0.2, 0.5]),
     decay_fraction=st.sampled_from([0.0, 0.25, 0.5]),
-    initial_share=st.sampled_from([0.4, 0.9]),
+    warmup_share=st.sampled_from([0.4, 0.9]),
 )
 
 
@@ -167,7 +167,7 @@ def test_the_share_of_raw_targets_varies_from_step_to_step_as_that_of_independen
 def test_each_window_has_the_share_that_was_asked_for_within_sampling_error(split):
     """Also where it moves: the mean of the schedule over the window's steps."""
     data = DataConfig(seq_len=64, rows=16, shuffle_rows=1 << 12, views={LETTERS: 1})
-    mixture = MixtureConfig("mixed", "mixed", warmup_fraction=0.5, initial_share=0.1, share=0.9)
+    mixture = MixtureConfig("mixed", "mixed", warmup_fraction=0.5, warmup_share=0.1, share=0.9)
     schedule = Schedule(mixture, 1024)
     batches = load(split, (data, mixture, 3), steps=1024)
     windows, step = windows_of(batches), 0
@@ -200,7 +200,7 @@ def test_what_a_resume_changes_holds_from_the_next_window_on(split, run, change,
     """The window in progress is shown to its end as it was laid out, however often the run is stopped within it."""
     data, mixture, seed = with_windows(run, shuffle_rows)
     data = dataclasses.replace(data, views={})
-    mixture = dataclasses.replace(mixture, warmup_mode="mixed", mode="mixed", final_mode="translation")
+    mixture = dataclasses.replace(mixture, warmup_mode="mixed", mode="mixed", decay_mode="translation")
     ids = Loader(split, data, mixture, steps=STEPS, seed=seed).vocabulary
     begun = load(split, (data, mixture, seed))
     changed = dataclasses.replace(data, views=change.get("views", {})), change.get("mixture", mixture), seed

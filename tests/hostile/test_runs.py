@@ -45,7 +45,7 @@ def sound_files() -> dict[str, bytes]:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         make_dataset(root / "data")
-        words = [word for one in (*SETTINGS, "train.steps=2", "train.checkpoint_every=2") for word in ("--set", one)]
+        words = [word for one in (*SETTINGS, "train.steps=2", "checkpoint.every=2") for word in ("--set", one)]
         done = CliRunner().invoke(main, ["fit", str(root / "data"), "-o", str(root / "run"), *words])
         assert done.exit_code == 0, done.output
         files = sorted(path for path in (root / "run").rglob("*") if path.is_file() and path.name != ".lock")

@@ -24,7 +24,11 @@ from pctrain.training.loop import fit
 from pctrain.training.run_folder import load_model
 from tests.made_run import SETTINGS, make_dataset
 
-KINDS = {"plain": [], "tied": ["model.tie_embeddings=true"], "heads": ["model.heads=2", "model.raw_heads=3"]}
+KINDS = {
+    "plain": [],
+    "tied": ["model.tie_embeddings=true"],
+    "heads": ["model.predict_heads=2", "model.raw_predict_heads=3"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path
     dataset = make_dataset(folder / "data")
     made = {}
     for kind, more in KINDS.items():
-        fit(dataset.folder, folder / kind, resolve(None, None, [*SETTINGS, "train.lr=0.01", *more]), quiet=True)
+        fit(dataset.folder, folder / kind, resolve(None, None, [*SETTINGS, "optim.lr=0.01", *more]), quiet=True)
         export_run(folder / kind, folder / f"{kind} hf")
         made[kind] = folder / kind, folder / f"{kind} hf"
     return made

@@ -126,7 +126,9 @@ def test_end_is_beside_the_bytes() -> None:
 
 def drafting(heads: int, raw_heads: int, seed: int) -> Decoder:
     """A model whose further heads guess right now and then: bytes follow each other in a circle of some length."""
-    config = ModelConfig(width=32, layers=1, attention_heads=2, kv_heads=1, hidden=48, heads=heads, raw_heads=raw_heads)
+    config = ModelConfig(
+        width=32, layers=1, attention_heads=2, kv_heads=1, hidden=48, predict_heads=heads, raw_predict_heads=raw_heads
+    )
     model = Decoder(config, 384)
     init_weights(model, seed)
     generator = torch.Generator().manual_seed(seed)

@@ -29,7 +29,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     fit(data, folder / "one" / "run", resolve(None, None, SETTINGS), quiet=True)
     raw = [*SETTINGS, "mixture.mode=raw", "mixture.warmup_fraction=0"]
     fit(data, folder / "two" / "run", resolve(None, None, raw), quiet=True)
-    fit(data, folder / "two" / "run", resolve(None, None, [*raw, "train.steps=20", "train.lr=0.02"]), quiet=True)
+    fit(data, folder / "two" / "run", resolve(None, None, [*raw, "train.steps=20", "optim.lr=0.02"]), quiet=True)
     return [folder / "one" / "run", folder / "two" / "run"]
 
 
@@ -61,7 +61,7 @@ def test_the_schedule_is_the_one_that_was_in_force(runs: list[Path]) -> None:
     assert not shares.any()
     for step, rate in zip(steps.astype(int).tolist(), rates.tolist(), strict=True):
         config = first if step < 12 else second
-        assert rate == learning_rate(step, config.train) / config.train.lr
+        assert rate == learning_rate(step, config.train.steps, config.optim) / config.optim.lr
     steps, shares, _ = read_curve(runs[0], "one").schedule()
     schedule = Schedule(first.mixture.__class__(), 12)
     assert shares.tolist() == [schedule.at(int(step)).share for step in steps]
@@ -69,7 +69,9 @@ def test_the_schedule_is_the_one_that_was_in_force(runs: list[Path]) -> None:
 
 @pytest.mark.parametrize(("heads", "raw_heads"), [(1, 0), (3, 0), (2, 4)])
 def test_flops_count_every_weight_that_multiplies(heads: int, raw_heads: int) -> None:
-    config = ModelConfig(width=32, layers=2, attention_heads=4, kv_heads=2, hidden=48, heads=heads, raw_heads=raw_heads)
+    config = ModelConfig(
+        width=32, layers=2, attention_heads=4, kv_heads=2, hidden=48, predict_heads=heads, raw_predict_heads=raw_heads
+    )
     model = Decoder(config, 640)
     weights = sum(
         parameter.numel() for name, parameter in model.named_parameters() if parameter.ndim == 2 and "embed" not in name

@@ -32,7 +32,7 @@ from pctrain.cli import main
 main()
 """
 NEVER = 10**6
-SET = [word for setting in (*SETTINGS, "train.steps=3", "train.checkpoint_every=1") for word in ("--set", setting)]
+SET = [word for setting in (*SETTINGS, "train.steps=3", "checkpoint.every=1") for word in ("--set", setting)]
 
 
 def pctrain(steps: int, *words: object) -> int:

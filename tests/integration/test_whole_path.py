@@ -21,8 +21,8 @@ TINY = (
     "data.seq_len=256",
     "data.rows=4",
     "train.steps=20",
-    "train.eval_every=10",
-    "train.lr_warmup_steps=5",
+    "eval.every=10",
+    "optim.lr_warmup_steps=5",
 )
 
 

@@ -192,7 +192,7 @@ PUBLISHED_INIT = {"embed.weight": 1.0, "head.weight": 0.02, "weight": 0.03}
 @pytest.mark.parametrize("shape", [*SHAPES, "with raw heads"])
 @pytest.mark.parametrize("told", [False, True])
 def test_first_weights_are_scaled_by_their_inputs_or_as_they_are_told(shape: str, told: bool) -> None:
-    config = SHAPES.get(shape, dataclasses.replace(SHAPES["full"], raw_heads=3))
+    config = SHAPES.get(shape, dataclasses.replace(SHAPES["full"], raw_predict_heads=3))
     depth = (2 * config.layers) ** -0.5
     stds = {"attention.output.weight": 32**-0.5 * depth, "feed.down.weight": 48**-0.5 * depth}
     if told:

@@ -83,7 +83,7 @@ def slow_loss(model: Decoder, made: Made, softmax: str) -> tuple[float, list[flo
             inside = at < made.inputs_RT.shape[1] and made.samples_RT[row, at] == made.samples_RT[row, position]
             target = int(made.targets_RT[row, at]) if inside else IGNORE
             view = int(made.views_RT[row, at]) if inside else -1
-            full = k < model.config.heads
+            full = k < model.config.predict_heads
             if target == IGNORE or not (full or view == 0):
                 continue
             state = hidden[row, position] if k == 0 else model.ahead[k - 1](hidden[row, position])
@@ -101,7 +101,9 @@ def slow_loss(model: Decoder, made: Made, softmax: str) -> tuple[float, list[flo
 
 
 def made_model(heads: int, raw_heads: int, n_ids: int = 448) -> Decoder:
-    config = ModelConfig(width=16, layers=1, attention_heads=2, kv_heads=1, hidden=24, heads=heads, raw_heads=raw_heads)
+    config = ModelConfig(
+        width=16, layers=1, attention_heads=2, kv_heads=1, hidden=24, predict_heads=heads, raw_predict_heads=raw_heads
+    )
     model = Decoder(config, n_ids)
     init_weights(model, 3)
     with torch.no_grad():

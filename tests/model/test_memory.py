@@ -22,9 +22,9 @@ SHAPES = {
     "long": ("data.seq_len=2048", "data.rows=1"),
     "wide": ("model.width=256", "model.hidden=1024", "data.seq_len=128"),
     "many layers": ("model.layers=9",),
-    "bfloat16": ("train.dtype=bfloat16",),
+    "bfloat16": ("runtime.dtype=bfloat16",),
     "reach": ("model.reach=48",),
-    "recomputed": ("train.activation_checkpointing=true",),
+    "recomputed": ("runtime.activation_checkpointing=true",),
 }
 
 
@@ -32,8 +32,8 @@ def kept_by_torch(config: RunConfig) -> int:
     """Bytes that a forward pass keeps for backward, weights left out, each tensor's memory once."""
     model = Decoder(config.model, N_IDS)
     init_weights(model, 0)
-    model.recompute = config.train.activation_checkpointing
-    rows, positions = config.train.micro_rows or config.data.rows, config.data.seq_len
+    model.recompute = config.runtime.activation_checkpointing
+    rows, positions = config.runtime.micro_rows or config.data.rows, config.data.seq_len
     ids = torch.randint(64, 320, (rows, positions))
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept: dict[int, torch.Tensor] = {}
@@ -42,7 +42,7 @@ def kept_by_torch(config: RunConfig) -> int:
         kept[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast(CPU, config.train.dtype):
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast(CPU, config.runtime.dtype):
         model.hidden(ids, torch.arange(positions)[None].repeat(rows, 1), torch.ones_like(ids))
     return sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in weights)
 
@@ -62,7 +62,7 @@ def test_the_state_is_that_of_weights_gradients_and_optimizer() -> None:
     config = resolve("tiny", None, [])
     model = Decoder(config.model, N_IDS)
     init_weights(model, 0)
-    optimizer = make_optimizer(model, config.train)
+    optimizer = make_optimizer(model, config.optim)
     model(torch.zeros(1, 8, dtype=torch.long)).sum().backward()
     optimizer.step()
     averages = [value for state in optimizer.state.values() for value in state.values() if value.ndim]
@@ -77,7 +77,7 @@ def test_pieces_of_a_batch_and_more_processes_take_less() -> None:
         config = resolve("tiny", None, ["data.rows=4", *settings])
         return memory_of_step(config, N_IDS, CPU, **more).activations_bytes
 
-    assert activations() == activations("data.rows=16", "train.micro_rows=4") == activations("data.rows=16", ranks=4)
+    assert activations() == activations("data.rows=16", "runtime.micro_rows=4") == activations("data.rows=16", ranks=4)
     assert activations(flex=True) < activations() < activations("data.rows=16") == pytest.approx(4 * activations())
 
 

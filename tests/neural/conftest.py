@@ -20,12 +20,12 @@ SETTINGS = [
     "model.hidden=48",
     "model.reach=12",
     "train.steps=24",
-    "train.lr=1e-2",
-    "train.lr_warmup_steps=4",
-    "train.checkpoint_every=8",
-    "train.eval_every=0",
-    "train.eval_bytes=2000",
-    'train.device="cpu"',
+    "optim.lr=1e-2",
+    "optim.lr_warmup_steps=4",
+    "checkpoint.every=8",
+    "eval.every=0",
+    "eval.bytes=2000",
+    'runtime.device="cpu"',
 ]
 
 

@@ -13,7 +13,7 @@ PLAIN = """
 [corpus.compressors]
 bpe = "bpe"
 [settings]
-"train.lr" = 1
+"optim.lr" = 1
 "data.rows" = 2
 [sizes.m]
 flops = 10.0
@@ -25,7 +25,7 @@ name = "bpe"
 view = "bpe"
 seeds = [0, 4]
 placebo = true
-settings = { "train.lr" = 2 }
+settings = { "optim.lr" = 2 }
 """
 
 
@@ -39,8 +39,8 @@ def test_settings_of_an_arm_go_over_its_sizes_and_those_over_the_studys(tmp_path
     names = [trial.name for trial in study.trials()]
     assert names == ["raw-s0", "bpe-s0", "bpe-placebo-s0", "bpe-s4", "bpe-placebo-s4"]
     raw, _, _, bpe, placebo = (study.settings_of(trial) for trial in study.trials())
-    assert (raw["train.lr"], raw["data.rows"], raw["mixture.mode"]) == (1, 3, "raw")
-    assert (bpe["train.lr"], bpe["train.seed"], bpe["data.views.bpe"]) == (2, 4, 1)
+    assert (raw["optim.lr"], raw["data.rows"], raw["mixture.mode"]) == (1, 3, "raw")
+    assert (bpe["optim.lr"], bpe["train.seed"], bpe["data.views.bpe"]) == (2, 4, 1)
     assert placebo == {**bpe, "data.placebo": True}
 
 
@@ -49,7 +49,7 @@ RICH = """
 bpe = "bpe"
 [sizes.m]
 flops = 10.0
-settings = { "train.lr" = 1, "data.rows" = 3 }
+settings = { "optim.lr" = 1, "data.rows" = 3 }
 [sizes.l]
 flops = 20.0
 settings = {}
@@ -64,7 +64,7 @@ like = "bpe"
 equal = "raw_symbols"
 [[arms]]
 name = "raw-other"
-settings = { "train.lr" = 2 }
+settings = { "optim.lr" = 2 }
 [[arms]]
 name = "bpe"
 view = "bpe"
@@ -81,7 +81,7 @@ def test_what_an_arm_is(tmp_path: Path) -> None:
     assert [arm.size for arm in study.arms.values()] == ["m", "l", "m", "m", "m", "m"], "the first, if none is named"
     assert study.size(large).flops == 20
     assert (bpe.measured, placebo.measured, placebo.placebo) == (True, False, False)
-    rates = [study.settings_of(Trial(arm, 0)).get("train.lr") for arm in (raw, large, like, other)]
+    rates = [study.settings_of(Trial(arm, 0)).get("optim.lr") for arm in (raw, large, like, other)]
     assert rates == [1, None, 1, 2], "an arm's settings go over its size's"
 
 

@@ -24,7 +24,7 @@ bpe = "bpe:vocab_size=512"
 "model.width" = 32
 "model.layers" = 1
 "model.hidden" = 64
-"train.eval_bytes" = 1000
+"eval.bytes" = 1000
 [sizes.m]
 flops = 2e9
 settings = {{}}

@@ -85,7 +85,7 @@ def test_an_arm_is_read_against_the_plain_raw_runs_of_its_size(tmp_path: Path) -
     sizes = PLAIN.replace("[[arms]]", "[sizes.l]\nflops = 1\nsettings = {}\n[[arms]]", 1)
     more = "".join(
         f'[[arms]]\nname = "raw-{name}"\n{line}\n'
-        for name, line in {"4th": "budget = 0.25", "other": 'settings = { "train.lr" = 9 }', "l": 'size = "l"'}.items()
+        for name, line in {"4th": "budget = 0.25", "other": 'settings = { "optim.lr" = 9 }', "l": 'size = "l"'}.items()
     )
     study = read_study(written(tmp_path, sizes + more))
     found = {

@@ -38,7 +38,7 @@ def state(step: int, bits: float | None = None) -> State:
 def trained(seed: int = 0) -> tuple[Decoder, torch.optim.Optimizer]:
     model = Decoder(CONFIG.model, 320)
     init_weights(model, seed)
-    optimizer = make_optimizer(model, CONFIG.train)
+    optimizer = make_optimizer(model, CONFIG.optim)
     model(torch.arange(64, 80)[None]).square().mean().backward()
     optimizer.step()
     return model, optimizer
@@ -100,9 +100,9 @@ def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(state_module, "_VERSION", 99)
     folder = checkpoint.save(tmp_path, state(1), *trained())
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match=r"state\.json: it has version 99, this pctrain reads 5"):
+    with pytest.raises(CheckpointError, match=r"state\.json: it has version 99, this pctrain reads 6"):
         checkpoint.load_state(folder)
-    text = json.dumps(json.loads((folder / "state.json").read_text()) | {"version": 5, "speed": 3})
+    text = json.dumps(json.loads((folder / "state.json").read_text()) | {"version": 6, "speed": 3})
     (folder / "state.json").write_text(text)
     (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  state.json\n")
     with pytest.raises(CheckpointError, match="speed"):
@@ -149,7 +149,7 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="belongs to another model"):
         checkpoint.load_model(folder, wider)
     with pytest.raises(CheckpointError, match="belongs to another model"):
-        checkpoint.load_optimizer(folder, wider, make_optimizer(wider, CONFIG.train))
+        checkpoint.load_optimizer(folder, wider, make_optimizer(wider, CONFIG.optim))
 
 
 @pytest.mark.parametrize("name", ["state.json", MODEL, OPTIMIZER, "SHA256SUMS"])

@@ -21,12 +21,12 @@ from pctrain.training.loop import fit
 from tests.made_run import SETTINGS, make_dataset, saved_tensors
 
 HEADS = (
-    "model.heads=2",
-    "model.raw_heads=3",
-    "train.micro_rows=1",
+    "model.predict_heads=2",
+    "model.raw_predict_heads=3",
+    "runtime.micro_rows=1",
     "data.rows=5",
     "train.steps=6",
-    "train.eval_every=3",
+    "eval.every=3",
 )
 
 FIT = """
@@ -126,7 +126,7 @@ def test_two_processes_make_the_same_run_and_go_on_to_the_last_bit(data: Path, w
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs), part
 
 
-@pytest.mark.parametrize(("size", "more"), [(3, ()), (4, ("train.replicas=2",))])
+@pytest.mark.parametrize(("size", "more"), [(3, ()), (4, ("runtime.replicas=2",))])
 def test_any_number_of_processes_makes_the_same_run(
     data: Path, whole: Path, tmp_path: Path, size: int, more: tuple[str, ...]
 ) -> None:

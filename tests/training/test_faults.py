@@ -20,7 +20,7 @@ from pctrain.training.loop import fit
 from tests.made_run import SETTINGS, make_dataset
 
 CONFIG = resolve(None, None, SETTINGS)
-SAVE = r"lower train\.micro_rows \(now 4\) or data\.seq_len \(now 64\), or take a smaller model"
+SAVE = r"lower runtime\.micro_rows \(now 4\) or data\.seq_len \(now 64\), or take a smaller model"
 
 
 def test_an_allocation_that_fails_is_told_with_what_to_change() -> None:
@@ -57,7 +57,7 @@ def test_a_fit_that_runs_out_of_memory_says_so(tmp_path: Path, monkeypatch: pyte
 def test_a_model_that_cannot_be_compiled_says_so_and_what_to_do(tmp_path: Path) -> None:
     """Torch hands paths to the compiler without quotes, so that one with a space is two."""
     dataset = make_dataset(tmp_path / "data")
-    words = [word for setting in [*SETTINGS, "train.compile=true"] for word in ("--set", setting)]
+    words = [word for setting in [*SETTINGS, "runtime.compile=true"] for word in ("--set", setting)]
     result = subprocess.run(
         [sys.executable, "-m", "pctrain", "fit", str(dataset.folder), "-o", str(tmp_path / "run"), "--quiet", *words],
         env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "my cache")},
@@ -68,4 +68,4 @@ def test_a_model_that_cannot_be_compiled_says_so_and_what_to_do(tmp_path: Path) 
     assert result.returncode == 1
     (sentence,) = result.stderr.splitlines()
     assert sentence.startswith("error: torch could not compile the model (")
-    assert sentence.endswith("); run again with --set train.compile=false")
+    assert sentence.endswith("); run again with --set runtime.compile=false")

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.gpu
 
 WAYS = {
     "bfloat16": (),
-    "float32": ("train.dtype=float32",),
-    "mask": ("train.attention=sdpa",),
-    "compiled": ("train.compile=true",),
-    "recomputed": ("train.activation_checkpointing=true",),
-    "heads": ("model.heads=2", "model.raw_heads=4", "train.softmax=own"),
+    "float32": ("runtime.dtype=float32",),
+    "mask": ("runtime.attention=sdpa",),
+    "compiled": ("runtime.compile=true",),
+    "recomputed": ("runtime.activation_checkpointing=true",),
+    "heads": ("model.predict_heads=2", "model.raw_predict_heads=4", "train.softmax=own"),
 }
 
 
@@ -29,9 +29,9 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_run_learns_goes_on_and_is_measured(way: str, tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "data")
-    shape = ("model.width=64", "model.attention_heads=4", 'train.device="cuda"', *WAYS[way])
+    shape = ("model.width=64", "model.attention_heads=4", 'runtime.device="cuda"', *WAYS[way])
     for steps in (8, 16):
-        config = resolve(None, None, [*SETTINGS, *shape, f"train.steps={steps}", "train.lr=1e-2"])
+        config = resolve(None, None, [*SETTINGS, *shape, f"train.steps={steps}", "optim.lr=1e-2"])
         assert fit(dataset.folder, tmp_path / "run", config, quiet=True).step == steps
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if line["kind"] == "train"]

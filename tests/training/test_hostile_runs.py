@@ -42,7 +42,7 @@ OF_STATE = ("fit", "eval", "generate", "export")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     make_dataset(folder / "data")
-    words = [w for one in (*SETTINGS, "train.steps=2", "train.checkpoint_every=2") for w in ("--set", one)]
+    words = [w for one in (*SETTINGS, "train.steps=2", "checkpoint.every=2") for w in ("--set", one)]
     done = CliRunner().invoke(main, ["fit", str(folder / "data"), "-o", str(folder / "run"), *words])
     assert done.exit_code == 0, done.output
     return folder
@@ -138,13 +138,13 @@ TRAPS: dict[str, tuple[tuple[str, ...], Callable[[Path], None]]] = {
     "bytes": (("plot",), lambda run: (run / LINES).write_bytes(b"\xff\xfe\n") and None),  # type: ignore[func-returns-value]
     "layers": (OF_STATE, state("config.model.layers", HUGE)),
     "some layers": (("eval", "generate", "export"), state("config.model.layers", 4000)),
-    "heads": (OF_STATE, state("config.model.heads", 4000)),
+    "heads": (OF_STATE, state("config.model.predict_heads", 4000)),
     "width": (OF_STATE, state("config.model.width", 10**12)),
     "wide": (("eval", "generate", "export"), state("config.model.width", 1 << 20)),
     "hidden": (("eval", "generate", "export"), state("config.model.hidden", 1 << 20)),
     "long": (OF_STATE, state("config.data.seq_len", 10**12)),
-    "batches ahead": (OF_STATE, state("config.data.prefetch", HUGE)),
-    "not finite": (OF_STATE, state("config.train.lr", float("nan"))),
+    "batches ahead": (OF_STATE, state("config.runtime.prefetch", HUGE)),
+    "not finite": (OF_STATE, state("config.optim.lr", float("nan"))),
     "another type": (OF_STATE, state("config.model.width", "32")),
     "many bits": (OF_STATE, state("config.model.width", 10**30)),
     "no model": (OF_STATE, state("config.model", [])),

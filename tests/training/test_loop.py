@@ -117,17 +117,22 @@ def test_a_stop_signal_ends_after_the_step_with_a_checkpoint(
 
 
 def test_prefetching_changes_nothing(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
-    fit(dataset.folder, tmp_path / "run", settings("data.prefetch=0"))
+    fit(dataset.folder, tmp_path / "run", settings("runtime.prefetch=0"))
     assert losses(tmp_path / "run") == losses(whole)
 
 
 def test_a_batch_is_shown_in_pieces_of_micro_rows(dataset: Dataset, tmp_path: Path) -> None:
     for micro_rows, pieces in {0: 1, 1: 4, 3: 2}.items():
-        trainer = Trainer.prepare(dataset, tmp_path, settings(f"train.micro_rows={micro_rows}"))
-        assert len(list(micro_batches(trainer.loader.next_batch(), trainer.config.train, 4, trainer.device))) == pieces
+        trainer = Trainer.prepare(dataset, tmp_path, settings(f"runtime.micro_rows={micro_rows}"))
+        assert (
+            len(list(micro_batches(trainer.loader.next_batch(), trainer.config.runtime.micro_rows, 4, trainer.device)))
+            == pieces
+        )
 
 
-@pytest.mark.parametrize("heads", [(), ("model.heads=2", "model.raw_heads=4")], ids=["one head", "heads"])
+@pytest.mark.parametrize(
+    "heads", [(), ("model.predict_heads=2", "model.raw_predict_heads=4")], ids=["one head", "heads"]
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_one_batch_is_learned_by_heart(dataset: Dataset, tmp_path: Path, mode: str, heads: tuple[str, ...]) -> None:
     """But for which document begins, or goes on, behind an open mark: a few hundredths of a nat per target."""
@@ -167,14 +172,16 @@ def test_the_log_adds_up(dataset: Dataset, whole: Path) -> None:
 
 def test_the_best_checkpoint_and_the_last_few_are_kept(dataset: Dataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    fit(dataset.folder, run, settings("train.checkpoint_every=2", "train.keep_last=2", "train.lr=1e-3"))
-    worse = settings("train.checkpoint_every=2", "train.keep_last=2", "train.steps=24", "train.lr=100")
+    fit(dataset.folder, run, settings("checkpoint.every=2", "checkpoint.keep_last=2", "optim.lr=1e-3"))
+    worse = settings("checkpoint.every=2", "checkpoint.keep_last=2", "train.steps=24", "optim.lr=100")
     fit(dataset.folder, run, worse)
     kept = {int(folder.name.removeprefix("step-")) for folder in checkpoints(run)}
     states = {step: json.loads((run / f"checkpoints/step-{step:08}/state.json").read_text()) for step in kept}
     assert kept == {12, 22, 24}
     assert min(states, key=lambda step: states[step]["val_bits_per_byte"]) == 12
-    fit(dataset.folder, run, settings("train.keep_last=1", "train.steps=24"))  # as if killed before the others went
+    fit(
+        dataset.folder, run, settings("checkpoint.keep_last=1", "train.steps=24")
+    )  # as if killed before the others went
     assert [folder.name for folder in checkpoints(run)] == ["step-00000012", "step-00000024"]
 
 
@@ -187,9 +194,9 @@ def test_a_finished_run_says_so_and_can_be_made_longer(
     assert fit(dataset.folder, run, settings("train.steps=2")).step == 2
     assert "finished (2 steps)" in capsys.readouterr().err
     assert (run / "metrics.jsonl").read_bytes() == before
-    assert fit(dataset.folder, run, settings("train.steps=4", "train.lr=1e-4")).step == 4
+    assert fit(dataset.folder, run, settings("train.steps=4", "optim.lr=1e-4")).step == 4
     said = capsys.readouterr().err
-    assert "resuming from step 2; train.steps 2 → 4; train.lr" in said
+    assert "resuming from step 2; train.steps 2 → 4; optim.lr" in said
 
 
 @pytest.mark.parametrize(
@@ -256,14 +263,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_documents(
         assert one == {"dataset": dataset.folder.name, "document": f"train:{number}", "path": f"train-{number}"}
     first, sentence = bad["documents"][0], str(stopped.value)
     assert f"it showed {first['dataset']} {first['document']} ({first['path']}), " in sentence
-    assert f" and {len(bad['documents']) - 3} more, all of them in metrics.jsonl; lower train.lr, or " in sentence
+    assert f" and {len(bad['documents']) - 3} more, all of them in metrics.jsonl; lower optim.lr, or " in sentence
 
 
 def test_a_bad_step_can_be_skipped_and_leaves_no_trace_in_the_weights(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken_at(monkeypatch, {5, 6})
-    assert fit(dataset.folder, tmp_path, settings("train.bad_step=skip")).step == 12
+    assert fit(dataset.folder, tmp_path, settings("optim.bad_step=skip")).step == 12
     assert [line["step"] for line in lines(tmp_path, "bad")] == [6, 7]
     assert [line["skipped"] for line in lines(tmp_path, "train")] == [0, 0, 1, 1, 0, 0]
     assert all(math.isfinite(line["nats"]) for line in lines(tmp_path, "train"))
@@ -276,11 +283,9 @@ def test_too_many_bad_steps_in_a_row_stop_the_run(
 ) -> None:
     broken_at(monkeypatch, set(range(1, 100)))
     with pytest.raises(
-        PctrainError, match=r"step 11: the loss is nan.*; 10 steps in a row were skipped; lower train\.lr and"
+        PctrainError, match=r"step 11: the loss is nan.*; 10 steps in a row were skipped; lower optim\.lr and"
     ):
-        fit(
-            dataset.folder, tmp_path, settings("train.bad_step=skip", "train.checkpoint_every=100", "train.log_every=1")
-        )
+        fit(dataset.folder, tmp_path, settings("optim.bad_step=skip", "checkpoint.every=100", "log.every=1"))
     skipped = lines(tmp_path, "train")[1:]
     assert [line["skipped"] for line in skipped] == [1] * 9
     assert not any("loss" in line for line in skipped), "of nothing learnt there is no mean"
@@ -288,14 +293,14 @@ def test_too_many_bad_steps_in_a_row_stop_the_run(
 
 def test_a_gradient_that_is_too_large_is_a_bad_step(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
     norms = [line["gradient_norm"] for line in lines(whole, "train")]
-    with pytest.raises(PctrainError, match=r"the gradient's norm is .*, above train\.largest_norm="):
-        fit(dataset.folder, tmp_path, settings(f"train.largest_norm={max(norms) * 0.99}"))
+    with pytest.raises(PctrainError, match=r"the gradient's norm is .*, above optim\.largest_norm="):
+        fit(dataset.folder, tmp_path, settings(f"optim.largest_norm={max(norms) * 0.99}"))
 
 
 def test_a_loss_that_is_too_large_is_a_bad_step(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
-    with pytest.raises(PctrainError, match=r"step 1: the loss is .*, above train\.largest_loss="):
-        fit(dataset.folder, tmp_path, settings("train.largest_loss=3"))
-    assert fit(dataset.folder, tmp_path, settings("train.largest_loss=30")).step == 12
+    with pytest.raises(PctrainError, match=r"step 1: the loss is .*, above optim\.largest_loss="):
+        fit(dataset.folder, tmp_path, settings("optim.largest_loss=3"))
+    assert fit(dataset.folder, tmp_path, settings("optim.largest_loss=30")).step == 12
     assert losses(tmp_path) == losses(whole)
 
 
@@ -323,4 +328,4 @@ def test_a_model_has_no_rows_for_views_that_it_does_not_read(dataset: Dataset, t
     dataset = Dataset(dataset.folder)
     dataset.manifest = dataclasses.replace(dataset.manifest, views=(far,))
     assert rows() == 832
-    assert rows("mixture.mode=raw", "mixture.warmup_mode=raw", "mixture.final_mode=raw") == 320
+    assert rows("mixture.mode=raw", "mixture.warmup_mode=raw", "mixture.decay_mode=raw") == 320

@@ -39,9 +39,9 @@ CUT = [
     "data.seq_len=16",
     "data.rows=1",
     "train.steps=1",
-    "train.compile=false",
-    'train.device="cpu"',
-    "data.prefetch=0",
+    "runtime.compile=false",
+    'runtime.device="cpu"',
+    "runtime.prefetch=0",
 ]
 
 
@@ -60,7 +60,7 @@ def test_the_size_is_as_announced_and_a_meta_step_runs(name: str) -> None:
     with torch.device("meta"):
         small = RAW_IDS if name.startswith("neural") else 512
         model = Decoder(config.model, small if SIZES[name] < 1e7 or small == RAW_IDS else 16_704)
-        optimizer = make_optimizer(model, config.train)
+        optimizer = make_optimizer(model, config.optim)
         rows = torch.zeros(1, config.data.seq_len, dtype=torch.long)
         sums = Objective(model, [])(rows, rows, rows, rows, rows)
         sums.nats.backward()
@@ -76,10 +76,10 @@ def test_a_published_preset_is_the_published_model(name: str) -> None:
     config = resolve(name, None, [])
     shape = config.model
     assert (shape.width, shape.layers, shape.attention_heads, shape.hidden) == (width, layers, heads, hidden)
-    assert (shape.kv_heads, shape.heads, shape.raw_heads) == (heads, 1, 2)
+    assert (shape.kv_heads, shape.predict_heads, shape.raw_predict_heads) == (heads, 1, 2)
     assert (shape.rope_base, shape.norm_eps, shape.tie_embeddings) == (1e5, 1e-6, False)
     assert (shape.embed_init_std, shape.layer_init_std, shape.head_init_std) == (1.0, 0.02, 0.02)
-    assert (config.data.seq_len, config.data.rows, config.train.lr) == (16_384, 128, lr)
+    assert (config.data.seq_len, config.data.rows, config.optim.lr) == (16_384, 128, lr)
     with torch.device("meta"):
         model = Decoder(shape, 96_960)  # the vocabulary of its token proxy
     counted = sum(parameter.numel() for name, parameter in model.named_parameters() if name.startswith("layers."))
@@ -93,7 +93,7 @@ def test_published_presets_differ_in_shape_and_rate_alone() -> None:
         values = tomllib.loads(preset_text(name))
         for setting in ("width", "layers", "attention_heads", "kv_heads", "hidden"):
             del values["model"][setting]
-        del values["train"]["lr"]
+        del values["optim"]["lr"]
         bare.append(values)
     assert all(values == bare[0] for values in bare)
 
@@ -105,9 +105,9 @@ def test_published_presets_have_the_published_schedules() -> None:
     assert [phase.share for phase in phases] == pytest.approx([0.4, 0.65, 0.89995, 0.9, 0.9])
     assert [phase.mode for phase in phases] == ["translation"] * 3 + ["mixed"] * 2
     assert config.mixture.pair_order == "random"
-    optimizer = [getattr(config.train, name) for name in ("beta1", "beta2", "eps", "weight_decay", "clip", "lr_final")]
+    optimizer = [getattr(config.optim, name) for name in ("beta1", "beta2", "eps", "weight_decay", "clip", "lr_final")]
     assert optimizer == [0.9, 0.95, 1e-15, 0.1, 1.0, 0.1]
-    assert (config.train.lr_warmup_steps, config.train.schedule, config.train.weight_decay_on) == (500, "cosine", "all")
+    assert (config.optim.lr_warmup_steps, config.optim.schedule, config.optim.weight_decay_on) == (500, "cosine", "all")
 
 
 def test_what_the_published_recipe_adds_is_off_elsewhere() -> None:
@@ -115,16 +115,16 @@ def test_what_the_published_recipe_adds_is_off_elsewhere() -> None:
     added = {"embed_init_std": 0.0, "layer_init_std": 0.0, "head_init_std": 0.0, "weight_decay_on": "matrices"}
     for name in set(presets()) - set(PUBLISHED):
         config = resolve(name, None, [])
-        settings = {**config.to_dict()["model"], **config.to_dict()["train"]}
+        settings = {**config.to_dict()["model"], **config.to_dict()["optim"]}
         assert {setting: settings[setting] for setting in added} == added
         saved = config.to_dict()
-        for section in ("model", "train"):
+        for section in ("model", "optim"):
             saved[section] = {setting: value for setting, value in saved[section].items() if setting not in added}
         assert RunConfig.from_dict(saved) == config
 
 
 def test_the_byte_baseline_has_eight_heads_over_raw_ids() -> None:
-    config = resolve("published-0.5b", None, ["model.raw_heads=8"])
+    config = resolve("published-0.5b", None, ["model.raw_predict_heads=8"])
     with torch.device("meta"):
         model = Decoder(config.model, 16_704)
     assert [tuple(model.output_weight(ahead).shape) for ahead in range(8)] == [(16_704, 1024)] + [(RAW_IDS, 1024)] * 7

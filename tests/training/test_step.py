@@ -38,14 +38,14 @@ def runs(draw: st.DrawFn) -> list[str]:
     raw_heads = draw(st.sampled_from([0, heads + 1, heads + 3]))
     return [
         f"data.rows={draw(st.integers(1, 6))}",
-        f"model.heads={heads}",
-        f"model.raw_heads={raw_heads}",
+        f"model.predict_heads={heads}",
+        f"model.raw_predict_heads={raw_heads}",
         f"train.softmax={draw(st.sampled_from(['all', 'own']))}",
         f"mixture.mode={draw(st.sampled_from(MODES))}",
         "mixture.warmup_fraction=0",
         "mixture.share=0.5",
         "mixture.splice_bytes=20",
-        "train.clip=0",
+        "optim.clip=0",
     ]
 
 
@@ -70,7 +70,7 @@ def test_the_gradient_does_not_depend_on_how_the_batch_is_divided(
     assert whole.targets > 0
 
     trainer.model.zero_grad()
-    divided = dataclasses.replace(config, train=dataclasses.replace(config.train, micro_rows=micro_rows))
+    divided = dataclasses.replace(config, runtime=dataclasses.replace(config.runtime, micro_rows=micro_rows))
     nats, targets_W = 0.0, torch.zeros_like(whole.targets_W)
     for rank in range(size):
         loader = Loader(

@@ -18,7 +18,7 @@ from pctrain.training.loop import fit
 from tests.made_run import make_dataset
 from tests.training.test_loop import settings
 
-SHORT = ("train.steps=2", "train.checkpoint_every=2")
+SHORT = ("train.steps=2", "checkpoint.every=2")
 
 
 @pytest.fixture(scope="module")

@@ -48,13 +48,13 @@ SETTINGS = [
     "model.hidden=128",
     f"mixture.share={SHARE}",
     "train.steps=240",
-    "train.lr=4e-3",
-    "train.lr_warmup_steps=20",
-    "train.eval_every=0",
-    "train.eval_bytes=100",
-    "train.checkpoint_every=240",
+    "optim.lr=4e-3",
+    "optim.lr_warmup_steps=20",
+    "eval.every=0",
+    "eval.bytes=100",
+    "checkpoint.every=240",
     f"train.seed={SEED}",
-    'train.device="cpu"',
+    'runtime.device="cpu"',
 ]
 
 

@@ -23,7 +23,7 @@ from pctrain.training.verification import Seal, files_read, read_verified, verif
 from tests.made_run import VIEW, make_dataset
 from tests.training.test_loop import settings
 
-SHORT = ("train.steps=2", "train.checkpoint_every=2")
+SHORT = ("train.steps=2", "checkpoint.every=2")
 READ = ["base/train-00000.arrow", "base/val-00000.arrow", f"views/{VIEW}/train-00000.arrow"]
 
 

@@ -36,7 +36,7 @@ def measure(run: Path, folder: Path, device: str) -> dict[str, Any]:
     model, state = load_model(run, "last", where)
     places = Datasets(folder).edited()
     view = next(iter(state.views), None)
-    with autocast(where, state.config.train.dtype):
+    with autocast(where, state.config.runtime.dtype):
         found: dict[str, Any] = {"edits": {name: edited_bits(model, state, place) for name, place in places.items()}}
         if view is not None:
             found["translation"] = translation(model, state.vocabulary.views[view], view, Dataset(places[UNEDITED]))

@@ -92,12 +92,12 @@ def settings_of(study: Study, trial: Trial, steps: int) -> dict[str, Any]:
     """All that ``--set`` gets, for a run of ``steps``."""
     paced = {
         "train.steps": steps,
-        "train.lr_warmup_steps": max(1, steps // _WARM_UP),
-        "train.eval_every": -(-steps // _MEASUREMENTS),
-        "train.log_every": -(-steps // _MEASUREMENTS),
-        "train.checkpoint_every": -(-steps // 2),
-        "train.keep_last": 1,
-        "train.device": study.device,
+        "optim.lr_warmup_steps": max(1, steps // _WARM_UP),
+        "eval.every": -(-steps // _MEASUREMENTS),
+        "log.every": -(-steps // _MEASUREMENTS),
+        "checkpoint.every": -(-steps // 2),
+        "checkpoint.keep_last": 1,
+        "runtime.device": study.device,
     }
     return {**study.settings_of(trial), **paced}
 
