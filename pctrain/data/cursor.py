@@ -15,8 +15,10 @@ from pctrain.config import MixtureConfig, RunConfig
 from pctrain.data.mixture import Arrangement
 from pctrain.errors import CheckpointError, ConfigError
 
-_VERSION = 3
-"""1 knew one dataset, and no arrangement but pairs; 2 showed rows in the order of the stream."""
+_VERSION = 4
+_READ = (3, _VERSION)
+"""3 had other words for arrangements; 2 showed rows in the order of the stream; 1 knew one dataset, and no arrangement
+but pairs."""
 
 _MOST = 1 << 53
 """No count in a cursor comes to this."""
@@ -35,7 +37,7 @@ class StreamPlace:
     if it is spliced, else symbols of its compressed view."""
     dataset: int = 0
     """That of the document in progress, in the order of names."""
-    how: str | None = None
+    arrangement: str | None = None
     """The arrangement in which it is shown (``Arrangement``); None if none is in progress."""
     views: tuple[str | None, ...] = ()
     """The views it is shown in, in order; None among them is raw."""
@@ -52,16 +54,16 @@ class StreamPlace:
         counts = (self.offset_symbols, self.dataset)
         if not isinstance(self.draws, tuple) or not all(map(_is_count, (*self.draws, *counts))):
             return False
-        if self.how is None:
+        if self.arrangement is None:
             return (*counts, self.views, self.splicing) == (0, 0, (), None)
-        if not self.offset_symbols or self.dataset >= len(self.draws) or self.how not in set(Arrangement):
+        if not self.offset_symbols or self.dataset >= len(self.draws) or self.arrangement not in set(Arrangement):
             return False
         if not isinstance(self.views, tuple) or not all(name is None or isinstance(name, str) for name in self.views):
             return False
-        alone = self.how == Arrangement.ALONE
-        if len(self.views) != 2 - alone or (not alone and self.views.count(None) != 1):
+        single = self.arrangement == Arrangement.SINGLE
+        if len(self.views) != 2 - single or (not single and self.views.count(None) != 1):
             return False
-        return _is_splicing(self.splicing) if self.how == Arrangement.SPLICE else self.splicing is None
+        return _is_splicing(self.splicing) if self.arrangement == Arrangement.SPLICE else self.splicing is None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Cursor:
     def from_dict(cls, values: Mapping[str, Any]) -> Cursor:
         """Raises ``CheckpointError`` for another version, or for values that no cursor has."""
         version = values.get("version")
-        if version != _VERSION:
+        if version not in _READ:
             raise CheckpointError(
                 f"the checkpoint's data cursor has version {version!r}, this pctrain reads {_VERSION}; "
                 "continue with the pctrain that wrote it"
@@ -125,6 +127,9 @@ class Cursor:
         lists_as_tuples: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in dict(place).items()
         }
+        if "how" in lists_as_tuples:  # in version 3
+            arrangement = lists_as_tuples.pop("how")
+            lists_as_tuples["arrangement"] = "single" if arrangement == "alone" else arrangement
         if settings is not None:
             mixture = RunConfig.from_dict({"mixture": settings["mixture"]}).mixture
             settings = StreamSettings(**{**settings, "mixture": mixture})

@@ -1,4 +1,4 @@
-"""The documents of one dataset, by draw, without end: where each one's symbols lie, and its dice. Nothing is
+"""The documents of one dataset, by draw, without end: where each one's symbols lie, and its draws. Nothing is
 copied, but for a placebo.
 
 Where a filter leaves documents out, they keep their draws, and are passed over.

@@ -139,23 +139,23 @@ class Loader:
 
     def _place(self) -> StreamPlace:
         """Where the stream stands: after the last row that was laid out."""
-        showing, dataset, draws = self._packer.showing, self._stream.dataset, tuple(self._stream.draws)
-        if showing is None or dataset is None:
+        placement, dataset, draws = self._packer.placement, self._stream.dataset, tuple(self._stream.draws)
+        if placement is None or dataset is None:
             return StreamPlace(draws)
-        how, views, splicing = showing.appearance
+        arrangement, views, splicing = placement.appearance
         names = tuple(None if view == RAW else self.view_names[view - 1] for view in views)
-        return StreamPlace(draws, showing.offset_symbols, dataset, how.value, names, splicing)
+        return StreamPlace(draws, placement.offset_symbols, dataset, arrangement.value, names, splicing)
 
     def _resume(self, place: StreamPlace) -> None:
-        if place.how is None:
+        if place.arrangement is None:
             return
         views = tuple(RAW if name is None else 1 + self.view_names.index(name) for name in place.views)
-        appearance = Appearance(Arrangement(place.how), views, place.splicing and Splicing(*place.splicing))
-        showing = self._packer.resume(place.dataset, appearance, place.offset_symbols)
-        if showing.appearance != appearance or place.offset_symbols >= showing.size_symbols:
+        appearance = Appearance(Arrangement(place.arrangement), views, place.splicing and Splicing(*place.splicing))
+        placement = self._packer.resume(place.dataset, appearance, place.offset_symbols)
+        if placement.appearance != appearance or place.offset_symbols >= placement.size_symbols:
             raise CheckpointError(
                 f"the checkpoint stands at symbol {place.offset_symbols} of document "
-                f"{place.draws[place.dataset]}, which has {showing.size_symbols}; it was made on another dataset: "
+                f"{place.draws[place.dataset]}, which has {placement.size_symbols}; it was made on another dataset: "
                 "give the one it was trained on"
             )
 

@@ -1,8 +1,8 @@
 """How a document is shown: raw, compressed, or in two views at once. What the schedule says becomes odds, and a
-document's dice decide.
+document's draws decide.
 
-The schedule is a function of the optimizer step alone (``schedule``), and the dice of a document are its own
-(``hashing``). A document's appearance is settled in the step in which the first of it is placed, and holds until its
+The schedule is a function of the optimizer step alone (``schedule``), and the draws of a document are its own
+(``draws``). A document's appearance is settled in the step in which the first of it is placed, and holds until its
 end.
 """
 
@@ -26,7 +26,7 @@ RAW: Final = 0
 class Arrangement(StrEnum):
     """In which arrangement a document is shown. The names are written into cursors."""
 
-    ALONE = "alone"
+    SINGLE = "single"
     """In one view."""
     PAIR = "pair"
     """In two views, the same span of bytes side by side in one sample."""
@@ -48,19 +48,19 @@ class Splicing(NamedTuple):
 class Appearance(NamedTuple):
     """How a document is shown, settled when it begins."""
 
-    how: Arrangement
+    arrangement: Arrangement
     views: tuple[int, ...]
     """One, or raw and another: of a pair in order."""
     splicing: Splicing | None = None
     """Of a spliced document."""
 
 
-def alone(view: int) -> Appearance:
+def single(view: int) -> Appearance:
     """In this view only."""
-    return _ALONE[view]
+    return _SINGLE[view]
 
 
-_ALONE: Final = [Appearance(Arrangement.ALONE, (view,)) for view in range(1 + MAX_VIEWS)]
+_SINGLE: Final = [Appearance(Arrangement.SINGLE, (view,)) for view in range(1 + MAX_VIEWS)]
 """Made once: most documents are shown so, and making one takes as long as drawing it."""
 
 
@@ -78,18 +78,18 @@ class Odds:
 
     both: float
     compressed: float
-    how: Arrangement = Arrangement.PAIR
+    arrangement: Arrangement = Arrangement.PAIR
     """The arrangement of two views."""
     share: float = 0.0
     """Of a spliced document, how much is compressed."""
 
 
-def _pairs(share: float, how: Arrangement) -> Odds:
-    """As published: of all showings (a pair is two), ``share`` are compressed, and pairs as many as that allows."""
+def _pairs(share: float, arrangement: Arrangement) -> Odds:
+    """As published: of all samples (a pair makes two), ``share`` are compressed, as many as possible in pairs."""
     if share <= 0.5:
-        return Odds(share / (1 - share), 0.0, how)
+        return Odds(share / (1 - share), 0.0, arrangement)
     both = 1 / share - 1
-    return Odds(both, 1 - both, how)
+    return Odds(both, 1 - both, arrangement)
 
 
 _ODDS: dict[str, Callable[[float], Odds]] = {
@@ -113,16 +113,16 @@ class Lengths:
     compressed: float
 
     def by_documents(self, share: float) -> float:
-        """The share of showings that are to be compressed for ``share`` of the symbols to be.
+        """The share of samples that must be compressed for ``share`` of the symbols to be.
 
-        Of showings, y compressed and 1 - y raw, the symbols are y · compressed and (1 - y) · raw on average; y follows.
+        Of samples, y compressed and 1 - y raw, the symbols are y · compressed and (1 - y) · raw on average; y follows.
         """
         weight = share * self.raw
         return weight / (weight + (1 - share) * self.compressed) if weight else 0.0
 
 
 class Mixture:
-    """Turns what the schedule says into odds, and a document's dice into its appearance."""
+    """Turns what the schedule says into odds, and a document's draws into its appearance."""
 
     def __init__(self, config: MixtureConfig, weights: Sequence[float], lengths: Lengths) -> None:
         """``weights`` are those of the views, in any unit: 0 for one that is not shown."""
@@ -140,7 +140,7 @@ class Mixture:
         """The view is drawn whether or not it is shown, so that one draw never shifts the meaning of another."""
         view = 1 + bisect_right(self._view_below, appearance_draws.view)
         if appearance_draws.kind >= odds.both:
-            return alone(view if appearance_draws.kind < odds.both + odds.compressed else RAW)
-        if odds.how is Arrangement.SPLICE:
-            return Appearance(odds.how, (RAW, view), Splicing(odds.share, self._splice_bytes))
-        return Appearance(odds.how, (RAW, view) if appearance_draws.order < self._raw_first else (view, RAW))
+            return single(view if appearance_draws.kind < odds.both + odds.compressed else RAW)
+        if odds.arrangement is Arrangement.SPLICE:
+            return Appearance(odds.arrangement, (RAW, view), Splicing(odds.share, self._splice_bytes))
+        return Appearance(odds.arrangement, (RAW, view) if appearance_draws.order < self._raw_first else (view, RAW))

@@ -20,18 +20,18 @@ _LEAST_SAMPLE = 2
 class Packer:
     """Cuts the stream of documents into rows, in order."""
 
-    def __init__(self, stream: Stream, row_symbols: int, fresh: ShortSampling = NEVER_SHORT) -> None:
+    def __init__(self, stream: Stream, row_symbols: int, short: ShortSampling = NEVER_SHORT) -> None:
         self._stream = stream
-        self._fresh = fresh
+        self._short = short
         self._row_symbols = row_symbols
-        self.showing: Placement | None = None
+        self.placement: Placement | None = None
         """The document in progress; None between two."""
 
     def resume(self, dataset: int, appearance: Appearance, offset_symbols: int) -> Placement:
         """Take up the document in progress where an earlier run left it."""
         document = self._stream.resume(dataset)
-        self.showing = placement_of(document, appearance, offset_symbols, self._row_symbols, self._fresh)
-        return self.showing
+        self.placement = placement_of(document, appearance, offset_symbols, self._row_symbols, self._short)
+        return self.placement
 
     def row(self, mixture: Mixture, odds: Odds) -> Row:
         """Lay out the next row; documents that begin in it are shown as ``mixture`` draws with ``odds``."""
@@ -41,22 +41,22 @@ class Packer:
         return row
 
     def _place(self, row: Row, mixture: Mixture, odds: Odds) -> bool:
-        showing = self.showing
-        if showing is not None:
-            if not showing.place(row):
+        placement = self.placement
+        if placement is not None:
+            if not placement.place(row):
                 return False
         else:
             document = self._stream.peek()
             appearance = mixture.appearance(odds, document.appearance_draws)
-            showing = placement_of(document, appearance, 0, self._row_symbols, self._fresh)
-            if not showing.place(row):  # it has not begun: it is drawn again in the next row, perhaps with other odds
+            placement = placement_of(document, appearance, 0, self._row_symbols, self._short)
+            if not placement.place(row):  # it has not begun: it is drawn again in the next row, perhaps with other odds
                 return False
             dataset, passed_over = self._stream.begin()
-            row.begun.append(BegunDocument(dataset, showing.appearance, passed_over))
-            self.showing = showing
-        if showing.done:
+            row.begun.append(BegunDocument(dataset, placement.appearance, passed_over))
+            self.placement = placement
+        if placement.done:
             self._stream.end()
-            self.showing = None
+            self.placement = None
         return True
 
 
@@ -68,7 +68,7 @@ def stats_of(rows: Sequence[Row], seq_len: int, n_views: int, n_datasets: int) -
     begun = [one for row in rows for one in row.begun]
     for dataset, appearance, _ in begun:
         documents_D[dataset] += 1
-        if appearance.how is not Arrangement.SPLICE:
+        if appearance.arrangement is not Arrangement.SPLICE:
             for view in appearance.views:
                 documents_V[view] += 1
     for row in rows:
@@ -88,7 +88,7 @@ def stats_of(rows: Sequence[Row], seq_len: int, n_views: int, n_datasets: int) -
         documents_D=tuple(documents_D),
         passed_over=sum(one.passed_over for one in begun),
         documents_V=tuple(documents_V),
-        spliced=sum(one.appearance.how is Arrangement.SPLICE for one in begun),
+        spliced=sum(one.appearance.arrangement is Arrangement.SPLICE for one in begun),
         pairs=len(paired),
         cut_pairs=sum(raw.end - raw.start != compressed.raw_bytes for raw, compressed, _ in paired),
         paired_units=sum(pair.units for pair in paired),

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from pctrain.data.documents import Document
 from pctrain.data.draws import Purpose
 from pctrain.data.layout import Paired, Placement, Row, Span, Unpaired, proportion, take
-from pctrain.data.mixture import RAW, Appearance, Arrangement, alone
+from pctrain.data.mixture import RAW, Appearance, Arrangement, single
 from pctrain.data.splice import Splice
 
 
 class ShortSampling(NamedTuple):
-    """Which documents shown raw alone are cut into short pieces (``DataConfig.fresh_share``)."""
+    """Which documents shown raw alone are cut into short pieces (``DataConfig.short_sample_share``)."""
 
     share: float
     most_bytes: int
@@ -36,17 +36,17 @@ def placement_of(
     appearance: Appearance,
     offset_symbols: int,
     row_symbols: int,
-    fresh: ShortSampling = NEVER_SHORT,
+    short: ShortSampling = NEVER_SHORT,
 ) -> Placement:
     """Begin a document, or go on at ``offset_symbols``. An empty one is shown raw, whatever its appearance."""
     if not document.raw_bytes:
-        return SingleView(document, alone(RAW), offset_symbols)
-    if appearance.how is Arrangement.ALONE:
-        cut = appearance.views == (RAW,) and fresh.cuts(document)
+        return SingleView(document, single(RAW), offset_symbols)
+    if appearance.arrangement is Arrangement.SINGLE:
+        cut = appearance.views == (RAW,) and short.cuts(document)
         return (
-            ShortSamples(document, offset_symbols, fresh) if cut else SingleView(document, appearance, offset_symbols)
+            ShortSamples(document, offset_symbols, short) if cut else SingleView(document, appearance, offset_symbols)
         )
-    if appearance.how is Arrangement.SPLICE:
+    if appearance.arrangement is Arrangement.SPLICE:
         return Splice(document, appearance, offset_symbols)
     return Pair(document, appearance, offset_symbols, row_symbols)
 
@@ -100,12 +100,12 @@ class SingleView:
 class ShortSamples(SingleView):
     """A raw document in short pieces, each a sample of its own, as many in a row as fit."""
 
-    def __init__(self, document: Document, offset_symbols: int, fresh: ShortSampling) -> None:
-        super().__init__(document, alone(RAW), offset_symbols)
-        self._fresh = fresh
+    def __init__(self, document: Document, offset_symbols: int, short: ShortSampling) -> None:
+        super().__init__(document, single(RAW), offset_symbols)
+        self._short = short
 
     def place(self, row: Row, most: int | None = None) -> bool:
-        most = self._fresh.piece_bytes(self._document, self.offset_symbols)
+        most = self._short.piece_bytes(self._document, self.offset_symbols)
         closes = self._document.at_end and self.size_symbols - self.offset_symbols <= most
         bos = self._document.at_byte_0 and self.offset_symbols == 0
         return super().place(row, bos + 1 + most + closes)
@@ -115,12 +115,12 @@ class Pair:
     """A document raw and in one view, side by side: both sides cover the same bytes, in whole units, in one row.
 
     The sides are one sample, or in parallel two. A unit that does not fit into an empty row beside its raw bytes is
-    shown compressed alone, cut like a solo.
+    shown compressed alone, cut like a single view.
     """
 
     def __init__(self, document: Document, appearance: Appearance, offset_symbols: int, row_symbols: int) -> None:
         self.appearance = appearance
-        self._samples = 2 if appearance.how is Arrangement.PARALLEL else 1
+        self._samples = 2 if appearance.arrangement is Arrangement.PARALLEL else 1
         self._documents, self._document = document.documents, document.number
         self._view = max(appearance.views)
         self._block = document.block

@@ -23,7 +23,7 @@ _PURPOSES = (Purpose.SPLICE_DRAW, Purpose.SPLICE_VIEW)
 def switches(
     unit_bytes: NDArray[np.int64], anew: NDArray[np.float64], views: NDArray[np.float64], splicing: Splicing
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The units at which stretches begin, and whether each is compressed; ``anew`` and ``views`` are dice per unit.
+    """The units at which stretches begin, and whether each is compressed; ``anew`` and ``views`` are draws per unit.
 
     The view is drawn at the first unit, and anew after a unit with a probability in proportion to its bytes, once in
     so many bytes that stretches (between draws that differ) have the mean length. A draw is compressed with probability

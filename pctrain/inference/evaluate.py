@@ -72,7 +72,7 @@ def evaluate_run(
                 model,
                 part,
                 {name: Alphabet.of(state.vocabulary.views[name]) for name in state.views},
-                how=Windowing(seq_len, stride or seq_len),
+                windowing=Windowing(seq_len, stride or seq_len),
                 rows=rows or state.config.runtime.micro_rows or 8,
                 step=state.step,
                 by=by,
@@ -97,7 +97,7 @@ def evaluate(
     split: Split,
     views: Mapping[str, Alphabet],
     *,
-    how: Windowing,
+    windowing: Windowing,
     rows: int = 8,
     step: int = 0,
     by: str | None = None,
@@ -116,11 +116,11 @@ def evaluate(
     manifest = split.dataset.manifest
     return Evaluation(
         split=split.name,
-        how=how,
+        windowing=windowing,
         step=step,
         documents=reading.documents,
-        raw=reading.score(model, None, RAW, how, rows),
-        views={name: reading.score(model, name, alphabet, how, rows) for name, alphabet in views.items()},
+        raw=reading.score(model, None, RAW, windowing, rows),
+        views={name: reading.score(model, name, alphabet, windowing, rows) for name, alphabet in views.items()},
         codecs={name: manifest.view(name).codec for name in views},
         compressed_bytes=reading.compressed_bytes(),
         ngram_bits={} if sample is None else reading.ngram_bits(sample),
@@ -161,7 +161,9 @@ class _Reading:
         self._world = world
         self._quiet = quiet
 
-    def score(self, model: Decoder, view: str | None, kind: Alphabet, how: Windowing, rows: int) -> NDArray[np.float64]:
+    def score(
+        self, model: Decoder, view: str | None, kind: Alphabet, windowing: Windowing, rows: int
+    ) -> NDArray[np.float64]:
         """Symbols, bits and full-softmax bits of each document. [3, D]"""
         device = next(model.parameters()).device
         sums_3D = np.zeros((3, len(self.documents)))
@@ -170,7 +172,7 @@ class _Reading:
         def windows() -> Iterator[Window]:
             for document, part in self._read("model, raw bytes" if view is None else f"model, view {view}"):
                 symbols: NDArray[np.unsignedinteger] = part.raw if view is None else part.symbols(view)
-                for window in cut_document(part, symbols, kind, how):
+                for window in cut_document(part, symbols, kind, windowing):
                     cut_from.append(document)
                     yield window
 

@@ -57,7 +57,7 @@ class Evaluation:
     """The sums of one split."""
 
     split: str
-    how: Windowing
+    windowing: Windowing
     step: int
     """Of the checkpoint."""
     documents: Documents
@@ -78,8 +78,8 @@ class Evaluation:
         values = {
             "split": self.split,
             "step": self.step,
-            "window": self.how.seq_len,
-            "stride": self.how.stride,
+            "window": self.windowing.seq_len,
+            "stride": self.windowing.stride,
             "where": self.documents.only.where,
             "of_documents": self.documents.of_documents,
             **self._part(np.arange(len(self.documents))),
@@ -130,7 +130,7 @@ class Evaluation:
         values = self.to_dict()
         lines = [
             f"{self.split}: {self.documents}, {values['raw_bytes']:,} raw bytes; weights of step {self.step}; "
-            f"window {self.how.seq_len}, stride {self.how.stride}",
+            f"window {self.windowing.seq_len}, stride {self.windowing.stride}",
             "",
             f"{'':24}{'bits per raw byte':>20}{'full softmax':>14}{'symbols':>14}",
             _line("model, raw bytes", values["raw"]),

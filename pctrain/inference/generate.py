@@ -51,7 +51,7 @@ class Generation:
 
     ``window`` is how many positions the model sees: the run's seq_len. A model with further heads drafts: they guess
     the bytes behind the next one, the next pass shows the guesses too, and keeps those that it would have drawn itself
-    (Stern et al. 2018, *Blockwise Parallel Decoding*). Since the dice of each byte are fixed before, a guess is drawn
+    (Stern et al. 2018, *Blockwise Parallel Decoding*). Since the draws of each byte are fixed before, a guess is drawn
     with them too, and the text is the one without drafting at any temperature, but for rounding of the logits.
     """
 

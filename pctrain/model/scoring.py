@@ -84,24 +84,26 @@ class Window:
     scored_from: int
 
 
-def cut(symbols: NDArray[np.unsignedinteger], alphabet: Alphabet, begins: bool, how: Windowing) -> Iterator[Window]:
+def cut(
+    symbols: NDArray[np.unsignedinteger], alphabet: Alphabet, begins: bool, windowing: Windowing
+) -> Iterator[Window]:
     """The windows of one document. ``begins`` is false for the later parts of a document that was cut at build."""
     ids = symbols.astype(np.int64) + alphabet.first_id
     opening = (BOS, alphabet.open_id) if begins else (alphabet.open_id,)
     # The first predicted position of a window that begins with BOS is the open mark, so it holds one symbol less.
-    end = min(len(ids), how.seq_len + 1 - len(opening))
+    end = min(len(ids), windowing.seq_len + 1 - len(opening))
     if end:
         yield Window(opening, ids[:end], 0)
     while end < len(ids):
-        scored, end = end, min(len(ids), end + how.stride)
-        start = max(0, end - how.seq_len)
+        scored, end = end, min(len(ids), end + windowing.stride)
+        start = max(0, end - windowing.seq_len)
         yield Window((alphabet.open_id,), ids[start:end], scored - start)
 
 
 def cut_document(
-    document: Document, symbols: NDArray[np.unsignedinteger], kind: Alphabet, how: Windowing
+    document: Document, symbols: NDArray[np.unsignedinteger], kind: Alphabet, windowing: Windowing
 ) -> list[Window]:
-    return list(cut(symbols, kind, document.part_start_bytes == 0, how))
+    return list(cut(symbols, kind, document.part_start_bytes == 0, windowing))
 
 
 def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] | NDArray[np.floating]) -> float:

@@ -94,7 +94,7 @@ def expected_epochs(trainer: Trainer) -> dict[str, float]:
 def _mean_symbols(odds: Odds, lengths: Lengths) -> float:
     """Of a document as it is shown."""
     both = lengths.raw + lengths.compressed
-    if odds.how is Arrangement.SPLICE:
+    if odds.arrangement is Arrangement.SPLICE:
         both = odds.share * lengths.compressed + (1 - odds.share) * lengths.raw
     raw = 1 - odds.both - odds.compressed
     return max(1.0, odds.both * both + odds.compressed * lengths.compressed + raw * lengths.raw)

@@ -45,7 +45,7 @@ class ValSlice:
         self._documents: list[tuple[int, int]] = []
         """Of each window: the number of its dataset, and its document."""
         self.raw_bytes = 0
-        how = Windowing(seq_len, seq_len)
+        windowing = Windowing(seq_len, seq_len)
         for number, split in enumerate(splits, 1):
             before = self.raw_bytes
             wanted = max(1, max_bytes * number // len(splits) - before)
@@ -53,7 +53,7 @@ class ValSlice:
                 base = split.base(piece.block)
                 raw = base.raw_of(piece.row)[piece.start_bytes : piece.end_bytes]
                 begins = piece.start_bytes == 0 and base.part_starts[piece.row] == 0
-                windows = [*cut(raw, RAW, begins, how)]
+                windows = [*cut(raw, RAW, begins, windowing)]
                 self._windows += windows
                 self._documents += [(number, piece.document)] * len(windows)
                 self.raw_bytes += len(raw)

@@ -112,7 +112,7 @@ def test_a_document_in_a_view_that_was_dropped_since_is_shown_to_its_end(split):
     data, mixture = in_order(seq_len=20, rows=1, views={CHUNKS: 1}), MixtureConfig("compressed", "compressed")
     loader = Loader(split, data, mixture, steps=9, seed=0)
     batches = [loader.next_batch()]
-    while batches[-1].cursor.place.how is None:
+    while batches[-1].cursor.place.arrangement is None:
         batches.append(loader.next_batch())
     other = in_order(seq_len=20, rows=1, views={LETTERS: 1})
     changed = Loader(split, other, mixture, steps=9, seed=0, cursor=batches[-1].cursor)
@@ -130,7 +130,7 @@ def test_one_tiny_document_fills_any_batch(tmp_path):
     split = make_split(tmp_path, [b"hi!"])
     loader = Loader(split, in_order(seq_len=50, rows=5), MixtureConfig("raw", "raw"), steps=2, seed=0)
     batch = loader.next_batch()
-    assert batch.stats.documents == batch.cursor.place.draw + (batch.cursor.place.how is not None) > 40
+    assert batch.stats.documents == batch.cursor.place.draw + (batch.cursor.place.arrangement is not None) > 40
     assert batch.stats.padding == 0
 
 
@@ -278,12 +278,12 @@ def test_a_split_without_documents_is_refused(tmp_path):
         ("place", {"draws": [True, 4]}, "damaged"),
         ("place", {"dataset": 2}, "damaged"),
         ("place", {"dataset": None}, "damaged"),
-        ("place", {"how": None}, "damaged"),
-        ("place", {"how": "alone"}, "damaged"),
-        ("place", {"how": "upside down"}, "damaged"),
-        ("place", {"how": "splice"}, "damaged"),
-        ("place", {"how": "splice", "splicing": [0.5, 0]}, "damaged"),
-        ("place", {"how": "splice", "splicing": [2.0, 9]}, "damaged"),
+        ("place", {"arrangement": None}, "damaged"),
+        ("place", {"arrangement": "single"}, "damaged"),
+        ("place", {"arrangement": "upside down"}, "damaged"),
+        ("place", {"arrangement": "splice"}, "damaged"),
+        ("place", {"arrangement": "splice", "splicing": [0.5, 0]}, "damaged"),
+        ("place", {"arrangement": "splice", "splicing": [2.0, 9]}, "damaged"),
         ("place", {"splicing": [0.5, 9]}, "damaged"),
         ("place", {"views": None}, "damaged"),
         ("place", {"views": [None, None]}, "damaged"),
@@ -306,13 +306,26 @@ def test_a_damaged_cursor_is_refused(at, change, message):
         Cursor.from_dict(values)
 
 
+@pytest.mark.parametrize(("then", "now"), [("alone", "single"), ("pair", "pair"), (None, None)])
+def test_a_cursor_of_the_last_version_is_read(then, now):
+    place = StreamPlace((3,), 5, 0, now, (None, LETTERS)[: 1 + (now == "pair")]) if now else StreamPlace((3,))
+    values = Cursor(
+        9, 7, place, StreamSettings(MixtureConfig(warmup_share=0.1), 30, {LETTERS: 2.0}, {"a": 1.0})
+    ).to_dict()
+    before = json.loads(json.dumps({**values, "version": 3}))
+    del before["place"]["arrangement"]
+    before["place"]["how"] = then
+    before["settings"]["mixture"]["initial_share"] = before["settings"]["mixture"].pop("warmup_share")
+    assert Cursor.from_dict(before) == Cursor.from_dict(values)
+
+
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        (StreamPlace((3,), 10**6, 0, "alone", (None,)), "another dataset"),
+        (StreamPlace((3,), 10**6, 0, "single", (None,)), "another dataset"),
         (StreamPlace((3,), 10**6, 0, "pair", (None, LETTERS)), "another dataset"),
         (StreamPlace((3,), 10**6, 0, "splice", (None, LETTERS), (0.5, 20)), "another dataset"),
-        (StreamPlace((3,), 5, 0, "alone", ("gone",)), "view 'gone'"),
+        (StreamPlace((3,), 5, 0, "single", ("gone",)), "view 'gone'"),
         (StreamPlace((3, 4)), "stands in 2 datasets, 1 are given"),
     ],
 )

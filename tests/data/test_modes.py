@@ -38,7 +38,7 @@ def always(mode: str, share: float, **more) -> MixtureConfig:
 
 def an_epoch(loader: Loader) -> list:
     batches = [loader.next_batch()]
-    while batches[-1].cursor.place.draw < len(DOCUMENTS) or batches[-1].cursor.place.how:
+    while batches[-1].cursor.place.draw < len(DOCUMENTS) or batches[-1].cursor.place.arrangement:
         batches.append(loader.next_batch())
     return batches
 

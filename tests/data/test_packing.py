@@ -188,7 +188,7 @@ def test_unpaired_units_are_counted_once_each_however_often_they_are_cut(split):
     mixture = MixtureConfig(warmup_fraction=0.0, mode="translation", share=0.5)  # every document is a pair
     loader = Loader(split, in_order(seq_len=12, rows=1, views={CHUNKS: 1}), mixture, steps=1, seed=0)
     batches = [loader.next_batch()]
-    while batches[-1].cursor.place.draw < len(DOCUMENTS) or batches[-1].cursor.place.how:
+    while batches[-1].cursor.place.draw < len(DOCUMENTS) or batches[-1].cursor.place.arrangement:
         batches.append(loader.next_batch())
     begun = continued = 0
     for shown in read_documents(batches):

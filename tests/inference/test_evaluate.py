@@ -35,7 +35,7 @@ from tests.building.corpora import options, write_code
 from tests.made_run import IDS, SETTINGS, TYPES, VIEW, make_dataset, triples, write_dataset
 from tests.strategies import library_files
 
-HOW = Windowing(32, 32)
+WINDOWING = Windowing(32, 32)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_a_uniform_model_scores_exactly_8_bits_per_raw_byte(dataset: Dataset) ->
     model = Decoder(ModelConfig(width=32, layers=1, attention_heads=2, kv_heads=1, hidden=48), 832)
     init_weights(model, 0)
     torch.nn.init.zeros_(model.head.weight)
-    found = evaluate(model, dataset.split("val"), IDS, how=HOW).to_dict()
+    found = evaluate(model, dataset.split("val"), IDS, windowing=WINDOWING).to_dict()
     assert found["raw"]["bits_per_byte"] == 8.0
     assert found["raw"]["full_softmax_bits_per_byte"] == pytest.approx(math.log2(832))
     symbols = found["views"][VIEW]["symbols"]
@@ -66,7 +66,7 @@ def test_a_uniform_model_scores_exactly_8_bits_per_raw_byte(dataset: Dataset) ->
 @pytest.mark.parametrize("stride", [32, 7])
 def test_the_number_of_rows_does_not_matter(dataset: Dataset, model: Decoder, stride: int) -> None:
     results = [
-        evaluate(model, dataset.split("val"), IDS, how=Windowing(32, stride), rows=rows).to_dict()
+        evaluate(model, dataset.split("val"), IDS, windowing=Windowing(32, stride), rows=rows).to_dict()
         for rows in (1, 3, 64)
     ]
     for result in results:
@@ -90,7 +90,7 @@ def test_the_sums_are_those_of_the_documents_read_as_in_training(dataset: Datase
         symbols = [ids.first_id + symbol for symbol in triples(document.raw.tobytes()).tolist()]
         view_bits += surprise(model, [BOS] * begins[-1] + [ids.open_id], symbols, ids.first_id, ids.end_id)
     assert set(begins) == {False, True}
-    found = evaluate(model, split, IDS, how=Windowing(4096, 4096)).to_dict()
+    found = evaluate(model, split, IDS, windowing=Windowing(4096, 4096)).to_dict()
     assert found["raw"]["bits"] == pytest.approx(bits, rel=1e-6)
     assert found["views"][VIEW]["bits"] == pytest.approx(view_bits, rel=1e-6)
 
@@ -104,7 +104,7 @@ def surprise(model: Decoder, opening: list[int], ids: list[int], first_id: int, 
 def test_compressors_are_those_of_the_command_line(dataset: Dataset, model: Decoder) -> None:
     split = dataset.split("val")
     documents = [split.document(number).raw.tobytes() for number in range(split.n_documents)]
-    found = evaluate(model, split, {}, how=HOW).to_dict()["compressors"]
+    found = evaluate(model, split, {}, windowing=WINDOWING).to_dict()["compressors"]
     for name, tool in (("gzip -9", ["gzip", "-9", "-n", "-c"]), ("zstd -19", ["zstd", "-19", "-c", "--no-check"])):
         try:
             size = sum(
@@ -120,7 +120,7 @@ def test_compressors_are_those_of_the_command_line(dataset: Dataset, model: Deco
 
 
 def test_json_and_table_show_the_same_figures(dataset: Dataset, model: Decoder) -> None:
-    result = evaluate(model, dataset.split("val"), IDS, how=HOW)
+    result = evaluate(model, dataset.split("val"), IDS, windowing=WINDOWING)
     values, table = json.loads(json.dumps(result.to_dict())), result.table()
     for figure in (values["raw"]["bits_per_byte"], values["views"][VIEW]["bits_per_byte"]):
         assert f"{figure:.4f}" in table
@@ -131,7 +131,7 @@ def test_json_and_table_show_the_same_figures(dataset: Dataset, model: Decoder) 
 def test_a_split_without_bytes_is_an_error(tmp_path: Path, model: Decoder) -> None:
     empty = write_dataset(tmp_path, [b"some text"], [b""]).split("val")
     with pytest.raises(DataError, match="has no bytes: bits per byte are not defined"):
-        evaluate(model, empty, {}, how=HOW)
+        evaluate(model, empty, {}, windowing=WINDOWING)
 
 
 def by_document(dataset: Dataset, model: Decoder) -> list[tuple[int, float]]:
@@ -153,7 +153,7 @@ def by_document(dataset: Dataset, model: Decoder) -> list[tuple[int, float]]:
 
 def test_the_standard_error_is_that_of_a_ratio_over_documents(dataset: Dataset, model: Decoder) -> None:
     """Each document is left out once, and the ratio taken of the others."""
-    found = evaluate(model, dataset.split("val"), IDS, how=Windowing(4096, 4096)).to_dict()
+    found = evaluate(model, dataset.split("val"), IDS, windowing=Windowing(4096, 4096)).to_dict()
     documents = by_document(dataset, model)
     assert found["documents"] == len(documents) == dataset.split("val").n_documents - 1  # one was cut in two
     assert found["raw"]["bits_per_byte_standard_error"] == pytest.approx(left_out_by_turns(documents), rel=1e-5)
@@ -209,7 +209,7 @@ def test_the_standard_error_is_as_large_as_the_spread_over_samples() -> None:
 
 def test_one_document_has_no_standard_error(tmp_path: Path, model: Decoder) -> None:
     alone = write_dataset(tmp_path, [b"some text"], [b"a single document"]).split("val")
-    result = evaluate(model, alone, {}, how=HOW)
+    result = evaluate(model, alone, {}, windowing=WINDOWING)
     assert "bits_per_byte_standard_error" not in result.to_dict()["raw"]
     assert " ± 0" not in result.table()
 
@@ -230,7 +230,7 @@ def test_groups_add_up_to_the_whole(tmp_path: Path, model: Decoder) -> None:
             wide.eval(),
             split,
             {"ngram": Alphabet.of(split.dataset.vocabulary.views["ngram"])},
-            how=Windowing(256, 256),
+            windowing=Windowing(256, 256),
             by=by,
         )
         values = result.to_dict()
@@ -254,8 +254,8 @@ CHOSEN = Filter({"path": ["val-[2-5]"]})
 
 def test_only_what_the_filter_keeps_is_measured(dataset: Dataset, model: Decoder) -> None:
     split = dataset.split("val")
-    found = evaluate(model, split, IDS, how=Windowing(4096, 4096), only=CHOSEN)
-    every = evaluate(model, split, IDS, how=Windowing(4096, 4096))
+    found = evaluate(model, split, IDS, windowing=Windowing(4096, 4096), only=CHOSEN)
+    every = evaluate(model, split, IDS, windowing=Windowing(4096, 4096))
     assert CHOSEN.numbers(split).tolist() == [2, 3, 4, 5]
     assert (len(found.documents), found.documents.of_documents) == (3, split.n_documents - 1)
     assert found.documents.raw_bytes_D.tolist() == every.documents.raw_bytes_D[2:5].tolist()
@@ -272,14 +272,14 @@ def test_only_what_the_filter_keeps_is_measured(dataset: Dataset, model: Decoder
 def test_a_split_of_which_the_filter_keeps_nothing_is_an_error(tmp_path: Path, model: Decoder) -> None:
     split = write_dataset(tmp_path, [b"some text"], [b"", b"more"]).split("val")
     with pytest.raises(DataError, match=r"no document of the val split of .* has lang like Rust"):
-        evaluate(model, split, {}, how=HOW, only=Filter({"lang": ["Rust"]}))
+        evaluate(model, split, {}, windowing=WINDOWING, only=Filter({"lang": ["Rust"]}))
     with pytest.raises(DataError, match="has no bytes in documents that have path like val-0"):
-        evaluate(model, split, {}, how=HOW, only=Filter({"path": ["val-0"]}))
+        evaluate(model, split, {}, windowing=WINDOWING, only=Filter({"path": ["val-0"]}))
 
 
 def test_ngrams_are_those_of_the_sample(dataset: Dataset, model: Decoder) -> None:
     sample = Sample(dataset.split("train"), Filter({"path": ["train-?"]}))
-    result = evaluate(model, dataset.split("val"), {}, how=HOW, only=CHOSEN, sample=sample)
+    result = evaluate(model, dataset.split("val"), {}, windowing=WINDOWING, only=CHOSEN, sample=sample)
     texts = [dataset.split("train").document(number).raw for number in range(10)]
     bits = sum(ByteNgrams(texts).bits(dataset.split("val").document(number).raw) for number in range(2, 6))
     values = result.to_dict()
@@ -297,7 +297,7 @@ def test_ngrams_are_those_of_the_sample(dataset: Dataset, model: Decoder) -> Non
 
 
 def test_without_a_sample_there_are_no_ngrams(dataset: Dataset, model: Decoder) -> None:
-    result = evaluate(model, dataset.split("val"), {}, how=HOW)
+    result = evaluate(model, dataset.split("val"), {}, windowing=WINDOWING)
     assert result.to_dict()["ngrams"] == {}
     assert "gram" not in result.table()
 

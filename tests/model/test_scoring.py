@@ -61,8 +61,8 @@ def test_the_score_is_that_of_one_document_at_a_time(stride: int) -> None:
     """Against log-probabilities taken window by window from plain forward passes, for several batch sizes."""
     model = Decoder(ModelConfig(width=32, layers=2, attention_heads=2, kv_heads=1, hidden=48), 384)
     init_weights(model, 0)
-    how = Windowing(16, stride)
-    windows = [window for count in (40, 1, 17, 16, 3) for window in cut(symbols(count), RAW, count != 17, how)]
+    windowing = Windowing(16, stride)
+    windows = [window for count in (40, 1, 17, 16, 3) for window in cut(symbols(count), RAW, count != 17, windowing)]
     expected = 0.0
     with torch.no_grad():
         for window in windows:

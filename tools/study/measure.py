@@ -45,9 +45,9 @@ def measure(run: Path, folder: Path, device: str) -> dict[str, Any]:
 
 def edited_bits(model: Decoder, state: State, place: Path) -> dict[str, float]:
     """Bits per byte of the text as it is after the edit: raw, and by view."""
-    how = Windowing(state.config.data.seq_len, state.config.data.seq_len)
+    windowing = Windowing(state.config.data.seq_len, state.config.data.seq_len)
     views = {name: Alphabet.of(state.vocabulary.views[name]) for name in state.views}
-    values = evaluate(model, Dataset(place).split("train"), views, how=how).to_dict()
+    values = evaluate(model, Dataset(place).split("train"), views, windowing=windowing).to_dict()
     return {name: figures["bits_per_byte"] for name, figures in {"raw": values["raw"], **values["views"]}.items()}
 
 
