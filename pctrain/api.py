@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -19,6 +18,7 @@ from pctrain.inference.export import Export, export_run
 from pctrain.inference.generate import Generation, Sampling, until
 from pctrain.model.device import choose_device
 from pctrain.options import settings_of_run
+from pctrain.settings import nested
 from pctrain.training.checkpoint import checkpoints, load_state
 from pctrain.training.loop import fit as train
 from pctrain.training.run_folder import METRICS, load_model, read_settings
@@ -143,7 +143,7 @@ def fit(
     """
     given = [datasets] if isinstance(datasets, Dataset | str | PathLike) else [*datasets]
     folders = [one.folder if isinstance(one, Dataset) else Path(one) for one in given]
-    asked = [f"{name}={json.dumps(value)}" for name, value in (settings or {}).items()]
+    asked = [nested(name, value) for name, value in (settings or {}).items()]
     file = None if config is None else Path(config)
     resolved = settings_of_run(None if restart else Path(run), preset, file, asked)
     outcome = train(folders, Path(run), resolved, restart=restart, quiet=quiet)

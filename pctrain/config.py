@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from pcdata.errors import DatasetError
 from pctrain.errors import ConfigError
-from pctrain.settings import Section, check_names, current, merged, parsed, rules, setting
+from pctrain.settings import Layer, Section, check_names, current, merged, parsed, rules, setting
 
 MODES = ("raw", "compressed", "mixed", "translation", "parallel", "splice")
 COLUMNS = ("path", "lang", "source")
@@ -315,11 +315,11 @@ SETTINGS: Final = {
 """Every setting and its rule, by its full name."""
 
 
-def resolve(preset: str | None, file: Path | None, settings: Iterable[str]) -> RunConfig:
-    """Merge the preset, a TOML file and ``section.name=value`` settings over the defaults."""
+def resolve(preset: str | None, file: Path | None, settings: Iterable[Layer]) -> RunConfig:
+    """Merge the preset, a TOML file and settings, the last of which counts, over the defaults."""
     from pcdata.dataset.json_files import parse_toml  # likewise
 
-    layers: list[Mapping[str, Any]] = []
+    layers: list[Layer] = []
     if preset is not None:
         layers.append(parse_toml(preset_text(preset).encode()))
     if file is not None:
@@ -329,10 +329,15 @@ def resolve(preset: str | None, file: Path | None, settings: Iterable[str]) -> R
             raise ConfigError(f"--config {file} cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise ConfigError(f"--config {file} is not TOML: {error}") from error
-    values: Mapping[str, Any] = {}
-    for layer in (*layers, *map(parsed, settings)):
-        values = merged(values, current(layer, RENAMED))
-    return RunConfig.from_dict(values)
+    return RunConfig.from_dict(joined([*layers, *settings]))
+
+
+def joined(layers: Iterable[Layer]) -> dict[str, Any]:
+    """One layer of several, the last of which counts, under the names of today."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values = merged(values, current(parsed(layer) if isinstance(layer, str) else layer, RENAMED))
+    return values
 
 
 def presets() -> list[str]:

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pctrain.config import RunConfig, resolve
+from pctrain.config import RunConfig, joined, resolve
 from pctrain.errors import ConfigError
+from pctrain.settings import Layer, nested
 
 DEFAULT_PRESET = "tiny"
 
 
 def settings_of_run(
-    run: Path | None, preset: str | None, file: Path | None, overrides: list[str], default: str = DEFAULT_PRESET
+    run: Path | None, preset: str | None, file: Path | None, given: Sequence[Layer], default: str = DEFAULT_PRESET
 ) -> RunConfig:
-    """Those of the run that goes on, if there is one and neither a preset nor a file is given; else from the preset."""
+    """Those of the run to be resumed, if there is one and no preset or file is given; else from the preset."""
     from pctrain.training.checkpoint import checkpoints
     from pctrain.training.run_folder import read_settings
 
     if run is None or preset is not None or file is not None or not checkpoints(run):
-        return resolve(preset or default, file, overrides)
-    begun = [
-        f"{section}.{name}={json.dumps(value)}"
+        return resolve(preset or default, file, given)
+    now = joined(given)
+    named = {f"{section}.{name}" for section, table in now.items() if isinstance(table, Mapping) for name in table}
+    begun = {
+        section: {
+            name: value
+            for name, value in values.items()
+            # A table that is given now takes the place of the run's; merged, nothing could ever be left out.
+            if not (isinstance(value, dict) and f"{section}.{name}" in named)
+        }
         for section, values in read_settings(run).config.to_dict().items()
-        for name, value in values.items()
-        # A table that is given now takes the place of the run's; merged, nothing could ever be left out.
-        if not isinstance(value, dict) or not any(one.startswith(f"{section}.{name}") for one in overrides)
-    ]
-    return resolve(None, None, [*begun, *overrides])
+    }
+    return resolve(None, None, [begun, now])
 
 
-def weighted_by(option: str, given: tuple[str, ...]) -> list[str]:
+def weighted_by(option: str, given: Sequence[str]) -> list[Layer]:
     """``--view`` and ``--weight`` as a setting: ``NAME=NUMBER``, where views may leave the number out."""
     numbers: dict[str, float] = {}
     for word in given:
@@ -41,10 +46,10 @@ def weighted_by(option: str, given: tuple[str, ...]) -> list[str]:
             numbers[name] = float(number) if equals or option != "view" else 1.0
         except ValueError:
             raise ConfigError(f"--{option} {word}: the weight must be a number, got {number!r}") from None
-    return [f"data.{option}s={json.dumps(numbers)}"] if numbers else []
+    return [nested(f"data.{option}s", numbers)] if numbers else []
 
 
-def filter_by(langs: tuple[str, ...], given: tuple[str, ...]) -> list[str]:
+def filter_by(langs: Sequence[str], given: Sequence[str]) -> list[Layer]:
     """``--lang`` and ``--where`` as a setting."""
     globs: dict[str, list[str]] = {}
     for word in [*(f"lang={lang}" for lang in langs), *given]:
@@ -52,12 +57,12 @@ def filter_by(langs: tuple[str, ...], given: tuple[str, ...]) -> list[str]:
         if not equals:
             raise ConfigError(f"--where {word}: expected column=glob, such as path=*.py")
         globs.setdefault(column, []).append(glob)
-    return [f"data.where={json.dumps(globs)}"] if globs else []
+    return [nested("data.where", globs)] if globs else []
 
 
-def one_mode(mode: str | None) -> list[str]:
+def one_mode(mode: str | None) -> list[Layer]:
     """``--mode`` as settings: the main phase alone."""
     if mode is None:
         return []
     lengths = ("warmup_fraction", "warmup_steps", "decay_fraction", "decay_steps")
-    return [f"mixture.mode={json.dumps(mode)}", *(f"mixture.{name}=0" for name in lengths)]
+    return [{"mixture": {"mode": mode, **dict.fromkeys(lengths, 0)}}]

@@ -11,9 +11,12 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from pctrain.errors import ConfigError
+
+Layer: TypeAlias = str | Mapping[str, Any]
+"""Some settings: ``section.name=value`` as it is typed, or tables."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,12 @@ def parsed(text: str) -> dict[str, Any]:
         value = parse_json_text(written)
     except (ValueError, RecursionError):
         value = written
-    for part in reversed(key.split(".")):
+    return nested(key, value)
+
+
+def nested(name: str, value: Any) -> dict[str, Any]:
+    """``model.width`` and 8 as ``{"model": {"width": 8}}``."""
+    for part in reversed(name.split(".")):
         value = {part: value}
     found: dict[str, Any] = value
     return found

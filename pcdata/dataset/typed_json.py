@@ -35,7 +35,7 @@ def typed(kind: Any, value: Any, at: str = "", *, partial: bool = False) -> Any:
             raise DatasetError(f"{at or kind.__name__} has other fields than it should have, or is none")
         made = {name: typed(hints[name], item, _below(at, name), partial=partial) for name, item in value.items()}
         return kind(**made)
-    if origin in (tuple, list) and isinstance(value, list):
+    if origin in (tuple, list) and isinstance(value, list | tuple):
         return origin(typed(arguments[0], item, at) for item in value)
     if origin is dict and isinstance(value, dict):
         return {typed(str, key, at): typed(arguments[1], item, _below(at, key)) for key, item in value.items()}

@@ -16,6 +16,7 @@ from typing import Any
 
 from pcdata.dataset import Dataset
 from pctrain.config import RunConfig
+from pctrain.data.batch import Batch
 from pctrain.data.filter import Filter
 from pctrain.data.prefetch import Prefetcher
 from pctrain.data.shown_documents import shown_documents
@@ -25,7 +26,7 @@ from pctrain.training import checkpoint
 from pctrain.training.distributed import gathered, joined
 from pctrain.training.faults import explained
 from pctrain.training.header import bytes_per_target, header
-from pctrain.training.metrics import MetricsLog, Tally, peak_memory_bytes
+from pctrain.training.metrics import Losses, MetricsLog, Tally, peak_memory_bytes
 from pctrain.training.optim import learning_rate
 from pctrain.training.progress import Progress, say
 from pctrain.training.run_folder import METRICS, clear, locked, write_settings
@@ -123,18 +124,9 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
             rate = learning_rate(step, steps, config.optim)
             losses = take_step(trainer, rate, batch)
             done, stop = step + 1, agreed(received(), trainer.world)
-            fault = losses.fault(config.optim)
-            bad_steps = bad_steps + 1 if fault else 0
-            if fault is None:
-                tally.add(losses, batch.stats)
-            else:
-                tally.skip(batch.stats)
-                shown = [*shown_documents(trainer.datasets, batch)]
-                values = {"loss": losses.mean, "gradient_norm": losses.gradient_norm}
-                log.write("bad", done, what=fault, **values, documents=[asdict(one) for one in shown])
-                refuse(f"step {done}: {fault}", shown, config.optim, bad_steps)
+            bad_steps = _count(trainer, tally, log, done, batch, losses, bad_steps)
             speed = tally.speed(batches.wait_seconds)
-            progress.step(losses, speed, learnt=fault is None)
+            progress.step(losses, speed, learnt=not bad_steps)
 
             save_due = done == steps or done % config.checkpoint.every == 0
             bits_per_byte = None
@@ -157,6 +149,23 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
             if stop:
                 break
     return Outcome(done, stop if done < steps else None, measured)
+
+
+def _count(
+    trainer: Trainer, tally: Tally, log: MetricsLog, done: int, batch: Batch, losses: Losses, bad_steps: int
+) -> int:
+    """Add a step to the tally, or name what a bad one showed. Returns how many bad ones there are in a row, of which
+    there were ``bad_steps`` before it."""
+    fault = losses.fault(trainer.config.optim)
+    if fault is None:
+        tally.add(losses, batch.stats)
+        return 0
+    tally.skip(batch.stats)
+    shown = [*shown_documents(trainer.datasets, batch)]
+    values = {"loss": losses.mean, "gradient_norm": losses.gradient_norm}
+    log.write("bad", done, what=fault, **values, documents=[asdict(one) for one in shown])
+    refuse(f"step {done}: {fault}", shown, trainer.config.optim, bad_steps + 1)
+    return bad_steps + 1
 
 
 def _prune(trainer: Trainer, said: set[str]) -> None:
