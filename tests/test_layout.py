@@ -22,6 +22,7 @@ FLOORS = {
         "processes",
         "dataset",
         "codecs",
+        "inputs",
         "building",
         "editing",
         "inspection",

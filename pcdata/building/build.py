@@ -15,7 +15,7 @@ from typing import Any
 from pcdata.building.commit import commit
 from pcdata.building.engines.base import open_engine
 from pcdata.building.fit import fit_views
-from pcdata.building.options import BuildOptions, handed_in_artifacts, library_versions, printable
+from pcdata.building.options import BuildOptions, handed_in_artifacts, library_versions
 from pcdata.building.planning import planned
 from pcdata.building.progress import Reporter
 from pcdata.building.reread import half_read
@@ -25,6 +25,7 @@ from pcdata.building.workspace import Workspace
 from pcdata.building.write import pending_writes, run_write
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
 from pcdata.errors import BuildError, UnbuildableError
+from pcdata.inputs.file_names import printable
 from pcdata.processes.kill_points import kill_point
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from pcdata.building.options import BuildOptions, printable
+from pcdata.building.options import BuildOptions
 from pcdata.building.workspace import Workspace
 from pcdata.dataset.block import Metadata
 from pcdata.errors import UnbuildableError
+from pcdata.inputs.file_names import printable
 
 _SHOWN = 3
 

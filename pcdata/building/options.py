@@ -20,6 +20,7 @@ from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset.schema import KeptColumn
 from pcdata.dataset.vocab import MAX_VIEWS
 from pcdata.errors import OptionError
+from pcdata.inputs.file_names import printable, text_of
 
 STDIN = Path("-")
 """As an input: JSONL on standard input."""
@@ -234,18 +235,3 @@ def library_versions() -> dict[str, str]:
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{name: metadata.version(name) for name in names},
     }
-
-
-def text_of(path: bytes) -> str:
-    """A file name as text, each as another, in every locale the same: what is not UTF-8 becomes surrogates."""
-    return path.decode("utf-8", "surrogateescape")
-
-
-def bytes_of(text: str) -> bytes:
-    """The inverse of ``text_of``."""
-    return text.encode("utf-8", "surrogateescape")
-
-
-def printable(path: bytes) -> str:
-    """A file name as text for people and JSON: bytes that are not UTF-8 become backslash escapes."""
-    return path.decode("utf-8", "backslashreplace")

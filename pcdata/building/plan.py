@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.building.options import BuildOptions, printable
+from pcdata.building.options import BuildOptions
 from pcdata.building.records import Reject, RejectLine
 from pcdata.building.scan import TaskInputs
 from pcdata.building.scan_results import ScannedTasks
@@ -29,6 +29,7 @@ from pcdata.dataset.manifest import REJECTS, SPLITS
 from pcdata.dataset.names import TEMPORARY
 from pcdata.dataset.schema import BLOCK_RAW_BYTES
 from pcdata.errors import UnbuildableError
+from pcdata.inputs.file_names import printable
 from pcdata.processes.kill_points import kill_point
 
 PARTITION_DOCUMENTS = 2_000_000

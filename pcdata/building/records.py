@@ -15,7 +15,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pcdata.building.inputs.base import (
+from pcdata.building.languages import UNKNOWN, language_of
+from pcdata.building.options import BuildOptions
+from pcdata.building.sources import Entry, entry_path, kind_of, opener
+from pcdata.dataset.block import Metadata
+from pcdata.dataset.json_files import parse_json_text
+from pcdata.errors import InputError
+from pcdata.inputs.base import (
     LEAST_EXPANDED_BYTES,
     MAX_RECORD_BYTES,
     MOST_EXPANSION,
@@ -26,16 +32,11 @@ from pcdata.building.inputs.base import (
     RecordFile,
     too_large,
 )
-from pcdata.building.inputs.jsonl import JsonlFile
-from pcdata.building.inputs.table_process import IsolatedTable, table_of
-from pcdata.building.inputs.tar import TarMembers
-from pcdata.building.inputs.whose_fault import Unreadable, changed, reading
-from pcdata.building.languages import UNKNOWN, language_of
-from pcdata.building.options import BuildOptions, printable
-from pcdata.building.sources import Entry, entry_path, kind_of, opener
-from pcdata.dataset.block import Metadata
-from pcdata.dataset.json_files import parse_json_text
-from pcdata.errors import InputError
+from pcdata.inputs.file_names import printable
+from pcdata.inputs.jsonl import JsonlFile
+from pcdata.inputs.table_process import IsolatedTable, table_of
+from pcdata.inputs.tar import TarMembers
+from pcdata.inputs.whose_fault import Unreadable, changed, reading
 
 PATH_KEYS = ("path", "file_path", "filepath", "filename", "max_stars_repo_path")
 LANG_KEYS = ("lang", "language", "programming_language")

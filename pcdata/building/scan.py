@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from pcdata.building.filters import Filters, Measured
 from pcdata.building.mentions import Met
-from pcdata.building.options import BuildOptions, bytes_of, printable, text_of
+from pcdata.building.options import BuildOptions
 from pcdata.building.records import NO_DOCUMENT, Lines, Piece, Reject, RejectLine, scan_entry
 from pcdata.building.sources import Entry, Skipped, find_entries
 from pcdata.building.splits import split_draw
@@ -23,6 +23,7 @@ from pcdata.building.workspace import PIECE, Workspace
 from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import FIT, doc_id_of, document_hash, draw
 from pcdata.errors import InputError
+from pcdata.inputs.file_names import bytes_of, printable, text_of
 from pcdata.processes.kill_points import kill_point
 
 TASK_BYTES = 16_000_000

@@ -19,13 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final, Literal, NamedTuple, TypeAlias
 
-from pcdata.building.inputs.table_process import sizes_of, table_of
-from pcdata.building.inputs.whose_fault import Unreadable, changed, reading
-from pcdata.building.options import STDIN, BuildOptions, is_stream, printable, text_of
+from pcdata.building.options import STDIN, BuildOptions, is_stream
 from pcdata.building.passed_over import reason_to_pass_over
-from pcdata.building.saved import saved_files
 from pcdata.building.workspace import Workspace
 from pcdata.errors import InputError
+from pcdata.inputs.file_names import printable, text_of
+from pcdata.inputs.saved import saved_files
+from pcdata.inputs.table_process import sizes_of, table_of
+from pcdata.inputs.whose_fault import Unreadable, changed, reading
 
 Kind: TypeAlias = Literal["file", "jsonl", "parquet", "arrow", "tar"]
 

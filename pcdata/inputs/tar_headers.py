@@ -11,7 +11,7 @@ import io
 import re
 from typing import IO, Final, NamedTuple, TypeAlias
 
-from pcdata.building.inputs.whose_fault import Unreadable
+from pcdata.inputs.whose_fault import Unreadable
 
 _BLOCK: Final = 512
 _SKIP_BYTES: Final = 1 << 20

@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pcdata.building.inputs.whose_fault import reading
-from pcdata.building.options import printable
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import inside, regular_file
 from pcdata.errors import DatasetError
+from pcdata.inputs.file_names import printable
+from pcdata.inputs.whose_fault import reading
 
 _SPLITS: Final = "dataset_dict.json"
 _FILES: Final = "state.json"

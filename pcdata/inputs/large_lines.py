@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from pcdata.building.inputs.base import Fault, Record
+from pcdata.inputs.base import Fault, Record
 from pcdata.processes.isolated import Died, Isolated, Limits, Send
 
 LIMITS = Limits(memory_bytes=2_000_000_000, cpu_seconds=60)

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from pcdata.building.inputs import streams, tar_headers
-from pcdata.building.inputs.base import Fault
-from pcdata.building.inputs.tar import TarMembers
 from pcdata.building.records import Piece, Reject, scan_entry
 from pcdata.building.sources import find_entries
+from pcdata.inputs import streams, tar_headers
+from pcdata.inputs.base import Fault
+from pcdata.inputs.tar import TarMembers
 from tests.building.corpora import options
 
 NAMES = ["/abs.py", "../up.py", "dup.py", "dup.py", "x" * 300, "nl\nx", "e\u0301", "\udcff", "slash/", "a/" * 60 + "b"]

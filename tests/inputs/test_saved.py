@@ -89,7 +89,7 @@ def test_another_file_of_that_name_is_a_file(text: str, folder: Path) -> None:
 
 def test_one_that_is_too_large_is_not_read_into_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(folder) == ([b"train/data.arrow"], [])
-    monkeypatch.setattr("pcdata.building.saved._MAX_BYTES", 10)
+    monkeypatch.setattr("pcdata.inputs.saved._MAX_BYTES", 10)
     assert found(folder)[0] == [b"dataset_dict.json", b"train/data.arrow", b"train/state.json"]
 
 

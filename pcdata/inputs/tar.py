@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from pcdata.building.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Located, Record, too_large
-from pcdata.building.inputs.streams import decompressed
-from pcdata.building.inputs.tar_headers import Member, TarHeaders
-from pcdata.building.options import printable
+from pcdata.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Located, Record, too_large
+from pcdata.inputs.file_names import printable
+from pcdata.inputs.streams import decompressed
+from pcdata.inputs.tar_headers import Member, TarHeaders
 
 PATH = "path"
 """The only field of a member."""

@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 import zstandard
 
-from pcdata.building.inputs.whose_fault import Unreadable
+from pcdata.inputs.whose_fault import Unreadable
 
 BUFFER_BYTES: Final = 1 << 20
 _INPUT_BYTES: Final = 1 << 16

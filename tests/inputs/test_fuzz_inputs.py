@@ -25,15 +25,15 @@ import zstandard
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.inputs.test_damage import whole_lines_of_zstd
 
-from pcdata.building.inputs import table_process
-from pcdata.building.inputs.table_process import end_table_process
 from pcdata.building.records import EntryReader, Piece, Reject, scan_entry
 from pcdata.building.sources import Entry, find_entries
 from pcdata.cli import main
+from pcdata.inputs import table_process
+from pcdata.inputs.table_process import end_table_process
 from pcdata.processes.isolated import Limits
 from tests.building.corpora import options
-from tests.building.test_damage import whole_lines_of_zstd
 
 TEXTS = [(f"document {number}: " + "x = 1\n" * (number % 40)).encode() for number in range(60)]
 MORE_MEMORY = 400_000_000

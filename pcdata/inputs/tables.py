@@ -17,15 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pcdata.building.inputs.base import (
+from pcdata.dataset.ipc_footer import IpcFooter
+from pcdata.inputs.base import (
     Fault,
     keys_of,
     no_text,
     too_large,
 )
-from pcdata.building.inputs.values import Unconvertible, Values, bytes_in, checked, is_text
-from pcdata.building.inputs.whose_fault import Unreadable
-from pcdata.dataset.ipc_footer import IpcFooter
+from pcdata.inputs.values import Unconvertible, Values, bytes_in, checked, is_text
+from pcdata.inputs.whose_fault import Unreadable
 
 ROWS_AT_ONCE: Final = 256
 _BYTES_AT_ONCE: Final = 1 << 26

@@ -23,10 +23,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
-from pcdata.building.inputs.base import Changed, Fault, Located, Record
-from pcdata.building.inputs.tables import ROWS_AT_ONCE, Chunks, Row, TableFile, open_chunks
-from pcdata.building.inputs.values import bytes_in
-from pcdata.building.inputs.whose_fault import Unreadable
+from pcdata.inputs.base import Changed, Fault, Located, Record
+from pcdata.inputs.tables import ROWS_AT_ONCE, Chunks, Row, TableFile, open_chunks
+from pcdata.inputs.values import bytes_in
+from pcdata.inputs.whose_fault import Unreadable
 from pcdata.processes.isolated import Died, Isolated, Limits, Send
 
 LIMITS = Limits(memory_bytes=2_000_000_000, cpu_seconds=60)

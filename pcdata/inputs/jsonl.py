@@ -8,11 +8,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from pcdata.building.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Located, Record, keys_of, no_text, too_large
-from pcdata.building.inputs.large_lines import Line, parse_apart
-from pcdata.building.inputs.streams import BUFFER_BYTES, decompressed
-from pcdata.building.inputs.values import bytes_in
 from pcdata.dataset.json_files import parse_json_text
+from pcdata.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Located, Record, keys_of, no_text, too_large
+from pcdata.inputs.large_lines import Line, parse_apart
+from pcdata.inputs.streams import BUFFER_BYTES, decompressed
+from pcdata.inputs.values import bytes_in
 
 LARGE_LINE_BYTES = 1 << 24
 """A longer line is parsed in a process of its own."""

@@ -16,13 +16,13 @@ import zstandard
 
 from pcdata.building import records
 from pcdata.building.build import build
-from pcdata.building.inputs import table_process
-from pcdata.building.inputs.base import Fault
-from pcdata.building.inputs.table_process import IsolatedTable, end_table_process, table_of
-from pcdata.building.inputs.tables import ArrowChunks, StreamChunks, TableFile
-from pcdata.building.inputs.whose_fault import Unreadable
 from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
+from pcdata.inputs import table_process
+from pcdata.inputs.base import Fault
+from pcdata.inputs.table_process import IsolatedTable, end_table_process, table_of
+from pcdata.inputs.tables import ArrowChunks, StreamChunks, TableFile
+from pcdata.inputs.whose_fault import Unreadable
 from pcdata.processes.isolated import Limits
 from tests.building.corpora import options, write_jsonl
 

@@ -24,11 +24,11 @@ from click.testing import CliRunner
 
 from pcdata.building import records, scan, sources
 from pcdata.building.build import build
-from pcdata.building.inputs import base, jsonl
 from pcdata.building.progress import Silent
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import InputError, OptionError
+from pcdata.inputs import base, jsonl
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_jsonl
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.inputs import jsonl, large_lines
 from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
+from pcdata.inputs import jsonl, large_lines
 from pcdata.processes.isolated import Limits
 from tests.building.corpora import assert_same_tree, options, write_jsonl
 

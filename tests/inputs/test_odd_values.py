@@ -18,11 +18,11 @@ import pytest
 
 from pcdata.building import records, write
 from pcdata.building.build import build
-from pcdata.building.inputs import base
 from pcdata.building.progress import Silent
 from pcdata.building.sources import Entry
 from pcdata.dataset import Dataset
 from pcdata.editing.merge import merge
+from pcdata.inputs import base
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_jsonl
 from tests.editing.test_views import contents
