@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from pcdata.building.options import BuildOptions
-from pcdata.building.records import Piece
+from pcdata.building.options import FilterOptions
 from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import SAMPLE, draw
+from pcdata.inputs.records import Piece
 
 
 class Measured:
@@ -34,7 +34,7 @@ class Measured:
 class Filters:
     """Those of a build."""
 
-    options: BuildOptions
+    options: FilterOptions
 
     @cached_property
     def _langs(self) -> set[str]:

@@ -29,6 +29,8 @@ from pcdata.dataset.manifest import FileEntry, FittedView
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.schema import ViewTypes
 from pcdata.errors import CodecError, DatasetError, OptionError
+from pcdata.options import require_choice as require_choice
+from pcdata.options import require_range as require_range
 
 ENTRY_POINTS = "pcdata.codecs"
 
@@ -180,18 +182,6 @@ def make_codec(name: str, parameters: Any, artifact: Artifact, backends: Mapping
     if lacking:
         raise CodecError(f"compressor {name!r}: {type(codec).__name__} does not set {' and '.join(lacking)}")
     return codec
-
-
-def require_range(name: str, value: int, low: int, high: int) -> None:
-    """For ``__post_init__`` of parameters: raise ``OptionError`` unless low ≤ value ≤ high."""
-    if not low <= value <= high:
-        raise OptionError(f"{name} must be {low} … {high}, got {value}")
-
-
-def require_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    """For ``__post_init__`` of parameters: raise ``OptionError`` unless ``value`` is one of ``allowed``."""
-    if value not in allowed:
-        raise OptionError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
 def columns_fault(types: ViewTypes, n_documents: int, columns: ViewColumns) -> str | None:

@@ -117,7 +117,7 @@ def probe(
 
     Compressors are fitted on a part of the input; documents of the other part are edited and compared. Writes nothing.
     """
-    from pcdata.building.options import BuildOptions
+    from pcdata.building.options import DatasetOptions
     from pcdata.codecs.requests import parse_requests
     from pcdata.inspection.plotting import check_plot
     from pcdata.probing.probe import probe as measure
@@ -126,10 +126,8 @@ def probe(
 
     if plot is not None:
         check_plot(plot)
-    requests = tuple(parse_requests(compressors))
-    # The output is nowhere: a trial puts a temporary folder in its place.
-    options = BuildOptions(inputs=inputs, output=Path(), requests=requests, workers=workers, **rest)
-    found = measure(ProbeOptions(options, documents, document_bytes, seed), BarReporter(quiet))
+    options = DatasetOptions.of(inputs, parse_requests(compressors), **rest)
+    found = measure(ProbeOptions(options, documents, document_bytes, seed, workers), BarReporter(quiet))
     answer(json.dumps(found.to_dict(), indent=1) if as_json else render(found))
     if plot is not None:
         from pcdata.probing.plot import plot as draw

@@ -58,17 +58,12 @@ def build(
     from pcdata.building.options import BuildOptions
     from pcdata.codecs.requests import parse_requests
 
-    options = BuildOptions(
-        inputs=inputs,
-        output=output,
-        requests=tuple(parse_requests(compressors)),
-        **rest,
-    )
+    options = BuildOptions.of(inputs, output, parse_requests(compressors), **rest)
     report = BarReporter(quiet)
     if dry_run:
         from pcdata.building.dry_run import dry_run as try_out
 
-        _print_dry_run(try_out(options, report))
+        _print_dry_run(try_out(options.dataset, options.running.workers, report))
         return
     from pcdata.building.build import build as run
 
@@ -85,18 +80,17 @@ def build(
 @input_options
 @WORKERS
 @QUIET
-def fit(codec: str, inputs: tuple[Path, ...], output: Path, quiet: bool, **rest: Any) -> None:
+def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int, quiet: bool, **rest: Any) -> None:
     """Fit a codec once, for builds to reuse with --compressor CODEC:artifact=FOLDER.
 
     The sample is the one that a build of the same inputs and options would take: never from val.
     """
     from pcdata.building.fit_artifact import fit_artifact
-    from pcdata.building.options import BuildOptions
+    from pcdata.building.options import DatasetOptions
     from pcdata.codecs.requests import parse_request
 
     request = parse_request(codec)
-    options = BuildOptions(inputs=inputs, output=output, requests=(request,), **rest)
-    result = fit_artifact(options, BarReporter(quiet))
+    result = fit_artifact(DatasetOptions.of(inputs, [request], **rest), output, workers, BarReporter(quiet))
     if not quiet:
         record = result.record
         size = sum(entry.bytes for entry in record.files)

@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 
 from pcdata.building.fit import fit_views, open_views
-from pcdata.building.options import handed_in_artifacts
 from pcdata.building.plan import EmptyValError
 from pcdata.building.progress import Reporter
+from pcdata.building.shaping import handed_in_artifacts
 from pcdata.building.trial import trial
 from pcdata.codecs.base import Codec, naming
 from pcdata.dataset.columns import Unsigned, ViewColumns
@@ -40,9 +40,9 @@ Encode = Callable[[Sequence[bytes]], list[Unsigned]]
 
 def probe(options: ProbeOptions, report: Reporter) -> Probe:
     """Measure every compressor. Raises a ``PcdataError`` for everything a person can mend."""
-    artifacts = handed_in_artifacts(options.build.requests)
+    artifacts = handed_in_artifacts(options.dataset.views.requests)
     try:
-        with trial(options.build, report) as planned:
+        with trial(options.dataset, options.workers, report) as planned:
             sample = draw_sample(options, planned)
             fit_views(planned.options, planned.workspace, artifacts, report)
             views = open_views(planned.workspace)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pcdata.building.options import BuildOptions
+from pcdata.building.options import DatasetOptions
 from pcdata.building.reread import read_pieces
 from pcdata.building.trial import Trial
 from pcdata.building.workspace import PIECE, Pieces
@@ -22,8 +22,8 @@ from pcdata.probing.results import lengths_text
 class ProbeOptions:
     """The command line of ``pcdata probe``, checked."""
 
-    build: BuildOptions
-    """Inputs, split, fitting sample and compressors; nothing is written to its output."""
+    dataset: DatasetOptions
+    """Inputs, split, fitting sample and compressors."""
     documents: int = 200
     """The most that are probed."""
     document_bytes: tuple[int, int] = (2_000, 64_000)
@@ -31,6 +31,8 @@ class ProbeOptions:
     without a byte are never probed."""
     seed: int = 0
     """Of the choice of documents and of every edit."""
+    workers: int = 0
+    """Tasks of the scan at once; 0: one per core."""
 
     def __post_init__(self) -> None:
         require_range("--documents", self.documents, 1, 1_000_000)
@@ -38,9 +40,9 @@ class ProbeOptions:
         shortest, longest = self.document_bytes
         if not shortest <= longest:
             raise OptionError(f"--document-bytes must be A:B with A at most B, got {shortest}:{longest}")
-        if not self.build.requests:
+        if not self.dataset.views.requests:
             raise OptionError("no compressor given; name at least one: --compressor bpe")
-        if not self.build.val_fraction:
+        if not self.dataset.split.val_fraction:
             raise OptionError("--val-fraction 0 leaves no documents to probe that compressors are not fitted on")
 
 
@@ -71,7 +73,7 @@ def draw_sample(options: ProbeOptions, planned: Trial) -> Sample:
         )
     draws = np.fromiter(_draws(options.seed, fitting["part"]), np.uint64, len(fitting))
     chosen = fitting[np.sort(np.argsort(draws, kind="stable")[: options.documents])]
-    raws = tuple(raw for raw, _ in read_pieces(planned.options, planned.workspace, chosen))
+    raws = tuple(raw for raw, _ in read_pieces(planned.options.inputs, planned.workspace, chosen))
     return Sample(raws, len(fitting))
 
 

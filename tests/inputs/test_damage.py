@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from pcdata.building.records import Piece, Reject, scan_entry
-from pcdata.building.sources import find_entries
 from pcdata.inputs import streams, tar_headers
 from pcdata.inputs.base import Fault
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.records import Piece, Reject, scan_entry
+from pcdata.inputs.sources import find_entries
 from pcdata.inputs.tar import TarMembers
-from tests.building.corpora import options
 
 NAMES = ["/abs.py", "../up.py", "dup.py", "dup.py", "x" * 300, "nl\nx", "e\u0301", "\udcff", "slash/", "a/" * 60 + "b"]
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
@@ -28,7 +28,7 @@ FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarf
 
 def scanned(path: Path, data: bytes) -> tuple[list[bytes], list[Reject]]:
     path.write_bytes(data)
-    asked = options(path, path.parent / "out")
+    asked = InputOptions((path,))
     found = [item for entry in find_entries(asked) for item in scan_entry(asked, entry)]  # type: ignore[arg-type]
     return [item.raw for item in found if isinstance(item, Piece)], [item for item in found if isinstance(item, Reject)]
 

@@ -25,15 +25,15 @@ import zstandard
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.inputs.test_damage import whole_lines_of_zstd
 
-from pcdata.building.records import EntryReader, Piece, Reject, scan_entry
-from pcdata.building.sources import Entry, find_entries
 from pcdata.cli import main
 from pcdata.inputs import table_process
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.records import EntryReader, Piece, Reject, scan_entry
+from pcdata.inputs.sources import Entry, find_entries
 from pcdata.inputs.table_process import end_table_process
 from pcdata.processes.isolated import Limits
-from tests.building.corpora import options
+from tests.inputs.test_damage import whole_lines_of_zstd
 
 TEXTS = [(f"document {number}: " + "x = 1\n" * (number % 40)).encode() for number in range(60)]
 MORE_MEMORY = 400_000_000
@@ -196,9 +196,9 @@ def _bounded() -> Iterator[None]:
 
 
 def scanned(path: Path) -> tuple[Entry, list[Piece], list[Reject]]:
-    (entry,) = find_entries(options(path, path.parent / "out"))
+    (entry,) = find_entries(InputOptions((path,)))
     assert isinstance(entry, Entry)
-    found = [*scan_entry(options(path, path.parent / "out"), entry)]
+    found = [*scan_entry(InputOptions((path,)), entry)]
     return entry, [one for one in found if isinstance(one, Piece)], [one for one in found if isinstance(one, Reject)]
 
 
@@ -240,7 +240,7 @@ def test_what_is_before_the_damage_is_read_and_what_is_not_is_said(
     if len(found) < len(TEXTS) and data == of.data[: len(data)] and name != "stream":
         assert rejects or whole == len(found)
     chosen = random.Random(seed).sample(pieces, random.Random(seed).randint(0, len(pieces)))
-    with closing(EntryReader(options(path, tmp_path / "out"), entry)) as reader:
+    with closing(EntryReader(InputOptions((path,)), entry)) as reader:
         for piece in sorted(chosen, key=lambda one: (one.offset, one.start)):
             raw, metadata = reader.read(piece.line, piece.offset, piece.start, len(piece.raw))
             assert (raw, metadata) == (piece.raw, piece.metadata)

@@ -22,13 +22,14 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
-from pcdata.building import records, scan, sources
+from pcdata.building import scan
 from pcdata.building.build import build
 from pcdata.building.progress import Silent
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import InputError, OptionError
-from pcdata.inputs import base, jsonl
+from pcdata.inputs import base, jsonl, records, sources
+from pcdata.inputs.options import InputOptions
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_jsonl
 
@@ -136,7 +137,7 @@ def test_every_format_gives_the_same_documents(
 def test_a_large_file_is_split_among_tasks(tmp_path: Path, small_ranges: None) -> None:
     for name in ("data.parquet", "data.feather", "file.arrow", "data.jsonl"):
         quiet(WRITERS[name], tmp_path / name)
-        entries = list(sources.find_entries(options(tmp_path / name, tmp_path / "out")))
+        entries = list(sources.find_entries(InputOptions((tmp_path / name,))))
         assert len(entries) > 5, name
         assert entries[0].begin == 0  # type: ignore[union-attr]
         assert [entry.end for entry in entries[:-1]] == [entry.begin for entry in entries[1:]]  # type: ignore[union-attr]

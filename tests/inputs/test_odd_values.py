@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pcdata.building import records, write
+from pcdata.building import write
 from pcdata.building.build import build
 from pcdata.building.progress import Silent
-from pcdata.building.sources import Entry
 from pcdata.dataset import Dataset
 from pcdata.editing.merge import merge
-from pcdata.inputs import base
+from pcdata.inputs import base, records
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.sources import Entry
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_jsonl
 from tests.editing.test_views import contents
@@ -155,7 +156,7 @@ def test_a_batch_that_claims_more_rows_than_it_has_is_no_endless_work(tmp_path: 
 
 @each_format
 def test_files_whose_names_are_no_text(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pcdata.building.sources.RANGE_BYTES", 100)  # so that the ranges are looked for as well
+    monkeypatch.setattr("pcdata.inputs.sources.RANGE_BYTES", 100)  # so that the ranges are looked for as well
     WRITERS[name](tmp_path / name, pa.table({"text": [f"document {number}" for number in range(100)]}))
     odd = os.fsdecode(b"\xff" + name.encode())
     (tmp_path / name).rename(tmp_path / odd)
@@ -208,7 +209,7 @@ def test_blocks_of_long_metadata_are_the_same_after_a_merge(tmp_path: Path, monk
 
 
 def test_a_kept_value_that_is_too_large_costs_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pcdata.building.records.MAX_RECORD_BYTES", 500)
+    monkeypatch.setattr("pcdata.inputs.records.MAX_RECORD_BYTES", 500)
     table = pa.table({"text": ["a", "b"], "note": ["z" * 1_000, "z"]})
     documents, rejects = made(tmp_path, "a.parquet", table, keep=("note",))
     assert [document.kept("note") for document in documents] == ["z"]
@@ -267,7 +268,7 @@ def test_a_value_that_is_too_deep_for_json_costs_its_record(tmp_path: Path) -> N
     for _ in range(100_000):
         deep = [deep]
     (tmp_path / "a.jsonl").touch()
-    asked = options(tmp_path / "a.jsonl", tmp_path / "shards", keep=("note",))
+    asked = InputOptions((tmp_path / "a.jsonl",), keep=("note",))
     found = records._record_metadata(asked, Entry(0, b"a.jsonl", 0, "jsonl"), {"note": deep}, 1)
     assert isinstance(found, base.Fault)
     assert "nested too deeply" in found.detail

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from pcdata.building.build import build
 from pcdata.building.progress import Silent
-from pcdata.building.records import Piece, Reject, cut, scan_entry
-from pcdata.building.sources import find_entries
 from pcdata.dataset import Dataset
 from pcdata.errors import BuildError, InputError
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.records import Piece, Reject, cut, scan_entry
+from pcdata.inputs.sources import find_entries
 from tests.building.corpora import options, write_jsonl
 
 FAULTY = [
@@ -41,7 +42,7 @@ REASONS = {
 
 
 def _scan(path: Path, tmp_path: Path) -> tuple[list[Piece], list[Reject]]:
-    asked = options(path, tmp_path / "out")
+    asked = InputOptions((path,))
     found = [item for entry in find_entries(asked) for item in scan_entry(asked, entry)]  # type: ignore[arg-type]
     return [item for item in found if isinstance(item, Piece)], [item for item in found if isinstance(item, Reject)]
 
@@ -122,7 +123,7 @@ def test_parts_are_the_document(text: str, junk: bytes, limit: int) -> None:
 def test_a_long_file_is_cut_as_it_streams(tmp_path: Path) -> None:
     raw = b"".join(b"line %d\n" % number for number in range(5_000))
     (tmp_path / "long.txt").write_bytes(raw)
-    asked = options(tmp_path / "long.txt", tmp_path / "out", max_document_bytes=1_000)
+    asked = InputOptions((tmp_path / "long.txt",), max_document_bytes=1_000)
     (entry,) = find_entries(asked)
     pieces = [piece for piece in scan_entry(asked, entry) if isinstance(piece, Piece)]  # type: ignore[arg-type]
     assert b"".join(piece.raw for piece in pieces) == raw

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from pcdata.building.sources import Entry, Skipped, find_entries
 from pcdata.cli import main
-from tests.building.corpora import options
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.sources import Entry, Skipped, find_entries
 
 
 def arrow(path: Path, text: str) -> None:
@@ -43,7 +43,7 @@ def splits(folder: Path, *names: Any) -> None:
 
 def found(folder: Path) -> tuple[list[bytes], list[tuple[bytes, str]]]:
     """What would be read, and what would not."""
-    entries = [*find_entries(options(folder, folder.parent / "out"))]
+    entries = [*find_entries(InputOptions((folder,)))]
     skipped = [(one.relative, one.reason) for one in entries if isinstance(one, Skipped)]
     return [one.relative for one in entries if isinstance(one, Entry)], skipped
 

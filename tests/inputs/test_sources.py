@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.languages import language_of
-from pcdata.building.records import EntryReader, scan_entry
-from pcdata.building.sources import Entry, Skipped, find_entries, kind_of
 from pcdata.errors import InputError, OptionError
-from tests.building.corpora import options, write_hostile
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.records import EntryReader, scan_entry
+from pcdata.inputs.sources import Entry, Skipped, find_entries, kind_of
+from tests.building.corpora import write_hostile
 
 
-def _found(found_options: object) -> tuple[list[bytes], dict[bytes, str]]:
+def _found(found_options: InputOptions, output: Path | None = None) -> tuple[list[bytes], dict[bytes, str]]:
     entries, skipped = [], {}
-    for entry in find_entries(found_options):  # type: ignore[arg-type]
+    for entry in find_entries(found_options, output):
         if isinstance(entry, Entry):
             entries.append(entry.relative)
         else:
@@ -27,7 +28,7 @@ def _found(found_options: object) -> tuple[list[bytes], dict[bytes, str]]:
 
 def test_every_file_is_found_once_or_skipped_with_a_reason(tmp_path: Path) -> None:
     expected = write_hostile(tmp_path / "in")
-    entries, skipped = _found(options(tmp_path / "in", tmp_path / "out"))
+    entries, skipped = _found(InputOptions((tmp_path / "in",)))
     assert sorted(entries) == sorted([*expected, b"binary.bin"])
     assert skipped == {
         b".git/": "excluded",
@@ -42,7 +43,7 @@ def test_order_is_by_bytes_not_by_the_file_system(tmp_path: Path) -> None:
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    entries, _ = _found(options(tmp_path / "in", tmp_path / "out"))
+    entries, _ = _found(InputOptions((tmp_path / "in",)))
     assert entries == [b"Z.py", b"a/b/c.py", b"a/z.py", b"a-b.py", b"a.py", b"b.py"]
 
 
@@ -51,9 +52,7 @@ def test_globs_match_names_or_whole_paths(tmp_path: Path) -> None:
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    entries, skipped = _found(
-        options(tmp_path / "in", tmp_path / "out", include=("*.py",), exclude=("vendor", "lib/gen/*"))
-    )
+    entries, skipped = _found(InputOptions((tmp_path / "in",), include=("*.py",), exclude=("vendor", "lib/gen/*")))
     assert entries == [b"keep.py", b"lib/z.py"]
     assert skipped == {b"drop.txt": "excluded", b"vendor/": "excluded", b"lib/gen/y.py": "excluded"}
 
@@ -62,7 +61,7 @@ def test_output_inside_the_input_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x")
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards" / "old.py").write_text("y")
-    assert _found(options(tmp_path, tmp_path / "shards")) == ([b"a.py"], {})
+    assert _found(InputOptions((tmp_path,)), tmp_path / "shards") == ([b"a.py"], {})
 
 
 def test_a_path_longer_than_the_system_can_name(tmp_path: Path) -> None:
@@ -73,16 +72,16 @@ def test_a_path_longer_than_the_system_can_name(tmp_path: Path) -> None:
         os.close(folder)
         folder = deeper
     os.close(folder)
-    entries, skipped = _found(options(tmp_path, tmp_path / "out"))
+    entries, skipped = _found(InputOptions((tmp_path,)))
     assert entries == []
     assert list(skipped.values()) == ["unreadable"]
 
 
 def test_inputs_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="does not exist"):
-        options(tmp_path / "nowhere", tmp_path / "out")
+        InputOptions((tmp_path / "nowhere",))
     with pytest.raises(OptionError, match="given twice"):
-        options([tmp_path, tmp_path / "."], tmp_path / "out")
+        InputOptions((tmp_path, tmp_path / "."))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +106,7 @@ def test_what_took_the_place_of_a_file_is_neither_followed_nor_waited_for(kind: 
     (tmp_path / "private").write_text('{"text": "secret"}\n')
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / kind).write_text("x")
-    asked = options(tmp_path / "in", tmp_path / "out")
+    asked = InputOptions((tmp_path / "in",))
     (entry,) = find_entries(asked)
     assert isinstance(entry, Entry)
     entry = entry._replace(kind=kind_of(entry.relative, "auto"))
@@ -124,6 +123,6 @@ def test_what_took_the_place_of_a_file_is_neither_followed_nor_waited_for(kind: 
         EntryReader(asked, entry)
     (tmp_path / "in" / kind).rmdir() if what == "folder" else (tmp_path / "in" / kind).unlink()
     (tmp_path / "in" / kind).symlink_to(tmp_path / "private")
-    named = options(tmp_path / "in" / kind, tmp_path / "out")
+    named = InputOptions((tmp_path / "in" / kind,))
     (entry,) = find_entries(named)
     EntryReader(named, entry).close()  # type: ignore[arg-type]

@@ -14,11 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from pcdata.building import records
 from pcdata.building.build import build
 from pcdata.building.progress import Silent
 from pcdata.dataset import Dataset
-from pcdata.inputs import table_process
+from pcdata.inputs import records, table_process
 from pcdata.inputs.base import Fault
 from pcdata.inputs.table_process import IsolatedTable, end_table_process, table_of
 from pcdata.inputs.tables import ArrowChunks, StreamChunks, TableFile

@@ -11,15 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
-from tests.inputs.test_inputs import WRITERS, quiet
 
-from pcdata.building import records, sources
 from pcdata.building.build import build
 from pcdata.building.progress import Silent
 from pcdata.cli import main
 from pcdata.errors import InputError
+from pcdata.inputs import records, sources
 from pcdata.inputs.whose_fault import Unreadable, reading
 from tests.building.corpora import assert_same_tree, options, write_code
+from tests.inputs.test_inputs import WRITERS, quiet
 
 OF_THE_MACHINE = {
     "EMFILE": "ulimit -n",

@@ -10,20 +10,15 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import shutil
 import stat
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from pcdata.building.options import STDIN, BuildOptions, is_stream
 from pcdata.building.passed_over import reason_to_pass_over
-from pcdata.building.workspace import Workspace
 from pcdata.errors import InputError
 from pcdata.inputs.file_names import printable, text_of
+from pcdata.inputs.options import InputOptions
 from pcdata.inputs.saved import saved_files
 from pcdata.inputs.table_process import sizes_of, table_of
 from pcdata.inputs.whose_fault import Unreadable, changed, reading
@@ -36,6 +31,9 @@ _NAMES: Final[dict[Kind, re.Pattern[bytes]]] = {
     "arrow": re.compile(rb"\.(arrow|feather|ipc)$", re.IGNORECASE),
     "tar": re.compile(rb"\.(tar(\.gz|\.zst)?|tgz)$", re.IGNORECASE),
 }
+
+Identity: TypeAlias = tuple[int, int]
+"""Of a folder, by whatever name: its device and its inode."""
 
 RANGE_BYTES = 16_000_000
 """About how much of a large file of records one task reads."""
@@ -79,43 +77,27 @@ class Skipped(NamedTuple):
     detail: str
 
 
-def without_streams(options: BuildOptions, workspace: Workspace) -> BuildOptions:
-    """The same with files in place of standard input and pipes, which can be read only once and a build reads twice.
-    They are read now, unless a build that goes on has read all of them already."""
-    inputs = list(options.inputs)
-    for number, path in enumerate(inputs):
-        if is_stream(path):
-            name = _name_of_stream(number, path)
-            if not workspace.has(name):
-                with workspace.writing(name) as file, _opened_stream(path) as stream:
-                    shutil.copyfileobj(stream, file, 1 << 20)
-            inputs[number] = workspace.folder / name
-    return options if inputs == [*options.inputs] else replace(options, inputs=tuple(inputs))
+def find_entries(
+    options: InputOptions, output: Path | None = None, whole_jsonl: bool = False
+) -> Iterator[Entry | Skipped]:
+    """All input files and all that was passed over, in input order.
+
+    The folder ``output``, which a dataset is written to, is no input. ``whole_jsonl``: JSONL is not split into ranges.
+    """
+    left_out = None if output is None else _identity(os.fsencode(output))
+    for found in _find_files(options, left_out):
+        if isinstance(found, Skipped) or (whole_jsonl and found.kind == "jsonl"):
+            yield found
+        else:
+            yield from _ranges(options, found)
 
 
-def _name_of_stream(number: int, path: Path) -> str:
-    """Of the file in its place. A name that the shell or the system made says nothing, and is another each time."""
-    if path == STDIN:
-        return "stdin.jsonl"
-    return f"input-{number}.jsonl" if path.is_symlink() or path.is_char_device() else f"input-{number}-{path.name}"
-
-
-def _opened_stream(path: Path) -> AbstractContextManager[IO[bytes]]:
-    return nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb")
-
-
-def find_entries(options: BuildOptions) -> Iterator[Entry | Skipped]:
-    """All input files and all that was passed over, in input order."""
-    for found in _find_files(options):
-        yield from [found] if isinstance(found, Skipped) else _ranges(options, found)
-
-
-def entry_path(options: BuildOptions, entry: Entry) -> bytes:
+def entry_path(options: InputOptions, entry: Entry) -> bytes:
     """Where an entry's file lies."""
     return options.root_folders[entry.root] + entry.relative
 
 
-def opener(options: BuildOptions, entry: Entry) -> Callable[[Any, int], int]:
+def opener(options: InputOptions, entry: Entry) -> Callable[[Any, int], int]:
     """For ``open``, of a file that was listed. What took its place since is neither followed nor waited for."""
     links = os.O_NOFOLLOW if options.are_folders[entry.root] else 0
 
@@ -129,15 +111,15 @@ def opener(options: BuildOptions, entry: Entry) -> Callable[[Any, int], int]:
     return opened
 
 
-def _find_files(options: BuildOptions) -> Iterator[Entry | Skipped]:
-    for root, path in enumerate(options.inputs):
+def _find_files(options: InputOptions, left_out: Identity | None) -> Iterator[Entry | Skipped]:
+    for root, path in enumerate(options.paths):
         if not path.is_dir():
             name = os.fsencode(path.name)
             yield Entry(root, name, path.stat().st_size, kind_of(name, options.format))
             continue
         saved = saved_files(path) if options.format in ("auto", "arrow") else None
         if saved is None:
-            yield from _walk(root, os.fsencode(path), options)
+            yield from _walk(root, os.fsencode(path), options, left_out)
             continue
         for name, fault in saved:
             if fault is None:
@@ -154,13 +136,10 @@ def kind_of(name: bytes, asked: str) -> Kind:
     return kinds[asked]
 
 
-def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
+def _ranges(options: InputOptions, entry: Entry) -> Iterator[Entry | Skipped]:
     """A file, or the ranges that it is read in if it is large and can be entered in the middle."""
     if entry.kind in ("file", "tar") or entry.compression or entry.size < 2 * RANGE_BYTES:
         yield entry
-        return
-    if entry.kind == "jsonl" and options.val_list is not None:
-        yield entry  # a record without a path is known by its line in the file, which a range does not know
         return
     if entry.kind == "jsonl":
         for begin in range(0, entry.size, RANGE_BYTES):
@@ -182,25 +161,24 @@ def _ranges(options: BuildOptions, entry: Entry) -> Iterator[Entry | Skipped]:
             begin, held = number, 0
 
 
-def _chunk_sizes(options: BuildOptions, entry: Entry) -> list[int]:
+def _chunk_sizes(options: InputOptions, entry: Entry) -> list[int]:
     """About how many bytes each row group or record batch has; one number for a stream, which is read in one go."""
     path = entry_path(options, entry)
     with open(path, "rb", buffering=0, opener=opener(options, entry)) as file:
         return sizes_of(table_of(file, path, entry.kind))
 
 
-def _walk(root: int, top: bytes, options: BuildOptions) -> Iterator[Entry | Skipped]:
+def _walk(root: int, top: bytes, options: InputOptions, left_out: Identity | None) -> Iterator[Entry | Skipped]:
     is_included, is_excluded = _matcher(options.include), _matcher(options.exclude)
     kind = kind_of(b"", options.format)
     is_of_kind = _NAMES[kind].search if kind in ("parquet", "arrow", "tar") else None
-    output = _identity(os.fsencode(options.output))
     pending, fault = _listed(top, b"")  # what is left to visit, the next one last
     if fault is not None:
         yield Skipped(root, b"./", "unreadable", fault)
     while pending:
         relative, found = pending.pop()
         if found.is_dir(follow_symlinks=False):
-            if output is not None and found.inode() == output[1] and _identity(found.path) == output:
+            if left_out is not None and found.inode() == left_out[1] and _identity(found.path) == left_out:
                 continue  # the dataset itself, when it is written into its own input
             passed_over = reason_to_pass_over(found.path) if options.default_excludes else None
             if passed_over is not None:
@@ -250,7 +228,7 @@ def _name(entry: os.DirEntry[bytes]) -> bytes:
     return entry.name
 
 
-def _identity(path: bytes) -> tuple[int, int] | None:
+def _identity(path: bytes) -> Identity | None:
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError:

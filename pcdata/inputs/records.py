@@ -16,10 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from pcdata.building.languages import UNKNOWN, language_of
-from pcdata.building.options import BuildOptions
-from pcdata.building.sources import Entry, entry_path, kind_of, opener
 from pcdata.dataset.block import Metadata
-from pcdata.dataset.json_files import parse_json_text
 from pcdata.errors import InputError
 from pcdata.inputs.base import (
     LEAST_EXPANDED_BYTES,
@@ -34,6 +31,8 @@ from pcdata.inputs.base import (
 )
 from pcdata.inputs.file_names import printable
 from pcdata.inputs.jsonl import JsonlFile
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.sources import Entry, entry_path, kind_of, opener
 from pcdata.inputs.table_process import IsolatedTable, table_of
 from pcdata.inputs.tar import TarMembers
 from pcdata.inputs.whose_fault import Unreadable, changed, reading
@@ -76,7 +75,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Reject:
-    """One input that is not taken; a line of rejects.jsonl."""
+    """One input that is not taken."""
 
     file: str
     position: int
@@ -89,37 +88,6 @@ class Reject:
         return json.dumps({"file": self.file, "position": self.position, "reason": self.reason, "detail": detail})
 
 
-class RejectLine(NamedTuple):
-    """A reject on its way from scan to rejects.jsonl: its place for sorting, its reason for counting, its line."""
-
-    entry: int
-    position: int
-    reason: str
-    json: str
-
-    @classmethod
-    def of(cls, entry: int, reject: Reject) -> RejectLine:
-        """``entry`` is the number of the entry in its scan task."""
-        return cls(entry, reject.position, reject.reason, reject.to_json())
-
-    @classmethod
-    def from_text(cls, text: str) -> RejectLine:
-        """The inverse of ``to_text``."""
-        entry, position, reason, line = text.split("\t")
-        return cls(int(entry), int(position), reason, line)
-
-    def after(self, lines: int) -> RejectLine:
-        """The same, in a file that has so many lines before the range that the position was counted in."""
-        if not lines:
-            return self
-        position = self.position + lines
-        return self._replace(position=position, json=json.dumps({**parse_json_text(self.json), "position": position}))
-
-    def to_text(self) -> str:
-        """One line; JSON and reasons hold no tabs."""
-        return f"{self.entry}\t{self.position}\t{self.reason}\t{self.json}\n"
-
-
 class Lines(NamedTuple):
     """How many lines a range of JSONL had: what the lines of the next one are counted from."""
 
@@ -129,7 +97,7 @@ class Lines(NamedTuple):
 Scanned: TypeAlias = Piece | Reject | Lines
 
 
-def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
+def scan_entry(options: InputOptions, entry: Entry) -> Iterator[Scanned]:
     """All documents of an entry, cut into parts, and its rejects. Memory: one part, or one record."""
     try:
         with reading(_place(options, entry)), _opened(options, entry) as file:
@@ -141,7 +109,7 @@ def scan_entry(options: BuildOptions, entry: Entry) -> Iterator[Scanned]:
         yield Reject(printable(entry.relative), 0, "unreadable", str(error))
 
 
-def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
+def _scan_file(options: InputOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
     limit = options.max_document_bytes
     raw = _read_up_to(file, limit + 1, expected=entry.size)
     if not options.keep_binary and (fault := _no_document(entry.relative, raw)) is not None:
@@ -157,7 +125,7 @@ def _scan_file(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator
     yield Piece(0, 0, start, raw, True, metadata)
 
 
-def _scan_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
+def _scan_records(options: InputOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
     name = printable(entry.relative)
     position = size = 0
     most = max(LEAST_EXPANDED_BYTES, MOST_EXPANSION * os.fstat(file.fileno()).st_size)
@@ -190,17 +158,17 @@ def _size_of(understood: tuple[bytes, Metadata] | Fault) -> int:
     return 0 if isinstance(understood, Fault) else len(understood[0]) + understood[1].size
 
 
-def _place(options: BuildOptions, entry: Entry) -> str:
+def _place(options: InputOptions, entry: Entry) -> str:
     """Where a file lies, for messages."""
     return printable(entry_path(options, entry))
 
 
-def _opened(options: BuildOptions, entry: Entry) -> io.FileIO:
+def _opened(options: InputOptions, entry: Entry) -> io.FileIO:
     path = entry_path(options, entry)
     return open(path, "rb", buffering=0, opener=opener(options, entry))
 
 
-def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> RecordFile:
+def _open_records(options: InputOptions, entry: Entry, file: io.FileIO) -> RecordFile:
     kept = (column.name for column in options.kept_columns)
     wanted = frozenset((*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *kept))
     if entry.kind == "jsonl":
@@ -221,7 +189,7 @@ def _open_records(options: BuildOptions, entry: Entry, file: io.FileIO) -> Recor
 
 
 def _understood(
-    options: BuildOptions, entry: Entry, found: Record | Fault, position: int
+    options: InputOptions, entry: Entry, found: Record | Fault, position: int
 ) -> tuple[bytes, Metadata] | Fault:
     """A record's bytes and metadata, or why it is not taken."""
     if isinstance(found, Fault):
@@ -253,12 +221,12 @@ def cut(raw: bytes, limit: int) -> int:
     return limit
 
 
-def _file_metadata(options: BuildOptions, entry: Entry) -> Metadata:
+def _file_metadata(options: InputOptions, entry: Entry) -> Metadata:
     nothing = (None,) * len(options.kept_columns)
     return Metadata(entry.relative, language_of(entry.relative), options.source_names[entry.root], nothing)
 
 
-def _record_metadata(options: BuildOptions, entry: Entry, fields: Mapping[str, Any], position: int) -> Metadata | Fault:
+def _record_metadata(options: InputOptions, entry: Entry, fields: Mapping[str, Any], position: int) -> Metadata | Fault:
     """What a record says of itself; what it does not say is its file, its position and an unknown language."""
     path = _first_text(fields, PATH_KEYS)
     path_bytes = path.encode("utf-8", "backslashreplace") if isinstance(path, str) else path
@@ -289,7 +257,7 @@ def _scopes(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 class EntryReader:
     """Reads pieces of one entry again. In the order in which scan met them, each byte is read once."""
 
-    def __init__(self, options: BuildOptions, entry: Entry) -> None:
+    def __init__(self, options: InputOptions, entry: Entry) -> None:
         self.options = options
         self.entry = entry
         self._records: RecordFile | None = None
