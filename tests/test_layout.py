@@ -48,6 +48,7 @@ FLOORS = {
         "options",
         "completion",
         "group",
+        "commands",
         "api",
         "cli",
         "__main__",
