@@ -50,6 +50,7 @@ FLOORS = {
         "options",
         "completion",
         "group",
+        "commands",
         "api",
         "cli",
         "__main__",

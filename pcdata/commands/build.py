@@ -1,4 +1,4 @@
-"""Commands that make a dataset or change it: build, fit, add-view, drop-view, merge."""
+"""A dataset from folders of files and files of records."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcdata.commands.options import COMPRESSORS, DATASET, INPUTS, QUIET, WORKERS, input_options
+from pcdata.commands.options import COMPRESSORS, INPUTS, QUIET, WORKERS, input_options
 from pcdata.commands.progress import BarReporter
-from pcdata.completion import complete_codec
-from pcdata.shell import among, named_in, view_names
+from pcdata.shell import among
 from pcdata.terminal import answer, say
 
 if TYPE_CHECKING:
@@ -50,8 +49,9 @@ def build(
     quiet: bool,
     **rest: Any,
 ) -> None:
-    """Build a dataset from folders of files, and from files of records: JSONL, Parquet, Arrow, tar; - is JSONL on
-    standard input.
+    """Build a dataset from folders of files and files of records.
+
+    Records are JSONL, Parquet, Arrow or tar; - is JSONL on standard input.
 
     Rerun the same command to resume after any interruption.
     """
@@ -71,35 +71,6 @@ def build(
     result = run(options, report)
     if not quiet:
         _print_summary(output, result, time.perf_counter() - began)
-
-
-@click.command()
-@click.argument("codec", metavar="CODEC[:OPTION=VALUE,…]", shell_complete=complete_codec)
-@INPUTS
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the artifact.")
-@input_options
-@WORKERS
-@QUIET
-def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int, quiet: bool, **rest: Any) -> None:
-    """Fit a codec once, for builds to reuse with --compressor CODEC:artifact=FOLDER.
-
-    The sample is the one that a build of the same inputs and options would take: never from val.
-    """
-    from pcdata.building.fit_artifact import fit_artifact
-    from pcdata.building.options import DatasetOptions
-    from pcdata.codecs.requests import parse_request
-
-    request = parse_request(codec)
-    result = fit_artifact(DatasetOptions.of(inputs, [request], **rest), output, workers, BarReporter(quiet))
-    if not quiet:
-        record = result.record
-        size = sum(entry.bytes for entry in record.files)
-        done = "is there already, from the same inputs and options" if result.was_there else "fitted"
-        say(
-            f"{output}: {request.codec} {done}; {record.fitted_on.documents:,} documents, "
-            f"{record.fitted_on.raw_bytes / 1e6:,.1f} MB; {len(record.files)} files of {size / 1e6:.1f} MB. "
-            f"Use it with --compressor {request.codec}:artifact={output}"
-        )
 
 
 def _print_dry_run(result: DryRun) -> None:
@@ -140,61 +111,3 @@ def _documents(whole: int, parts: int, noun: str = "") -> str:
 
 def _reasons(rejects: dict[str, int]) -> str:
     return f" ({', '.join(f'{reason} {count:,}' for reason, count in rejects.items())})" if rejects else ""
-
-
-@click.command("add-view")
-@DATASET
-@COMPRESSORS
-@WORKERS
-@QUIET
-def add_view(dataset: Path, compressors: tuple[str, ...], workers: int, quiet: bool) -> None:
-    """Add views to a dataset: the same files as if it had been built with them.
-
-    Rerun the same command to resume after any interruption.
-    """
-    from pcdata.codecs.requests import parse_requests
-    from pcdata.editing.add_view import add_views
-    from pcdata.errors import OptionError
-
-    requests = parse_requests(compressors)
-    if not requests:
-        raise OptionError("no view to add; name one with --compressor")
-    manifest = add_views(dataset, requests, workers, BarReporter(quiet))
-    if not quiet:
-        say(f"{dataset} has the views {', '.join(view.name for view in manifest.views)}")
-
-
-@click.command()
-@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
-@WORKERS
-@QUIET
-def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -> None:
-    """Join datasets that have the same views; of documents that are in several the first stays.
-
-    Rerun the same command to resume after any interruption.
-    """
-    from pcdata.editing.merge import merge as join
-
-    result = join(datasets, output, workers, BarReporter(quiet))
-    if not quiet:
-        if result.was_complete:
-            say(f"{output} is there already, of the same parts; nothing to do")
-            return
-        shards = [shard for of_split in result.manifest.base.splits.values() for shard in of_split]
-        amount = f"{sum(shard.documents for shard in shards):,} documents"
-        say(f"merged {len(datasets)} datasets into {output}: {amount}, {len(shards)} shards")
-
-
-@click.command("drop-view")
-@DATASET
-@click.argument("name", shell_complete=named_in("dataset", view_names))
-@QUIET
-def drop_view(dataset: Path, name: str, quiet: bool) -> None:
-    """Remove a view from a dataset, and its files."""
-    from pcdata.editing.drop_view import drop_view as drop
-
-    manifest = drop(dataset, name)
-    if not quiet:
-        left = ", ".join(view.name for view in manifest.views) or "none"
-        say(f"{dataset} is without {name}; its views: {left}")

@@ -1,0 +1,43 @@
+"""What a dataset holds, in numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdata.commands.options import DATASET, JSON, PLOT
+from pcdata.terminal import answer, say
+
+
+@click.command()
+@DATASET
+@click.option("--measure", is_flag=True, help="Also look at symbols: whether each means one thing.")
+@PLOT
+@JSON
+def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool) -> None:
+    """Print what a dataset holds, by split, language and view."""
+    from pcdata.dataset.manifest import load_manifest
+    from pcdata.inspection.stats import render
+    from pcdata.inspection.stats import stats as collect
+
+    if plot is not None:
+        from pcdata.inspection.plotting import check_plot
+
+        check_plot(plot)
+    collected = collect(load_manifest(dataset))
+    text = "" if as_json else render(collected)
+    if measure:
+        from pcdata.dataset import Dataset
+        from pcdata.inspection import symbol_statistics as figures
+
+        collected["measured"] = figures.figures(Dataset(dataset))
+        text = text if as_json else f"{text}\n\n{figures.render(collected['measured'])}"
+    answer(json.dumps(collected, indent=1) if as_json else text)
+    if plot is not None:
+        from pcdata.dataset import Dataset
+        from pcdata.inspection.distributions import plot as draw
+
+        draw(Dataset(dataset), plot)
+        say(f"{plot}: drawn")
