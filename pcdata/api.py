@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias, TypedDict, Unpack
 
 from pcdata.building.build import build as run_build
-from pcdata.building.options import BuildOptions, DatasetOptions
+from pcdata.building.options import BuildOptions
 from pcdata.building.progress import Reporter, Silent
 from pcdata.codecs.requests import ViewRequest, parse_requests
 from pcdata.commands.progress import BarReporter
@@ -23,9 +23,9 @@ from pcdata.errors import OptionError
 from pcdata.inspection.stats import Stats
 from pcdata.inspection.stats import stats as collect
 from pcdata.machine import cores
+from pcdata.probing.options import DOCUMENT_BYTES, ProbeOptions
 from pcdata.probing.probe import probe as measure
 from pcdata.probing.results import Probe
-from pcdata.probing.sample import ProbeOptions
 from pcdata.verifying.verify import VerifyReport
 from pcdata.verifying.verify import verify as check
 
@@ -155,17 +155,17 @@ def probe(
     inputs: Inputs,
     compressors: Sequence[str],
     *,
-    documents: int = 200,
-    document_bytes: tuple[int, int] = (2_000, 64_000),
+    documents: int = ProbeOptions.documents,
+    document_bytes: tuple[int, int] = DOCUMENT_BYTES,
     seed: int = 0,
     workers: int = 0,
     progress: bool = False,
     **options: Unpack[TrialOptions],
 ) -> Probe:
     """Which compressor is a good proxy, as ``pcdata probe`` measures it; writes nothing. Raises ``PcdataError``."""
-    options.setdefault("val_fraction", 0.2)
-    dataset = DatasetOptions.of(_paths(inputs), _requests(compressors), **options)
-    return measure(ProbeOptions(dataset, documents, document_bytes, seed, workers), _reporter(progress))
+    probing = {"documents": documents, "document_bytes": document_bytes, "seed": seed, "workers": workers}
+    asked = ProbeOptions.of(_paths(inputs), _requests(compressors), **probing, **options)
+    return measure(asked, _reporter(progress))
 
 
 def _paths(inputs: Inputs) -> list[Path]:

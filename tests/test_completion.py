@@ -71,6 +71,8 @@ OFFERS = [
     ("pcdata build code -c nothing:", [""]),
     ("pcdata build --lang common", ["Common\\ Lisp"]),
     ("pcdata build --engine r", ["ray"]),
+    ("pcdata build --val-by ", ["document", "source", "path-prefix"]),
+    ("pcdata probe --dedup ", ["exact", "off"]),
     ("pcdata show my\\ shards --view ", ["gzip", "small"]),
     ("pcdata show 'my shards' --view gzip --view s", ["small"]),
     ("pcdata show nowhere --view ", [""]),

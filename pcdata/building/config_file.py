@@ -1,8 +1,8 @@
 """``--config``: the options of a build in a TOML file; and those that a dataset was built with, as such a file again.
 
-A file says what the command line would say, under the names that the manifest uses: ``max_line_bytes = 2000`` is
-``--max-line-bytes 2000``. What may be given several times is a list. Paths are as on the command line: relative to the
-working folder.
+A file says what the command line would say, under its names or those that the manifest uses: ``max_line_bytes = 2000``
+is ``--max-line-bytes 2000``, and ``langs`` is ``lang``. What may be given several times is a list. Paths are as on the
+command line: relative to the working folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pcdata.dataset.json_files import parse_toml
 from pcdata.dataset.manifest import MANIFEST, load_manifest
 from pcdata.dataset.names import inside
 from pcdata.errors import DatasetError, OptionError
-from pcdata.options import options_in
+from pcdata.options import flag_of, options_in
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -31,14 +31,19 @@ def read_config(file: Path) -> dict[str, Any]:
         raise OptionError(f"--config {file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise OptionError(f"--config {file} is not TOML: {error}") from error
-    known = _usual()
+    known, spelled = _usual(), _spelled()
+    options: dict[str, Any] = {}
     for key, value in given.items():
-        if key not in known:
+        name = spelled.get(key, key)
+        if name not in known:
             raise OptionError(f"--config {file}: unknown option {key}; known: {', '.join(known)}")
-        fault = _fault(known[key], value)
+        fault = _fault(known[name], value)
         if fault is not None:
             raise OptionError(f"--config {file}: {key} must be {fault}, got {value!r}")
-    return given
+        if name in options:
+            raise OptionError(f"--config {file}: {key} is given twice, once under another name; leave one out")
+        options[name] = not value if key.startswith("no_") else value
+    return options
 
 
 def render_config(folder: Path) -> str:
@@ -73,11 +78,17 @@ def _usual() -> dict[str, Any]:
     return {"inputs": (), **options, "compressors": ()}
 
 
+def _spelled() -> dict[str, str]:
+    """The keys of options that the command line spells in another way, by that spelling."""
+    flags = {flag_of(one)[2:].replace("-", "_"): one.name for _, one, _ in options_in(BuildOptions)}
+    return {**flags, "compressor": "compressors"}
+
+
 def _shaping(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of ``options`` that are printed as they are, with their defaults: what shapes a dataset, and no file."""
     left_out = ("strict", "val_list")
     of_dataset = {one.name: one.default for _, one, _ in options_in(DatasetOptions)}
-    return {key: usual for key, usual in of_dataset.items() if key in options and key not in left_out}
+    return {key: of_dataset[key] for key in options if key in of_dataset and key not in left_out}
 
 
 def _fitting(key: str, usual: Any, value: Any) -> Any:

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdata.building.filters import LANGUAGE, misspelt
 from pcdata.building.options import DatasetOptions
 from pcdata.building.rejects import RejectLine
 from pcdata.building.scan import TaskInputs
@@ -367,8 +368,10 @@ def _refuse_empty(
         with (workspace.folder / REJECTS_PART).open("rb") as file:
             first = parse_json(file.readline())
         place = f"{first['file']} line {first['position']}" if first["position"] else first["file"]
+        fault = misspelt(options.filters.langs) if first["reason"] == LANGUAGE else None
         raise UnbuildableError(
             f"{names}: no documents; {_refused(sum(rejects.values()))}: {place}: {first['reason']} ({first['detail']})"
+            + (f"; {fault}" if fault else "")
         )
     if counts["val"] == 0 and options.split.val_list is not None:
         raise UnbuildableError(f"the val split is empty: no document has a path that {options.split.val_list} lists")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcdata.commands.options import COMPRESSORS, INPUTS, QUIET, WORKERS, input_options
+from pcdata.building.options import BuildOptions
+from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, QUIET, options_of, output_of
 from pcdata.commands.progress import BarReporter
-from pcdata.shell import among
+from pcdata.commands.sections import Command
 from pcdata.terminal import answer, say
 
 if TYPE_CHECKING:
@@ -18,28 +19,13 @@ if TYPE_CHECKING:
     from pcdata.building.dry_run import DryRun
 
 
-@click.command()
+@click.command(cls=Command)
 @INPUTS
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
+@output_of("dataset")
 @COMPRESSORS
-@input_options
-@click.option("--shard-bytes", default=0, help="Raw bytes per shard; default: about 16 shards of 8 to 512 MB.")
+@options_of(BuildOptions)
 @click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing. Never by Ray.")
-@click.option(
-    "--engine",
-    default="process",
-    shell_complete=among("process", "ray"),
-    show_default=True,
-    help="Who runs the tasks: process, on this machine; or ray, on many, which see input and output under the same "
-    "paths on a shared file system. The result is the same.",
-)
-@click.option(
-    "--ray-address",
-    default="",
-    metavar="HOST:PORT|auto",
-    help="A Ray cluster that is there; without it, Ray is started on this machine and stopped afterwards.",
-)
-@WORKERS
+@CONFIG
 @QUIET
 def build(
     inputs: tuple[Path, ...],
@@ -55,7 +41,6 @@ def build(
 
     Rerun the same command to resume after any interruption.
     """
-    from pcdata.building.options import BuildOptions
     from pcdata.codecs.requests import parse_requests
 
     options = BuildOptions.of(inputs, output, parse_requests(compressors), **rest)

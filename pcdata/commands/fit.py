@@ -7,18 +7,21 @@ from typing import Any
 
 import click
 
-from pcdata.commands.options import INPUTS, QUIET, WORKERS, input_options
+from pcdata.building.options import DatasetOptions
+from pcdata.commands.options import CONFIG, INPUTS, QUIET, WORKERS, input_options, output_of
 from pcdata.commands.progress import BarReporter
+from pcdata.commands.sections import Command
 from pcdata.completion import complete_codec
 from pcdata.terminal import say
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("codec", metavar="CODEC[:OPTION=VALUE,…]", shell_complete=complete_codec)
 @INPUTS
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the artifact.")
+@output_of("artifact")
 @input_options
 @WORKERS
+@CONFIG
 @QUIET
 def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int, quiet: bool, **rest: Any) -> None:
     """Fit a compressor once, for any number of builds.
@@ -27,7 +30,6 @@ def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int, quiet:
     options would take: never from val.
     """
     from pcdata.building.fit_artifact import fit_artifact
-    from pcdata.building.options import DatasetOptions
     from pcdata.codecs.requests import parse_request
 
     request = parse_request(codec)

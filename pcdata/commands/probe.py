@@ -8,25 +8,28 @@ from typing import Any
 
 import click
 
-from pcdata.commands.options import COMPRESSORS, INPUTS, JSON, PLOT, QUIET, WORKERS, input_options, parse_span
+from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, JSON, PLOT, QUIET, WORKERS, options_of, parse_span
 from pcdata.commands.progress import BarReporter
+from pcdata.commands.sections import Command, Option
+from pcdata.probing.options import DOCUMENT_BYTES, VAL_FRACTION, ProbeOptions
 from pcdata.terminal import answer, say
 
 
-@click.command(context_settings={"default_map": {"val_fraction": 0.2}})
+@click.command(cls=Command, context_settings={"default_map": {"val_fraction": VAL_FRACTION}})
 @INPUTS
 @COMPRESSORS
-@input_options
-@click.option("--documents", default=200, show_default=True, help="The most documents that are probed.")
+@options_of(ProbeOptions, leave_out=("shard_bytes",))
 @click.option(
     "--document-bytes",
     metavar="A:B",
     callback=parse_span,
-    default="2000:64000",
+    default="{}:{}".format(*DOCUMENT_BYTES),
     show_default=True,
+    cls=Option,
+    section=ProbeOptions.section,
     help="Probe documents of at least A and at most B bytes.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the choice of documents, and of every edit.")
+@CONFIG
 @PLOT
 @JSON
 @WORKERS
@@ -34,12 +37,8 @@ from pcdata.terminal import answer, say
 def probe(
     inputs: tuple[Path, ...],
     compressors: tuple[str, ...],
-    documents: int,
-    document_bytes: tuple[int, int],
-    seed: int,
     plot: Path | None,
     as_json: bool,
-    workers: int,
     quiet: bool,
     **rest: Any,
 ) -> None:
@@ -48,17 +47,15 @@ def probe(
     That is, how short, stable, local and unambiguous its symbols are. Compressors are fitted on a part of the input;
     documents of the other part are edited and compared. Writes nothing.
     """
-    from pcdata.building.options import DatasetOptions
     from pcdata.codecs.requests import parse_requests
     from pcdata.inspection.plotting import check_plot
     from pcdata.probing.probe import probe as measure
     from pcdata.probing.render import render
-    from pcdata.probing.sample import ProbeOptions
 
     if plot is not None:
         check_plot(plot)
-    options = DatasetOptions.of(inputs, parse_requests(compressors), **rest)
-    found = measure(ProbeOptions(options, documents, document_bytes, seed, workers), BarReporter(quiet))
+    options = ProbeOptions.of(inputs, parse_requests(compressors), **rest)
+    found = measure(options, BarReporter(quiet))
     answer(json.dumps(found.to_dict(), indent=1) if as_json else render(found))
     if plot is not None:
         from pcdata.probing.plot import plot as draw

@@ -50,7 +50,9 @@ class InputOptions:
     keep_binary: bool = option(False, "Take files that have a NUL among their first 8000 bytes.")
     text_key: str = option("", "The key of a record's text; default: text, content or code.")
     keep: tuple[str, ...] = option((), "Carry a record's field through to the dataset.", metavar="COLUMN[:TYPE]")
-    max_document_bytes: int = option(262_144, "Longer ones are cut, at line ends.", least=16, most=MAX_DOCUMENT_BYTES)
+    max_document_bytes: int = option(
+        262_144, "Longer documents are cut at line ends.", least=16, most=MAX_DOCUMENT_BYTES
+    )
     strict: bool = option(False, "Stop at a record that cannot be read, instead of counting it.")
 
     def __post_init__(self) -> None:

@@ -136,6 +136,16 @@ def kind_of(name: bytes, asked: str) -> Kind:
     return kinds[asked]
 
 
+def only_files(options: InputOptions) -> bool:
+    """Whether every document is a whole file, and says nothing of itself that its name does not."""
+    if options.format != "auto":
+        return options.format == "files"
+    return all(
+        saved_files(path) is None if path.is_dir() else kind_of(os.fsencode(path.name), "auto") == "file"
+        for path in options.paths
+    )
+
+
 def _ranges(options: InputOptions, entry: Entry) -> Iterator[Entry | Skipped]:
     """A file, or the ranges that it is read in if it is large and can be entered in the middle."""
     if entry.kind in ("file", "tar") or entry.compression or entry.size < 2 * RANGE_BYTES:

@@ -25,8 +25,9 @@ from pcdata.dataset.manifest import FittedView
 from pcdata.errors import InputError
 from pcdata.inspection.units import ambiguous, colliding, entropy, split_units
 from pcdata.probing.edits import EDITS, INSERT, edited, key_for, line_to_insert
+from pcdata.probing.options import ProbeOptions
 from pcdata.probing.results import Distances, Figures, Locality, Probe, Units, Vocabulary
-from pcdata.probing.sample import ProbeOptions, draw_sample
+from pcdata.probing.sample import draw_sample
 from pcdata.probing.speed import measure
 from pcdata.probing.stability import Encoded, distance, lag
 

@@ -19,10 +19,11 @@ from pcdata.errors import InputError, OptionError
 from pcdata.probing import probe as module
 from pcdata.probing import speed
 from pcdata.probing.edits import EDITS, edited
+from pcdata.probing.options import ProbeOptions
 from pcdata.probing.probe import probe
 from pcdata.probing.render import render
 from pcdata.probing.results import Probe
-from pcdata.probing.sample import ProbeOptions, Sample
+from pcdata.probing.sample import Sample
 from tests.building.corpora import fit, options, write_code
 from tests.probing.test_stability import slow_distance
 from tests.strategies import library_files

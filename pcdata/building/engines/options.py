@@ -30,9 +30,7 @@ class EngineOptions:
         "A Ray cluster that is there; without it, Ray is started on this machine and stopped afterwards.",
         metavar="HOST:PORT|auto",
     )
-    workers: int = option(
-        0, "Tasks at once; default: one per core of the machine, or of the cluster.", short="-j", most=100_000
-    )
+    workers: int = option(0, "Tasks at once; default: one per core.", short="-j", most=100_000)
 
     def __post_init__(self) -> None:
         check_options(self)
