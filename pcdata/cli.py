@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from pcdata import __version__
 from pcdata.group import Group
+from pcdata.version import __version__
 
 
 @click.group(

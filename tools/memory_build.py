@@ -29,7 +29,7 @@ import numpy as np
 
 from pcdata.building.options import DatasetOptions
 from pcdata.building.plan import make_plan
-from pcdata.building.shaping import library_versions
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import PIECE, Workspace
 from pcdata.dataset.manifest import MANIFEST, load_manifest
 from pcdata.machine import cores

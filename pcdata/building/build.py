@@ -20,8 +20,9 @@ from pcdata.building.planning import planned
 from pcdata.building.progress import Reporter
 from pcdata.building.reread import half_read
 from pcdata.building.scan import inputs_digest
-from pcdata.building.shaping import handed_in_artifacts, library_versions, shaping
+from pcdata.building.shaping import handed_in_artifacts, shaping
 from pcdata.building.streams import without_streams
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import Workspace
 from pcdata.building.write import pending_writes, run_write
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest

@@ -8,7 +8,7 @@ from typing import Any
 from pcdata.building.fit import open_views
 from pcdata.building.plan import REJECTS_PART, Plan
 from pcdata.building.scan import listed_digest
-from pcdata.building.shaping import library_versions
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import Workspace
 from pcdata.dataset.arrow_writer import commit_file, write_file
 from pcdata.dataset.files import naming, temporary_name

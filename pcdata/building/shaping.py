@@ -1,16 +1,13 @@
-"""What the bytes of a dataset depend on, as its manifest records it: options, artifacts handed in, and versions."""
+"""What the bytes of a dataset depend on, as its manifest records it: options, and artifacts handed in."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib import metadata
 from typing import Any
 
-import pcdata
 from pcdata.building.options import DatasetOptions
 from pcdata.codecs.base import Artifact, codec_class
 from pcdata.codecs.requests import ViewRequest
@@ -67,14 +64,4 @@ def handed_in_artifacts(requests: tuple[ViewRequest, ...]) -> dict[str, Artifact
         request.name: codec_class(request.codec).read_artifact(request.artifact)
         for request in requests
         if request.artifact is not None
-    }
-
-
-def library_versions() -> dict[str, str]:
-    """Of what decides the bytes of every file, whatever the codecs."""
-    names = ("numpy", "pyarrow")
-    return {
-        "pcdata": pcdata.__version__,
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        **{name: metadata.version(name) for name in names},
     }

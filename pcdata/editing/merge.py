@@ -43,7 +43,7 @@ from pcdata.building.plan import (
     with_fates,
 )
 from pcdata.building.progress import Reporter
-from pcdata.building.shaping import library_versions
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import PIECE, Pieces, Workspace
 from pcdata.building.write import MetadataBound, split_blocks
 from pcdata.dataset import Dataset

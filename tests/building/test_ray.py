@@ -19,7 +19,7 @@ from pcdata.building.build import build
 from pcdata.building.engines.options import EngineOptions
 from pcdata.building.options import BuildOptions
 from pcdata.building.progress import Silent
-from pcdata.building.shaping import library_versions
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import Workspace
 from pcdata.errors import BuildError, InputError, OptionError
 from tests.building import engine_tasks

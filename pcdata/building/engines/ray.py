@@ -26,7 +26,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.job_config import JobConfig
 
 from pcdata.building.engines.base import Advance, Task, TaskFunction
-from pcdata.building.shaping import library_versions
+from pcdata.building.versions import library_versions
 from pcdata.errors import BuildError, OptionError
 from pcdata.machine import cores
 from pcdata.processes.safe_path import safe_path
