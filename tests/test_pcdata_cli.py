@@ -47,7 +47,7 @@ MISTAKES = [
     (("build", "code", "-o", "out", "--format", "xml"), "--format must be one of auto, files, jsonl"),
     (("build", "code", "-o", "out", "--engine", "spark"), "--engine must be one of process, ray"),
     (
-        ("build", "code", "-o", "out", "--lang", "Pyton"),
+        ("build", "code", "-o", "out", "--lang", "python", "--lang", "Pyton"),
         "file can be in; did you mean python?",
     ),
     (
