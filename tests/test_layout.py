@@ -28,6 +28,7 @@ FLOORS = {
         "verifying",
         "probing",
         "exporting",
+        "shared_options",
         "shell",
         "completion",
         "group",
@@ -56,7 +57,10 @@ FLOORS = {
 }
 """From the ground up. A floor imports itself and those before it."""
 
-COMMANDS = [f"pcdata.{name}" for name in ("errors", "group", "lazy", "machine", "shell", "starting", "terminal")]
+COMMANDS = [
+    f"pcdata.{name}"
+    for name in ("errors", "group", "lazy", "machine", "shared_options", "shell", "starting", "terminal")
+]
 FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", *COMMANDS]}
 CODECS = ["pcdata.codecs"]
 """What a package may import of the other; ``pctrain.neural``, which is a codec, may also import ``CODECS``."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcdata.commands.options import COMPRESSORS, INPUTS, QUIET, WORKERS, input_options
+from pcdata.commands.options import COMPRESSORS, INPUTS, WORKERS, input_options
 from pcdata.commands.progress import BarReporter
+from pcdata.shared_options import QUIET
 from pcdata.shell import among
 from pcdata.terminal import answer, say
 

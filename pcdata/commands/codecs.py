@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcdata.commands.options import JSON
 from pcdata.completion import complete_codec_name
+from pcdata.shared_options import JSON
 from pcdata.terminal import answer, safe
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from pcdata.commands.options import DATASET, QUIET
+from pcdata.commands.options import DATASET
 from pcdata.commands.progress import BarReporter
 from pcdata.completion import complete_language
+from pcdata.shared_options import QUIET
 from pcdata.shell import named_in, split_names
 from pcdata.terminal import say
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from pcdata.commands.options import INPUTS, QUIET, WORKERS, input_options
+from pcdata.commands.options import INPUTS, WORKERS, input_options
 from pcdata.commands.progress import BarReporter
 from pcdata.completion import complete_codec
+from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 
 

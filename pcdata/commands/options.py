@@ -39,9 +39,7 @@ COMPRESSORS = click.option(
     shell_complete=complete_codec,
     help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
 )
-QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary; errors only.")
 WORKERS = click.option("--workers", "-j", type=int, default=0, help="Tasks at once; default: one per core.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on standard output.")
 PLOT = click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw a figure: .png, .pdf or .svg.")
 
 

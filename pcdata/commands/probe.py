@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from pcdata.commands.options import COMPRESSORS, INPUTS, JSON, PLOT, QUIET, WORKERS, input_options, parse_span
+from pcdata.commands.options import COMPRESSORS, INPUTS, PLOT, WORKERS, input_options, parse_span
 from pcdata.commands.progress import BarReporter
+from pcdata.shared_options import JSON, QUIET
 from pcdata.terminal import answer, say
 
 

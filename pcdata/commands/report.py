@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pcdata.commands.options import DATASET
+from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 
 
@@ -21,7 +22,10 @@ from pcdata.terminal import say
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="What pcdata probe --json printed, to be shown too.",
 )
-def report(dataset: Path, output: Path, documents: int, document_bytes: int, seed: int, probe: Path | None) -> None:
+@QUIET
+def report(
+    dataset: Path, output: Path, documents: int, document_bytes: int, seed: int, probe: Path | None, quiet: bool
+) -> None:
     """Write a page for a browser: figures, and units to explore."""
     from pcdata.dataset import Dataset
     from pcdata.inspection.report.page import check_report, read_probe, write_report
@@ -29,4 +33,5 @@ def report(dataset: Path, output: Path, documents: int, document_bytes: int, see
     check_report(output, documents, document_bytes)
     found = None if probe is None else read_probe(probe)
     write_report(Dataset(dataset), output, documents, document_bytes, seed, found)
-    say(f"{output}: written, {output.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    if not quiet:
+        say(f"{output}: written, {output.stat().st_size / 1e6:.1f} MB; open it in a browser")

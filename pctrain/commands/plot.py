@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 from pctrain.commands.options import PATH
 
@@ -13,7 +14,8 @@ from pctrain.commands.options import PATH
 @click.command()
 @click.argument("runs", type=PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=PATH, default="curves.png", show_default=True, help="PNG, PDF or SVG to write.")
-def plot(runs: tuple[Path, ...], output: Path) -> None:
+@QUIET
+def plot(runs: tuple[Path, ...], output: Path, quiet: bool) -> None:
     """Draw the training curves of one run or several.
 
     Bits per raw byte against steps, symbols, raw bytes and training flops.
@@ -21,4 +23,5 @@ def plot(runs: tuple[Path, ...], output: Path) -> None:
     from pctrain.inference.plot import plot as draw
 
     draw(runs, output)
-    say(f"{output}: {len(runs)} run{'s' * (len(runs) > 1)}")
+    if not quiet:
+        say(f"{output}: {len(runs)} run{'s' * (len(runs) > 1)}")

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from pcdata.shared_options import JSON
 from pcdata.terminal import answer
 from pctrain.completion import complete_preset
 from pctrain.config import preset_text, resolve
@@ -19,7 +20,7 @@ _VIEW_IDS: Final = 16_384
 
 @click.command()
 @click.argument("name", required=False, shell_complete=complete_preset)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, with the settings of each.")
+@JSON
 def presets(name: str | None, as_json: bool) -> None:
     """List the presets, with their sizes; or print one as TOML."""
     if name is not None and not as_json:
