@@ -17,6 +17,7 @@ FLOORS = {
         "lazy",
         "machine",
         "errors",
+        "output_files",
         "starting",
         "terminal",
         "processes",
@@ -59,7 +60,17 @@ FLOORS = {
 
 COMMANDS = [
     f"pcdata.{name}"
-    for name in ("errors", "group", "lazy", "machine", "shared_options", "shell", "starting", "terminal")
+    for name in (
+        "errors",
+        "group",
+        "lazy",
+        "machine",
+        "output_files",
+        "shared_options",
+        "shell",
+        "starting",
+        "terminal",
+    )
 ]
 FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", *COMMANDS]}
 CODECS = ["pcdata.codecs"]

@@ -21,7 +21,8 @@ from pcdata.terminal import say
     "--output",
     required=True,
     type=click.Path(path_type=Path, allow_dash=True),
-    help="NAME.jsonl (.jsonl.gz, .jsonl.zst), NAME.parquet, or a folder of files; -: JSONL on standard output.",
+    help="NAME.jsonl (.jsonl.gz, .jsonl.zst), NAME.parquet, or a folder of files; not one that is there. "
+    "-: JSONL on standard output.",
 )
 @click.option(
     "--split",

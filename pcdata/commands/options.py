@@ -40,7 +40,12 @@ COMPRESSORS = click.option(
     help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
 )
 WORKERS = click.option("--workers", "-j", type=int, default=0, help="Tasks at once; default: one per core.")
-PLOT = click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw a figure: .png, .pdf or .svg.")
+PLOT = click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Draw a figure: .png, .pdf or .svg; one that is there is replaced.",
+)
 
 
 def _with_config(context: click.Context, option: click.Parameter, file: Path | None) -> None:

@@ -56,8 +56,7 @@ def probe(
     from pcdata.probing.render import render
     from pcdata.probing.sample import ProbeOptions
 
-    if plot is not None:
-        check_plot(plot)
+    replaced = plot is not None and check_plot(plot)
     requests = tuple(parse_requests(compressors))
     # The output is nowhere: a trial puts a temporary folder in its place.
     options = BuildOptions(inputs=inputs, output=Path(), requests=requests, workers=workers, **rest)
@@ -68,4 +67,4 @@ def probe(
 
         draw(found, plot)
         if not quiet:
-            say(f"{plot}: drawn")
+            say(f"{plot}: {'replaced' if replaced else 'drawn'}")

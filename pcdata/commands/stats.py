@@ -21,13 +21,11 @@ from pcdata.terminal import answer, say
 def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool, quiet: bool) -> None:
     """Print what a dataset holds, by split, language and view."""
     from pcdata.dataset.manifest import load_manifest
+    from pcdata.inspection.plotting import check_plot
     from pcdata.inspection.stats import render
     from pcdata.inspection.stats import stats as collect
 
-    if plot is not None:
-        from pcdata.inspection.plotting import check_plot
-
-        check_plot(plot)
+    replaced = plot is not None and check_plot(plot)
     collected = collect(load_manifest(dataset))
     text = "" if as_json else render(collected)
     if measure:
@@ -43,4 +41,4 @@ def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool, quiet:
 
         draw(Dataset(dataset), plot)
         if not quiet:
-            say(f"{plot}: drawn")
+            say(f"{plot}: {'replaced' if replaced else 'drawn'}")

@@ -13,7 +13,7 @@ from pctrain.commands.options import CHECKPOINT, PATH
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="Folder to write.")
+@click.option("-o", "--output", type=PATH, required=True, help="Folder to write, new or empty.")
 @CHECKPOINT
 @QUIET
 def export(run: Path, output: Path, which: str, quiet: bool) -> None:

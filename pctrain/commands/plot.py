@@ -13,7 +13,14 @@ from pctrain.commands.options import PATH
 
 @click.command()
 @click.argument("runs", type=PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=PATH, default="curves.png", show_default=True, help="PNG, PDF or SVG to write.")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default="curves.png",
+    show_default=True,
+    help="PNG, PDF or SVG to write; a figure that is there is replaced.",
+)
 @QUIET
 def plot(runs: tuple[Path, ...], output: Path, quiet: bool) -> None:
     """Draw the training curves of one run or several.
@@ -22,6 +29,6 @@ def plot(runs: tuple[Path, ...], output: Path, quiet: bool) -> None:
     """
     from pctrain.inference.plot import plot as draw
 
-    draw(runs, output)
+    replaced = draw(runs, output)
     if not quiet:
-        say(f"{output}: {len(runs)} run{'s' * (len(runs) > 1)}")
+        say(f"{output}: {'replaced, ' * replaced}{len(runs)} run{'s' * (len(runs) > 1)}")
