@@ -13,7 +13,7 @@ from pcdata.version import __version__
     package="pcdata.commands",
     names=(
         *("build", "fit", "add-view", "drop-view", "merge"),
-        *("stats", "show", "report", "probe", "verify", "config", "export-docs"),
+        *("stats", "show", "report", "probe", "verify", "config", "export-docs", "codecs"),
     ),
     resuming=("build", "add-view", "merge"),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

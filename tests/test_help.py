@@ -57,3 +57,15 @@ def test_a_command_loads_no_other() -> None:
     program += "print(sorted(name for name in sys.modules if name.startswith('pcdata.commands.')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "['pcdata.commands.options', 'pcdata.commands.show']"
+
+
+ANSWERS = {"show", "config", "codecs", "presets"}
+"""Commands that print what they were asked for, and neither progress nor a summary."""
+
+
+@pytest.mark.parametrize("path", [path for path, command in COMMANDS if not isinstance(command, click.Group)])
+def test_quiet_means_one_thing(path: tuple[str, ...]) -> None:
+    help_text = " ".join(CliRunner().invoke(GROUPS[path[0]], [*path[1:], "--help"]).stdout.split())
+    quiet = "-q, --quiet No progress and no summary; errors only."
+    assert (quiet in help_text) == (path[-1] not in ANSWERS)
+    assert ("--quiet" in help_text) == (path[-1] not in ANSWERS)

@@ -19,6 +19,7 @@ FLOORS = {
         "machine",
         "errors",
         "options",
+        "output_files",
         "starting",
         "terminal",
         "processes",
@@ -31,6 +32,7 @@ FLOORS = {
         "verifying",
         "probing",
         "exporting",
+        "shared_options",
         "shell",
         "completion",
         "group",
@@ -59,7 +61,20 @@ FLOORS = {
 }
 """From the ground up. A floor imports itself and those before it."""
 
-COMMANDS = [f"pcdata.{name}" for name in ("errors", "group", "lazy", "machine", "shell", "starting", "terminal")]
+COMMANDS = [
+    f"pcdata.{name}"
+    for name in (
+        "errors",
+        "group",
+        "lazy",
+        "machine",
+        "output_files",
+        "shared_options",
+        "shell",
+        "starting",
+        "terminal",
+    )
+]
 TO_MOVE = ("pcdata.building.languages", "pcdata.building.passed_over")
 """Files about inputs that lie on another floor until they are moved to theirs."""
 

@@ -149,6 +149,11 @@ class Codec(ABC):
         return {}
 
 
+def codec_names() -> list[str]:
+    """All that are installed, whether they can be loaded or not."""
+    return sorted(set(metadata.entry_points(group=ENTRY_POINTS).names))
+
+
 @cache
 def codec_class(name: str) -> type[Codec]:
     """The class registered under ``name``. Raises ``OptionError`` with the list of known names, or what is wrong.
@@ -158,7 +163,7 @@ def codec_class(name: str) -> type[Codec]:
     points = metadata.entry_points(group=ENTRY_POINTS)
     found = {point.value: point for point in points if point.name == name}
     if not found:
-        known = ", ".join(sorted(points.names)) or "none (is pcdata installed?)"
+        known = ", ".join(codec_names()) or "none (is pcdata installed?)"
         raise OptionError(f"unknown compressor {name!r}; known: {known}")
     if len(found) > 1:
         raise OptionError(f"compressor {name!r} is registered twice, as {' and '.join(sorted(found))}; uninstall one")

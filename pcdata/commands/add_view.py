@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from pcdata.commands.options import COMPRESSORS, DATASET, QUIET, WORKERS
+from pcdata.commands.options import COMPRESSORS, DATASET, WORKERS
 from pcdata.commands.progress import BarReporter
+from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 
 

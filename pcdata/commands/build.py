@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcdata.building.options import BuildOptions
-from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, QUIET, options_of, output_of
+from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, options_of, output_of
 from pcdata.commands.progress import BarReporter
 from pcdata.commands.sections import Command
+from pcdata.shared_options import QUIET
 from pcdata.terminal import answer, say
 
 if TYPE_CHECKING:

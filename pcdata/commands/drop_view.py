@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from pcdata.commands.options import DATASET, QUIET
+from pcdata.commands.options import DATASET
+from pcdata.shared_options import QUIET
 from pcdata.shell import named_in, view_names
 from pcdata.terminal import say
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from pcdata.commands.options import DATASET, QUIET
+from pcdata.commands.options import DATASET
 from pcdata.commands.progress import BarReporter
 from pcdata.completion import complete_language
+from pcdata.shared_options import QUIET
 from pcdata.shell import named_in, split_names
 from pcdata.terminal import say
 
@@ -20,7 +21,8 @@ from pcdata.terminal import say
     "--output",
     required=True,
     type=click.Path(path_type=Path, allow_dash=True),
-    help="NAME.jsonl (.jsonl.gz, .jsonl.zst), NAME.parquet, or a folder of files; -: JSONL on standard output.",
+    help="NAME.jsonl (.jsonl.gz, .jsonl.zst), NAME.parquet, or a folder of files; not one that is there. "
+    "-: JSONL on standard output.",
 )
 @click.option(
     "--split",

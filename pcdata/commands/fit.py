@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from pcdata.building.options import DatasetOptions
-from pcdata.commands.options import CONFIG, INPUTS, QUIET, WORKERS, input_options, output_of
+from pcdata.commands.options import CONFIG, INPUTS, WORKERS, input_options, output_of
 from pcdata.commands.progress import BarReporter
 from pcdata.commands.sections import Command
 from pcdata.completion import complete_codec
+from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 
 

@@ -57,9 +57,12 @@ COMPRESSORS = click.option(
     section="Views",
     help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
 )
-QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary; errors only.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on standard output.")
-PLOT = click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw a figure: .png, .pdf or .svg.")
+PLOT = click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Draw a figure: .png, .pdf or .svg; one that is there is replaced.",
+)
 
 
 def _with_config(context: click.Context, option: click.Parameter, file: Path | None) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, JSON, PLOT, QUIET, WORKERS, options_of, parse_span
+from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, PLOT, WORKERS, options_of, parse_span
 from pcdata.commands.progress import BarReporter
 from pcdata.commands.sections import Command, Option
 from pcdata.probing.options import DOCUMENT_BYTES, VAL_FRACTION, ProbeOptions
+from pcdata.shared_options import JSON, QUIET
 from pcdata.terminal import answer, say
 
 
@@ -52,8 +53,7 @@ def probe(
     from pcdata.probing.probe import probe as measure
     from pcdata.probing.render import render
 
-    if plot is not None:
-        check_plot(plot)
+    replaced = plot is not None and check_plot(plot)
     options = ProbeOptions.of(inputs, parse_requests(compressors), **rest)
     found = measure(options, BarReporter(quiet))
     answer(json.dumps(found.to_dict(), indent=1) if as_json else render(found))
@@ -62,4 +62,4 @@ def probe(
 
         draw(found, plot)
         if not quiet:
-            say(f"{plot}: drawn")
+            say(f"{plot}: {'replaced' if replaced else 'drawn'}")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from pcdata.commands.options import DATASET, JSON, PLOT
+from pcdata.commands.options import DATASET, PLOT
+from pcdata.shared_options import JSON, QUIET
 from pcdata.terminal import answer, say
 
 
@@ -16,16 +17,15 @@ from pcdata.terminal import answer, say
 @click.option("--measure", is_flag=True, help="Also look at symbols: whether each means one thing.")
 @PLOT
 @JSON
-def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool) -> None:
+@QUIET
+def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool, quiet: bool) -> None:
     """Print what a dataset holds, by split, language and view."""
     from pcdata.dataset.manifest import load_manifest
+    from pcdata.inspection.plotting import check_plot
     from pcdata.inspection.stats import render
     from pcdata.inspection.stats import stats as collect
 
-    if plot is not None:
-        from pcdata.inspection.plotting import check_plot
-
-        check_plot(plot)
+    replaced = plot is not None and check_plot(plot)
     collected = collect(load_manifest(dataset))
     text = "" if as_json else render(collected)
     if measure:
@@ -40,4 +40,5 @@ def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool) -> Non
         from pcdata.inspection.distributions import plot as draw
 
         draw(Dataset(dataset), plot)
-        say(f"{plot}: drawn")
+        if not quiet:
+            say(f"{plot}: {'replaced' if replaced else 'drawn'}")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from pcdata.commands.options import DATASET, JSON, QUIET, WORKERS
+from pcdata.commands.options import DATASET, WORKERS
 from pcdata.commands.progress import BarReporter
+from pcdata.shared_options import JSON, QUIET
 from pcdata.starting import EXIT_FAULT
 from pcdata.terminal import answer
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pcdata.shared_options import JSON, QUIET
 from pcdata.shell import among
 from pcdata.terminal import answer
 from pctrain.commands.options import CHECKPOINT, DEVICE, LANG, PATH
@@ -34,8 +35,8 @@ from pctrain.options import filter_by
     help="Only documents like this; 'path=*' measures all. [default: as in the run]",
 )
 @DEVICE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--quiet", is_flag=True, help="Neither a bar nor lines of progress.")
+@JSON
+@QUIET
 def eval(
     run: Path,
     split: str,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcdata.shared_options import QUIET
 from pcdata.shell import named_in, view_names
 from pcdata.starting import EXIT_SIGNAL
 from pctrain.commands.options import CONFIG, LANG, NO_VERIFY, PATH, RESTART, SETTINGS
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 @SETTINGS
 @RESTART
 @NO_VERIFY
-@click.option("--quiet", is_flag=True, help="A plain line per measurement, and nothing else.")
+@QUIET
 def fit(
     shards: tuple[Path, ...],
     run: Path,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from pcdata.shared_options import QUIET
 from pcdata.terminal import Data, say
 from pctrain.commands.options import CHECKPOINT, DEVICE, PATH
 
@@ -23,6 +24,7 @@ from pctrain.commands.options import CHECKPOINT, DEVICE, PATH
 @click.option("--no-drafts", "drafts", flag_value=False, default=True, help="One byte a pass, also with model.heads.")
 @CHECKPOINT
 @DEVICE
+@QUIET
 def generate(
     run: Path,
     prompt: str,
@@ -34,6 +36,7 @@ def generate(
     drafts: bool,
     which: str,
     device: str,
+    quiet: bool,
 ) -> None:
     """Continue a text with a model, byte by byte."""
     from pctrain.inference.generate import Generation, Sampling, characters, until
@@ -48,6 +51,6 @@ def generate(
     for text in chain(characters(chain(start, until(iter(made), os.fsencode(stop or "")))), "\n"):
         shown.write(text.encode())
         shown.flush()
-    if made.bytes_made > made.passes:
+    if made.bytes_made > made.passes and not quiet:
         rate = made.bytes_made / made.passes
         say(f"{made.bytes_made:,} bytes in {made.passes:,} passes of the model: {rate:.2f} a pass")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 from pctrain.commands.fit import exit_if_stopped
 from pctrain.commands.options import CONFIG, NO_VERIFY, PATH, RESTART, SETTINGS
@@ -33,7 +34,7 @@ def neural() -> None:
 @SETTINGS
 @RESTART
 @NO_VERIFY
-@click.option("--quiet", is_flag=True, help="A plain line per measurement, and nothing else.")
+@QUIET
 def neural_fit(
     shards: tuple[Path, ...],
     output: Path,
@@ -55,4 +56,5 @@ def neural_fit(
     resolved = settings_of_run(None if restart else output / RUN, preset, config, [*settings], NEURAL_PRESET)
     outcome = fit_neural(shards, output, resolved, restart=restart, verify=verify, quiet=quiet)
     exit_if_stopped(outcome)
-    say(f"{output}: use it with pcdata build --compressor neural:artifact={output}")
+    if not quiet:
+        say(f"{output}: use it with pcdata build --compressor neural:artifact={output}")

@@ -63,8 +63,9 @@ def fit(
     ``restart`` throws away what an earlier run left in the folder; ``verify`` compares each file of data with its hash
     before the first step, unless this run has found it right before and it is as it was then. SIGINT and SIGTERM end
     the call after the step in progress, with a checkpoint; a second one ends the process, but for ``torchrun``'s.
-    Raises ``PctrainError`` and ``DatasetError``.
+    ``quiet`` leaves out whatever is said but for faults. Raises ``PctrainError`` and ``DatasetError``.
     """
+    tell = _nothing if quiet else say
     with (
         ExitStack() as until_parted,
         joined(choose_device(config.train.device)) as world,
@@ -76,10 +77,10 @@ def fit(
         if trainer.first_step >= config.train.steps:
             if world.is_first:
                 _prune(trainer, set())  # one that was killed may not have come to it
-            say(f"{run} is finished ({trainer.first_step} steps); more with --set train.steps=N, anew with --restart")
+            tell(f"{run} is finished ({trainer.first_step} steps); more with --set train.steps=N, anew with --restart")
             return Outcome(trainer.first_step)
         if trainer.first_step:
-            say(
+            tell(
                 f"{run}: resuming from step {trainer.first_step}" + "".join(f"; {change}" for change in trainer.changes)
             )
         seals = None
@@ -156,6 +157,10 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
             if stop:
                 break
     return Outcome(done, stop if done < settings.steps else None, measured)
+
+
+def _nothing(text: str) -> None:
+    """Instead of ``say``."""
 
 
 def _prune(trainer: Trainer, said: set[str]) -> None:
