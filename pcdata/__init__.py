@@ -11,13 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pcdata.lazy import loaded_lazily
+from pcdata.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pcdata.api import add_view, build, drop_view, merge, open, probe, stats, verify
     from pcdata.dataset import Alignment, Dataset, Document, DocumentView, Manifest, Split, Unit, Vocabulary
     from pcdata.errors import PcdataError
-
-__version__ = "0.1.0"
 
 _FROM = {
     "pcdata.api": ("add_view", "build", "drop_view", "merge", "open", "probe", "stats", "verify"),

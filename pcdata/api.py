@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import TypeAlias, TypedDict, Unpack
 
 from pcdata.building.build import build as run_build
 from pcdata.building.options import BuildOptions
 from pcdata.building.progress import Reporter, Silent
-from pcdata.codecs.requests import parse_requests
+from pcdata.codecs.requests import ViewRequest, parse_requests
 from pcdata.commands.progress import BarReporter
 from pcdata.dataset import Dataset
 from pcdata.editing.add_view import add_views
@@ -23,9 +23,9 @@ from pcdata.errors import OptionError
 from pcdata.inspection.stats import Stats
 from pcdata.inspection.stats import stats as collect
 from pcdata.machine import cores
+from pcdata.probing.options import DOCUMENT_BYTES, ProbeOptions
 from pcdata.probing.probe import probe as measure
 from pcdata.probing.results import Probe
-from pcdata.probing.sample import ProbeOptions
 from pcdata.verifying.verify import VerifyReport
 from pcdata.verifying.verify import verify as check
 
@@ -33,8 +33,8 @@ AnyPath: TypeAlias = str | PathLike[str]
 Inputs: TypeAlias = AnyPath | Sequence[AnyPath]
 
 
-class InputOptions(TypedDict, total=False):
-    """Which documents, and how they are divided; each is explained with ``BuildOptions``."""
+class TrialOptions(TypedDict, total=False):
+    """Which documents, and how they are divided; each is explained by ``pcdata build --help``."""
 
     format: str
     include: Sequence[str]
@@ -56,15 +56,15 @@ class InputOptions(TypedDict, total=False):
     max_document_bytes: int
     fit_bytes: int
     strict: bool
-    workers: int
 
 
-class Options(InputOptions, total=False):
+class Options(TrialOptions, total=False):
     """The same, and how a dataset is written."""
 
     shard_bytes: int
     engine: str
     ray_address: str
+    workers: int
 
 
 def open(folder: AnyPath) -> Dataset:
@@ -93,7 +93,8 @@ def build(
     >>> pcdata.build("src/", "shards/", compressors=["bpe:vocab_size=300"], val_fraction=0.1).views
     ['bpe']
     """
-    run_build(_build_options(inputs, output, compressors, options), _reporter(progress))
+    asked = BuildOptions.of(_paths(inputs), Path(output), _requests(compressors), **options)
+    run_build(asked, _reporter(progress))
     return open(output)
 
 
@@ -106,7 +107,7 @@ def add_view(
     ['bpe', 'gzip']
     """
     folder = _folder(dataset)
-    add_views(folder, parse_requests(_texts(compressors)), workers, _reporter(progress))
+    add_views(folder, _requests(compressors), workers, _reporter(progress))
     return open(folder)
 
 
@@ -154,36 +155,27 @@ def probe(
     inputs: Inputs,
     compressors: Sequence[str],
     *,
-    documents: int = 200,
-    document_bytes: tuple[int, int] = (2_000, 64_000),
+    documents: int = ProbeOptions.documents,
+    document_bytes: tuple[int, int] = DOCUMENT_BYTES,
     seed: int = 0,
+    workers: int = 0,
     progress: bool = False,
-    **options: Unpack[InputOptions],
+    **options: Unpack[TrialOptions],
 ) -> Probe:
     """Which compressor is a good proxy, as ``pcdata probe`` measures it; writes nothing. Raises ``PcdataError``."""
-    options.setdefault("val_fraction", 0.2)
-    build = _build_options(inputs, Path(), compressors, options)
-    return measure(ProbeOptions(build, documents, document_bytes, seed), _reporter(progress))
+    probing = {"documents": documents, "document_bytes": document_bytes, "seed": seed, "workers": workers}
+    asked = ProbeOptions.of(_paths(inputs), _requests(compressors), **probing, **options)
+    return measure(asked, _reporter(progress))
 
 
-def _build_options(inputs: Inputs, output: AnyPath, compressors: Sequence[str], options: Any) -> BuildOptions:
-    paths: Sequence[AnyPath] = [inputs] if isinstance(inputs, str | PathLike) else inputs
-    given: dict[str, Any] = {"workers": 0, **options}
-    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    if given.get("val_list") is not None:
-        given["val_list"] = Path(given["val_list"])
-    return BuildOptions(
-        inputs=tuple(map(Path, paths)),
-        output=Path(output),
-        requests=tuple(parse_requests(_texts(compressors))),
-        **given,
-    )
+def _paths(inputs: Inputs) -> list[Path]:
+    return [Path(inputs)] if isinstance(inputs, str | PathLike) else list(map(Path, inputs))
 
 
-def _texts(compressors: Sequence[str]) -> Sequence[str]:
+def _requests(compressors: Sequence[str]) -> list[ViewRequest]:
     if isinstance(compressors, str):
         raise OptionError(f"compressors must be a list of texts, such as [{compressors!r}]")
-    return compressors
+    return parse_requests(compressors)
 
 
 def _folder(dataset: Dataset | AnyPath) -> Path:

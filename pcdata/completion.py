@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import typing
-from importlib import metadata
 from pathlib import Path
 
 import click
@@ -14,10 +13,10 @@ from pcdata.shell import beginning
 
 def complete_codec(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """``CODEC:OPTION=VALUE,…``: the codecs there are, then the options of one, then what a value can be."""
-    from pcdata.codecs.base import ENTRY_POINTS
+    from pcdata.codecs.base import codec_names
 
     codec, colon, _ = begun.partition(":")
-    names = sorted(set(metadata.entry_points(group=ENTRY_POINTS).names))
+    names = codec_names()
     if not colon or codec not in names:
         return beginning(names, begun)
     last = begun.rpartition("," if "," in begun else ":")[2]
@@ -27,6 +26,12 @@ def complete_codec(context: click.Context, parameter: click.Parameter, begun: st
     if not equals:
         return beginning((f"{head}{name}=" for name in _kinds(codec) if name not in given), begun)
     return [f"{head}{key}={found}" for found in _values(codec, key, value)]
+
+
+def complete_codec_name(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    from pcdata.codecs.base import codec_names
+
+    return beginning(codec_names(), begun)
 
 
 def _kinds(codec: str) -> dict[str, type]:

@@ -1,8 +1,9 @@
-"""How every command of ``pcdata`` and ``pctrain`` ends: a fault is one sentence and exit code 1, a signal another
-sentence and 128 plus its number."""
+"""How commands of ``pcdata`` and ``pctrain`` are found, and how each ends: a fault is one sentence and exit code 1, a
+signal another sentence and 128 plus its number."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import click
 
+import pcdata.shell  # noqa: F401  (registers how bash and zsh complete)
 from pcdata.errors import PcdataError
 from pcdata.starting import EXIT_FAULT, EXIT_SIGNAL, STOPPING, quit_at_once
 from pcdata.terminal import STANDARD_OUTPUT, nobody_reads, prepare, say, say_lines
@@ -29,8 +31,31 @@ class _Terminated(BaseException):
 class Group(click.Group):
     """Commands whose faults and signals become sentences. What is a bug keeps its traceback."""
 
-    resuming: Sequence[str] = ()
-    """Commands that go on where they were stopped."""
+    def __init__(
+        self,
+        *args: Any,
+        package: str = "",
+        names: Sequence[str] = (),
+        resuming: Sequence[str] = (),
+        **named: Any,
+    ) -> None:
+        """``names`` are commands, in the order of the help. The command ``add-view`` is ``add_view`` in the module of
+        that name in ``package``, which is loaded when the command, or its summary, is asked for. ``resuming`` are those
+        that resume where they were stopped."""
+        super().__init__(*args, **named)
+        self._package = package
+        self._names = names
+        self._resuming = resuming
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self._names, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._names:
+            return super().get_command(ctx, cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"{self._package}.{name}"), name)
+        return command
 
     def main(self, *args: Any, standalone_mode: bool = True, **named: Any) -> Any:
         run: Callable[..., Any] = partial(super().main, *args, standalone_mode=False, **named)
@@ -49,8 +74,8 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, _Terminated) as stop:
-            goes_on = "; what was committed is kept; rerun the same command to resume"
-            say(f"stopped{goes_on if ctx.invoked_subcommand in self.resuming else ''}")
+            resume = "; what was committed is kept; rerun the same command to resume"
+            say(f"stopped{resume if ctx.invoked_subcommand in self._resuming else ''}")
             ctx.exit(EXIT_SIGNAL + _number(stop))
         except OSError as error:  # click takes any broken pipe for standard output's
             ctx.exit(self._told(error))

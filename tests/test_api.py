@@ -8,15 +8,15 @@ import inspect
 import subprocess
 import sys
 import typing
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import pcdata
 import pctrain
-from pcdata.api import Options
-from pcdata.building.options import BuildOptions
+from pcdata.api import Options, TrialOptions
+from pcdata.building.options import BuildOptions, DatasetOptions
+from pcdata.options import options_in
 from tests.building.corpora import assert_same_tree, write_code
 
 
@@ -116,8 +116,9 @@ def test_what_a_notebook_shows_is_escaped_and_says_what_stats_says(tmp_path: Pat
 
 
 def test_options_are_those_of_a_build() -> None:
-    mine = set(typing.get_type_hints(Options))
-    assert mine == {field.name for field in fields(BuildOptions)} - {"inputs", "output", "requests"}
+    assert set(typing.get_type_hints(Options)) == {field.name for _, field, _ in options_in(BuildOptions)}
+    of_trials = set(typing.get_type_hints(TrialOptions))
+    assert of_trials == {field.name for _, field, _ in options_in(DatasetOptions)} - {"shard_bytes"}
 
 
 @pytest.mark.parametrize("package", ["pcdata", "pctrain"])

@@ -70,7 +70,10 @@ OFFERS = [
     ("pcdata fit bpe:artifact=co", ["code"]),
     ("pcdata build code -c nothing:", [""]),
     ("pcdata build --lang common", ["Common\\ Lisp"]),
+    ("pcdata codecs bpe zs", ["zstd"]),
     ("pcdata build --engine r", ["ray"]),
+    ("pcdata build --val-by ", ["document", "source", "path-prefix"]),
+    ("pcdata probe --dedup ", ["exact", "off"]),
     ("pcdata show my\\ shards --view ", ["gzip", "small"]),
     ("pcdata show 'my shards' --view gzip --view s", ["small"]),
     ("pcdata show nowhere --view ", [""]),
@@ -84,6 +87,7 @@ OFFERS = [
     ("pctrain fit code --set mixture.decay_mode=sp", ["splice"]),
     ("pctrain fit code --where p", ["path="]),
     ("pctrain fit code --preset ", presets()),
+    ("pctrain presets sm", ["small"]),
     ("pctrain eval run --checkpoint b", ["best"]),
 ]
 

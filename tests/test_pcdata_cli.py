@@ -46,6 +46,15 @@ MISTAKES = [
     (("build", "code", "-o", "out", "--val-fraction", "1.5"), "--val-fraction must be"),
     (("build", "code", "-o", "out", "--format", "xml"), "--format must be one of auto, files, jsonl"),
     (("build", "code", "-o", "out", "--engine", "spark"), "--engine must be one of process, ray"),
+    (
+        ("build", "code", "-o", "out", "--lang", "python", "--lang", "Pyton"),
+        "file can be in; did you mean python?",
+    ),
+    (
+        ("build", "lang.jsonl", "-o", "out", "--lang", "pyton"),
+        "(go, which no --lang names); --lang pyton is no",
+    ),
+    (("probe", "code", "-c", "gzip", "--lang", "%"), "pcdata stats lists those of a dataset"),
     (("build", "code", "-o", "out", "--ray-address", "auto"), "--ray-address auto needs --engine ray"),
     (("build", "cut.jsonl", "-o", "out"), "cut.jsonl line 1: cut line"),
     (("build", "keyless.jsonl", "-o", "out"), "no key 'text' or 'content' or 'code'; its keys: 'body'"),
@@ -70,6 +79,7 @@ def test_a_mistake_gets_one_sentence(
     Path("empty").mkdir()
     write_jsonl(Path("cut.jsonl"), [b'{"text": "cut in ha'])
     write_jsonl(Path("keyless.jsonl"), [{"body": "x"}])
+    write_jsonl(Path("lang.jsonl"), [{"text": "x", "lang": "go"}])
     done = pcdata(*arguments)
     assert done.exit_code == 1
     assert done.stdout == ""

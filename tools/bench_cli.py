@@ -31,7 +31,7 @@ def make_shards(corpus: Path, dataset: Path, shards: int) -> None:
     for number in range(shards):
         (corpus / f"{number:05}.py").write_text(f"x = {number}\n" * 4)
     small = options(corpus, dataset, parse_requests(["gzip"]))
-    build(replace(small, shard_bytes=1), Silent())
+    build(replace(small, dataset=replace(small.dataset, shard_bytes=1)), Silent())
 
 
 def run(*arguments: object) -> None:

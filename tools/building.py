@@ -26,10 +26,10 @@ def options(
     corpus: Path | tuple[Path, ...], output: Path, requests: Sequence[ViewRequest] = (), workers: int = 1
 ) -> BuildOptions:
     """A build of all Python files below a folder, or several, each whole and in train."""
-    return BuildOptions(
+    return BuildOptions.of(
         corpus if isinstance(corpus, tuple) else (corpus,),
         output,
-        tuple(requests),
+        requests,
         include=("*.py",),
         exclude=("site-packages",),
         val_fraction=0,

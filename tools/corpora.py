@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pcdata.building.sources import Entry, find_entries
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset, DatasetError
+from pcdata.inputs.sources import Entry, find_entries
 from tools.benching import parser_of
 from tools.building import clear, options, rebuild
 
@@ -41,7 +41,7 @@ def corpus_parser(doc: str | None, rounds: int, copies: int = 0) -> argparse.Arg
 
 def find_paths(corpus: Path) -> list[str]:
     """The files that a build of ``corpus`` reads, in its order."""
-    found = find_entries(options(corpus, corpus / "unused"))
+    found = find_entries(options(corpus, corpus / "unused").dataset.inputs)
     return [str(corpus / os.fsdecode(entry.relative)) for entry in found if isinstance(entry, Entry)]
 
 

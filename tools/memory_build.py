@@ -27,8 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from pcdata.building.options import BuildOptions, library_versions
+from pcdata.building.options import DatasetOptions
 from pcdata.building.plan import make_plan
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import PIECE, Workspace
 from pcdata.dataset.manifest import MANIFEST, load_manifest
 from pcdata.machine import cores
@@ -174,7 +175,7 @@ def write_digests(state: Workspace, documents: int) -> int:
 
 def plan_made_up(scratch: Path, n_tasks: int) -> None:
     """Runs in a child process."""
-    make_plan(BuildOptions((scratch,), scratch), Workspace(scratch), n_tasks)
+    make_plan(DatasetOptions.of([scratch]), Workspace(scratch), n_tasks)
 
 
 def measure_plan(documents: int, scratch: Path) -> dict[str, Any]:

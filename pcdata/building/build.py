@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pcdata.building.commit import commit
-from pcdata.building.engines.base import open_engine
+from pcdata.building.engines.options import open_engine
 from pcdata.building.fit import fit_views
-from pcdata.building.options import BuildOptions, handed_in_artifacts, library_versions, printable
+from pcdata.building.options import BuildOptions, DatasetOptions
 from pcdata.building.planning import planned
 from pcdata.building.progress import Reporter
 from pcdata.building.reread import half_read
 from pcdata.building.scan import inputs_digest
-from pcdata.building.sources import without_streams
+from pcdata.building.shaping import handed_in_artifacts, shaping
+from pcdata.building.streams import without_streams
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import Workspace
 from pcdata.building.write import pending_writes, run_write
 from pcdata.dataset.manifest import MANIFEST, Manifest, load_manifest
 from pcdata.errors import BuildError, UnbuildableError
+from pcdata.inputs.file_names import printable
+from pcdata.inputs.options import InputOptions
 from pcdata.processes.kill_points import kill_point
 
 
@@ -49,27 +53,30 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
     Raises a ``PcdataError`` for everything a person can mend; the state on disk then stays for the next call, unless
     nothing can come of it.
     """
-    refuse_foreign(options.output)
-    artifacts = handed_in_artifacts(options.requests)
-    workspace = Workspace(options.output)
-    engine = open_engine(options)
+    output, running = options.output, options.running
+    refuse_foreign(output)
+    artifacts = handed_in_artifacts(options.dataset.views.requests)
+    workspace = Workspace(output)
+    engine = open_engine(running, output)
     with workspace.locked(), closing(engine), closing(half_read):
-        options = without_streams(options, workspace)
-        shaping = options.shaping(artifacts)
-        if (options.output / MANIFEST).exists():
-            return _already_complete(options, workspace, shaping)
-        _claim(options, workspace, shaping)
+        dataset = replace(options.dataset, inputs=without_streams(options.dataset.inputs, workspace))
+        shaped = shaping(dataset, artifacts)
+        if (output / MANIFEST).exists():
+            return _already_complete(dataset, workspace, shaped)
+        _claim(dataset.inputs, workspace, shaped)
         try:
-            plan, scanned = planned(options, workspace, engine, report)
+            plan, scanned = planned(dataset, workspace, engine, report)
         except UnbuildableError:
             workspace.remove()  # nothing to resume, and it would refuse the options that the message asks for
             raise
-        fit_views(options, workspace, artifacts, report)
-        writes = pending_writes(options, workspace, plan.shards)
+        fit_views(dataset, workspace, artifacts, report)
+        writes = pending_writes(
+            dataset.inputs, workspace, plan.shards, in_one=running.workers == 1 and running.engine == "process"
+        )
         with report.stage("write", sum(task.raw_bytes for task in writes)) as advance:
             engine.run(run_write, writes, advance)
         workspace.remove_rubbish()  # of workers that were lost and replaced
-        manifest = commit(options, workspace, shaping, plan)  # last: no manifest, no dataset
+        manifest = commit(workspace, shaped, plan)  # last: no manifest, no dataset
         workspace.remove()
         kill_point("commit.cleaned")
     n_written = sum(len(task.shards) for task in writes)
@@ -89,31 +96,31 @@ def refuse_foreign(output: Path) -> None:
             raise BuildError(f"{output} is not empty (it holds {found.name!r}) and is no build; name a new folder")
 
 
-def _already_complete(options: BuildOptions, workspace: Workspace, shaping: dict[str, Any]) -> BuildResult:
+def _already_complete(options: DatasetOptions, workspace: Workspace, shaped: dict[str, Any]) -> BuildResult:
     """Accept a finished dataset if it is the one asked for."""
-    manifest = load_manifest(options.output)
+    manifest = load_manifest(workspace.output)
     if adding := workspace.adding:
         raise BuildError(
-            f"{options.output} is a finished dataset with views being added ({', '.join(adding)}); finish that with "
+            f"{workspace.output} is a finished dataset with views being added ({', '.join(adding)}); finish that with "
             "the same pcdata add-view, or give it up with pcdata drop-view"
         )
     found = dict(manifest.options)
-    asked = {**shaping, "inputs_digest": inputs_digest(options)}
+    asked = {**shaped, "inputs_digest": inputs_digest(options, workspace.output)}
     workspace.remove()  # what a build killed after its manifest left, or this call's lock
-    _refuse_other(found, asked, f"{options.output} is a finished dataset", "name a new folder with -o")
+    _refuse_other(found, asked, f"{workspace.output} is a finished dataset", "name a new folder with -o")
     return BuildResult(manifest, 0, 0, 0, was_complete=True)
 
 
-def _claim(options: BuildOptions, workspace: Workspace, shaping: dict[str, Any]) -> None:
+def _claim(options: InputOptions, workspace: Workspace, shaped: dict[str, Any]) -> None:
     """Write down what is built here, or refuse to go on with anything else."""
-    roots = [str(path.resolve()) for path in options.inputs]
-    asked = {**shaping, "folders": roots, "strict": options.strict, "versions": library_versions()}
+    roots = [str(path.resolve()) for path in options.paths]
+    asked = {**shaped, "folders": roots, "strict": options.strict, "versions": library_versions()}
     if (found := workspace.claimed) is not None:
         eased = found.get("strict") and not options.strict  # so far nothing was refused: as if it had not been strict
         _refuse_other(
             {**found, "strict": False} if eased else found,
             asked,
-            f"{options.output} holds an unfinished build",
+            f"{workspace.output} holds an unfinished build",
             "finish it with its own options and versions, or remove the folder",
         )
     workspace.claim(asked)

@@ -6,9 +6,9 @@ import shutil
 from typing import Any
 
 from pcdata.building.fit import open_views
-from pcdata.building.options import BuildOptions, library_versions
 from pcdata.building.plan import REJECTS_PART, Plan
 from pcdata.building.scan import listed_digest
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import Workspace
 from pcdata.dataset.arrow_writer import commit_file, write_file
 from pcdata.dataset.files import naming, temporary_name
@@ -19,7 +19,7 @@ from pcdata.dataset.writer import WrittenShard
 from pcdata.processes.kill_points import kill_point
 
 
-def commit(options: BuildOptions, workspace: Workspace, shaping: dict[str, Any], plan: Plan) -> Manifest:
+def commit(workspace: Workspace, shaping: dict[str, Any], plan: Plan) -> Manifest:
     """Write rejects.jsonl and then manifest.json; the shards are there already."""
     written = [(shard.split, workspace.done(shard.name, WrittenShard)) for shard in plan.shards]
     views = listed_views(open_views(workspace), [(split, shard.views) for split, shard in written])
@@ -35,7 +35,7 @@ def commit(options: BuildOptions, workspace: Workspace, shaping: dict[str, Any],
         rejects_file=rejects_file,
         versions=library_versions(),
     )
-    write_file(options.output, MANIFEST, manifest.to_bytes())
+    write_file(workspace.output, MANIFEST, manifest.to_bytes())
     kill_point("commit.manifest")
     return manifest
 

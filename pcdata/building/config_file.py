@@ -1,26 +1,23 @@
 """``--config``: the options of a build in a TOML file; and those that a dataset was built with, as such a file again.
 
-A file says what the command line would say, under the names that the manifest uses: ``max_line_bytes = 2000`` is
-``--max-line-bytes 2000``. What may be given several times is a list. Paths are as on the command line: relative to the
-working folder.
+A file says what the command line would say, under its names or those that the manifest uses: ``max_line_bytes = 2000``
+is ``--max-line-bytes 2000``, and ``langs`` is ``lang``. What may be given several times is a list. Paths are as on the
+command line: relative to the working folder.
 """
 
 from __future__ import annotations
 
 import json
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pcdata.building.options import BuildOptions
+from pcdata.building.options import BuildOptions, DatasetOptions
 from pcdata.dataset.json_files import parse_toml
 from pcdata.dataset.manifest import MANIFEST, load_manifest
 from pcdata.dataset.names import inside
 from pcdata.errors import DatasetError, OptionError
-
-_OF_A_CALL = ("strict", "workers", "engine", "ray_address")
-"""Options that say how a build is done, and shape no dataset."""
+from pcdata.options import flag_of, options_in
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -34,14 +31,19 @@ def read_config(file: Path) -> dict[str, Any]:
         raise OptionError(f"--config {file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise OptionError(f"--config {file} is not TOML: {error}") from error
-    known = _kinds()
+    known, spelled = _usual(), _spelled()
+    options: dict[str, Any] = {}
     for key, value in given.items():
-        if key not in known:
+        name = spelled.get(key, key)
+        if name not in known:
             raise OptionError(f"--config {file}: unknown option {key}; known: {', '.join(known)}")
-        fault = _fault(known[key], value)
+        fault = _fault(known[name], value)
         if fault is not None:
             raise OptionError(f"--config {file}: {key} must be {fault}, got {value!r}")
-    return given
+        if name in options:
+            raise OptionError(f"--config {file}: {key} is given twice, once under another name; leave one out")
+        options[name] = not value if key.startswith("no_") else value
+    return options
 
 
 def render_config(folder: Path) -> str:
@@ -63,43 +65,50 @@ def rendered(options: Mapping[str, Any], folder: Path) -> str:
             lines.append(f"# merged from {len(options['merged'])} datasets; the options are those of the first")
         if options.get("val_list"):
             lines.append(f"# val_list = …, a file with the SHA-256 {_comment(options['val_list'])}")
-        lines += [f"{key} = {_toml(_fitting(key, kind, options[key]))}" for key, kind in _shaping(options).items()]
+        lines += [f"{key} = {_toml(_fitting(key, usual, options[key]))}" for key, usual in _shaping(options).items()]
         requests = [_request(values, folder) for values in options["compressors"]]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{folder / MANIFEST}: its options are no build's ({error!r}); run pcdata verify") from None
     return "\n".join([*lines, "compressors = [", *(f"    {_toml(text)}," for text in requests), "]"])
 
 
-def _kinds() -> dict[str, Any]:
-    """The keys that a file may have, with their types: all options but where the dataset goes."""
-    hints = typing.get_type_hints(BuildOptions)
-    return {**{key: hints[key] for key in hints if key not in ("requests", "output")}, "compressors": tuple[str, ...]}
+def _usual() -> dict[str, Any]:
+    """The keys that a file may have, with their defaults: all options but where the dataset goes."""
+    options = {one.name: one.default for _, one, _ in options_in(BuildOptions)}
+    return {"inputs": (), **options, "compressors": ()}
+
+
+def _spelled() -> dict[str, str]:
+    """The keys of options that the command line spells in another way, by that spelling."""
+    flags = {flag_of(one)[2:].replace("-", "_"): one.name for _, one, _ in options_in(BuildOptions)}
+    return {**flags, "compressor": "compressors"}
 
 
 def _shaping(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of ``options`` that are printed as they are, with their types: what shapes a dataset, and names no file."""
-    left_out = ("inputs", "compressors", "val_list", *_OF_A_CALL)
-    return {key: kind for key, kind in _kinds().items() if key in options and key not in left_out}
+    """Those of ``options`` that are printed as they are, with their defaults: what shapes a dataset, and no file."""
+    left_out = ("strict", "val_list")
+    of_dataset = {one.name: one.default for _, one, _ in options_in(DatasetOptions)}
+    return {key: of_dataset[key] for key in options if key in of_dataset and key not in left_out}
 
 
-def _fitting(key: str, kind: Any, value: Any) -> Any:
-    fault = _fault(kind, value)
+def _fitting(key: str, usual: Any, value: Any) -> Any:
+    fault = _fault(usual, value)
     if fault is not None:
         raise ValueError(f"{key} must be {fault}")
     return value
 
 
-def _fault(kind: Any, value: Any) -> str | None:
-    """What a value would have to be, if it is something else."""
-    if typing.get_origin(kind) is tuple:
-        fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
-        return None if fits else "a list of texts"
-    if kind is bool:
-        return None if isinstance(value, bool) else "true or false"
-    if kind in (int, float):
-        fits = isinstance(value, int | kind) and not isinstance(value, bool)
-        return None if fits else "a whole number" if kind is int else "a number"
-    assert kind is str or Path in (kind, *typing.get_args(kind)), kind
+def _fault(usual: Any, value: Any) -> str | None:
+    """What a value would have to be, if it is something else than the default's kind."""
+    match usual:
+        case ():
+            fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
+            return None if fits else "a list of texts"
+        case bool():
+            return None if isinstance(value, bool) else "true or false"
+        case int() | float():
+            fits = isinstance(value, int | type(usual)) and not isinstance(value, bool)
+            return None if fits else "a whole number" if isinstance(usual, int) else "a number"
     return None if isinstance(value, str) else "text"
 
 

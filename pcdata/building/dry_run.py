@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pcdata.building.fit import fit_views, open_views
-from pcdata.building.options import BuildOptions, handed_in_artifacts
+from pcdata.building.options import DatasetOptions
 from pcdata.building.plan import SAMPLE, Plan
 from pcdata.building.progress import Reporter
 from pcdata.building.reread import read_pieces
+from pcdata.building.shaping import handed_in_artifacts
 from pcdata.building.trial import Trial, trial
 from pcdata.codecs.base import Codec, naming
 from pcdata.dataset.schema import DOC_ID_BYTES
@@ -32,10 +33,10 @@ class DryRun:
     """Raw bytes that the estimates rest on."""
 
 
-def dry_run(options: BuildOptions, report: Reporter) -> DryRun:
+def dry_run(options: DatasetOptions, workers: int, report: Reporter) -> DryRun:
     """Scan, plan and fit in a temporary folder. Raises what ``build`` would raise up to there."""
-    artifacts = handed_in_artifacts(options.requests)
-    with trial(options, report) as planned:
+    artifacts = handed_in_artifacts(options.views.requests)
+    with trial(options, workers, report) as planned:
         fit_views(planned.options, planned.workspace, artifacts, report)
         views = open_views(planned.workspace)
         sample = _sample(planned) if views else []
@@ -51,7 +52,7 @@ def dry_run(options: BuildOptions, report: Reporter) -> DryRun:
 def _sample(planned: Trial) -> list[bytes]:
     sample: list[bytes] = []
     size = 0
-    for raw, _ in read_pieces(planned.options, planned.workspace, planned.workspace.read_pieces(SAMPLE)):
+    for raw, _ in read_pieces(planned.options.inputs, planned.workspace, planned.workspace.read_pieces(SAMPLE)):
         sample.append(raw)
         size += len(raw)
         if size >= _ESTIMATE_BYTES:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
+from typing import Final
 
-from pcdata.building.options import BuildOptions
-from pcdata.building.records import Piece
+from pcdata.building.languages import UNKNOWN, languages
+from pcdata.building.options import FilterOptions
 from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import SAMPLE, draw
+from pcdata.inputs.records import Piece
+
+LANGUAGE: Final = "language"
+"""The reason of what ``--lang`` does not name."""
 
 
 class Measured:
@@ -34,7 +41,7 @@ class Measured:
 class Filters:
     """Those of a build."""
 
-    options: BuildOptions
+    options: FilterOptions
 
     @cached_property
     def _langs(self) -> set[str]:
@@ -56,7 +63,18 @@ class Filters:
         if options.max_line_bytes and measured.longest_line > options.max_line_bytes:
             return "long line", f"{measured.longest_line:,} bytes, --max-line-bytes {options.max_line_bytes}"
         if self._langs and metadata.lang.lower() not in self._langs:
-            return "language", f"{metadata.lang}, which no --lang names"
+            return LANGUAGE, f"{metadata.lang}, which no --lang names"
         if options.sample < 1 and draw(document, SAMPLE) >= options.sample * 2**64:
             return "not sampled", f"--sample {options.sample}"
         return None
+
+
+def misspelt(langs: Iterable[str]) -> str | None:
+    """A sentence about the first language that no file can be in, if there is one; a record may say that it is."""
+    known = [name.lower() for name in (*languages(), UNKNOWN)]
+    for lang in langs:
+        if lang.lower() not in known:
+            near = get_close_matches(lang.lower(), known, 1)
+            then = f"did you mean {near[0]}?" if near else "pcdata stats lists those of a dataset"
+            return f"--lang {lang} is no language that a file can be in; {then}"
+    return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pcdata.building import fitting
-from pcdata.building.options import BuildOptions
+from pcdata.building.options import DatasetOptions
 from pcdata.building.plan import SAMPLE
 from pcdata.building.progress import Reporter
 from pcdata.building.reread import read_pieces
@@ -22,14 +22,17 @@ from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset.arrow_writer import write_file
 from pcdata.dataset.manifest import Amount, FittedView
 from pcdata.errors import BuildError, CodecError
+from pcdata.inputs.options import InputOptions
 from pcdata.processes.kill_points import kill_point
 
 _VIEWS = "views.json"
 
 
-def fit_views(options: BuildOptions, workspace: Workspace, artifacts: Mapping[str, Artifact], report: Reporter) -> None:
+def fit_views(
+    options: DatasetOptions, workspace: Workspace, artifacts: Mapping[str, Artifact], report: Reporter
+) -> None:
     """Fit all views that are not fitted yet."""
-    fit_requests(options.requests, workspace, Sample(options, workspace), artifacts, report)
+    fit_requests(options.views.requests, workspace, Sample(options.inputs, workspace), artifacts, report)
 
 
 def fit_requests(
@@ -52,7 +55,7 @@ def fit_requests(
 class Sample(Sequence[bytes]):
     """The documents that codecs are fitted on, read when a codec first looks at one."""
 
-    def __init__(self, options: BuildOptions, workspace: Workspace) -> None:
+    def __init__(self, options: InputOptions, workspace: Workspace) -> None:
         self._options = options
         self._workspace = workspace
 

@@ -7,13 +7,16 @@ handed the artifact makes the view that it would have made without.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pcdata.building.fit import fit_views, open_views
-from pcdata.building.options import BuildOptions, library_versions
+from pcdata.building.options import DatasetOptions
 from pcdata.building.progress import Reporter
 from pcdata.building.scan import inputs_digest, listed_digest
+from pcdata.building.shaping import shaping
 from pcdata.building.trial import Trial, trial
+from pcdata.building.versions import library_versions
 from pcdata.codecs.base import codec_class
 from pcdata.codecs.fitted import RECORD, ArtifactRecord, read_record
 from pcdata.codecs.requests import ViewRequest
@@ -21,6 +24,7 @@ from pcdata.dataset.arrow_writer import write_file
 from pcdata.dataset.files import appearing, sync
 from pcdata.dataset.manifest import FileEntry, FittedView
 from pcdata.errors import BuildError, OptionError
+from pcdata.inputs.options import refuse_url
 
 
 @dataclass(frozen=True)
@@ -32,20 +36,21 @@ class FitResult:
     """From the same inputs and options: nothing was done."""
 
 
-def fit_artifact(options: BuildOptions, report: Reporter) -> FitResult:
-    """Fit the one codec that ``options`` request, into the folder ``options.output``.
+def fit_artifact(options: DatasetOptions, output: Path, workers: int, report: Reporter) -> FitResult:
+    """Fit the one codec that ``options`` request, into the folder ``output``.
 
     The folder appears whole or not at all. Raises a ``PcdataError`` for everything a person can mend.
     """
-    (request,) = options.requests
+    refuse_url(output)
+    (request,) = options.views.requests
     _refuse_unfitted(request)
-    there = _already_there(options)
+    there = _already_there(options, output)
     if there is not None:
         return FitResult(there, was_there=True)
-    with trial(options, report) as planned:
+    with trial(options, workers, report) as planned:
         fit_views(planned.options, planned.workspace, {}, report)
         ((view, _),) = open_views(planned.workspace)
-        record = _write(options, planned, view)
+        record = _write(planned, view, output)
     return FitResult(record, was_there=False)
 
 
@@ -60,34 +65,33 @@ def _refuse_unfitted(request: ViewRequest) -> None:
         )
 
 
-def _already_there(options: BuildOptions) -> ArtifactRecord | None:
+def _already_there(options: DatasetOptions, output: Path) -> ArtifactRecord | None:
     """The record of an earlier call, if it was asked for the same."""
-    output = options.output
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return None
     record = read_record(output)
     if record is None:
         raise BuildError(f"{output} is there and no artifact of pcdata fit; name a new folder with -o")
-    if record.options != _asked(options, inputs_digest(options)):
+    if record.options != _asked(options, inputs_digest(options, output)):
         raise BuildError(
             f"{output} holds an artifact of other inputs or options; remove it, or name a new folder with -o"
         )
     return record
 
 
-def _asked(options: BuildOptions, digest: str) -> dict[str, Any]:
+def _asked(options: DatasetOptions, digest: str) -> dict[str, Any]:
     """All that the artifact depends on."""
-    return {**options.shaping({}), "inputs_digest": digest, "versions": library_versions()}
+    return {**shaping(options, {}), "inputs_digest": digest, "versions": library_versions()}
 
 
-def _write(options: BuildOptions, planned: Trial, view: FittedView) -> ArtifactRecord:
+def _write(planned: Trial, view: FittedView, output: Path) -> ArtifactRecord:
     """Copy the artifact out of the temporary build, and the record beside it."""
     assert view.fitted_on is not None
-    output = options.output.resolve()
+    output = output.resolve()
     with appearing(output, folder=True) as temporary:
-        sources = [planned.options.output / entry.path for entry in view.artifact]
+        sources = [planned.workspace.output / entry.path for entry in view.artifact]
         files: tuple[FileEntry, ...] = tuple(write_file(temporary, path.name, path.read_bytes()) for path in sources)
-        asked = _asked(options, listed_digest(planned.workspace))
+        asked = _asked(planned.options, listed_digest(planned.workspace))
         record = ArtifactRecord(view.codec, view.parameters, view.fitted_on, view.versions, asked, files)
         write_file(temporary, RECORD, record.to_bytes())
     sync(output.parent)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from pcdata.building.options import BuildOptions, printable
+from pcdata.building.options import DatasetOptions
 from pcdata.building.workspace import Workspace
 from pcdata.dataset.block import Metadata
 from pcdata.errors import UnbuildableError
+from pcdata.inputs.file_names import printable
 
 _SHOWN = 3
 
@@ -19,9 +20,9 @@ _SHOWN = 3
 class Met:
     """What the documents of a task have of it, those too that a filter refuses."""
 
-    def __init__(self, options: BuildOptions) -> None:
-        self._listed = options.listed_paths
-        self._columns = [column.name for column in options.kept_columns]
+    def __init__(self, options: DatasetOptions) -> None:
+        self._listed = options.split.listed_paths
+        self._columns = [column.name for column in options.inputs.kept_columns]
         self._lines: set[int] = set()
         self._values: Counter[str] = Counter()
         self._documents = 0
@@ -40,24 +41,24 @@ class Met:
             workspace.write_json(f"{name}.met", met)
 
 
-def check_mentions(options: BuildOptions, workspace: Workspace, say: Callable[[str], None]) -> None:
+def check_mentions(options: DatasetOptions, workspace: Workspace, say: Callable[[str], None]) -> None:
     """Raise ``UnbuildableError`` for listed paths that no document has, as documents that are meant for val would be
     trained on; say which kept columns hold nothing, which ``--strict`` refuses too."""
     met = [workspace.read_json(name) for name in workspace.names("scan/*.met")]
-    if options.val_list is not None:
+    val_list, listed = options.split.val_list, options.split.listed_paths
+    if val_list is not None:
         lines = {line for task in met for line in task["lines"]}
-        listed = options.listed_paths
         missing = [f"line {line} {printable(path)!r}" for path, line in listed.items() if line not in lines]
         if missing:
             shown = ", ".join(missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
             raise UnbuildableError(
-                f"{options.val_list}: {len(missing):,} of {len(listed):,} paths are those of no document: {shown}; "
+                f"{val_list}: {len(missing):,} of {len(listed):,} paths are those of no document: {shown}; "
                 "a line is a path as rejects.jsonl and pcdata show print it, without blanks, ./ or a byte order mark"
             )
     documents = sum(task["documents"] for task in met)
-    for column in options.kept_columns:
+    for column in options.inputs.kept_columns:
         if documents and not any(task["values"].get(column.name) for task in met):
             text = f"--keep {column.name}: none of {documents:,} documents has it, so the column holds nothing"
-            if options.strict:
+            if options.inputs.strict:
                 raise UnbuildableError(f"{text}; name a field that they have, or build without --strict")
             say(f"warning: {text}")

@@ -18,8 +18,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.building.options import BuildOptions, printable
-from pcdata.building.records import Reject, RejectLine
+from pcdata.building.filters import LANGUAGE, misspelt
+from pcdata.building.options import DatasetOptions
+from pcdata.building.rejects import RejectLine
 from pcdata.building.scan import TaskInputs
 from pcdata.building.scan_results import ScannedTasks
 from pcdata.building.splits import val_below
@@ -29,6 +30,8 @@ from pcdata.dataset.manifest import REJECTS, SPLITS
 from pcdata.dataset.names import TEMPORARY
 from pcdata.dataset.schema import BLOCK_RAW_BYTES
 from pcdata.errors import UnbuildableError
+from pcdata.inputs.file_names import printable
+from pcdata.inputs.records import Reject
 from pcdata.processes.kill_points import kill_point
 
 PARTITION_DOCUMENTS = 2_000_000
@@ -92,7 +95,7 @@ _FATES_AT_ONCE = 1 << 20
 _HASH = np.dtype("V16")
 
 
-def make_plan(options: BuildOptions, workspace: Workspace, n_tasks: int) -> Plan:
+def make_plan(options: DatasetOptions, workspace: Workspace, n_tasks: int) -> Plan:
     """Plan the build, or read the plan that was made before it was killed.
 
     Raises ``UnbuildableError`` if there is nothing to build, or a split that was asked for would be empty.
@@ -112,14 +115,14 @@ def make_plan(options: BuildOptions, workspace: Workspace, n_tasks: int) -> Plan
     return saved
 
 
-def _settle(options: BuildOptions, workspace: Workspace, scanned: ScannedTasks) -> Fates:
+def _settle(options: DatasetOptions, workspace: Workspace, scanned: ScannedTasks) -> Fates:
     """What becomes of each document, in input order."""
     total = sum(int((pieces["start"] == 0).sum()) for _, pieces in scanned)
     fates = np.lib.format.open_memmap(workspace.folder / FATES, mode="w+", dtype=np.uint8, shape=(total,))
-    if options.dedup == "exact":
+    if options.filters.dedup == "exact":
         mark_duplicates(workspace, scanned, fates)
-    if options.limit:
-        _mark_from(options.limit, fates)
+    if options.filters.limit:
+        _mark_from(options.filters.limit, fates)
     return fates
 
 
@@ -190,7 +193,9 @@ def with_fates(scanned: Iterable[tuple[int, Pieces]], fates: Fates) -> Iterator[
         first += int(begins.sum())
 
 
-def _write_rejects(options: BuildOptions, workspace: Workspace, scanned: ScannedTasks, fates: Fates) -> dict[str, int]:
+def _write_rejects(
+    options: DatasetOptions, workspace: Workspace, scanned: ScannedTasks, fates: Fates
+) -> dict[str, int]:
     """Write rejects.jsonl in input order: what scan refused, and what does not stay. Returns counts by reason."""
     counts: Counter[str] = Counter()
     with workspace.writing(REJECTS_PART) as file:
@@ -203,24 +208,24 @@ def _write_rejects(options: BuildOptions, workspace: Workspace, scanned: Scanned
     return dict(sorted(counts.items()))
 
 
-def _gone(options: BuildOptions, inputs: TaskInputs, pieces: Pieces, fates: Fates) -> Iterator[RejectLine]:
+def _gone(options: DatasetOptions, inputs: TaskInputs, pieces: Pieces, fates: Fates) -> Iterator[RejectLine]:
     columns = pieces["entry"], pieces["line"], pieces["document"], fates
     for entry, line, document, fate in zip(*columns, strict=True):
         if fate == DUPLICATE:
             why = "duplicate", f"same bytes as an earlier document, {document.tobytes().hex()}"
         else:
-            why = "beyond the limit", f"--limit {options.limit}"
+            why = "beyond the limit", f"--limit {options.filters.limit}"
         yield RejectLine.of(int(entry), Reject(printable(inputs[entry].relative), int(line), *why))
 
 
-def _val_end(options: BuildOptions, scanned: ScannedTasks, fates: Fates) -> tuple[int, str | None]:
+def _val_end(options: DatasetOptions, scanned: ScannedTasks, fates: Fates) -> tuple[int, str | None]:
     """Where val ends among the draws (exclusive), and the split that would have been empty without moving that.
 
     Of few documents none may be drawn into val, or all: then the one whose draw is nearest goes there alone. Where
     there is only one draw, as of a single document, nothing is moved.
     """
-    below = val_below(options)
-    if options.val_list is not None or not below:
+    below = val_below(options.split)
+    if options.split.val_list is not None or not below:
         return below, None
     least, most = 2**64, -1
     for _, pieces, of in with_fates(scanned, fates):
@@ -235,15 +240,15 @@ def _val_end(options: BuildOptions, scanned: ScannedTasks, fates: Fates) -> tupl
 
 
 def _cut_shards(
-    options: BuildOptions, workspace: Workspace, scanned: ScannedTasks, fates: Fates, below: np.uint64
+    options: DatasetOptions, workspace: Workspace, scanned: ScannedTasks, fates: Fates, below: np.uint64
 ) -> list[PlannedShard]:
     """Write the piece list of every shard, and the fitting sample; returns the shards, train before val. Val are the
     documents whose draw is under ``below``."""
     kept_bytes = sum(int(pieces["length"][of == STAYS].sum()) for _, pieces, of in with_fates(scanned, fates))
     shard_bytes = options.shard_bytes or default_shard_bytes(kept_bytes)
     cutters = {split: ShardCutter(workspace, split, shard_bytes) for split in SPLITS}
-    sample = FitSample(options.fit_bytes)
-    val_elsewhere = _dropped_from(below, scanned, fates) if options.val_list is not None else np.zeros(0, _HASH)
+    sample = FitSample(options.views.fit_bytes)
+    val_elsewhere = _dropped_from(below, scanned, fates) if options.split.val_list is not None else np.zeros(0, _HASH)
     for _, pieces, of in with_fates(scanned, fates):
         kept, in_val = of == STAYS, pieces["split_draw"] < below
         if len(val_elsewhere):
@@ -351,10 +356,10 @@ def _refused(count: int) -> str:
 
 
 def _refuse_empty(
-    options: BuildOptions, workspace: Workspace, shards: list[PlannedShard], rejects: dict[str, int], n_tasks: int
+    options: DatasetOptions, workspace: Workspace, shards: list[PlannedShard], rejects: dict[str, int], n_tasks: int
 ) -> None:
     counts = {split: sum(shard.documents for shard in shards if shard.split == split) for split in SPLITS}
-    names = ", ".join(map(str, options.inputs))
+    names = ", ".join(map(str, options.inputs.paths))
     if not shards:
         if not n_tasks:
             raise UnbuildableError(f"{names}: no files there, so nothing to build; name a folder with files in it")
@@ -363,13 +368,15 @@ def _refuse_empty(
         with (workspace.folder / REJECTS_PART).open("rb") as file:
             first = parse_json(file.readline())
         place = f"{first['file']} line {first['position']}" if first["position"] else first["file"]
+        fault = misspelt(options.filters.langs) if first["reason"] == LANGUAGE else None
         raise UnbuildableError(
             f"{names}: no documents; {_refused(sum(rejects.values()))}: {place}: {first['reason']} ({first['detail']})"
+            + (f"; {fault}" if fault else "")
         )
-    if counts["val"] == 0 and options.val_list is not None:
-        raise UnbuildableError(f"the val split is empty: no document has a path that {options.val_list} lists")
-    if counts["val"] == 0 and options.val_fraction > 0:
-        raise EmptyValError(counts["train"], options.val_fraction)
+    if counts["val"] == 0 and options.split.val_list is not None:
+        raise UnbuildableError(f"the val split is empty: no document has a path that {options.split.val_list} lists")
+    if counts["val"] == 0 and options.split.val_fraction > 0:
+        raise EmptyValError(counts["train"], options.split.val_fraction)
     if counts["train"] == 0:
         raise UnbuildableError(
             f"the train split is empty: all documents, {counts['val']}, are val; lower --val-fraction, or add documents"

@@ -12,14 +12,14 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-from pcdata.building.options import BuildOptions
-from pcdata.building.records import EntryReader
 from pcdata.building.scan import TaskInputs
-from pcdata.building.sources import Entry
 from pcdata.building.workspace import Pieces, Workspace
 from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import doc_id_of
 from pcdata.errors import InputError
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.records import EntryReader
+from pcdata.inputs.sources import Entry
 
 _ROWS = 4096
 """Pieces taken apart at a time: a Python number is eight times the size of one in an array."""
@@ -34,7 +34,7 @@ class HalfRead:
     def leave(self, reader: EntryReader) -> None:
         self._reader = reader
 
-    def take(self, options: BuildOptions, entry: Entry) -> EntryReader:
+    def take(self, options: InputOptions, entry: Entry) -> EntryReader:
         """The reader that was left, if it is this entry's, or a new one."""
         left, self._reader = self._reader, None
         if left is not None and (left.options, left.entry) == (options, entry):
@@ -54,7 +54,7 @@ half_read: Final = HalfRead()
 
 
 def read_pieces(
-    options: BuildOptions, workspace: Workspace, pieces: Pieces, stay_open: bool = False
+    options: InputOptions, workspace: Workspace, pieces: Pieces, stay_open: bool = False
 ) -> Iterator[tuple[bytes, Metadata]]:
     """Bytes and metadata of each piece, in order. Raises ``InputError`` if one is not what scan saw.
 
@@ -75,7 +75,7 @@ def read_pieces(
 
 
 @contextmanager
-def _reader(options: BuildOptions, entry: Entry, stay_open: bool) -> Iterator[EntryReader]:
+def _reader(options: InputOptions, entry: Entry, stay_open: bool) -> Iterator[EntryReader]:
     reader = half_read.take(options, entry)
     try:
         yield reader

@@ -11,18 +11,22 @@ import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from pcdata.building.filters import Filters, Measured
 from pcdata.building.mentions import Met
-from pcdata.building.options import BuildOptions, bytes_of, printable, text_of
-from pcdata.building.records import NO_DOCUMENT, Lines, Piece, Reject, RejectLine, scan_entry
-from pcdata.building.sources import Entry, Skipped, find_entries
+from pcdata.building.options import DatasetOptions, SplitOptions
+from pcdata.building.rejects import RejectLine
 from pcdata.building.splits import split_draw
 from pcdata.building.workspace import PIECE, Workspace
 from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import FIT, doc_id_of, document_hash, draw
 from pcdata.errors import InputError
+from pcdata.inputs.file_names import bytes_of, printable, text_of
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.records import NO_DOCUMENT, Lines, Piece, Reject, scan_entry
+from pcdata.inputs.sources import Entry, Skipped, find_entries
 from pcdata.processes.kill_points import kill_point
 
 TASK_BYTES = 16_000_000
@@ -42,14 +46,15 @@ assert struct.calcsize("<16s16sIIQQQQQQQ") == PIECE.itemsize
 class ScanTask:
     """Read the entries of one list."""
 
-    options: BuildOptions
+    options: DatasetOptions
+    output: Path
     number: int
 
 
-def inputs_digest(options: BuildOptions) -> str:
+def inputs_digest(options: DatasetOptions, output: Path) -> str:
     """A hash of names and sizes of all input files: cheap, and enough to see that a folder was added to."""
     digest = _listing_hash()
-    for rows in _tasks(options):
+    for rows in _tasks(options, output):
         digest.update(b"".join(map(_hashed, rows)))
     return digest.hexdigest()
 
@@ -63,12 +68,12 @@ def _listing_hash() -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=16, person=b"pcdata.inputs")
 
 
-def list_inputs(options: BuildOptions, workspace: Workspace) -> int:
+def list_inputs(options: DatasetOptions, workspace: Workspace) -> int:
     """Write the entries of every scan task; returns the number of tasks."""
     if not workspace.has(_INPUTS):
         count = 0
         digest = _listing_hash()
-        for count, rows in enumerate(_tasks(options), start=1):
+        for count, rows in enumerate(_tasks(options, workspace.output), start=1):
             workspace.write(f"inputs/{count - 1:05}.json", json.dumps(rows).encode())
             digest.update(b"".join(map(_hashed, rows)))
         workspace.write_json(_INPUTS, {"tasks": count, "digest": digest.hexdigest()})
@@ -76,10 +81,12 @@ def list_inputs(options: BuildOptions, workspace: Workspace) -> int:
     return int(workspace.read_json(_INPUTS)["tasks"])
 
 
-def _tasks(options: BuildOptions) -> Iterator[list[_Row]]:
+def _tasks(options: DatasetOptions, output: Path) -> Iterator[list[_Row]]:
     rows: list[_Row] = []
     size = 0
-    for entry in find_entries(options):
+    # A record without a path is known by its line in the file, which a range does not know.
+    whole = options.split.val_list is not None
+    for entry in find_entries(options.inputs, output, whole):
         name = text_of(entry.relative)
         if isinstance(entry, Entry):
             rows.append(
@@ -114,17 +121,17 @@ class TaskInputs(Sequence[Entry | Skipped]):
         return kind(root, bytes_of(name), *rest)
 
 
-def pending_scans(options: BuildOptions, workspace: Workspace, n_tasks: int) -> list[ScanTask]:
+def pending_scans(options: DatasetOptions, workspace: Workspace, n_tasks: int) -> list[ScanTask]:
     """The scan tasks that are not done."""
     done = set(workspace.names("scan/*.digests"))
-    tasks = options.anchored()
-    return [ScanTask(tasks, n) for n in range(n_tasks) if f"scan/{n:05}.digests" not in done]
+    anchored, output = options.anchored(), workspace.output.absolute()
+    return [ScanTask(anchored, output, n) for n in range(n_tasks) if f"scan/{n:05}.digests" not in done]
 
 
 def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
     """Read one task's entries, write its digests and rejects; ``advance`` is told the raw bytes read."""
-    options, workspace = task.options, Workspace(task.options.output)
-    filters, met = Filters(options), Met(options)
+    options, workspace = task.options, Workspace(task.output)
+    filters, met = Filters(options.filters), Met(options)
     name = f"scan/{task.number:05}"
     lines: dict[int, int] = {}
     with workspace.writing(f"{name}.digests") as digests, workspace.writing(f"{name}.rejects") as rejects:
@@ -133,12 +140,12 @@ def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
                 reject = Reject(printable(entry.relative), 0, entry.reason, entry.detail)
                 rejects.write(RejectLine.of(number, reject).to_text().encode())
                 continue
-            document = _Document(filters, task.number, number, entry)
-            for found in scan_entry(options, entry):
+            document = _Document(filters, options.split, task.number, number, entry)
+            for found in scan_entry(options.inputs, entry):
                 if isinstance(found, Lines):
                     lines[number] = found.lines
                 elif isinstance(found, Reject):
-                    _refuse_if_strict(options, found)
+                    _refuse_if_strict(options.inputs, found)
                     rejects.write(RejectLine.of(number, found).to_text().encode())
                 else:
                     advance(len(found.raw))
@@ -149,7 +156,7 @@ def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
                             rejects.write(RejectLine.of(number, refused).to_text().encode())
                         else:
                             digests.write(document.digests())
-                        document = _Document(filters, task.number, number, entry)
+                        document = _Document(filters, options.split, task.number, number, entry)
         if lines:
             workspace.write_json(f"{name}.lines", lines)
         met.write(workspace, name)
@@ -160,8 +167,9 @@ def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
 class _Document:
     """The pieces of the document that is being read: hashes and places, not bytes."""
 
-    def __init__(self, filters: Filters, task: int, number: int, entry: Entry) -> None:
+    def __init__(self, filters: Filters, split: SplitOptions, task: int, number: int, entry: Entry) -> None:
         self._filters = filters
+        self._split = split
         self._place = (task, number)
         self._entry = entry
         self._measured = Measured(filters.lines)
@@ -192,13 +200,13 @@ class _Document:
         """One record per piece."""
         assert self._metadata is not None
         document, size = self._id, self._measured.size
-        split = split_draw(self._filters.options, document, self._metadata)
+        split = split_draw(self._split, document, self._metadata)
         return b"".join(
             _PACK(document, part, *self._place, *where, size, split, draw(part, FIT)) for part, *where in self._parts
         )
 
 
-def _refuse_if_strict(options: BuildOptions, reject: Reject) -> None:
+def _refuse_if_strict(options: InputOptions, reject: Reject) -> None:
     if options.strict and reject.reason not in NO_DOCUMENT:
         place = f"{reject.file} line {reject.position}" if reject.position else reject.file
         raise InputError(f"{place}: {reject.reason} ({reject.detail}); repair it, or build without --strict")

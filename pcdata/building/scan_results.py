@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import cast
 
-from pcdata.building.records import RejectLine
+from pcdata.building.rejects import RejectLine
 from pcdata.building.scan import TaskInputs
-from pcdata.building.sources import Entry
 from pcdata.building.workspace import Pieces, Workspace
+from pcdata.inputs.sources import Entry
 
 
 class ScannedTasks:

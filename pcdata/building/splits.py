@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pcdata.building.options import BuildOptions
+from pcdata.building.options import SplitOptions
 from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import SPLIT, doc_id_of, draw
 
@@ -12,7 +12,7 @@ _IN_VAL: Final = 0
 _NOT_IN_VAL: Final = 2**64 - 1
 
 
-def split_draw(options: BuildOptions, document: bytes, metadata: Metadata) -> int:
+def split_draw(options: SplitOptions, document: bytes, metadata: Metadata) -> int:
     """The number, 64 bits, that is below ``val_below`` for the documents of val; of documents that belong together
     (``--val-by``) the same. ``document`` is the hash of its content."""
     if options.val_list is not None:
@@ -25,6 +25,6 @@ def split_draw(options: BuildOptions, document: bytes, metadata: Metadata) -> in
     return draw(doc_id_of(b"/".join(folders)), SPLIT)
 
 
-def val_below(options: BuildOptions) -> int:
+def val_below(options: SplitOptions) -> int:
     """Where val ends among the draws."""
     return 1 if options.val_list is not None else int(options.val_fraction * 2**64)

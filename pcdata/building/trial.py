@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from pcdata.building.engines.process import ProcessEngine
-from pcdata.building.options import BuildOptions, is_stream
+from pcdata.building.options import DatasetOptions
 from pcdata.building.plan import Plan
 from pcdata.building.planning import planned
 from pcdata.building.progress import Reporter
 from pcdata.building.workspace import Workspace
 from pcdata.dataset.files import temporary_folder
 from pcdata.errors import OptionError
+from pcdata.inputs.options import is_stream
 
 
 @dataclass(frozen=True)
 class Trial:
     """A build that is planned and not written."""
 
-    options: BuildOptions
-    """With the temporary folder as output."""
+    options: DatasetOptions
     workspace: Workspace
     plan: Plan
 
 
 @contextmanager
-def trial(options: BuildOptions, report: Reporter) -> Iterator[Trial]:
+def trial(options: DatasetOptions, workers: int, report: Reporter) -> Iterator[Trial]:
     """List, scan and plan for real; the folder is gone afterwards. Raises what ``build`` would raise up to there.
 
     Always by processes: the folder is one of this machine.
     """
-    if any(map(is_stream, options.inputs)):
+    if any(map(is_stream, options.inputs.paths)):
         raise OptionError("standard input and pipes, which can be read only once, are for pcdata build; name a file")
     with temporary_folder() as folder:
-        options = dataclasses.replace(options, output=folder)
-        workspace = Workspace(options.output)
+        workspace = Workspace(folder)
         with workspace.locked():
-            with closing(ProcessEngine(options.workers)) as engine:
+            with closing(ProcessEngine(workers)) as engine:
                 plan, _ = planned(options, workspace, engine, report)
             yield Trial(options, workspace, plan)

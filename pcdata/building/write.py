@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from pcdata.building.fit import open_views
-from pcdata.building.options import BuildOptions
 from pcdata.building.plan import PlannedShard
 from pcdata.building.reread import read_pieces
 from pcdata.building.workspace import Pieces, Workspace
@@ -24,6 +24,7 @@ from pcdata.dataset.manifest import FittedView
 from pcdata.dataset.schema import BLOCK_RAW_BYTES
 from pcdata.dataset.writer import ShardWriter, WrittenBase, WrittenShard, WrittenView
 from pcdata.errors import CodecError
+from pcdata.inputs.options import InputOptions
 
 BLOCK_METADATA_BYTES = 64_000_000
 """A record batch is closed early where paths and kept columns hold more: a column of text ends at 2 GiB."""
@@ -33,7 +34,8 @@ BLOCK_METADATA_BYTES = 64_000_000
 class WriteTask:
     """Write some shards, one after another."""
 
-    options: BuildOptions
+    options: InputOptions
+    output: Path
     shards: tuple[PlannedShard, ...]
 
     @property
@@ -41,26 +43,25 @@ class WriteTask:
         return sum(shard.raw_bytes for shard in self.shards)
 
 
-def pending_writes(options: BuildOptions, workspace: Workspace, shards: tuple[PlannedShard, ...]) -> list[WriteTask]:
-    """The shards that are not done: a task each, or all in one where there is one worker, which then need not wait for
-    the disk between them."""
+def pending_writes(
+    options: InputOptions, workspace: Workspace, shards: tuple[PlannedShard, ...], in_one: bool
+) -> list[WriteTask]:
+    """The shards that are not done: a task each; or all in one, which then need not wait for the disk between them."""
     done = workspace.done_shards
     pending = tuple(shard for shard in shards if shard.name not in done)
-    anchored = options.anchored()
-    if pending and options.workers == 1 and options.engine == "process":
-        return [WriteTask(anchored, pending)]
-    return [WriteTask(anchored, (shard,)) for shard in pending]
+    tasks = [pending] if in_one and pending else [(shard,) for shard in pending]
+    return [WriteTask(options.anchored(), workspace.output.absolute(), some) for some in tasks]
 
 
 def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
     """Write some shards' files, and of each the record that it is done; ``advance`` is told the raw bytes written."""
-    workspace = Workspace(task.options.output)
+    workspace = Workspace(task.output)
     opened = open_views(workspace)
     unsettled: list[_Shard] = []
     with ThreadPoolExecutor(1 + len(opened)) as threads:  # syncing and hashing let go of the interpreter's lock
         try:
             for planned in task.shards:
-                unsettled.append(_Shard(task.options, planned, opened, threads))
+                unsettled.append(_Shard(task, planned, opened, threads))
                 for block, is_last in _blocks(task.options, workspace, planned):
                     unsettled[-1].write(block, is_last)
                     advance(block.raw_bytes)
@@ -80,7 +81,7 @@ class _Shard:
 
     def __init__(
         self,
-        options: BuildOptions,
+        task: WriteTask,
         planned: PlannedShard,
         opened: Sequence[tuple[FittedView, Codec]],
         threads: ThreadPoolExecutor,
@@ -89,7 +90,7 @@ class _Shard:
         self._opened = opened
         self._threads = threads
         types = {view.name: codec.types for view, codec in opened}
-        self.files = ShardWriter(options.output, planned.name, types, options.kept_columns)
+        self.files = ShardWriter(task.output, planned.name, types, task.options.kept_columns)
         self._base: Future[WrittenBase] | None = None
         self._views: dict[str, Future[WrittenView]] = {}
 
@@ -111,7 +112,7 @@ class _Shard:
         workspace.mark_done(self._name, WrittenShard(self._base.result(), views))
 
 
-def _blocks(options: BuildOptions, workspace: Workspace, planned: PlannedShard) -> Iterator[tuple[Block, bool]]:
+def _blocks(options: InputOptions, workspace: Workspace, planned: PlannedShard) -> Iterator[tuple[Block, bool]]:
     """The blocks of a shard, and of each whether it is the last."""
     pieces = workspace.read_pieces(planned.pieces)
     written = 0

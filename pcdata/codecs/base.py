@@ -29,6 +29,8 @@ from pcdata.dataset.manifest import FileEntry, FittedView
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.schema import ViewTypes
 from pcdata.errors import CodecError, DatasetError, OptionError
+from pcdata.options import require_choice as require_choice
+from pcdata.options import require_range as require_range
 
 ENTRY_POINTS = "pcdata.codecs"
 
@@ -147,6 +149,11 @@ class Codec(ABC):
         return {}
 
 
+def codec_names() -> list[str]:
+    """All that are installed, whether they can be loaded or not."""
+    return sorted(set(metadata.entry_points(group=ENTRY_POINTS).names))
+
+
 @cache
 def codec_class(name: str) -> type[Codec]:
     """The class registered under ``name``. Raises ``OptionError`` with the list of known names, or what is wrong.
@@ -156,7 +163,7 @@ def codec_class(name: str) -> type[Codec]:
     points = metadata.entry_points(group=ENTRY_POINTS)
     found = {point.value: point for point in points if point.name == name}
     if not found:
-        known = ", ".join(sorted(points.names)) or "none (is pcdata installed?)"
+        known = ", ".join(codec_names()) or "none (is pcdata installed?)"
         raise OptionError(f"unknown compressor {name!r}; known: {known}")
     if len(found) > 1:
         raise OptionError(f"compressor {name!r} is registered twice, as {' and '.join(sorted(found))}; uninstall one")
@@ -180,18 +187,6 @@ def make_codec(name: str, parameters: Any, artifact: Artifact, backends: Mapping
     if lacking:
         raise CodecError(f"compressor {name!r}: {type(codec).__name__} does not set {' and '.join(lacking)}")
     return codec
-
-
-def require_range(name: str, value: int, low: int, high: int) -> None:
-    """For ``__post_init__`` of parameters: raise ``OptionError`` unless low ≤ value ≤ high."""
-    if not low <= value <= high:
-        raise OptionError(f"{name} must be {low} … {high}, got {value}")
-
-
-def require_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    """For ``__post_init__`` of parameters: raise ``OptionError`` unless ``value`` is one of ``allowed``."""
-    if value not in allowed:
-        raise OptionError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
 def columns_fault(types: ViewTypes, n_documents: int, columns: ViewColumns) -> str | None:

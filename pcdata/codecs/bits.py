@@ -41,7 +41,9 @@ class _Regrouping(Codec):
 
 
 class DoubleByteCodec(_Regrouping):
-    """A unit is a pair of bytes, the first the higher; a last byte without a partner is a unit of one, with the byte
+    """Two bytes as one symbol of 16 bits: nothing is compressed, a control.
+
+    A unit is a pair of bytes, the first the higher; a last byte without a partner is a unit of one, with the byte
     alone as its symbol. Only its length tells it from a pair that begins with NUL."""
 
     name = "doublebyte"
@@ -105,21 +107,21 @@ class _Pieces(_Regrouping):
 
 
 class HalfByteCodec(_Pieces):
-    """16 symbols, two a byte."""
+    """Each byte as two symbols of 4 bits: nothing is compressed, a control."""
 
     name = "halfbyte"
     bits = 4
 
 
 class DoubleBitCodec(_Pieces):
-    """4 symbols, four a byte."""
+    """Each byte as four symbols of 2 bits: nothing is compressed, a control."""
 
     name = "doublebit"
     bits = 2
 
 
 class BitCodec(_Pieces):
-    """2 symbols, eight a byte."""
+    """Each byte as eight symbols of 1 bit: nothing is compressed, a control."""
 
     name = "bit"
     bits = 1

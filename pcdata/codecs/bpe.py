@@ -59,7 +59,7 @@ class BpeParameters:
 
 
 class BpeCodec(Codec):
-    """See the module. Decoding needs no engine; the first ``encode`` opens it."""
+    """Tokens of a byte-level BPE. See the module. Decoding needs no engine; the first ``encode`` opens it."""
 
     Parameters: ClassVar[type[Any]] = BpeParameters
     units_independent = True

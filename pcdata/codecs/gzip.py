@@ -31,7 +31,7 @@ _ZLIB_NG: Final = "zlib-ng"
 @dataclass(frozen=True)
 class GzipParameters:
     level: int = 6
-    """Of zlib, 1 … 9."""
+    """Compression level of zlib, 1 … 9."""
     size: int = 192
     """Raw bytes per unit, exact but for the last of a document. On the Python standard library 192, 256 and 512 give
     3.78, 3.87 and 4.05 bytes a symbol, and 24, 36 and 26 % of padding where pairs fill rows of 512 (2.9, 4.0 and 7.9 %
@@ -48,7 +48,7 @@ class GzipParameters:
 
 
 class GzipCodec(Codec):
-    """See the module."""
+    """Flushed blocks of one deflate stream. See the module."""
 
     Parameters: ClassVar[type[Any]] = GzipParameters
     units_independent = False

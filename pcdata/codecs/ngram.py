@@ -66,13 +66,13 @@ class NgramParameters:
     segment: int = 8
     """Mean bytes of a segment, on the fitting sample."""
     window_bits: int = 16
-    """16, 24 or 32."""
+    """Bits of a window: 16, 24 or 32."""
     symbol_bits: int = 0
-    """Of a symbol; divides ``window_bits``. 0 for the most, up to 16."""
+    """Bits of a symbol, which divide ``window_bits``; 0 for the most, up to 16."""
     reset: str = "segment"
     """Where the model's context starts afresh: ``segment``, or ``window`` (which makes units independent)."""
     literals: bool = False
-    """Whether a window of one byte is written as that byte; see ``window_codec``. Of 16 bits, symbols then take four
+    """Whether a window of one byte is written as that byte. See ``window_codec``. Of 16 bits, symbols then take four
     bytes each in the files."""
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class NgramParameters:
 
 
 class NgramCodec(WindowCodec):
-    """See the module."""
+    """Windows of arithmetic coding under counts of bytes: as many bytes as fit into so many bits. See the module."""
 
     Parameters: ClassVar[type[Any]] = NgramParameters
 

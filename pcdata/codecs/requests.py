@@ -14,6 +14,7 @@ from pcdata.codecs.base import Codec, codec_class, parse_recorded
 from pcdata.codecs.fitted import read_record
 from pcdata.dataset.manifest import Amount
 from pcdata.dataset.names import is_view_name
+from pcdata.dataset.vocab import MAX_VIEWS
 from pcdata.errors import OptionError
 
 
@@ -72,8 +73,10 @@ def parse_request(text: str) -> ViewRequest:
 
 
 def parse_requests(texts: Sequence[str]) -> list[ViewRequest]:
-    """Understand all ``--compressor`` options of a command; two views of one name are refused."""
+    """Understand all ``--compressor`` options of a command; two views of one name are refused, and too many."""
     requests = [parse_request(text) for text in texts]
+    if len(requests) > MAX_VIEWS:
+        raise OptionError(f"a dataset holds at most {MAX_VIEWS} views, got {len(requests)}")
     names = [request.name for request in requests]
     for name in names:
         if names.count(name) > 1:

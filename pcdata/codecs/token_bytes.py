@@ -31,9 +31,9 @@ _BYTES: Final = 2
 @dataclass(frozen=True)
 class TokenBytesParameters:
     vocab_size: int = 16_384
-    """As of ``bpe``."""
+    """The most ids that fitting makes, as of ``bpe``."""
     code: str = "plain"
-    """``plain`` or ``gray``."""
+    """How a token becomes two bytes: ``plain`` or ``gray``."""
 
     def __post_init__(self) -> None:
         require_range("vocab_size", self.vocab_size, 256, _MOST_TOKENS)
@@ -45,7 +45,8 @@ class TokenBytesParameters:
 
 
 class TokenBytesCodec(Codec):
-    """See the module. Fitted, checked and encoded by ``bpe``; only the symbols are written differently."""
+    """Tokens of a BPE, each written as two bytes. See the module. Fitted, checked and encoded by ``bpe``; only the
+    symbols are written differently."""
 
     Parameters: ClassVar[type[Any]] = TokenBytesParameters
     units_independent = True

@@ -59,9 +59,9 @@ class ZstdParameters:
     """
 
     level: int = 3
-    """Of zstd, 1 … 19."""
+    """Compression level of zstd, 1 … 19."""
     unit: str = "chunk"
-    """``chunk`` or ``block``."""
+    """What a unit is: ``chunk`` or ``block``."""
     size: int = 192
     """Raw bytes per unit: of chunks about the mean (the most is four times that), of blocks exact but for the last."""
     dictionary: int = 114_688
@@ -77,7 +77,7 @@ class ZstdParameters:
 
 
 class ZstdCodec(Codec):
-    """See the module."""
+    """Chunks compressed by themselves with a shared dictionary, or flushed blocks of one stream. See the module."""
 
     Parameters: ClassVar[type[Any]] = ZstdParameters
 

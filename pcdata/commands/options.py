@@ -1,16 +1,22 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options that several commands have. Those of a build are read off the dataclasses that own them."""
 
 from __future__ import annotations
 
 import glob
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from dataclasses import Field
 from pathlib import Path
+from typing import Any
 
 import click
 
+from pcdata.building.engines.options import EngineOptions
+from pcdata.building.options import DatasetOptions
+from pcdata.commands.sections import Choice, Option
 from pcdata.completion import complete_codec, complete_language
-from pcdata.shell import among
+from pcdata.options import Option as OptionText
+from pcdata.options import flag_of, options_in
 
 
 def _expanded(context: click.Context, argument: click.Parameter, inputs: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -30,6 +36,16 @@ INPUTS = click.argument(
     "inputs", nargs=-1, metavar="INPUTS...", type=click.Path(path_type=Path, allow_dash=True), callback=_expanded
 )
 DATASET = click.argument("dataset", type=click.Path(path_type=Path))
+
+
+def output_of(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The folder that a command writes."""
+    folder = click.Path(path_type=Path)
+    return click.option(
+        "-o", "--output", type=folder, required=True, cls=Option, section="Output", help=f"Folder of the {what}."
+    )
+
+
 COMPRESSORS = click.option(
     "--compressor",
     "-c",
@@ -37,12 +53,16 @@ COMPRESSORS = click.option(
     multiple=True,
     metavar="CODEC[:OPTION=VALUE,…]",
     shell_complete=complete_codec,
+    cls=Option,
+    section="Views",
     help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
 )
-QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary; errors only.")
-WORKERS = click.option("--workers", "-j", type=int, default=0, help="Tasks at once; default: one per core.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable, on standard output.")
-PLOT = click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw a figure: .png, .pdf or .svg.")
+PLOT = click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Draw a figure: .png, .pdf or .svg; one that is there is replaced.",
+)
 
 
 def _with_config(context: click.Context, option: click.Parameter, file: Path | None) -> None:
@@ -53,75 +73,56 @@ def _with_config(context: click.Context, option: click.Parameter, file: Path | N
         context.default_map = {**(context.default_map or {}), **read_config(file)}
 
 
-_INPUT_OPTIONS = (
-    click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        is_eager=True,
-        expose_value=False,
-        callback=_with_config,
-        help="A TOML file of options, as pcdata config prints; those given here go before it.",
-    ),
-    click.option(
-        "--format",
-        default="auto",
-        shell_complete=among("auto", "files", "jsonl", "parquet", "arrow", "tar"),
-        help="auto, files, jsonl, parquet, arrow or tar; see the README.",
-    ),
-    click.option("--include", multiple=True, metavar="GLOB", help="Take only files that match; may be repeated."),
-    click.option("--exclude", multiple=True, metavar="GLOB", help="Pass over files and folders that match."),
-    click.option(
-        "--no-default-excludes",
-        "default_excludes",
-        flag_value=False,
-        default=True,
-        help="Also take folders inside of INPUTS that tools made (.git, .venv, node_modules, dist, target, caches), "
-        "datasets and runs, which --include does not bring back.",
-    ),
-    click.option("--keep-binary", is_flag=True, help="Take files that have a NUL among their first 8000 bytes."),
-    click.option("--text-key", default="", help="The key of a record's text; default: text, content or code."),
-    click.option(
-        "--keep", multiple=True, metavar="COLUMN[:TYPE]", help="Carry a record's field through to the dataset."
-    ),
-    click.option("--min-bytes", default=0, help="Leave out documents with fewer bytes."),
-    click.option("--max-bytes", default=0, help="Leave out documents with more bytes."),
-    click.option("--max-line-bytes", default=0, help="Leave out documents with a longer line."),
-    click.option(
-        "--lang",
-        "langs",
-        multiple=True,
-        shell_complete=complete_language,
-        help="Take only documents in this language; may be repeated.",
-    ),
-    click.option(
-        "--dedup",
-        default="exact",
-        show_default=True,
-        shell_complete=among("exact", "off"),
-        help="exact: the first of equal documents; or off.",
-    ),
-    click.option("--sample", default=1.0, help="Share of the documents to take, drawn by content."),
-    click.option("--limit", default=0, help="How many documents to take, the first ones; one that is cut counts once."),
-    click.option("--val-fraction", default=0.02, show_default=True, help="Share of documents drawn into val; 0: none."),
-    click.option(
-        "--val-by",
-        default="document",
-        show_default=True,
-        shell_complete=among("document", "source", "path-prefix"),
-        help="Draw each document, source, or path-prefix[:N].",
-    ),
-    click.option("--val-list", type=click.Path(path_type=Path), help="A file of the paths that are val, one a line."),
-    click.option("--max-document-bytes", default=262_144, show_default=True, help="Longer ones are cut, at line ends."),
-    click.option("--fit-bytes", default=16_000_000, show_default=True, help="Raw bytes that codecs are fitted on."),
-    click.option("--strict", is_flag=True, help="Stop at a record that cannot be read, instead of counting it."),
+CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_with_config,
+    help="A TOML file of options, as pcdata config prints; those given here go before it.",
 )
-"""What shapes the documents, their split and the sample: the same for ``build`` and ``fit``."""
+
+_COMPLETES: dict[str, Any] = {"langs": complete_language}
 
 
-def input_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_INPUT_OPTIONS):
-        command = option(command)
-    return command
+def options_of(kind: type, leave_out: Container[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of a dataclass as those of a command, under the headings of its sections."""
+
+    def added(command: Callable[..., Any]) -> Callable[..., Any]:
+        for section, field, known in reversed([*options_in(kind)]):
+            if field.name not in leave_out:
+                command = _click_option(section, field, known)(command)
+        return command
+
+    return added
+
+
+def _click_option(section: Any, field: Field[Any], known: OptionText) -> Callable[..., Any]:
+    spellings = [flag_of(field), *([known.short] if known.short else []), field.name]
+    shown = {"section": section.section, "help": known.help, "metavar": known.metavar}
+    given: dict[str, Any] = {"default": field.default}
+    match field.default:
+        case False:
+            given["is_flag"] = True
+        case True:
+            given["flag_value"] = False
+        case ():
+            given = {"multiple": True}
+        case None:
+            given["type"] = click.Path(path_type=Path)
+        case default:
+            given["show_default"] = bool(default)
+    if known.choices:
+        given["type"] = Choice(known.choices)
+    if field.name in _COMPLETES:
+        given["shell_complete"] = _COMPLETES[field.name]
+    return click.option(*spellings, cls=Option, **shown, **given)
+
+
+input_options = options_of(DatasetOptions, leave_out=("shard_bytes",))
+"""Without what decides how a dataset lies on the disk."""
+
+WORKERS = options_of(EngineOptions, leave_out=("engine", "ray_address"))
 
 
 def parse_span(context: click.Context, option: click.Parameter, span: str | None) -> tuple[int, int] | None:

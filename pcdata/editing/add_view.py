@@ -19,9 +19,10 @@ import numpy as np
 
 from pcdata.building.engines.process import ProcessEngine
 from pcdata.building.fit import fit_requests, open_views
-from pcdata.building.options import handed_in_artifacts, library_versions, request_values
 from pcdata.building.plan import FitSample
 from pcdata.building.progress import Reporter
+from pcdata.building.shaping import handed_in_artifacts, request_values
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import ADDING, PIECE, Pieces, Workspace
 from pcdata.building.write import encoded
 from pcdata.codecs.requests import ViewRequest

@@ -30,7 +30,6 @@ import pyarrow.compute as pc
 from pcdata.building.build import refuse_foreign
 from pcdata.building.commit import commit_rejects
 from pcdata.building.engines.process import ProcessEngine
-from pcdata.building.options import library_versions, printable
 from pcdata.building.plan import (
     DUPLICATE,
     FATES,
@@ -44,6 +43,7 @@ from pcdata.building.plan import (
     with_fates,
 )
 from pcdata.building.progress import Reporter
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import PIECE, Pieces, Workspace
 from pcdata.building.write import MetadataBound, split_blocks
 from pcdata.dataset import Dataset
@@ -59,6 +59,7 @@ from pcdata.dataset.reader import Split
 from pcdata.dataset.schema import DOC_ID, DOC_ID_BYTES, LANG, PATH, RAW, SOURCE
 from pcdata.dataset.writer import ShardWriter, WrittenShard, abandoned_on_error
 from pcdata.errors import BuildError, DatasetError
+from pcdata.inputs.file_names import printable
 from pcdata.processes.kill_points import kill_point
 
 _PLAN = "plan/plan.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from pcdata.dataset.files import appearing_file
 from pcdata.errors import OptionError
+from pcdata.output_files import FIGURE, check_output
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind people tell apart."""
@@ -19,8 +19,6 @@ LEGEND_COLUMNS: Final = 8
 
 RAW_COLOUR: Final = "0.55"
 """Of the raw bytes, which everything is compared with: grey."""
-
-SUFFIXES: Final = (".png", ".pdf", ".svg")
 
 _STYLE: Final[Any] = {
     "font.size": 9,
@@ -43,18 +41,13 @@ def colours_for(names: Sequence[str]) -> dict[str, str]:
     return {name: to_hex(shades(number)) for number, name in enumerate(names)}
 
 
-def check_plot(output: Path) -> None:
-    """Before hours of work: raise ``OptionError`` if ``save_figure`` could not write there."""
-    if output.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"--plot {output} must end in {', '.join(SUFFIXES)}")
-    if not output.absolute().parent.is_dir():
-        raise OptionError(f"--plot {output}: there is no folder {output.parent}; make it first")
-    if output.is_dir():
-        raise OptionError(f"--plot {output} is a folder; name a file")
-    if not os.access(output.absolute().parent, os.W_OK):
-        raise OptionError(f"--plot {output}: nothing may be written in {output.parent}; name another folder")
+def check_plot(output: Path) -> bool:
+    """Before hours of work: whether ``save_figure`` will replace a figure. Raises ``OptionError`` if it could not write
+    there."""
+    replaced = check_output("--plot", output, FIGURE)
     if find_spec("matplotlib") is None:
         raise OptionError('--plot needs matplotlib; pip install "proxy-compression[plot]"')
+    return replaced
 
 
 def save_figure(output: Path, inches: tuple[float, float], draw: Callable[[Any], None]) -> None:

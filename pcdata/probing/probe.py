@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 
 from pcdata.building.fit import fit_views, open_views
-from pcdata.building.options import handed_in_artifacts
 from pcdata.building.plan import EmptyValError
 from pcdata.building.progress import Reporter
+from pcdata.building.shaping import handed_in_artifacts
 from pcdata.building.trial import trial
 from pcdata.codecs.base import Codec, naming
 from pcdata.dataset.columns import Unsigned, ViewColumns
@@ -25,8 +25,9 @@ from pcdata.dataset.manifest import FittedView
 from pcdata.errors import InputError
 from pcdata.inspection.units import ambiguous, colliding, entropy, split_units
 from pcdata.probing.edits import EDITS, INSERT, edited, key_for, line_to_insert
+from pcdata.probing.options import ProbeOptions
 from pcdata.probing.results import Distances, Figures, Locality, Probe, Units, Vocabulary
-from pcdata.probing.sample import ProbeOptions, draw_sample
+from pcdata.probing.sample import draw_sample
 from pcdata.probing.speed import measure
 from pcdata.probing.stability import Encoded, distance, lag
 
@@ -40,9 +41,9 @@ Encode = Callable[[Sequence[bytes]], list[Unsigned]]
 
 def probe(options: ProbeOptions, report: Reporter) -> Probe:
     """Measure every compressor. Raises a ``PcdataError`` for everything a person can mend."""
-    artifacts = handed_in_artifacts(options.build.requests)
+    artifacts = handed_in_artifacts(options.dataset.views.requests)
     try:
-        with trial(options.build, report) as planned:
+        with trial(options.dataset, options.workers, report) as planned:
             sample = draw_sample(options, planned)
             fit_views(planned.options, planned.workspace, artifacts, report)
             views = open_views(planned.workspace)

@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pcdata
-
 _VARIABLE = "PYTHONSAFEPATH"
-_PACKAGES = str(Path(pcdata.__file__).parent.parent)
+_PACKAGES = str(Path(__file__).parents[2])
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pcdata.dataset.files import appearing_file
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import regular_file
+from pcdata.output_files import FIGURE, check_output
 from pcdata.terminal import safe
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
@@ -33,8 +34,6 @@ _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4
 _MOST_DRAWN: Final = 1e30
 _MOST_STEPS: Final = 1 << 53
 _LONGEST_REASON: Final = 200
-
-SUFFIXES: Final = (".png", ".pdf", ".svg")
 
 _AXES: Final = {
     "steps": "optimizer steps",
@@ -133,10 +132,9 @@ def _in_force(settings: Sequence[tuple[int, RunConfig]], step: int) -> RunConfig
     return [config for begin, config in settings if begin <= step][-1]
 
 
-def plot(runs: Sequence[Path], output: Path) -> None:
-    """Write the figure: PNG, PDF or SVG, as its name says. Raises ``PctrainError``."""
-    if output.suffix.lower() not in SUFFIXES:
-        raise PctrainError(f"{output} must end in {', '.join(SUFFIXES)}")
+def plot(runs: Sequence[Path], output: Path) -> bool:
+    """Write the figure: PNG, PDF or SVG, as its name says. Returns whether it replaced one. Raises ``PcdataError``."""
+    replaced = check_output("-o", output, FIGURE)
     curves = [read_curve(run, name) for run, name in zip(runs, _names(runs), strict=True)]
     import matplotlib
 
@@ -151,6 +149,7 @@ def plot(runs: Sequence[Path], output: Path) -> None:
                 figure.savefig(file, format=output.suffix[1:].lower(), dpi=300)
         except OSError as error:
             raise PctrainError(f"{output} cannot be written: {error.strerror}; name another file with -o") from error
+    return replaced
 
 
 def _draw(figure: Any, curves: Sequence[Curve]) -> None:

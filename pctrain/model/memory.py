@@ -15,8 +15,8 @@ import torch
 from pctrain.config import ModelConfig, RunConfig
 from pctrain.errors import ConfigError
 from pctrain.model.cross_entropy import positions_at_once
-from pctrain.model.decoder import Decoder
 from pctrain.model.device import precision
+from pctrain.model.size import planned_size
 
 _PASSING: Final = 1.25
 """What a backward pass has beside the kept activations, and what the allocator does not reuse, in proportion."""
@@ -48,8 +48,7 @@ def memory_of_step(
 ) -> Memory:
     """``shards`` are the processes that share the weights, ``ranks`` all of them, each with its part of the rows."""
     data, model, runtime = config.data, config.model, config.runtime
-    with torch.device("meta"):
-        n_parameters = sum(parameter.numel() for parameter in Decoder(model, n_ids).parameters())
+    n_parameters = planned_size(model, n_ids).parameters
     rows = min(-(-data.rows // ranks), runtime.micro_rows or data.rows)
     positions = rows * data.seq_len
     narrow = precision(device, runtime.dtype).itemsize

@@ -11,9 +11,9 @@ from pctrain.data.mixture import Arrangement, Lengths, Mixture, Odds
 from pctrain.data.schedule import Schedule
 from pctrain.model.device import precision
 from pctrain.model.memory import gigabytes
+from pctrain.model.size import size_of
 from pctrain.training.trainer import Trainer
 
-_EMBEDDINGS: Final = ("embed.", "head.", "raw_head.")
 _SAMPLED_STEPS: Final = 1000
 """Of the schedule, at most, to find how much is read."""
 _DAY: Final = 86_400
@@ -34,12 +34,11 @@ def header(trainer: Trainer, flops_per_step: int, peak_flops: float, *, verified
 
 
 def _model(trainer: Trainer) -> str:
-    sizes = {name: parameter.numel() for name, parameter in trainer.model.named_parameters()}
-    beside = sum(size for name, size in sizes.items() if not name.startswith(_EMBEDDINGS))
+    size = size_of(trainer.model)
     vocabulary = trainer.loader.vocabulary
     views = [f"{name} {vocabulary.views[name].n_symbols:,}" for name in trainer.loader.view_names]
     return (
-        f"{sum(sizes.values()):,} parameters, {beside:,} beside the embeddings; "
+        f"{size.parameters:,} parameters, {size.beside_embeddings:,} beside the embeddings; "
         f"{vocabulary.padded_size:,} ids: {', '.join(['raw bytes', *views])}"
     )
 

@@ -64,8 +64,9 @@ def fit(
     ``restart`` throws away what an earlier run left in the folder; ``verify`` compares each file of data with its hash
     before the first step, unless this run has found it right before and it is as it was then. SIGINT and SIGTERM end
     the call after the step in progress, with a checkpoint; a second one ends the process, but for ``torchrun``'s.
-    Raises ``PctrainError`` and ``DatasetError``.
+    ``quiet`` leaves out whatever is said but for faults. Raises ``PctrainError`` and ``DatasetError``.
     """
+    tell = _nothing if quiet else say
     with (
         ExitStack() as until_parted,
         joined(choose_device(config.runtime.device)) as world,
@@ -77,10 +78,10 @@ def fit(
         if trainer.first_step >= config.train.steps:
             if world.is_first:
                 _prune(trainer, set())  # one that was killed may not have come to it
-            say(f"{run} is finished ({trainer.first_step} steps); more with --set train.steps=N, anew with --restart")
+            tell(f"{run} is finished ({trainer.first_step} steps); more with --set train.steps=N, anew with --restart")
             return Outcome(trainer.first_step)
         if trainer.first_step:
-            say(
+            tell(
                 f"{run}: resuming from step {trainer.first_step}" + "".join(f"; {change}" for change in trainer.changes)
             )
         seals = None
@@ -166,6 +167,10 @@ def _count(
     log.write("bad", done, what=fault, **values, documents=[asdict(one) for one in shown])
     refuse(f"step {done}: {fault}", shown, trainer.config.optim, bad_steps + 1)
     return bad_steps + 1
+
+
+def _nothing(text: str) -> None:
+    """Instead of ``say``."""
 
 
 def _prune(trainer: Trainer, said: set[str]) -> None:

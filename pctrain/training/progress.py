@@ -42,6 +42,7 @@ class Progress(_Bar):
         self._first_step, self._steps = first_step, steps
         self._bytes_per_target = bytes_per_target
         self._begun = perf_counter()
+        self._quiet = quiet
         self._bar = tqdm(
             total=steps,
             initial=first_step,
@@ -68,7 +69,7 @@ class Progress(_Bar):
     def measured(self, step: int, values: Mapping[str, Any]) -> None:
         """A measurement on val was made. The means of the line are over the steps since the line before it."""
         self._bits = f", {in_words(values)}"
-        if self._bar.disable:
+        if self._bar.disable and not self._quiet:
             parts = [in_words(values), *self._means(), self._speed, *self._left(step)]
             say(f"step {step}/{self._steps}: {', '.join(parts)}")
         self._forget()

@@ -11,17 +11,22 @@ from typing import Any
 
 import zstandard
 
+from pcdata.building.fit_artifact import FitResult, fit_artifact
 from pcdata.building.options import BuildOptions
+from pcdata.building.progress import Silent
 from pcdata.codecs.requests import parse_requests
 
 
 def options(inputs: Path | list[Path], output: Path, *compressors: str, **rest: Any) -> BuildOptions:
     """Options that suit small corpora."""
     paths = inputs if isinstance(inputs, list) else [inputs]
-    defaults: dict[str, Any] = {"val_fraction": 0.25, "shard_bytes": 20_000, "fit_bytes": 100_000}
-    return BuildOptions(
-        inputs=tuple(paths), output=output, requests=tuple(parse_requests(compressors)), **{**defaults, **rest}
-    )
+    defaults: dict[str, Any] = {"val_fraction": 0.25, "shard_bytes": 20_000, "fit_bytes": 100_000, "workers": 1}
+    return BuildOptions.of(paths, output, parse_requests(compressors), **{**defaults, **rest})
+
+
+def fit(asked: BuildOptions) -> FitResult:
+    """What ``pcdata fit`` does with these options."""
+    return fit_artifact(asked.dataset, asked.output, asked.running.workers, Silent())
 
 
 def write_code(folder: Path, files: int = 40) -> None:

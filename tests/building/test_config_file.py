@@ -77,6 +77,18 @@ def test_the_command_line_goes_before_the_file(place: Path, tmp_path: Path) -> N
     assert (options["sample"], options["min_bytes"]) == (1.0, 300)
 
 
+def test_a_file_may_spell_options_as_the_command_line_does(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('lang = ["python"]\nno_default_excludes = true\ncompressor = ["gzip"]\nmin_bytes = 1')
+    read = {"langs": ["python"], "default_excludes": False, "compressors": ["gzip"], "min_bytes": 1}
+    assert read_config(config) == read
+    for other in ('langs = ["python"]', "default_excludes = false"):
+        config.write_text(config.read_text() + f"\n{other}")
+        with pytest.raises(OptionError, match=f"{other.split()[0]} is given twice"):
+            read_config(config)
+        config.write_text(config.read_text().removesuffix(f"\n{other}"))
+
+
 def test_fit_and_probe_take_the_same_file(place: Path, tmp_path: Path) -> None:
     fitted = pcdata("fit", "zstd", place / "code", "-o", tmp_path / "art", "--config", place / "odd.toml")
     assert "fitted; " in fitted.stderr

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pcdata.building.build import build
 from pcdata.building.filters import Measured
 from pcdata.building.progress import Silent
-from pcdata.building.records import Piece
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.dataset.block import Metadata
 from pcdata.errors import InputError, OptionError
+from pcdata.inputs.records import Piece
 from tests.building.corpora import options, write_jsonl
 
 RECORDS = [

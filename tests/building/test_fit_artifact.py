@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.fit_artifact import fit_artifact
 from pcdata.building.progress import Silent
 from pcdata.codecs.fitted import RECORD, read_record
 from pcdata.codecs.requests import parse_request
 from pcdata.dataset import Dataset
 from pcdata.errors import BuildError, CodecError, OptionError
-from tests.building.corpora import options, write_code
+from tests.building.corpora import fit, options, write_code
 
 CODECS = {
     "bpe": "bpe:vocab_size=16384",  # of which so small a sample gives fewer
@@ -45,7 +44,7 @@ def test_a_build_handed_the_artifact_makes_the_view_that_it_would_have_made(
     source: Path, tmp_path: Path, codec: str, workers: int
 ) -> None:
     artifact = tmp_path / "my artifact"
-    record = fit_artifact(options(source, artifact, CODECS[codec], workers=workers), Silent()).record
+    record = fit(options(source, artifact, CODECS[codec], workers=workers)).record
     build(options(source, tmp_path / "fitting", CODECS[codec]), Silent())
     build(options(source, tmp_path / "handed", f"{codec}:artifact={artifact}"), Silent())
     fitting, handed = (Dataset(tmp_path / name).manifest.view(codec) for name in ("fitting", "handed"))
@@ -58,7 +57,7 @@ def test_a_build_handed_the_artifact_makes_the_view_that_it_would_have_made(
 
 def test_the_sample_may_be_smaller_and_is_recorded(source: Path, tmp_path: Path) -> None:
     whole, part = (
-        fit_artifact(options(source, tmp_path / str(size), "bpe:vocab_size=300", fit_bytes=size), Silent()).record
+        fit(options(source, tmp_path / str(size), "bpe:vocab_size=300", fit_bytes=size)).record
         for size in (100_000, 5_000)
     )
     assert 5_000 <= part.fitted_on.raw_bytes < whole.fitted_on.raw_bytes
@@ -67,18 +66,18 @@ def test_the_sample_may_be_smaller_and_is_recorded(source: Path, tmp_path: Path)
 
 def test_the_same_call_again_does_nothing_and_another_is_refused(source: Path, tmp_path: Path) -> None:
     asked = options(source, tmp_path / "a", CODECS["ngram"])
-    first = fit_artifact(asked, Silent())
+    first = fit(asked)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()}
-    again = fit_artifact(asked, Silent())
+    again = fit(asked)
     assert (first.was_there, again.was_there) == (False, True)
     assert again.record == first.record
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()} == before
     with pytest.raises(BuildError, match="holds an artifact of other inputs or options"):
-        fit_artifact(options(source, tmp_path / "a", "ngram:segment=5,contexts=90"), Silent())
+        fit(options(source, tmp_path / "a", "ngram:segment=5,contexts=90"))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.txt").write_text("precious")
     with pytest.raises(BuildError, match="no artifact of pcdata fit"):
-        fit_artifact(options(source, tmp_path / "b", CODECS["ngram"]), Silent())
+        fit(options(source, tmp_path / "b", CODECS["ngram"]))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
@@ -90,14 +89,14 @@ def test_nothing_is_left_where_nothing_can_be_fitted(source: Path, tmp_path: Pat
         "zstd:ids=raw": "name and ids are of a view",
     }.items():
         with pytest.raises(OptionError, match=says):
-            fit_artifact(options(source, tmp_path / "a", text), Silent())
+            fit(options(source, tmp_path / "a", text))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")
 def artifact(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("artifact") / "zstd"
-    fit_artifact(options(source, folder, CODECS["zstd"]), Silent())
+    fit(options(source, folder, CODECS["zstd"]))
     return folder
 
 
@@ -108,7 +107,7 @@ def test_options_that_were_not_given_are_those_of_the_fit(artifact: Path) -> Non
 
 
 def test_files_that_the_record_does_not_list_are_none_of_the_artifact(source: Path, tmp_path: Path) -> None:
-    fit_artifact(options(source, tmp_path / "a", CODECS["ngram"]), Silent())
+    fit(options(source, tmp_path / "a", CODECS["ngram"]))
     (tmp_path / "a" / "notes.txt").write_text("mine")
     assert parse_request(f"ngram:artifact={tmp_path / 'a'}").parameters.contexts == 90
 
@@ -118,7 +117,7 @@ def test_the_artifact_may_go_into_the_folder_one_is_in(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    fit_artifact(options(source, Path(), CODECS["ngram"]), Silent())
+    fit(options(source, Path(), CODECS["ngram"]))
     assert (tmp_path / "here" / RECORD).exists()
 
 

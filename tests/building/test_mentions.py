@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from pcdata.building import scan, sources
+from pcdata.building import scan
 from pcdata.building.build import build
 from pcdata.building.dry_run import dry_run
 from pcdata.building.progress import Silent
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import InputError, OptionError
+from pcdata.inputs import sources
 from tests.building.corpora import options, write_jsonl
 
 RECORDS = [{"text": f"x = {number}\n", "path": f"p/{number}.py", "stars": number} for number in range(1, 9)]
@@ -53,7 +54,7 @@ def test_a_listed_path_of_no_document_is_an_error(listed: bytes, shown: str, tmp
     with pytest.raises(InputError, match=rf"val\.txt: {shown}"):
         build(asked(tmp_path, listed), Silent())
     with pytest.raises(InputError, match=shown):
-        dry_run(asked(tmp_path, listed), Silent())
+        dry_run(asked(tmp_path, listed).dataset, 1, Silent())
     build(asked(tmp_path, b"p/1.py\r\np/2.py"), Silent())  # in the same folder, with a mended list
     assert Dataset(tmp_path / "shards").split("val").n_documents == 2
 
@@ -62,7 +63,9 @@ def test_a_listed_document_may_be_refused_by_a_filter_or_twice_there(tmp_path: P
     monkeypatch.setattr(scan, "TASK_ENTRIES", 1)
     write_jsonl(tmp_path / "b.jsonl", [{"text": "y" * 99, "path": "long"}, {"text": "x = 1\n", "path": "again"}])
     given = asked(tmp_path, b"p/2.py\nlong\nagain\n", max_bytes=50)
-    both = options([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], given.output, val_list=given.val_list, max_bytes=50)
+    both = options(
+        [tmp_path / "a.jsonl", tmp_path / "b.jsonl"], given.output, val_list=given.dataset.split.val_list, max_bytes=50
+    )
     build(both, Silent())
     assert Dataset(tmp_path / "shards").manifest.rejects == {"duplicate": 1, "too long": 1}
 
@@ -71,7 +74,10 @@ def test_no_copy_of_a_listed_document_is_trained_on(tmp_path: Path) -> None:
     """Of two with the same bytes the first stays; if the second is listed, the first is val."""
     write_jsonl(tmp_path / "b.jsonl", [{"text": RECORDS[2]["text"], "path": "copy"}, {"text": "z", "path": "z"}])
     given = asked(tmp_path, b"copy\n")
-    build(options([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], given.output, val_list=given.val_list), Silent())
+    build(
+        options([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], given.output, val_list=tmp_path / "val.txt"),
+        Silent(),
+    )
     dataset = Dataset(tmp_path / "shards")
     val, train = dataset.split("val"), dataset.split("train")
     assert [val.document(number).path for number in range(val.n_documents)] == [b"p/3.py"]

@@ -17,9 +17,10 @@ from pcdata.building.build import build
 from pcdata.building.config_file import render_config
 from pcdata.building.passed_over import reason_to_pass_over
 from pcdata.building.progress import Silent
-from pcdata.building.sources import Entry, Skipped, find_entries
 from pcdata.cli import main
 from pcdata.dataset.manifest import load_manifest
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.sources import Entry, Skipped, find_entries
 from tests.building.corpora import assert_same_tree, options, write_code
 
 MARKED = {
@@ -41,7 +42,7 @@ def write(folder: Path, *names: str) -> None:
 
 
 def found(folder: Path, **more: object) -> tuple[list[bytes], list[tuple[bytes, str]]]:
-    entries = [*find_entries(options(folder, folder.parent / "out", **more))]
+    entries = [*find_entries(InputOptions((folder,), **more))]
     skipped = [(one.relative, one.reason) for one in entries if isinstance(one, Skipped)]
     return [one.relative for one in entries if isinstance(one, Entry)], skipped
 

@@ -67,4 +67,4 @@ def test_a_substituted_command_is_jsonl_as_standard_input_is(tmp_path: Path) -> 
 def test_a_pipe_is_for_a_build_alone(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p.jsonl")
     with pytest.raises(OptionError, match="standard input and pipes"):
-        dry_run(options(tmp_path / "p.jsonl", tmp_path / "shards"), Silent())
+        dry_run(options(tmp_path / "p.jsonl", tmp_path / "shards").dataset, 1, Silent())

@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.options import BuildOptions, library_versions
+from pcdata.building.engines.options import EngineOptions
+from pcdata.building.options import BuildOptions
 from pcdata.building.progress import Silent
+from pcdata.building.versions import library_versions
 from pcdata.building.workspace import Workspace
 from pcdata.errors import BuildError, InputError, OptionError
 from tests.building import engine_tasks
@@ -69,8 +71,7 @@ def ray_options(cluster: Any, code: Path, output: Path) -> BuildOptions:
 
 
 def run(cluster: Any, function: Any, jobs: list[Job], advance: Callable[[int], None]) -> None:
-    asked = BuildOptions((jobs[0].folder,), jobs[0].folder, engine="ray", ray_address=cluster.address, workers=0)
-    with closing(engine_ray.RayEngine(asked)) as engine:
+    with closing(engine_ray.RayEngine(cluster.address, 0, jobs[0].folder)) as engine:
         engine.run(function, jobs, advance)
 
 
@@ -145,8 +146,7 @@ def test_faults_of_tasks_arrive_as_themselves(cluster: Any, tmp_path: Path) -> N
 
 
 def test_a_fault_interrupts_what_runs_beside_it(cluster: Any, tmp_path: Path) -> None:
-    asked = BuildOptions((tmp_path,), tmp_path, engine="ray", ray_address=cluster.address, workers=0)
-    with closing(engine_ray.RayEngine(asked)) as engine:
+    with closing(engine_ray.RayEngine(cluster.address, 0, tmp_path)) as engine:
         with pytest.raises(InputError):
             engine.run(engine_tasks.refuse_beside_another, [Job(tmp_path, 0), Job(tmp_path, 1)], lambda done: None)
         assert (tmp_path / "interrupted").read_text() == "KeyboardInterrupt"  # before the cluster is left
@@ -157,7 +157,7 @@ def test_both_engines_say_the_same_sentence(cluster: Any, tmp_path: Path) -> Non
     write_jsonl(records, [{"text": "x = 1\n"}, b"{broken\n"])
     asked = options(records, tmp_path / "shards", strict=True)
     sentences = set()
-    for engine in (asked, replace(asked, engine="ray", ray_address=cluster.address)):
+    for engine in (asked, replace(asked, running=EngineOptions("ray", cluster.address))):
         with pytest.raises(InputError) as caught:
             build(engine, Silent())
         sentences.add(str(caught.value))

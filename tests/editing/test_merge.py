@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.fit_artifact import fit_artifact
 from pcdata.building.progress import Silent
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset
@@ -21,7 +20,7 @@ from pcdata.editing.add_view import add_views
 from pcdata.editing.merge import merge
 from pcdata.errors import BuildError, DatasetError
 from pcdata.verifying.verify import verify
-from tests.building.corpora import options, write_code, write_jsonl
+from tests.building.corpora import fit, options, write_code, write_jsonl
 from tests.dataset.written import Row, write_dataset
 from tests.editing.test_views import contents
 
@@ -38,7 +37,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "b" / "long.py").write_text("x = 1\n" * 2_000)
     write_jsonl(root / "c.jsonl", [{"text": f"record {n}\n" * 20, "stars": n} for n in range(50)])
     write_jsonl(root / "d.jsonl", [{"text": f"record {n}\n" * 20, "stars": n} for n in range(30, 90)])
-    fit_artifact(options(root / "b", root / "coder", "bpe:vocab_size=300"), Silent())
+    fit(options(root / "b", root / "coder", "bpe:vocab_size=300"))
     views = (f"bpe:artifact={root / 'coder'}", "gzip", "zstd:dictionary=0")
     for name, inputs in {
         "one": ["a", "c.jsonl"],

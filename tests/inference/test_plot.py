@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pcdata.dataset.files import temporary_name
+from pcdata.errors import OptionError
 from pctrain.config import ModelConfig, resolve
 from pctrain.data.schedule import Schedule
 from pctrain.errors import CheckpointError, PctrainError
@@ -88,16 +89,17 @@ def test_flops_count_every_weight_that_multiplies(heads: int, raw_heads: int) ->
 def test_the_file_is_what_its_name_says(runs: list[Path], tmp_path: Path, suffix: str, magic: bytes) -> None:
     output = tmp_path / f"my curves.{suffix}"
     temporary_name(output).touch()  # of one that was killed
-    plot(runs, output)
+    assert not plot(runs, output)
     assert output.read_bytes().startswith(magic)
     assert list(tmp_path.iterdir()) == [output]
+    assert plot(runs, output)  # it takes the place of the one that is there
     if suffix == "svg":
         text = output.read_text()
         assert all(f"<!-- {name} -->" in text for name in ("one/run", "two/run", "optimizer steps", "training flops"))
 
 
 def test_what_cannot_be_drawn_gets_one_sentence(runs: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(PctrainError, match=r"must end in \.png, \.pdf, \.svg"):
+    with pytest.raises(OptionError, match=r"must end in \.png, \.pdf, \.svg"):
         plot(runs, tmp_path / "curves.jpeg")
     with pytest.raises(CheckpointError, match="is not a run"):
         plot([tmp_path], tmp_path / "curves.png")

@@ -59,6 +59,11 @@ def test_the_command_draws_and_prints_as_before(dataset: Dataset, tmp_path: Path
     assert drawn.stderr == f"{figure}: drawn\n"
     for text in ("raw bytes of a document", "raw bytes of a unit", "bpe", "zstd", "C $1 $2"):
         assert f"<!-- {text} -->" in figure.read_text()
+    again = CliRunner().invoke(main, ["stats", str(dataset.folder), "--plot", str(figure)])
+    assert (again.exit_code, again.stderr) == (0, f"{figure}: replaced\n")
+    figure.write_text("notes")
+    kept = CliRunner().invoke(main, ["stats", str(dataset.folder), "--plot", str(figure)])
+    assert (kept.exit_code, kept.stdout, figure.read_text()) == (1, "", "notes")
     refused = CliRunner().invoke(main, ["stats", str(dataset.folder), "--plot", "x.gif"])
     assert (refused.exit_code, refused.stdout) == (1, "")
 

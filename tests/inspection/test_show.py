@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcdata.commands.looking import wants_colour
+from pcdata.commands.show import wants_colour
 from pcdata.dataset import Alignment, Dataset, DatasetError
 from pcdata.errors import OptionError
 from pcdata.inspection.find import find_document, overall_number

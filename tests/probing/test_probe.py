@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from pcdata.building.fit_artifact import fit_artifact
 from pcdata.building.progress import Silent
 from pcdata.codecs.bits import DoubleByteCodec
 from pcdata.codecs.bpe import BpeCodec
@@ -20,11 +19,12 @@ from pcdata.errors import InputError, OptionError
 from pcdata.probing import probe as module
 from pcdata.probing import speed
 from pcdata.probing.edits import EDITS, edited
+from pcdata.probing.options import ProbeOptions
 from pcdata.probing.probe import probe
 from pcdata.probing.render import render
 from pcdata.probing.results import Probe
-from pcdata.probing.sample import ProbeOptions, Sample
-from tests.building.corpora import options, write_code
+from pcdata.probing.sample import Sample
+from tests.building.corpora import fit, options, write_code
 from tests.probing.test_stability import slow_distance
 from tests.strategies import library_files
 
@@ -63,7 +63,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def probed(inputs: Path | list[Path], *compressors: str, seed: int = 0, most: int = 6, **rest: Any) -> Probe:
-    asked = options(inputs, NOWHERE, *compressors, **rest)
+    asked = options(inputs, NOWHERE, *compressors, **rest).dataset
     return probe(ProbeOptions(asked, documents=most, document_bytes=(1, 64_000), seed=seed), Silent())
 
 
@@ -143,7 +143,7 @@ def without_speed(found: Probe) -> dict[str, Any]:
 
 
 def test_an_artifact_may_be_handed_in_and_that_is_said(code: Path, tmp_path: Path) -> None:
-    fit_artifact(options(code, tmp_path / "mine", "bpe:vocab_size=280"), Silent())
+    fit(options(code, tmp_path / "mine", "bpe:vocab_size=280"))
     found = probed(code, f"bpe:artifact={tmp_path / 'mine'}", "bpe:vocab_size=280,name=fitted")
     handed, fitted = found.compressors["bpe"], found.compressors["fitted"]
     assert (handed.handed_in, fitted.handed_in) == (True, False)
@@ -171,7 +171,7 @@ def test_an_edit_that_changes_nothing_has_no_figure(tmp_path: Path) -> None:
 
 
 def test_documents_of_other_lengths_are_not_probed(code: Path, seen: list[Sample]) -> None:
-    asked = options(code, NOWHERE, "gzip")
+    asked = options(code, NOWHERE, "gzip").dataset
     probe(ProbeOptions(asked, document_bytes=(1_000, 3_000)), Silent())
     assert {1_000 <= len(raw) <= 3_000 for raw in seen[0].raws} == {True}
     with pytest.raises(InputError, match=r"none of \d+ documents of val has at least 999,999 bytes"):
@@ -185,11 +185,11 @@ def test_options_that_leave_nothing_to_probe_are_refused(code: Path) -> None:
         (("document_bytes", (9, 3)),): "--document-bytes must be A:B with A at most B, got 9:3",
     }.items():
         given = dict(rest)
-        asked = options(code, NOWHERE, "gzip", **({} if "val_fraction" not in given else given))
+        asked = options(code, NOWHERE, "gzip", **({} if "val_fraction" not in given else given)).dataset
         with pytest.raises(OptionError, match=wrong):
             ProbeOptions(asked, **({} if "val_fraction" in given else given))
     with pytest.raises(OptionError, match="no compressor given"):
-        ProbeOptions(options(code, NOWHERE))
+        ProbeOptions(options(code, NOWHERE).dataset)
 
 
 def test_speed_is_the_median_of_passes_after_warming_up(monkeypatch: pytest.MonkeyPatch) -> None:

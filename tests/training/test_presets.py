@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from pcdata.dataset import Dataset
 from pcdata.dataset.vocab import RAW_IDS
+from pctrain.cli import main
 from pctrain.config import RunConfig, preset_text, presets, resolve
 from pctrain.data.schedule import Schedule
 from pctrain.model.decoder import Decoder
@@ -52,6 +56,33 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_the_table_above_is_complete() -> None:
     assert set(presets()) == set(SIZES)
+
+
+def test_the_list_has_every_preset_with_its_size_and_use() -> None:
+    listed = CliRunner().invoke(main, ["presets", "--json"])
+    assert listed.exit_code == 0, listed.output
+    found = {preset["name"]: preset for preset in json.loads(listed.stdout)}
+    assert found.keys() == SIZES.keys()
+    table = CliRunner().invoke(main, ["presets"]).stdout
+    for name, preset in found.items():
+        assert preset["summary"].endswith(".")
+        assert len(preset["summary"]) < 80
+        assert preset["ids"] == (RAW_IDS if name.startswith("neural") else RAW_IDS + 16_384)
+        with torch.device("meta"):
+            model = Decoder(RunConfig.from_dict(preset["settings"]).model, preset["ids"])
+        assert preset["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+        assert preset["beside_embeddings"] < preset["parameters"]
+        assert preset["beside_embeddings"] / SIZES[name] == pytest.approx(1, abs=0.35)
+        size = f"{preset['parameters'] / 1e6:,.1f}"
+        assert re.search(rf"^{name} .* {size} .* {re.escape(preset['summary'])}$", table, re.MULTILINE)
+
+
+def test_a_preset_is_printed_as_a_file_for_config(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(CliRunner().invoke(main, ["presets", "small"]).stdout)
+    assert resolve(None, tmp_path / "own.toml", []) == resolve("small", None, [])
+    unknown = CliRunner().invoke(main, ["presets", "huge"])
+    assert unknown.exit_code == 1
+    assert unknown.stderr.startswith("error: unknown preset 'huge'; known: base, large")
 
 
 @pytest.mark.parametrize("name", SIZES)

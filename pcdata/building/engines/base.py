@@ -1,4 +1,4 @@
-"""What an engine is, and which there are.
+"""What an engine is.
 
 An engine only schedules. What a task does, and that it may be done again, is the tasks' own affair (``scan.py``,
 ``write.py``): it writes its files under temporary names that no other try has, and renames them when they are whole. So
@@ -8,13 +8,8 @@ run of it leaves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
-
-from pcdata.errors import OptionError
-
-if TYPE_CHECKING:
-    from pcdata.building.options import BuildOptions
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, TypeVar
 
 Task = TypeVar("Task")
 
@@ -37,29 +32,3 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of what ``run`` took and kept."""
-
-
-def _process(options: BuildOptions) -> Engine:
-    from pcdata.building.engines.process import ProcessEngine
-
-    return ProcessEngine(options.workers)
-
-
-def _ray(options: BuildOptions) -> Engine:
-    try:
-        from pcdata.building.engines.ray import RayEngine
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise OptionError(
-            "--engine ray needs Ray, which is not installed; pip install 'proxy-compression[ray]'"
-        ) from None
-    return RayEngine(options)
-
-
-ENGINES: Mapping[str, Callable[[BuildOptions], Engine]] = {"process": _process, "ray": _ray}
-
-
-def open_engine(options: BuildOptions) -> Engine:
-    """The engine that ``options`` name. It takes nothing before its first ``run``."""
-    return ENGINES[options.engine](options)

@@ -26,7 +26,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.job_config import JobConfig
 
 from pcdata.building.engines.base import Advance, Task, TaskFunction
-from pcdata.building.options import BuildOptions, library_versions
+from pcdata.building.versions import library_versions
 from pcdata.errors import BuildError, OptionError
 from pcdata.machine import cores
 from pcdata.processes.safe_path import safe_path
@@ -41,14 +41,16 @@ _OBJECT_STORE_BYTES = 100 << 20
 
 
 class RayEngine:
-    """Runs tasks on the cluster at ``options.ray_address``, or on this machine."""
+    """Runs tasks on a cluster, or on this machine."""
 
-    def __init__(self, options: BuildOptions) -> None:
-        if "://" in options.ray_address:
-            raise OptionError(f"--ray-address must be HOST:PORT or auto, got {options.ray_address!r}")
-        self._address = options.ray_address
-        self._workers = options.workers
-        self._common = Common(options.output.absolute(), tuple(library_versions().items()))
+    def __init__(self, address: str, workers: int, output: Path) -> None:
+        """``address``: of the cluster; empty: Ray is started here. ``workers``: tasks at once; 0: by its cores.
+        ``output``: a folder that all machines must see."""
+        if "://" in address:
+            raise OptionError(f"--ray-address must be HOST:PORT or auto, got {address!r}")
+        self._address = address
+        self._workers = workers
+        self._common = Common(output.absolute(), tuple(library_versions().items()))
         self._thread = _Thread()
         self._start_of_ray: Future[None] | None = None
 

@@ -8,7 +8,6 @@ written ``\\u003c`` so that nothing in it can end the script, and comes out thro
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -18,10 +17,11 @@ from pcdata.codecs.base import require_range
 from pcdata.dataset import Dataset
 from pcdata.dataset.files import appearing_file
 from pcdata.dataset.json_files import parse_json
-from pcdata.errors import InputError, OptionError
+from pcdata.errors import InputError
 from pcdata.inspection.distributions import read_distributions
 from pcdata.inspection.report.sample import document_data, sample_documents
 from pcdata.inspection.stats import bucket_bounds, stats
+from pcdata.output_files import PAGE, check_output
 from pcdata.terminal import safe
 
 _BUCKETS: Final = 54
@@ -43,16 +43,12 @@ _OF_A_COMPRESSOR: Final = {
 _PARTS: Final = ("page.css", "figures.js", "explorer.js")
 
 
-def check_report(output: Path, documents: int, document_bytes: int) -> None:
-    """Raise ``OptionError`` if ``write_report`` could not write there, or would have nothing to show."""
-    if output.suffix.lower() not in (".html", ".htm"):
-        raise OptionError(f"-o {output} must end in .html")
-    if not output.absolute().parent.is_dir():
-        raise OptionError(f"-o {output}: there is no folder {output.parent}; make it first")
-    if not os.access(output.absolute().parent, os.W_OK):
-        raise OptionError(f"-o {output}: nothing may be written in {output.parent}; name another folder")
+def check_report(output: Path, documents: int, document_bytes: int) -> bool:
+    """Whether ``write_report`` will replace a page. Raises ``OptionError`` if it could not write there, or would have
+    nothing to show."""
     require_range("--documents", documents, 1, 10_000)
     require_range("--document-bytes", document_bytes, 1, _MOST_DOCUMENT_BYTES)
+    return check_output("-o", output, PAGE)
 
 
 def read_probe(path: Path) -> dict[str, Any]:

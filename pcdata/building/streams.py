@@ -1,0 +1,38 @@
+"""Inputs that can be read only once, standard input and pipes: kept as files of a build, which reads twice."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from pcdata.building.workspace import Workspace
+from pcdata.inputs.options import STDIN, InputOptions, is_stream
+
+
+def without_streams(options: InputOptions, workspace: Workspace) -> InputOptions:
+    """The same with files in place of the streams. They are read now, unless a build that is resumed has read all of
+    them already."""
+    paths = list(options.paths)
+    for number, path in enumerate(paths):
+        if is_stream(path):
+            name = _name_of_stream(number, path)
+            if not workspace.has(name):
+                with workspace.writing(name) as file, _opened_stream(path) as stream:
+                    shutil.copyfileobj(stream, file, 1 << 20)
+            paths[number] = workspace.folder / name
+    return replace(options, paths=tuple(paths))
+
+
+def _name_of_stream(number: int, path: Path) -> str:
+    """Of the file in its place. A name that the shell or the system made says nothing, and is another each time."""
+    if path == STDIN:
+        return "stdin.jsonl"
+    return f"input-{number}.jsonl" if path.is_symlink() or path.is_char_device() else f"input-{number}-{path.name}"
+
+
+def _opened_stream(path: Path) -> AbstractContextManager[IO[bytes]]:
+    return nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb")

@@ -1,0 +1,18 @@
+"""Which versions of Python and of libraries decide the bytes of a dataset."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+from pcdata.version import __version__
+
+
+def library_versions() -> dict[str, str]:
+    """Of what decides the bytes of every file, whatever the codecs."""
+    names = ("numpy", "pyarrow")
+    return {
+        "pcdata": __version__,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        **{name: metadata.version(name) for name in names},
+    }

@@ -1,0 +1,74 @@
+"""The raw documents out again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pcdata.commands.options import DATASET
+from pcdata.commands.progress import BarReporter
+from pcdata.completion import complete_language
+from pcdata.shared_options import QUIET
+from pcdata.shell import named_in, split_names
+from pcdata.terminal import say
+
+
+@click.command("export-docs")
+@DATASET
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="NAME.jsonl (.jsonl.gz, .jsonl.zst), NAME.parquet, or a folder of files; not one that is there. "
+    "-: JSONL on standard output.",
+)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    shell_complete=named_in("dataset", split_names),
+    help="train or val; default: both.",
+)
+@click.option(
+    "--lang",
+    "langs",
+    multiple=True,
+    shell_complete=complete_language,
+    help="Only documents in this language; may be repeated.",
+)
+@click.option("--limit", type=click.IntRange(min=0), default=0, help="How many documents, the first ones.")
+@click.option("--text-key", default="text", show_default=True, help="What records call the text.")
+@QUIET
+def export_docs(
+    dataset: Path,
+    output: Path,
+    splits: tuple[str, ...],
+    langs: tuple[str, ...],
+    limit: int,
+    text_key: str,
+    quiet: bool,
+) -> None:
+    """Write the raw documents as files, JSONL or Parquet.
+
+    Those that were cut are whole again. Files lie at SOURCE/PATH below the folder. JSON holds no bytes that are not
+    UTF-8: such documents are left out of it, and counted.
+    """
+    from pcdata.dataset import Dataset
+    from pcdata.exporting.export import check_export
+    from pcdata.exporting.export import export_docs as write
+    from pcdata.exporting.whole import Choice
+
+    opened = Dataset(dataset)
+    check_export(opened, output, text_key)
+    choice = Choice(splits or tuple(opened.splits), langs, limit)
+    total = sum(opened.split(name).raw_bytes for name in choice.splits)
+    with BarReporter(quiet).stage("export", total) as advance:
+        done = write(opened, output, choice, text_key, advance)
+    if not quiet:
+        say(f"{output}: {done.documents:,} documents, {done.raw_bytes / 1e6:,.1f} MB")
+    if done.renamed:
+        say(f"  {done.renamed:,} could not keep their path: it was taken, too long or led elsewhere")
+    if done.left_out:
+        say(f"  {done.left_out:,} are not UTF-8 and were left out; a folder of files or .parquet holds them")

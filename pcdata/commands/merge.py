@@ -1,0 +1,36 @@
+"""One dataset from several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pcdata.commands.options import WORKERS
+from pcdata.commands.progress import BarReporter
+from pcdata.shared_options import QUIET
+from pcdata.terminal import say
+
+
+@click.command()
+@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
+@WORKERS
+@QUIET
+def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -> None:
+    """Merge datasets that have the same views.
+
+    Of a document that is in several of them, the first stays.
+
+    Rerun the same command to resume after any interruption.
+    """
+    from pcdata.editing.merge import merge as join
+
+    result = join(datasets, output, workers, BarReporter(quiet))
+    if not quiet:
+        if result.was_complete:
+            say(f"{output} is there already, of the same parts; nothing to do")
+            return
+        shards = [shard for of_split in result.manifest.base.splits.values() for shard in of_split]
+        amount = f"{sum(shard.documents for shard in shards):,} documents"
+        say(f"merged {len(datasets)} datasets into {output}: {amount}, {len(shards)} shards")

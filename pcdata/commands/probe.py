@@ -1,0 +1,65 @@
+"""Which compressor is a good proxy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, PLOT, WORKERS, options_of, parse_span
+from pcdata.commands.progress import BarReporter
+from pcdata.commands.sections import Command, Option
+from pcdata.probing.options import DOCUMENT_BYTES, VAL_FRACTION, ProbeOptions
+from pcdata.shared_options import JSON, QUIET
+from pcdata.terminal import answer, say
+
+
+@click.command(cls=Command, context_settings={"default_map": {"val_fraction": VAL_FRACTION}})
+@INPUTS
+@COMPRESSORS
+@options_of(ProbeOptions, leave_out=("shard_bytes",))
+@click.option(
+    "--document-bytes",
+    metavar="A:B",
+    callback=parse_span,
+    default="{}:{}".format(*DOCUMENT_BYTES),
+    show_default=True,
+    cls=Option,
+    section=ProbeOptions.section,
+    help="Probe documents of at least A and at most B bytes.",
+)
+@CONFIG
+@PLOT
+@JSON
+@WORKERS
+@QUIET
+def probe(
+    inputs: tuple[Path, ...],
+    compressors: tuple[str, ...],
+    plot: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **rest: Any,
+) -> None:
+    """Measure which compressor is a good proxy.
+
+    That is, how short, stable, local and unambiguous its symbols are. Compressors are fitted on a part of the input;
+    documents of the other part are edited and compared. Writes nothing.
+    """
+    from pcdata.codecs.requests import parse_requests
+    from pcdata.inspection.plotting import check_plot
+    from pcdata.probing.probe import probe as measure
+    from pcdata.probing.render import render
+
+    replaced = plot is not None and check_plot(plot)
+    options = ProbeOptions.of(inputs, parse_requests(compressors), **rest)
+    found = measure(options, BarReporter(quiet))
+    answer(json.dumps(found.to_dict(), indent=1) if as_json else render(found))
+    if plot is not None:
+        from pcdata.probing.plot import plot as draw
+
+        draw(found, plot)
+        if not quiet:
+            say(f"{plot}: {'replaced' if replaced else 'drawn'}")

@@ -1,0 +1,18 @@
+"""File names, which are bytes, as text."""
+
+from __future__ import annotations
+
+
+def text_of(path: bytes) -> str:
+    """A file name as text, each as another, in every locale the same: what is not UTF-8 becomes surrogates."""
+    return path.decode("utf-8", "surrogateescape")
+
+
+def bytes_of(text: str) -> bytes:
+    """The inverse of ``text_of``."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def printable(path: bytes) -> str:
+    """A file name as text for people and JSON: bytes that are not UTF-8 become backslash escapes."""
+    return path.decode("utf-8", "backslashreplace")

@@ -1,0 +1,138 @@
+"""JSONL, plain or compressed: a record per line. A line's offset is its first byte in the uncompressed stream.
+
+A large plain file is read in ranges of bytes by several tasks; a line belongs to the range in which it begins.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+from pcdata.dataset.json_files import parse_json_text
+from pcdata.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Located, Record, keys_of, no_text, too_large
+from pcdata.inputs.large_lines import Line, parse_apart
+from pcdata.inputs.streams import BUFFER_BYTES, decompressed
+from pcdata.inputs.values import bytes_in
+
+LARGE_LINE_BYTES = 1 << 24
+"""A longer line is parsed in a process of its own."""
+
+_NOT_LINES = "; records are read one a line: jq -c '.[]' writes those of a list so"
+
+
+class JsonlFile:
+    """Lines that begin in bytes ``begin`` … ``end - 1`` of a file; ``end`` None: to where it ends."""
+
+    def __init__(
+        self,
+        file: io.FileIO,
+        compression: str | None,
+        text_key: str,
+        wanted: frozenset[str],
+        begin: int = 0,
+        end: int | None = None,
+    ) -> None:
+        """``compression`` is gzip, zstd or None. Of a large line only the fields ``wanted`` are kept."""
+        self._lines = decompressed(file, compression)
+        self._text_key = text_key
+        self._wanted = wanted
+        self._begin, self._end = begin, end
+        self._offset = 0
+        self.lines = 0
+        """That ``scan`` has read."""
+        self._last: tuple[int, Record | Fault] | None = None
+
+    def close(self) -> None:
+        self._lines.close()
+
+    def scan(self) -> Iterator[Located]:
+        offset = self._first_line()
+        while self._end is None or offset < self._end:
+            line = self._lines.readline(MAX_RECORD_BYTES + 1)
+            if not line:
+                return
+            self.lines += 1
+            size = len(line) + (self._rest_of_line() if _is_cut(line) else 0)
+            if line.strip():
+                yield Located(self.lines, offset, self._parsed(line, offset, size))
+            offset += size
+
+    def at(self, offset: int) -> Record | Fault:
+        if self._last is None or self._last[0] != offset:
+            self._skip_to(offset)
+            line = self._lines.readline(MAX_RECORD_BYTES + 1)
+            self._offset = offset + len(line)
+            self._last = offset, self._parsed(line, offset, len(line))
+        return self._last[1]
+
+    def _parsed(self, line: bytes, offset: int, size: int) -> Record | Fault:
+        if size > MAX_RECORD_BYTES:
+            return too_large(size)
+        if size <= LARGE_LINE_BYTES:
+            return parse_record(self._text_key, line, offset)
+        found = parse_apart(parse_record, Line(self._text_key, line, offset, self._wanted))
+        if isinstance(found, Record) and (fields := bytes_in(found.fields)) > MAX_RECORD_BYTES:
+            return too_large(fields)
+        return found
+
+    def _first_line(self) -> int:
+        """Go to the first line that begins in the range."""
+        if not self._begin:
+            return 0
+        self._lines.seek(self._begin - 1)
+        offset = self._begin - 1
+        while self._end is None or offset < self._end:
+            line = self._lines.readline(BUFFER_BYTES)
+            offset += len(line)
+            if not line or line.endswith(b"\n"):
+                return offset
+        return offset
+
+    def _rest_of_line(self) -> int:
+        """Pass over what is left of a line that is too large; its bytes."""
+        size = 0
+        while more := self._lines.readline(BUFFER_BYTES):
+            size += len(more)
+            if more.endswith(b"\n"):
+                break
+        return size
+
+    def _skip_to(self, offset: int) -> None:
+        if offset == self._offset:
+            return
+        if self._lines.seekable():
+            self._lines.seek(offset)
+            return
+        while self._offset < offset:
+            skipped = len(self._lines.read(min(BUFFER_BYTES, offset - self._offset)))
+            if not skipped:
+                raise Changed(f"it ends before byte {offset}")
+            self._offset += skipped
+
+
+def _is_cut(line: bytes) -> bool:
+    return len(line) > MAX_RECORD_BYTES and not line.endswith(b"\n")
+
+
+def parse_record(text_key: str, line: bytes, offset: int) -> Record | Fault:
+    """Understand one line (a byte order mark is allowed in front of the first)."""
+    try:
+        fields = parse_json_text(line.decode("utf-8" if offset else "utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return Fault("not UTF-8", f"byte {error.start} of the line")
+    except ValueError as error:
+        hint = _NOT_LINES if line.strip() in (b"[", b"{") else ""
+        return Fault("cut line" if not line.endswith(b"\n") else "bad JSON", f"{error}{hint}")
+    if not isinstance(fields, dict):
+        hint = _NOT_LINES if isinstance(fields, list) else ""
+        return Fault("no object", f"the line holds a JSON {type(fields).__name__}{hint}")
+    key = next((key for key in keys_of(text_key) if key in fields), None)
+    if key is None:
+        return no_text(text_key, list(fields))
+    text = fields[key]
+    if not isinstance(text, str):
+        return Fault("text is not a string", f"{key!r} holds a JSON {type(text).__name__}")
+    try:
+        return Record(text.encode("utf-8"), fields)
+    except UnicodeEncodeError as error:
+        return Fault("lone surrogate", f"character {error.start} of {key!r}")

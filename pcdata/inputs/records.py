@@ -1,0 +1,364 @@
+"""Reading the input: an entry's documents, one after another, and one of them again by its place.
+
+A tree's file is one document; a file of records (JSONL, Parquet, Arrow, tar) has many, each with its *place*. Scan
+reads everything once in order; write reads what was kept a second time, in the same order.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from pcdata.building.languages import UNKNOWN, language_of
+from pcdata.dataset.block import Metadata
+from pcdata.errors import InputError
+from pcdata.inputs.base import (
+    LEAST_EXPANDED_BYTES,
+    MAX_RECORD_BYTES,
+    MOST_EXPANSION,
+    RECORD_BYTES,
+    Changed,
+    Fault,
+    Record,
+    RecordFile,
+    too_large,
+)
+from pcdata.inputs.file_names import printable
+from pcdata.inputs.jsonl import JsonlFile
+from pcdata.inputs.options import InputOptions
+from pcdata.inputs.sources import Entry, entry_path, kind_of, opener
+from pcdata.inputs.table_process import IsolatedTable, table_of
+from pcdata.inputs.tar import TarMembers
+from pcdata.inputs.whose_fault import Unreadable, changed, reading
+
+PATH_KEYS = ("path", "file_path", "filepath", "filename", "max_stars_repo_path")
+LANG_KEYS = ("lang", "language", "programming_language")
+SOURCE_KEYS = ("source", "repo", "repo_name", "repository_name", "max_stars_repo_name")
+"""Under which names The Stack, StarCoder data, stack-edu and others say what ``Metadata`` wants to know."""
+
+NESTED = "metadata"
+"""Where datatrove puts all fields but the text. A record's own come first."""
+
+MAX_DETAIL = 1_000
+"""Characters of a reject's detail: it may quote a value of any size."""
+
+_MAX_LANG_BYTES = 1_000
+"""Of a language's name, which the manifest lists."""
+
+_BINARY_PROBE = 8_000
+"""A NUL among this many first bytes makes a file binary: git's rule."""
+
+_MORE_BYTES = 65_536
+"""How much is asked for where the kernel gave less than was wanted: mostly, to hear that there is no more."""
+
+
+class Piece(NamedTuple):
+    """One document, or one part of a long one, as the scan meets it."""
+
+    line: int
+    """Its record's position in its file, from 1 (of a range of JSONL: in that); 0 for a whole file."""
+    offset: int
+    """Of the record, as its ``RecordFile`` counts; 0 for a whole file."""
+    start: int
+    """Where in the document the part begins."""
+    raw: bytes
+    last: bool
+    """Whether the document ends with this part."""
+    metadata: Metadata
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One input that is not taken."""
+
+    file: str
+    position: int
+    """As ``Piece.line``."""
+    reason: str
+    detail: str
+
+    def to_json(self) -> str:
+        detail = self.detail if len(self.detail) <= MAX_DETAIL else self.detail[:MAX_DETAIL] + " …"
+        return json.dumps({"file": self.file, "position": self.position, "reason": self.reason, "detail": detail})
+
+
+class Lines(NamedTuple):
+    """How many lines a range of JSONL had: what the lines of the next one are counted from."""
+
+    lines: int
+
+
+Scanned: TypeAlias = Piece | Reject | Lines
+
+
+def scan_entry(options: InputOptions, entry: Entry) -> Iterator[Scanned]:
+    """All documents of an entry, cut into parts, and its rejects. Memory: one part, or one record."""
+    try:
+        with reading(_place(options, entry)), _opened(options, entry) as file:
+            if entry.kind == "file":
+                yield from _scan_file(options, entry, file)
+            else:
+                yield from _scan_records(options, entry, file)
+    except Unreadable as error:
+        yield Reject(printable(entry.relative), 0, "unreadable", str(error))
+
+
+def _scan_file(options: InputOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
+    limit = options.max_document_bytes
+    raw = _read_up_to(file, limit + 1, expected=entry.size)
+    if not options.keep_binary and (fault := _no_document(entry.relative, raw)) is not None:
+        yield Reject(printable(entry.relative), 0, fault.reason, fault.detail)
+        return
+    metadata = _file_metadata(options, entry)
+    start = 0
+    while len(raw) > limit:
+        end = cut(raw, limit)
+        yield Piece(0, 0, start, raw[:end], False, metadata)
+        start += end
+        raw = raw[end:] + _read_up_to(file, end)
+    yield Piece(0, 0, start, raw, True, metadata)
+
+
+def _scan_records(options: InputOptions, entry: Entry, file: io.FileIO) -> Iterator[Scanned]:
+    name = printable(entry.relative)
+    position = size = 0
+    most = max(LEAST_EXPANDED_BYTES, MOST_EXPANSION * os.fstat(file.fileno()).st_size)
+    try:
+        with reading(_place(options, entry)), closing(_open_records(options, entry, file)) as records:
+            for position, offset, found in records.scan():
+                understood = _understood(options, entry, found, position)
+                size += RECORD_BYTES + _size_of(understood)
+                if size > most:
+                    yield Reject(name, position, "too large", _TOO_MUCH)
+                    return
+                if isinstance(understood, Fault):
+                    yield Reject(name, position, understood.reason, understood.detail)
+                else:
+                    yield from _parts(*understood, position, offset, options.max_document_bytes)
+            if isinstance(records, JsonlFile) and entry.is_range:
+                yield Lines(records.lines)
+    except Unreadable as error:
+        yield Reject(name, position + 1, "unreadable", f"the rest of the file cannot be read: {error}")
+
+
+_TOO_MUCH: Final = (
+    f"from here on the file is not read: its records have more than {MOST_EXPANSION:,} times as many bytes as it has "
+    "itself, as no text does; write the records to a file uncompressed if they are right"
+)
+
+
+def _size_of(understood: tuple[bytes, Metadata] | Fault) -> int:
+    """Bytes of a record that are held and written somewhere."""
+    return 0 if isinstance(understood, Fault) else len(understood[0]) + understood[1].size
+
+
+def _place(options: InputOptions, entry: Entry) -> str:
+    """Where a file lies, for messages."""
+    return printable(entry_path(options, entry))
+
+
+def _opened(options: InputOptions, entry: Entry) -> io.FileIO:
+    path = entry_path(options, entry)
+    return open(path, "rb", buffering=0, opener=opener(options, entry))
+
+
+def _open_records(options: InputOptions, entry: Entry, file: io.FileIO) -> RecordFile:
+    kept = (column.name for column in options.kept_columns)
+    wanted = frozenset((*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *kept))
+    if entry.kind == "jsonl":
+        return JsonlFile(file, entry.compression, options.text_key, wanted, entry.begin, entry.end)
+    if entry.kind == "tar":
+        return TarMembers(file, entry.compression)
+    table = table_of(
+        file,
+        entry_path(options, entry),
+        entry.kind,
+        text_key=options.text_key,
+        wanted=wanted,
+        max_record_bytes=MAX_RECORD_BYTES,
+        begin=entry.begin,
+        end=entry.end,
+    )
+    return IsolatedTable(table)
+
+
+def _understood(
+    options: InputOptions, entry: Entry, found: Record | Fault, position: int
+) -> tuple[bytes, Metadata] | Fault:
+    """A record's bytes and metadata, or why it is not taken."""
+    if isinstance(found, Fault):
+        return found
+    if entry.kind == "tar" and not options.keep_binary and _is_binary(found.raw):
+        return _BINARY
+    metadata = _record_metadata(options, entry, found.fields, position)
+    return metadata if isinstance(metadata, Fault) else (found.raw, metadata)
+
+
+def _parts(raw: bytes, metadata: Metadata, line: int, offset: int, limit: int) -> Iterator[Piece]:
+    start = 0
+    while len(raw) - start > limit:
+        end = start + cut(raw[start : start + limit + 1], limit)
+        yield Piece(line, offset, start, raw[start:end], False, metadata)
+        start = end
+    yield Piece(line, offset, start, raw[start:], True, metadata)
+
+
+def cut(raw: bytes, limit: int) -> int:
+    """Where the first part of a document longer than ``limit`` ends: after the last line end in the second half of
+    the limit; without one, where a UTF-8 character ends; at the limit if there is neither."""
+    line_end = raw.rfind(b"\n", limit // 2, limit)
+    if line_end >= 0:
+        return line_end + 1
+    for end in range(limit, limit - 4, -1):
+        if raw[end] & 0xC0 != 0x80:  # not inside a character
+            return end
+    return limit
+
+
+def _file_metadata(options: InputOptions, entry: Entry) -> Metadata:
+    nothing = (None,) * len(options.kept_columns)
+    return Metadata(entry.relative, language_of(entry.relative), options.source_names[entry.root], nothing)
+
+
+def _record_metadata(options: InputOptions, entry: Entry, fields: Mapping[str, Any], position: int) -> Metadata | Fault:
+    """What a record says of itself; what it does not say is its file, its position and an unknown language."""
+    path = _first_text(fields, PATH_KEYS)
+    path_bytes = path.encode("utf-8", "backslashreplace") if isinstance(path, str) else path
+    lang = _first_text(fields, LANG_KEYS) or (language_of(path_bytes) if path_bytes else UNKNOWN)
+    source = _first_text(fields, SOURCE_KEYS) or options.source_names[entry.root]
+    kept = []
+    for column in options.kept_columns:
+        value = next((scope[column.name] for scope in _scopes(fields) if scope.get(column.name) is not None), None)
+        try:
+            kept.append(column.converted(value))
+        except RecursionError:
+            return Fault("kept column", f"{column.name!r} is nested too deeply")
+        except (ValueError, TypeError, OverflowError) as error:
+            return Fault("kept column", f"{column.name!r} is no {column.type}: {error}")
+    if len(lang) > _MAX_LANG_BYTES:
+        return Fault("odd value", f"its language has a name of {len(lang):,} bytes, which none has")
+    path_bytes = path_bytes or entry.relative + b":%d" % position
+    metadata = Metadata(path_bytes, _clean(lang), _clean(source), tuple(kept))
+    return metadata if metadata.size <= MAX_RECORD_BYTES else too_large(metadata.size)
+
+
+def _scopes(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield fields
+    if isinstance(nested := fields.get(NESTED), Mapping):
+        yield nested
+
+
+class EntryReader:
+    """Reads pieces of one entry again. In the order in which scan met them, each byte is read once."""
+
+    def __init__(self, options: InputOptions, entry: Entry) -> None:
+        self.options = options
+        self.entry = entry
+        self._records: RecordFile | None = None
+        self._offset = 0  # of a whole file: its next byte; of a file of records: the record that was read last
+        self._open()
+
+    def _open(self) -> None:
+        try:
+            with reading(_place(self.options, self.entry)):
+                self._file = _opened(self.options, self.entry)
+        except Unreadable as error:
+            raise InputError(self.changed(str(error))) from error
+
+    def close(self) -> None:
+        if self._records is not None:
+            self._records.close()
+            self._records = None
+        self._file.close()
+
+    def changed(self, what: str) -> str:
+        """The sentence for an input that is not what it was."""
+        return changed(printable(self.entry.relative), what)
+
+    def read(self, line: int, offset: int, start: int, length: int) -> tuple[bytes, Metadata]:
+        """The bytes of a piece and its document's metadata. Whether they are the same bytes is the caller's check."""
+        try:
+            with reading(_place(self.options, self.entry)):
+                if self.entry.kind == "file":
+                    return self._read_file(start, length)
+                understood = _understood(self.options, self.entry, self._records_from(offset).at(offset), line)
+        except (Changed, Unreadable) as error:
+            raise InputError(self.changed(str(error))) from error
+        if isinstance(understood, Fault):
+            raise InputError(self.changed(f"record {line}: {understood.reason}"))
+        raw, metadata = understood
+        return raw[start : start + length], metadata
+
+    def _records_from(self, offset: int) -> RecordFile:
+        """The records, opened anew if this one has gone by."""
+        if self._records is not None and offset < self._offset:
+            self.close()
+            self._open()
+        if self._records is None:
+            self._records = _open_records(self.options, self.entry, self._file)
+        self._offset = offset
+        return self._records
+
+    def _read_file(self, start: int, length: int) -> tuple[bytes, Metadata]:
+        if start != self._offset:
+            self._file.seek(start)
+        raw = _read_up_to(self._file, length)
+        self._offset = start + len(raw)
+        return raw, _file_metadata(self.options, self.entry)
+
+
+_BINARY: Final = Fault("binary", "it has a NUL byte; --keep-binary takes it")
+
+NO_DOCUMENT: Final = (_BINARY.reason, "archive", "file of records")
+"""Reasons that are nothing to repair: the file is whole, and of another kind."""
+
+_ARCHIVES: Final = re.compile(rb"\.(zip|7z|rar|jar|whl|(tar\.)?(xz|bz2|lz4|lzma|gz|zst)|txz|tbz2?)$", re.IGNORECASE)
+"""Names of what holds documents in a form that is not read."""
+
+
+def _no_document(name: bytes, raw: bytes) -> Fault | None:
+    """Why a file of a tree is not taken as a document, by what it holds and, where that is compressed, by its name."""
+    records = kind_of(name, "auto")
+    if records == "file" and _ARCHIVES.search(name):
+        return Fault("archive", "it is not looked into; unpack it, and name the folder as an input")
+    if not _is_binary(raw):
+        return None
+    if records == "file":
+        return _BINARY
+    return Fault("file of records", f"those in a folder are read with --format {records}, or if they are named: DIR/*")
+
+
+def _is_binary(raw: bytes) -> bool:
+    return b"\0" in raw[:_BINARY_PROBE]
+
+
+def _first_text(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    return next(
+        (scope[key] for scope in _scopes(fields) for key in keys if isinstance(scope.get(key), str | bytes)), None
+    )
+
+
+def _clean(text: str | bytes) -> str:
+    """Without lone surrogates, which no column of text can hold."""
+    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else printable(text)
+
+
+def _read_up_to(file: io.FileIO, length: int, expected: int | None = None) -> bytes:
+    """Exactly ``length`` bytes, or all that are left; of ``expected`` bytes, if that is less, without asking for more.
+
+    ``read(n)`` allocates n bytes before it knows how many there are, hence the expectation.
+    """
+    data = file.read(length if expected is None else min(length, expected + 1))
+    assert data is not None
+    while len(data) < length:
+        more = file.read(min(length - len(data), _MORE_BYTES))
+        if not more:
+            break
+        data += more
+    return data

@@ -1,0 +1,291 @@
+"""Parquet and Arrow files, read in a process that may die: what parses them can be made to crash, and a file of three
+kilobytes to want all the memory of a machine.
+
+A process that builds starts one such process when it meets the first of these files, and keeps it. Where that one dies,
+a new one goes on from there, row by row, so that what was read before makes no difference. What kills the new one too,
+at once, is the fault of the file.
+
+Texts come in memory that both processes have: through a pipe they would be copied six times.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import io
+import multiprocessing.sharedctypes
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import pyarrow as pa
+
+from pcdata.inputs.base import Changed, Fault, Located, Record
+from pcdata.inputs.tables import ROWS_AT_ONCE, Chunks, Row, TableFile, open_chunks
+from pcdata.inputs.values import bytes_in
+from pcdata.inputs.whose_fault import Unreadable
+from pcdata.processes.isolated import Died, Isolated, Limits, Send
+
+LIMITS = Limits(memory_bytes=2_000_000_000, cpu_seconds=60)
+"""A record of the largest size is in memory several times, and a compressed record batch whole, while it is read."""
+
+_SHARED_BYTES: Final = 1 << 22
+_FIELD_BYTES: Final = 1 << 20
+"""Of the fields of records that come together, about."""
+
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+
+_Shared: TypeAlias = ctypes.Array[ctypes.c_ubyte]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One file, or the chunks ``begin`` … ``end - 1`` of it; ``end`` None: to the last."""
+
+    path: bytes
+    identity: tuple[int, ...]
+    """Of this name there may be another file by now."""
+    kind: str
+    """parquet or arrow."""
+    text_key: str = ""
+    wanted: frozenset[str] = frozenset()
+    """Columns besides the text; others are not read."""
+    max_record_bytes: int = 0
+    begin: int = 0
+    end: int | None = None
+
+
+def table_of(file: io.FileIO, path: bytes, kind: str, **rest: Any) -> Table:
+    """The table in an open file."""
+    return Table(path, _identity(file), kind, **rest)
+
+
+def _identity(file: io.FileIO) -> tuple[int, ...]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+class _Sizes(NamedTuple):
+    """Ask for ``Chunks.sizes``."""
+
+    table: Table
+
+
+class _Rows(NamedTuple):
+    """Ask for some rows. The answer is none after the last row."""
+
+    table: Table
+    first: int
+    """Row of the file to begin with."""
+    most: int
+    """At most so many."""
+    rows_at_once: int
+    """How many the process reads, at most."""
+
+
+class _Packed(NamedTuple):
+    """One row of an answer."""
+
+    position: int
+    text: tuple[int, int] | bytes | Fault
+    """Where it begins and ends in the shared memory; or itself, if it is too large for that; or why there is none."""
+    fields: dict[str, Any]
+
+    @property
+    def offset(self) -> int:
+        return max(0, self.position - 1)
+
+
+class IsolatedTable:
+    """A ``RecordFile``."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._rows_at_once = ROWS_AT_ONCE
+        self._some: dict[int, _Packed] = {}
+        self._answer = 0
+        """Of the process, that has their texts."""
+        self._used = 0
+        """How many of them were asked for."""
+
+    def close(self) -> None:
+        self._some = {}
+
+    def scan(self) -> Iterator[Located]:
+        first = 0
+        while rows := self._from(first, ROWS_AT_ONCE):
+            yield from map(_process.unpacked, rows)
+            first = rows[-1].position
+            if not first:
+                return  # a fault of the whole file
+
+    def at(self, offset: int) -> Record | Fault:
+        if offset not in self._some or self._answer != _process.n_answers:
+            wanted = 2 * self._used or 1  # the more of the last ones were asked for, the more come at once
+            rows = self._from(offset, min(wanted, ROWS_AT_ONCE))
+            self._some = {row.offset: row for row in rows}
+            self._answer, self._used = _process.n_answers, 0
+        self._used += 1
+        if offset not in self._some:
+            raise Changed(f"it has no row {offset + 1}")
+        return _process.unpacked(self._some[offset]).found
+
+    def _from(self, first: int, most: int) -> list[_Packed]:
+        try:
+            return list(_process.ask(_Rows(self._table, first, most, self._rows_at_once)))
+        except Died:
+            self._rows_at_once = 1
+            return list(_ask_again(_Rows(self._table, first, most, self._rows_at_once)))
+
+
+def sizes_of(table: Table) -> list[int]:
+    """About how many bytes each chunk has. Raises what a ``RecordFile`` does."""
+    try:
+        return list(_process.ask(_Sizes(table)))
+    except Died:
+        return list(_ask_again(_Sizes(table)))
+
+
+def _ask_again(request: _Sizes | _Rows) -> Any:
+    """The answer of a new process."""
+    try:
+        return _process.ask(request)
+    except Died as death:
+        raise Unreadable(f"the process that read it {death}") from None
+
+
+class _Process:
+    """The process that reads tables for this one."""
+
+    def __init__(self) -> None:
+        self._isolated: Isolated | None = None
+        self._shared = memoryview(b"")
+        self.n_answers = 0
+        """So far. Each takes the place of the one before in the shared memory."""
+
+    def ask(self, request: _Sizes | _Rows) -> Any:
+        """The answer. Raises ``Died``, and lets the next request be the first one of a new process."""
+        isolated = self._isolated = self._isolated or self._started()
+        self.n_answers += 1
+        try:
+            (answer,) = isolated.ask(request)
+        except Died:
+            self.close()
+            raise
+        finally:
+            if isolated.connection.closed:
+                self._isolated = None
+        return answer
+
+    def unpacked(self, row: _Packed) -> Located:
+        """A row of the last answer."""
+        text = row.text
+        found: Record | Fault
+        if isinstance(text, Fault):
+            found = text
+        else:
+            found = Record(self._shared[slice(*text)].tobytes() if isinstance(text, tuple) else text, row.fields)
+        return Located(row.position, row.offset, found)
+
+    def _started(self) -> Isolated:
+        shared = multiprocessing.sharedctypes.RawArray(ctypes.c_ubyte, _SHARED_BYTES)
+        self._shared = memoryview(shared).cast("B")
+        return Isolated(_TableReader, shared, limits=LIMITS)
+
+    def close(self) -> None:
+        if self._isolated is not None:
+            self._isolated.close()
+            self._isolated = None
+
+
+_process: Final = _Process()
+
+
+def end_table_process() -> None:
+    """End the process that reads tables for this one, if there is one."""
+    _process.close()
+
+
+class _TableReader:
+    """What the process does when asked. The table that it read last stays open."""
+
+    def __init__(self, shared: _Shared) -> None:
+        pa.set_memory_pool(pa.system_memory_pool())  # others take address space in advance, which is what is limited
+        _keep_freed_memory()
+        self._shared = memoryview(shared).cast("B")
+        self._table: Table | None = None
+        self._rows: TableFile | None = None
+        self._file: io.FileIO | None = None
+        self._chunks: Chunks | None = None
+
+    def __call__(self, request: _Sizes | _Rows, send: Send) -> None:
+        try:
+            send(self._answer(request))
+        except UnicodeError as error:  # of a column's name
+            raise Unreadable(str(error)) from error
+
+    def _answer(self, request: _Sizes | _Rows) -> list[int] | list[_Packed]:
+        if isinstance(request, _Sizes):
+            return self._chunks_of(request.table).sizes
+        rows = self._opened(request.table).rows(request.first, request.rows_at_once)
+        return [*_packed(islice(rows, request.most), self._shared)]
+
+    def _opened(self, table: Table) -> TableFile:
+        if self._rows is None or self._table != table:
+            chunks = self._chunks_of(table)
+            wanted, most = table.wanted, table.max_record_bytes
+            self._rows = TableFile(chunks, table.text_key, wanted, most, table.begin, table.end)
+        return self._rows
+
+    def _chunks_of(self, table: Table) -> Chunks:
+        """Those that are open, if the table is another range of the same file: to look for them takes time."""
+        here = self._table
+        if self._chunks is None or here is None or (here.identity, here.kind) != (table.identity, table.kind):
+            self._table = self._chunks = None
+            if self._file is not None:
+                self._file.close()
+            self._file = _opened(table)
+            self._chunks = open_chunks(self._file, table.kind)
+        if self._table != table:
+            self._table, self._rows = table, None
+        return self._chunks
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed, of pieces up to 16 MB and 128 MB in all: otherwise it gives each buffer that Arrow
+    frees back to the kernel, and much of the time goes into getting the next. Larger pieces would leave holes."""
+    with suppress(AttributeError):  # other libraries have no such function
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 1 << 24)
+        mallopt(_M_TRIM_THRESHOLD, 1 << 27)
+
+
+def _opened(table: Table) -> io.FileIO:
+    file = io.FileIO(os.open(table.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    if _identity(file) != table.identity:
+        file.close()
+        raise OSError(errno.ESTALE, "it is another file now")
+    return file
+
+
+def _packed(rows: Iterator[Row], shared: memoryview) -> Iterator[_Packed]:
+    """Rows, and their texts in ``shared``, until it is full."""
+    used = size = 0
+    for position, text, fields in rows:
+        if isinstance(text, Fault):
+            yield _Packed(position, text, {})
+            continue
+        end = used + len(text)
+        if end > len(shared):
+            if not used:
+                yield _Packed(position, text.tobytes(), fields)
+            return
+        shared[used:end] = text
+        yield _Packed(position, (used, end), fields)
+        used, size = end, size + bytes_in(fields)
+        if size >= _FIELD_BYTES:
+            return

@@ -1,0 +1,303 @@
+"""Parquet and Arrow: a record per row. A row's offset is its number in the file.
+
+Both are read chunk by chunk: a Parquet row group, or an Arrow record batch. A large file is split into ranges of
+chunks. Text is any type of string or bytes, taken as the bytes that are there. A file may kill the process that reads
+it so, which is why ``table_process`` has one for it.
+"""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Set
+from itertools import accumulate
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pcdata.dataset.ipc_footer import IpcFooter
+from pcdata.inputs.base import (
+    Fault,
+    keys_of,
+    no_text,
+    too_large,
+)
+from pcdata.inputs.values import Unconvertible, Values, bytes_in, checked, is_text
+from pcdata.inputs.whose_fault import Unreadable
+
+ROWS_AT_ONCE: Final = 256
+_BYTES_AT_ONCE: Final = 1 << 26
+"""About how many bytes the rows read at once have, if they are large."""
+
+_Batches: TypeAlias = Iterator[tuple[pa.RecordBatch, str | None]]
+"""Rows, some at a time; and what is wrong with those, if they cannot be used."""
+
+
+class Chunks(Protocol):
+    """A table in pieces."""
+
+    @property
+    def column_names(self) -> list[str]: ...
+
+    @property
+    def rows(self) -> list[int] | None:
+        """Of each chunk; None: there is one, and nobody knows before it is read."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """Bytes of each chunk, about."""
+
+    def read(self, chunk: int, columns: list[str], rows_at_once: int) -> _Batches:
+        """The rows of a chunk."""
+
+
+class Row(NamedTuple):
+    """One row, until others are asked for."""
+
+    position: int
+    """From 1 in the file; 0 for what is wrong with all of it."""
+    text: memoryview | Fault
+    fields: dict[str, Any]
+
+
+class TableFile:
+    """Chunks ``begin`` … ``end - 1`` of a table; ``end`` None: to the last. Columns outside ``wanted`` are not read."""
+
+    def __init__(
+        self,
+        chunks: Chunks,
+        text_key: str,
+        wanted: Set[str],
+        max_record_bytes: int,
+        begin: int = 0,
+        end: int | None = None,
+    ) -> None:
+        self._chunks = chunks
+        self._text_key = text_key
+        self._text = next((key for key in keys_of(text_key) if key in chunks.column_names), None)
+        self._columns = [name for name in chunks.column_names if name == self._text or name in wanted]
+        self._twice = next((name for name in self._columns if self._columns.count(name) > 1), None)
+        self._max_record_bytes = max_record_bytes
+        self._first_rows = [0, *accumulate(chunks.rows or [])]
+        n_chunks = 1 if chunks.rows is None else len(chunks.rows)
+        self._range = range(begin, n_chunks if end is None else min(end, n_chunks))
+        self._ahead: tuple[int, Iterator[_Rows]] = 0, iter(())
+        self._rows: _Rows | None = None
+
+    def rows(self, first: int, rows_at_once: int) -> Iterator[Row]:
+        """Some rows, from row ``first`` of the file on; none after the last. Asked for in order, each is read once."""
+        if self._text is None:
+            yield Row(0, no_text(self._text_key, self._chunks.column_names), {})
+        elif self._twice is not None:
+            yield Row(0, Fault("column twice", f"more than one column is named {self._twice!r}; rename them"), {})
+        elif (rows := self._with(first, rows_at_once)) is not None:
+            yield from rows.after(first)
+
+    def _with(self, first: int, rows_at_once: int) -> _Rows | None:
+        """The rows that are read at once with row ``first``, or with the next one that the range has."""
+        rows, (at_once, ahead) = self._rows, self._ahead
+        self._rows = None
+        if rows is None or at_once != rows_at_once or not self._is_ahead(first, rows):
+            ahead = self._rows_from(max(self._range.start, self._chunk_of(first)), rows_at_once)
+            self._ahead = rows_at_once, ahead
+            rows = next(ahead, None)
+        while rows is not None and first >= rows.end:
+            rows = next(ahead, None)
+        self._rows = rows
+        return rows
+
+    def _is_ahead(self, row: int, rows: _Rows) -> bool:
+        """Whether reading on from ``rows`` is the shortest way to a row."""
+        return row == rows.end or (row >= rows.first and self._chunk_of(row) == rows.chunk)
+
+    def _chunk_of(self, row: int) -> int:
+        """The chunk that a row is in, or would be."""
+        return 0 if self._chunks.rows is None else bisect_right(self._first_rows, row) - 1
+
+    def _rows_from(self, chunk: int, rows_at_once: int) -> Iterator[_Rows]:
+        for number in range(chunk, self._range.stop):
+            yield from self._rows_of(number, rows_at_once)
+
+    def _rows_of(self, chunk: int, rows_at_once: int) -> Iterator[_Rows]:
+        """Raises ``Unreadable`` after the last row if there are not as many as the file says."""
+        assert self._text is not None
+        row = self._first_rows[chunk]
+        end = None if self._chunks.rows is None else self._first_rows[chunk + 1]
+        for batch, damage in self._chunks.read(chunk, self._columns, rows_at_once):
+            some = batch if end is None else batch.slice(0, end - row)
+            yield _Rows(some, damage, self._text, chunk, row, self._max_record_bytes)
+            row += len(some)
+            if len(some) < len(batch):
+                raise Unreadable(f"it has more than {row:,} rows in its first {chunk + 1:,} parts, and says otherwise")
+        if end is not None and row < end:
+            raise Unreadable(f"it has {row:,} rows in its first {chunk + 1:,} parts, and says {end:,}")
+
+
+class _Rows:
+    """Some rows in memory."""
+
+    def __init__(
+        self, batch: pa.RecordBatch, damage: str | None, text: str, chunk: int, first: int, max_record_bytes: int
+    ) -> None:
+        self.chunk = chunk
+        self._max_record_bytes = max_record_bytes
+        self.first, self.end = first, first + len(batch)
+        self._text_name = text
+        self._text: Callable[[int], memoryview | None] | Fault
+        if damage is not None:
+            self._text = Fault("damaged", damage)
+            return
+        self._text = _bytes_of(batch.column(text))
+        self._columns = {name: Values(batch.column(name)) for name in batch.schema.names if name != text}
+
+    def after(self, first: int) -> Iterator[Row]:
+        """All from row ``first`` of the file on."""
+        for offset in range(max(first, self.first), self.end):
+            found = self._row(offset - self.first)
+            yield Row(offset + 1, found, {}) if isinstance(found, Fault) else Row(offset + 1, *found)
+
+    def _row(self, row: int) -> tuple[memoryview, dict[str, Any]] | Fault:
+        if isinstance(self._text, Fault):
+            return self._text
+        raw = self._text(row)
+        if raw is None:
+            return Fault("no text", f"{self._text_name!r} is null")
+        if len(raw) > self._max_record_bytes:
+            return too_large(len(raw), self._max_record_bytes)
+        fields = {}
+        for name, values in self._columns.items():
+            try:
+                fields[name] = values[row]
+            except Unconvertible as error:
+                return Fault("odd value", f"{name!r}: {error}")
+        if (size := bytes_in(fields)) > self._max_record_bytes:
+            return too_large(size, self._max_record_bytes)
+        return raw, fields
+
+
+def _bytes_of(column: pa.Array) -> Callable[[int], memoryview | None] | Fault:
+    """The bytes of each row, without a copy; None where there are none."""
+    if pa.types.is_dictionary(column.type):
+        values, places = _bytes_of(column.dictionary), column.indices.to_pylist()
+        if isinstance(values, Fault):
+            return values
+        return lambda index: None if (place := places[index]) is None else values(place)
+    if not is_text(column.type):
+        return Fault("text is not a string", f"the column holds {column.type}")
+    wide = column.cast(pa.large_binary())
+    buffers = wide.buffers()
+    offsets = np.frombuffer(buffers[1], np.int64)[wide.offset : wide.offset + len(wide) + 1].tolist()
+    data = memoryview(buffers[2] or b"").cast("B")
+    missing = wide.is_null().to_pylist() if wide.null_count else None
+
+    def row(index: int) -> memoryview | None:
+        return None if missing and missing[index] else data[offsets[index] : offsets[index + 1]]
+
+    return row
+
+
+class ParquetChunks:
+    """A Parquet file by row groups."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        """Raises ``pa.ArrowException`` if it is no Parquet."""
+        self._file = pq.ParquetFile(_path_of(file), page_checksum_verification=True)
+        metadata = self._file.metadata
+        self.column_names: list[str] = self._file.schema_arrow.names
+        self.rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        self.sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
+        """Uncompressed bytes of each row group, other columns included."""
+        if any(rows < 0 for rows in self.rows):
+            raise Unreadable("a row group has fewer rows than none")
+
+    def read(self, chunk: int, columns: list[str], rows_at_once: int) -> _Batches:
+        """Row by row from where Arrow cannot read more: what it has read of some rows it throws away with the rest,
+        and rows that share one long value have it each, so that few fit into memory."""
+        rows_at_once = max(
+            1, min(rows_at_once, _BYTES_AT_ONCE * self.rows[chunk] // (1 + self._bytes_of(chunk, columns)))
+        )
+        done = 0
+        try:
+            for batch in self._batches(chunk, columns, rows_at_once):
+                yield batch, None  # Arrow made it, and checked what it read
+                done += len(batch)
+            return
+        except (OSError, MemoryError, pa.ArrowException):
+            if rows_at_once == 1:
+                raise
+        for number, batch in enumerate(self._batches(chunk, columns, 1)):
+            if number >= done:
+                yield batch, None
+
+    def _batches(self, chunk: int, columns: list[str], rows_at_once: int) -> Iterator[pa.RecordBatch]:
+        return iter(self._file.iter_batches(rows_at_once, row_groups=[chunk], columns=columns, use_threads=False))
+
+    def _bytes_of(self, chunk: int, columns: list[str]) -> int:
+        group = self._file.metadata.row_group(chunk)
+        wanted = (group.column(number) for number in range(group.num_columns))
+        return sum(one.total_uncompressed_size for one in wanted if one.path_in_schema.partition(".")[0] in columns)
+
+
+class ArrowChunks:
+    """An Arrow IPC file (Feather too) by record batches. Mapped: what is not read costs nothing."""
+
+    def __init__(self, file: pa.MemoryMappedFile) -> None:
+        """Raises ``pa.ArrowException`` if it is no Arrow file."""
+        self._mapped = file.read_buffer(file.size())
+        self._footer = IpcFooter(self._mapped)
+        self._reader = pa.ipc.open_file(self._mapped)
+        self.column_names: list[str] = self._reader.schema.names
+        self.rows = [self._rows_in(number) for number in range(len(self._footer))]
+        self.sizes = [file.size() // len(self.rows)] * len(self.rows) if self.rows else []
+
+    def _rows_in(self, chunk: int) -> int:
+        try:
+            return self._footer[chunk].rows
+        except pa.ArrowInvalid:
+            return 0  # reading it says why
+
+    def read(self, chunk: int, columns: list[str], rows_at_once: int) -> _Batches:
+        batch = self._footer[chunk]
+        reader = self._reader_of(columns) if batch.is_compressed else self._reader
+        yield from checked(reader.get_batch(chunk).select(columns), rows_at_once)
+
+    def _reader_of(self, columns: list[str]) -> pa.RecordBatchFileReader:
+        """One that decompresses no others."""
+        numbers = [number for number, name in enumerate(self.column_names) if name in columns]
+        return pa.ipc.open_file(self._mapped, options=pa.ipc.IpcReadOptions(included_fields=numbers, use_threads=False))
+
+
+class StreamChunks:
+    """An Arrow IPC stream, as ``datasets`` writes them: record batches one after another, mapped. One chunk."""
+
+    rows = None
+
+    def __init__(self, file: pa.MemoryMappedFile) -> None:
+        self._mapped = file.read_buffer(file.size())
+        self.column_names: list[str] = pa.ipc.open_stream(self._mapped).schema.names
+        self.sizes = [file.size()]
+
+    def read(self, chunk: int, columns: list[str], rows_at_once: int) -> _Batches:
+        source = pa.BufferReader(self._mapped)
+        for batch in pa.ipc.open_stream(source):
+            yield from checked(batch.select(columns), rows_at_once)
+        if source.tell() < source.size():
+            raise Unreadable(f"the stream ends at byte {source.tell():,}, and the file at byte {source.size():,}")
+
+
+def open_chunks(file: io.FileIO, kind: str) -> Chunks:
+    """``kind`` is parquet or arrow. Of Arrow the first bytes say which, as Feather and ``datasets`` use one ending for
+    both."""
+    if kind == "parquet":
+        return ParquetChunks(file)
+    mapped = pa.memory_map(_path_of(file))
+    magic = mapped.read(6)
+    mapped.seek(0)
+    return ArrowChunks(mapped) if magic == b"ARROW1" else StreamChunks(mapped)
+
+
+def _path_of(file: io.FileIO) -> str:
+    """Under which Arrow opens an open file: its own name may be no text, and means another in another locale."""
+    return f"/dev/fd/{file.fileno()}"

@@ -1,0 +1,111 @@
+"""An option: a field of a frozen dataclass that also says what the value may be, and what ``--help`` says of it.
+
+A dataclass of options is a section of the help; sections lie in larger dataclasses. What comes from a command line, a
+file for ``--config`` or keyword arguments is flat: ``made_from`` puts each value where it belongs. Nothing is loaded
+here that takes time, for ``--help`` reads these fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pcdata.errors import OptionError
+
+_KEY: Final = "option"
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option beside its name, its type and its default."""
+
+    help: str
+    flag: str = ""
+    """As the command line spells it, without dashes; empty: the field's name."""
+    short: str = ""
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    """What a text may be; some may be followed by a colon and more."""
+    least: int = 0
+    most: int = 1 << 62
+    """Of whole numbers, inclusive."""
+
+
+def option(default: Any, help: str, **more: Any) -> Any:
+    """A field that is an option. Its type is that of the default; () stands for texts, None for a path that may be
+    left out."""
+    return field(default=default, metadata={_KEY: Option(help, **more)})
+
+
+def options_in(kind: type) -> Iterator[tuple[type, Field[Any], Option]]:
+    """The options of a dataclass and of its sections, each with the section that it is in."""
+    for one in fields(kind):
+        if one.default_factory is not MISSING:
+            yield from options_in(_section(one))
+        elif _KEY in one.metadata:
+            yield kind, one, one.metadata[_KEY]
+
+
+def flag_of(one: Field[Any]) -> str:
+    """How the command line spells an option."""
+    return "--" + (one.metadata[_KEY].flag or one.name.replace("_", "-"))
+
+
+def made_from(kind: type[Made], flat: Mapping[str, Any]) -> Made:
+    """A dataclass and its sections, of values by the names of their fields. Raises ``TypeError`` for any other name."""
+    left = dict(flat)
+    made = _taken(kind, left)
+    if left:
+        raise TypeError(f"there is no option {', '.join(left)}")
+    return made
+
+
+def _taken(kind: type[Made], left: dict[str, Any]) -> Made:
+    values = {
+        one.name: _taken(_section(one), left) if one.default_factory is not MISSING else _converted(one, left)
+        for one in fields(kind)  # type: ignore[arg-type]
+        if one.default_factory is not MISSING or one.name in left
+    }
+    return kind(**values)
+
+
+def _section(one: Field[Any]) -> type[Any]:
+    assert isinstance(one.default_factory, type), one
+    return one.default_factory
+
+
+def _converted(one: Field[Any], left: dict[str, Any]) -> Any:
+    """A value that is no longer left, as the field wants it: a list as a tuple, a text as a path."""
+    value = left.pop(one.name)
+    if one.default == () and isinstance(value, str):
+        raise OptionError(f"{one.name} must be a list of texts, such as [{value!r}]")
+    if one.default == () and isinstance(value, list):
+        return tuple(value)
+    return Path(value) if one.default is None and value is not None else value
+
+
+def check_options(options: Any) -> None:
+    """For ``__post_init__``: raise ``OptionError`` for a choice or a whole number that is not allowed."""
+    for one in fields(options):
+        known: Option | None = one.metadata.get(_KEY)
+        value = getattr(options, one.name)
+        if known is not None and known.choices:
+            require_choice(flag_of(one), value.partition(":")[0], known.choices)
+        elif known is not None and type(one.default) is int:
+            require_range(flag_of(one), value, known.least, known.most)
+
+
+def require_range(name: str, value: int, low: int, high: int) -> None:
+    """For ``__post_init__`` of parameters: raise ``OptionError`` unless low ≤ value ≤ high."""
+    if not low <= value <= high:
+        raise OptionError(f"{name} must be {low} … {high}, got {value}")
+
+
+def require_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """For ``__post_init__`` of parameters: raise ``OptionError`` unless ``value`` is one of ``allowed``."""
+    if value not in allowed:
+        raise OptionError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")

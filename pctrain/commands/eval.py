@@ -1,0 +1,74 @@
+"""What a model is worth: bits per raw byte."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pcdata.shared_options import JSON, QUIET
+from pcdata.shell import among
+from pcdata.terminal import answer
+from pctrain.commands.options import CHECKPOINT, DEVICE, LANG, PATH
+from pctrain.completion import complete_column
+from pctrain.config import resolve
+from pctrain.options import filter_by
+
+
+@click.command()
+@click.argument("run", type=PATH)
+@click.option(
+    "--split", default="val", show_default=True, shell_complete=among("train", "val"), help="Split to measure on."
+)
+@CHECKPOINT
+@click.option("--data", type=PATH, help="Where the dataset lies now, if it was moved.")
+@click.option("--batch-rows", "rows", type=click.IntRange(1), help="Windows per forward pass.")
+@click.option("--stride", type=click.IntRange(1), help="Symbols by which windows move on. [default: the window]")
+@click.option("--by", type=click.Choice(["lang", "source"]), help="Also by language, or by input of the build.")
+@LANG
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="COLUMN=GLOB",
+    shell_complete=complete_column,
+    help="Only documents like this; 'path=*' measures all. [default: as in the run]",
+)
+@DEVICE
+@JSON
+@QUIET
+def eval(
+    run: Path,
+    split: str,
+    which: str,
+    data: Path | None,
+    rows: int | None,
+    stride: int | None,
+    by: str | None,
+    langs: tuple[str, ...],
+    where: tuple[str, ...],
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure a model in bits per raw byte.
+
+    The table also has gzip, zstd, and byte n-grams of the train split.
+    """
+    from pctrain.inference.evaluate import evaluate_run
+
+    chosen = filter_by(langs, where)
+    result = evaluate_run(
+        run,
+        split=split,
+        which=which,
+        data=data,
+        rows=rows,
+        stride=stride,
+        by=by,
+        where=resolve(None, None, chosen).data.where if chosen else None,
+        device=device,
+        quiet=quiet,
+    )
+    if result is not None:  # under torchrun only the first process has it
+        answer(json.dumps(result.to_dict(), indent=1) if as_json else result.table())

@@ -1,0 +1,58 @@
+"""Text from a model."""
+
+from __future__ import annotations
+
+import os
+from itertools import chain
+from pathlib import Path
+
+import click
+
+from pcdata.shared_options import QUIET
+from pcdata.terminal import Data, say
+from pctrain.commands.options import CHECKPOINT, DEVICE, PATH
+
+
+@click.command()
+@click.argument("run", type=PATH)
+@click.option("--prompt", default="", help="Text to go on from.")
+@click.option("--max-bytes", type=int, default=500, show_default=True)
+@click.option("--temperature", type=float, default=0.8, show_default=True, help="0 takes the likeliest byte.")
+@click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw among the likeliest with this mass.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--stop", metavar="TEXT", help="Stop before this text.")
+@click.option(
+    "--no-drafts", "drafts", flag_value=False, default=True, help="One byte a pass, also with model.predict_heads."
+)
+@CHECKPOINT
+@DEVICE
+@QUIET
+def generate(
+    run: Path,
+    prompt: str,
+    max_bytes: int,
+    temperature: float,
+    top_p: float,
+    seed: int,
+    stop: str | None,
+    drafts: bool,
+    which: str,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Continue a text with a model, byte by byte."""
+    from pctrain.inference.generate import Generation, Sampling, characters, until
+    from pctrain.model.device import choose_device
+    from pctrain.training.run_folder import load_model
+
+    sampling = Sampling(max_bytes, temperature, top_p, seed)
+    model, state = load_model(run, which, choose_device(device))
+    start = os.fsencode(prompt)
+    made = Generation(model, start, sampling, state.config.data.seq_len, drafts=drafts)
+    shown = Data()
+    for text in chain(characters(chain(start, until(iter(made), os.fsencode(stop or "")))), "\n"):
+        shown.write(text.encode())
+        shown.flush()
+    if made.bytes_made > made.passes and not quiet:
+        rate = made.bytes_made / made.passes
+        say(f"{made.bytes_made:,} bytes in {made.passes:,} passes of the model: {rate:.2f} a pass")

@@ -1,0 +1,30 @@
+"""How many parameters a model has."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import torch
+
+from pctrain.config import ModelConfig
+from pctrain.model.decoder import Decoder
+
+_EMBEDDINGS: Final = ("embed.", "head.", "raw_head.")
+
+
+class Size(NamedTuple):
+    parameters: int
+    beside_embeddings: int
+    """Without the matrices that have a row for each id, at either end."""
+
+
+def size_of(model: torch.nn.Module) -> Size:
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    beside = sum(size for name, size in sizes.items() if not name.startswith(_EMBEDDINGS))
+    return Size(sum(sizes.values()), beside)
+
+
+def planned_size(config: ModelConfig, n_ids: int) -> Size:
+    """Of a model that nobody has made: no memory is taken for it."""
+    with torch.device("meta"):
+        return size_of(Decoder(config, n_ids))
