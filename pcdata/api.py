@@ -85,15 +85,18 @@ def build(
     output: AnyPath,
     compressors: Sequence[str] = (),
     *,
+    restart: bool = False,
     progress: bool = False,
     **options: Unpack[Options],
 ) -> Dataset:
     """Build a dataset, or resume building it, as ``pcdata build`` does. Raises ``PcdataError``.
 
+    ``restart`` discards an unfinished build in the output folder first.
+
     >>> pcdata.build("src/", "shards/", compressors=["bpe:vocab_size=300"], val_fraction=0.1).views
     ['bpe']
     """
-    run_build(_build_options(inputs, output, compressors, options), _reporter(progress))
+    run_build(_build_options(inputs, output, compressors, options), _reporter(progress), restart=restart)
     return open(output)
 
 

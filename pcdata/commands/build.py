@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @COMPRESSORS
 @input_options
 @click.option("--shard-bytes", default=0, help="Raw bytes per shard; default: about 16 shards of 8 to 512 MB.")
+@click.option("--restart", is_flag=True, help="Discard the unfinished build in the folder, and begin anew.")
 @click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing. Never by Ray.")
 @click.option(
     "--engine",
@@ -46,6 +47,7 @@ def build(
     inputs: tuple[Path, ...],
     output: Path,
     compressors: tuple[str, ...],
+    restart: bool,
     dry_run: bool,
     quiet: bool,
     **rest: Any,
@@ -74,7 +76,7 @@ def build(
     from pcdata.building.build import build as run
 
     began = time.perf_counter()
-    result = run(options, report)
+    result = run(options, report, restart=restart)
     if not quiet:
         _print_summary(output, result, time.perf_counter() - began)
 
