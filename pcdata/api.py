@@ -85,16 +85,19 @@ def build(
     output: AnyPath,
     compressors: Sequence[str] = (),
     *,
+    restart: bool = False,
     progress: bool = False,
     **options: Unpack[Options],
 ) -> Dataset:
     """Build a dataset, or resume building it, as ``pcdata build`` does. Raises ``PcdataError``.
 
+    ``restart`` discards an unfinished build in the output folder first.
+
     >>> pcdata.build("src/", "shards/", compressors=["bpe:vocab_size=300"], val_fraction=0.1).views
     ['bpe']
     """
     asked = BuildOptions.of(_paths(inputs), Path(output), _requests(compressors), **options)
-    run_build(asked, _reporter(progress))
+    run_build(asked, _reporter(progress), restart=restart)
     return open(output)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pcdata.building.commit import commit
+from pcdata.building.differences import VIEWS, change_of_views, refuse_other
 from pcdata.building.engines.options import open_engine
 from pcdata.building.fit import fit_views
 from pcdata.building.options import BuildOptions, DatasetOptions
@@ -47,8 +48,10 @@ class BuildResult:
     """The dataset was there already, from the same inputs and options."""
 
 
-def build(options: BuildOptions, report: Reporter) -> BuildResult:
-    """Build, or go on building, the dataset in ``options.output``.
+def build(options: BuildOptions, report: Reporter, *, restart: bool = False) -> BuildResult:
+    """Build, or resume building, the dataset in ``options.output``.
+
+    ``restart`` throws away what an unfinished build has made there; a dataset that is finished stays.
 
     Raises a ``PcdataError`` for everything a person can mend; the state on disk then stays for the next call, unless
     nothing can come of it.
@@ -59,6 +62,9 @@ def build(options: BuildOptions, report: Reporter) -> BuildResult:
     workspace = Workspace(output)
     engine = open_engine(running, output)
     with workspace.locked(), closing(engine), closing(half_read):
+        if restart and workspace.claimed and not (output / MANIFEST).exists():
+            report.say(f"discarding the unfinished build in {output}")
+            workspace.discard()
         dataset = replace(options.dataset, inputs=without_streams(options.dataset.inputs, workspace))
         shaped = shaping(dataset, artifacts)
         if (output / MANIFEST).exists():
@@ -107,7 +113,10 @@ def _already_complete(options: DatasetOptions, workspace: Workspace, shaped: dic
     found = dict(manifest.options)
     asked = {**shaped, "inputs_digest": inputs_digest(options, workspace.output)}
     workspace.remove()  # what a build killed after its manifest left, or this call's lock
-    _refuse_other(found, asked, f"{workspace.output} is a finished dataset", "name a new folder with -o")
+    then = "name a new folder with -o"
+    if {**found, VIEWS: []} == {**asked, VIEWS: []}:
+        then = f"{change_of_views(workspace.output, options.views.requests, found.get(VIEWS), asked[VIEWS])}, or {then}"
+    refuse_other(found, asked, f"{workspace.output} is a finished dataset", then)
     return BuildResult(manifest, 0, 0, 0, was_complete=True)
 
 
@@ -117,18 +126,10 @@ def _claim(options: InputOptions, workspace: Workspace, shaped: dict[str, Any]) 
     asked = {**shaped, "folders": roots, "strict": options.strict, "versions": library_versions()}
     if (found := workspace.claimed) is not None:
         eased = found.get("strict") and not options.strict  # so far nothing was refused: as if it had not been strict
-        _refuse_other(
+        refuse_other(
             {**found, "strict": False} if eased else found,
             asked,
             f"{workspace.output} holds an unfinished build",
-            "finish it with its own options and versions, or remove the folder",
+            "finish it with its own options and versions, or discard it with --restart",
         )
     workspace.claim(asked)
-
-
-def _refuse_other(found: dict[str, Any], asked: dict[str, Any], what: str, then: str) -> None:
-    for key in sorted(found.keys() | asked.keys()):
-        if found.get(key) != asked.get(key):
-            if key == "inputs_digest":
-                raise BuildError(f"{what}, and the input files have changed since; {then}")
-            raise BuildError(f"{what} with other {key}: {found.get(key)!r}, now {asked.get(key)!r}; {then}")

@@ -76,7 +76,7 @@ def _refuse_other_versions(view: FittedView) -> None:
     if now != view.versions:
         raise BuildError(
             f"view {view.name} was begun with {view.versions}, installed are {now}; "
-            "finish the build with its own versions, or remove the folder"
+            "finish it with its own versions, or discard a build with pcdata build --restart"
         )
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ import numpy as np
 
 from pcdata.dataset.files import LockFile, remove_temporary, replacing
 from pcdata.dataset.json_files import parse_json
+from pcdata.dataset.manifest import MANIFEST, REJECTS
 from pcdata.dataset.names import is_view_name
 from pcdata.dataset.typed_json import typed
 from pcdata.errors import BuildError, DatasetError
@@ -42,6 +44,10 @@ OPTIONS = "options.json"
 ADDING = "add-view"
 """In the options of an unfinished ``add-view``, the views that it adds."""
 
+_DISCARDING = "discarding"
+"""In the options of a build that is being thrown away: it cannot be resumed, and nothing begins before it is gone."""
+
+_SHARD = re.compile(r"(train|val)-[0-9]{5,}\.arrow")
 _LOCK = "lock"
 _FOLDERS = ("inputs", "scan", "plan", "done")
 
@@ -83,10 +89,11 @@ class Workspace:
         lock = self._lock()
         try:
             self._refuse_strange()
+            if self._claims(_DISCARDING):
+                self.discard()  # the call that began it was killed
             if not self.has(OPTIONS):
                 self._clear()  # it says nowhere what it is the state of
-            for name in _FOLDERS:
-                (self.folder / name).mkdir(exist_ok=True)
+            self._make_folders()
             try:
                 yield
             except BaseException:
@@ -182,13 +189,61 @@ class Workspace:
         self.write_json(OPTIONS, asked)
         self.remove_rubbish()
 
+    def _claims(self, key: str) -> bool:
+        return key in (self.claimed or {})
+
+    def discard(self) -> None:
+        """Throw away what an unfinished build has made, here and in the output folder; what is not its own stays.
+
+        A call that was killed is ended by the next command in the folder. Raises ``BuildError`` if there is a dataset,
+        or what is unfinished is another command's.
+        """
+        if self.claimed is None:
+            return
+        if (self.output / MANIFEST).exists() or not self._claims("compressors"):
+            raise BuildError(f"{self.output} holds no unfinished build to discard; name a new folder with -o")
+        folders = self._build_folders()
+        made = [path for folder in folders for path in folder.iterdir() if self._made_by_build(path)]
+        self.write_json(OPTIONS, {**self.claimed, _DISCARDING: True})
+        kill_point("restart.claimed")
+        for path in (*made, self.output / REJECTS):
+            path.unlink(missing_ok=True)
+            kill_point("restart.removed")
+        self.remove_rubbish()
+        for folder in folders:
+            with suppress(OSError):  # somebody else's file is in it
+                folder.rmdir()
+        self._clear()
+        kill_point("restart.cleared")
+        self._make_folders()
+
+    def _build_folders(self) -> list[Path]:
+        """Those that the unfinished build writes to, inner ones first; no link, nor what is below one."""
+        views = [f"views/{name}" for name in self._views_in("compressors")]
+        folders = [Path(name) for name in (*(f"{view}/artifact" for view in views), *views, "views", "base")]
+        return [
+            self.output / folder
+            for folder in folders
+            if (self.output / folder).is_dir()
+            and not any((self.output / part).is_symlink() for part in (folder, *folder.parents[:-1]))
+        ]
+
+    def _made_by_build(self, path: Path) -> bool:
+        """Whether a file in one of these folders is a shard's, or an artifact's."""
+        in_artifact = path.relative_to(self.output).match("views/*/artifact/*")
+        return path.is_file() and not path.is_symlink() and bool(in_artifact or _SHARD.fullmatch(path.name))
+
     @property
     def adding(self) -> list[str]:
         """The views that an unfinished ``add-view`` was adding; none if there is no such command."""
+        return self._views_in(ADDING)
+
+    def _views_in(self, key: str) -> list[str]:
+        """Names of views in the options of the unfinished command, under a key that it may lack."""
         try:
-            names = [str(values["name"]) for values in (self.claimed or {}).get(ADDING, [])]
+            names = [str(values["name"]) for values in (self.claimed or {}).get(key, [])]
         except (AttributeError, KeyError, TypeError):
-            raise self._damaged(OPTIONS, f"{ADDING} is no list of views") from None
+            raise self._damaged(OPTIONS, f"{key} is no list of views") from None
         for name in names:
             if not is_view_name(name):
                 raise self._damaged(OPTIONS, f"it has a view {name!r}, which is no name")
@@ -230,6 +285,10 @@ class Workspace:
         """Remove the state of a finished build. The lock and its folder go when it is let go of."""
         self._clear()
         self._removed = True
+
+    def _make_folders(self) -> None:
+        for name in _FOLDERS:
+            (self.folder / name).mkdir(exist_ok=True)
 
     def _clear(self) -> None:
         for path in self.folder.iterdir():

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ class ViewRequest:
     @property
     def parameter_values(self) -> dict[str, Any]:
         return dataclasses.asdict(self.parameters)
+
+    def __str__(self) -> str:
+        """As it is said after ``--compressor``."""
+        return request_text(self.codec, self.name, self.ids, self.parameter_values, self.artifact)
 
 
 def parse_request(text: str) -> ViewRequest:
@@ -70,6 +75,20 @@ def parse_request(text: str) -> ViewRequest:
     if ids == "raw" and not cls.symbols_are_bytes(parameters):
         raise OptionError(f"{where}: the symbols of {codec} are no bytes and cannot share their ids; use own")
     return ViewRequest(name, codec, parameters, ids, path, fitted_on)
+
+
+def request_text(codec: str, name: str, ids: str, parameters: Mapping[str, Any], artifact: object = None) -> str:
+    """What to say after ``--compressor`` for this: the inverse of ``parse_request``, without what is so by default."""
+    defaults = {"name": codec, "ids": "own", "artifact": None}
+    with suppress(OptionError):  # it may not be installed here
+        defaults |= dataclasses.asdict(codec_class(codec).Parameters())
+    values = {**parameters, "name": name, "ids": ids, "artifact": artifact}
+    said = [f"{key}={_said(value)}" for key, value in values.items() if key not in defaults or defaults[key] != value]
+    return f"{codec}:{','.join(said)}" if said else codec
+
+
+def _said(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def parse_requests(texts: Sequence[str]) -> list[ViewRequest]:

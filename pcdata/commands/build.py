@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @output_of("dataset")
 @COMPRESSORS
 @options_of(BuildOptions)
+@click.option("--restart", is_flag=True, help="Discard the unfinished build in the folder, and begin anew.")
 @click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing. Never by Ray.")
 @CONFIG
 @QUIET
@@ -32,6 +33,7 @@ def build(
     inputs: tuple[Path, ...],
     output: Path,
     compressors: tuple[str, ...],
+    restart: bool,
     dry_run: bool,
     quiet: bool,
     **rest: Any,
@@ -54,7 +56,7 @@ def build(
     from pcdata.building.build import build as run
 
     began = time.perf_counter()
-    result = run(options, report)
+    result = run(options, report, restart=restart)
     if not quiet:
         _print_summary(output, result, time.perf_counter() - began)
 

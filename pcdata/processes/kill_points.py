@@ -23,6 +23,9 @@ STEPS = (
     "commit.cleaned",
 )
 
+RESTART_STEPS = ("restart.claimed", "restart.removed", "restart.cleared")
+"""Those of ``pcdata build --restart``, before it builds anew."""
+
 _passed: Counter[str] = Counter()
 
 
@@ -31,7 +34,7 @@ def kill_point(name: str) -> None:
     wanted = os.environ.get("PCDATA_KILL_AT")
     if wanted is None:
         return
-    assert name in STEPS, name
+    assert name in STEPS + RESTART_STEPS, name
     _passed[name] += 1
     if wanted == f"{name}:{_passed[name]}":
         os.kill(os.getpid(), signal.Signals[os.environ.get("PCDATA_KILL_WITH", "SIGKILL")])

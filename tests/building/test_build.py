@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +21,7 @@ import pcdata.building.scan
 import pcdata.building.write
 from pcdata.building.build import BuildResult, build
 from pcdata.building.progress import Silent
+from pcdata.cli import main
 from pcdata.codecs.gzip import GzipCodec
 from pcdata.dataset import Dataset
 from pcdata.dataset.columns import ViewColumns
@@ -199,8 +202,12 @@ def test_a_second_run_does_nothing_and_other_options_are_refused(code: Path, tmp
     assert (first.written, first.was_complete) == (len(list(output.glob("base/*"))), False)
     again = run(code, output, "gzip")
     assert (again.written, again.scanned, again.was_complete) == (0, 0, True)
-    with pytest.raises(BuildError, match="other compressors"):
+    with pytest.raises(BuildError) as caught:
         run(code, output, "gzip:level=1")
+    assert str(caught.value) == (
+        f"{output} is a finished dataset with the view gzip, and asked for is one with the view gzip:level=1; change "
+        "its views with pcdata add-view and drop-view, or name a new folder with -o"
+    )
     with pytest.raises(BuildError, match=r"other val_fraction: 0\.25, now 0\.5"):
         run(code, output, "gzip", val_fraction=0.5)
     assert sorted(path.name for path in output.iterdir()) == ["base", "manifest.json", "rejects.jsonl", "views"]
@@ -328,3 +335,22 @@ def test_two_builds_in_one_folder_at_once(code: Path, tmp_path: Path) -> None:
 def test_faults_are_all_of_one_family() -> None:
     assert issubclass(BuildError, PcdataError)
     assert issubclass(InputError, PcdataError)
+
+
+def test_where_only_views_are_missing_the_command_that_adds_them_is_said(code: Path, tmp_path: Path) -> None:
+    output = tmp_path / "my shards"
+    run(code, output, "gzip")
+    asked = ("gzip", "zstd:level=9,dictionary=0,name=fast", "doublebyte")
+    with pytest.raises(BuildError) as caught:
+        run(code, output, *asked)
+    said = str(caught.value)
+    assert "[{" not in said
+    command = said.partition("add what is missing with ")[2].removesuffix(", or name a new folder with -o")
+    done = CliRunner().invoke(main, shlex.split(command)[1:])
+    assert done.exit_code == 0, done.output
+    assert run(code, output, *asked).was_complete
+    with pytest.raises(BuildError, match="asked for is one with the view gzip; change its views with"):
+        run(code, output, "gzip")
+    with pytest.raises(BuildError) as caught:  # nor would add-view make the dataset that is asked for here
+        run(code, output, *asked, "bit", val_fraction=0.5)
+    assert "add-view" not in str(caught.value)

@@ -1,0 +1,57 @@
+"""A folder that holds something other than what is asked for: in what it differs, and what to do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pcdata.codecs.requests import ViewRequest, request_text
+from pcdata.dataset.typed_json import typed
+from pcdata.errors import BuildError, DatasetError
+
+VIEWS: Final = "compressors"
+"""Among the options of a dataset, its views."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """As the options of a dataset have it. They may be a stranger's."""
+
+    name: str
+    codec: str
+    ids: str
+    parameters: dict[str, Any]
+    artifact: str | None
+
+
+def refuse_other(found: dict[str, Any], asked: dict[str, Any], what: str, then: str) -> None:
+    """Raises ``BuildError`` if any option differs: ``what`` is there, and ``then`` is to be done."""
+    for key in sorted(found.keys() | asked.keys()):
+        if found.get(key) == asked.get(key):
+            continue
+        if key == "inputs_digest":
+            raise BuildError(f"{what}, and the input files have changed since; {then}")
+        if key == VIEWS and (views := _in_words(found.get(key))) is not None:
+            raise BuildError(f"{what} with {views}, and asked for is one with {_in_words(asked.get(key))}; {then}")
+        raise BuildError(f"{what} with other {key}: {found.get(key)!r}, now {asked.get(key)!r}; {then}")
+
+
+def change_of_views(output: Path, requests: Sequence[ViewRequest], found: Any, asked: list[dict[str, Any]]) -> str:
+    """What to do where a dataset differs from the one asked for in its views alone."""
+    if not isinstance(found, list) or any(view not in asked for view in found):
+        return "change its views with pcdata add-view and drop-view"
+    new = [str(request) for request, view in zip(requests, asked, strict=True) if view not in found]
+    words = ["pcdata", "add-view", str(output), *(word for text in new for word in ("--compressor", text))]
+    return f"add what is missing with {shlex.join(words)}" if new else "leave it as it is"
+
+
+def _in_words(views: Any) -> str | None:
+    """Views as one would ask for them; None if they are none."""
+    try:
+        texts = [request_text(**vars(view)) for view in typed(tuple[_View, ...], views)]
+    except DatasetError:
+        return None
+    return f"the view{'s' * (len(texts) > 1)} {' and '.join(texts)}" if texts else "no views"
