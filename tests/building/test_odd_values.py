@@ -25,7 +25,7 @@ from pcdata.dataset import Dataset
 from pcdata.editing.merge import merge
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_jsonl
-from tests.editing.test_views import contents
+from tests.dataset.contents import contents
 
 
 def _parquet(path: Path, table: pa.Table) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 
 from pcdata.building import passed_over
 from pcdata.building.build import build
@@ -18,9 +17,9 @@ from pcdata.building.config_file import render_config
 from pcdata.building.passed_over import reason_to_pass_over
 from pcdata.building.progress import Silent
 from pcdata.building.sources import Entry, Skipped, find_entries
-from pcdata.cli import main
 from pcdata.dataset.manifest import load_manifest
 from tests.building.corpora import assert_same_tree, options, write_code
+from tests.command_lines import pcdata
 
 MARKED = {
     "run of pctrain": ("config.json", "metrics.jsonl"),
@@ -28,10 +27,6 @@ MARKED = {
     "cache": ("CACHEDIR.TAG",),
     "unfinished build of pcdata": (".build/options.json", ".build/inputs/00000.json"),
 }
-
-
-def pcdata(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 def write(folder: Path, *names: str) -> None:

@@ -22,15 +22,16 @@ from pcdata.building.workspace import Workspace
 from pcdata.errors import BuildError, InputError, OptionError
 from tests.building import engine_tasks
 from tests.building.corpora import assert_same_tree, options, write_code, write_jsonl
-from tests.building.engine_tasks import Job, wait_for
-from tests.building.test_kill import VIEWS, command
+from tests.building.engine_tasks import Job
+from tests.building.interrupted import VIEWS, command
+from tests.building.interrupted import run as run_command
+from tests.building.waiting import wait_for
+from tests.paths import ROOT
 
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 engine_ray = pytest.importorskip("pcdata.building.engines.ray")
 
 pytestmark = pytest.mark.ray
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of ten shards."""
     folder = tmp_path_factory.mktemp("corpus") / "code"
     write_code(folder, files=48)
     return folder
@@ -229,9 +231,7 @@ def _wake(process: int) -> None:
 
 def test_resumes_what_processes_began(cluster: Any, code: Path, reference: Path, tmp_path: Path) -> None:
     output = tmp_path / "shards"
-    environment = {**os.environ, "PCDATA_KILL_AT": "write.done:2"}
-    killed = subprocess.run(command(code, output), env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert run_command(command(code, output), "write.done:2") == (-signal.SIGKILL, "")
     before = _finished(output)
     assert len(before) == 2 * (1 + len(VIEWS))
     result = build(ray_options(cluster, code, output), Silent())
