@@ -9,8 +9,8 @@ from pcdata.dataset import Dataset
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """The bytes of every file, in order of their paths."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def documents_of(folder: Path) -> Counter[tuple[bytes, bytes]]:
