@@ -19,6 +19,7 @@ from pcdata.dataset.listing import Promised
 from pcdata.dataset.manifest import FittedView
 from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.vocab import RAW_IDS
+from pctrain.config import RunConfig, resolve
 from pctrain.model.scoring import Alphabet
 
 VIEW = "triples"
@@ -45,6 +46,11 @@ SETTINGS = [
     "eval.bytes=500",
     'runtime.device="cpu"',
 ]
+
+
+def settings(*more: str) -> RunConfig:
+    """``SETTINGS`` and more."""
+    return resolve(None, None, [*SETTINGS, *more])
 
 
 def make_texts(count: int, seed: int, n_words: int = 40) -> list[bytes]:

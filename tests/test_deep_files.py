@@ -15,9 +15,9 @@ from pcdata.building.workspace import Workspace
 from pcdata.dataset.manifest import FileEntry, load_manifest
 from pcdata.errors import BuildError
 from tests.building.corpora import write_code
+from tests.command_lines import pcdata
 from tests.dataset.written import save
-from tests.test_layout import ROOT
-from tests.test_pcdata_cli import pcdata
+from tests.paths import GOLDEN, ROOT
 
 DEEP = (b'{"a":' * 100_000, b"[" * 100_000, b'{"a":' * 300 + b"1" + b"}" * 300, b"1" * 5000)
 BUILD = ("build", "code", "-o", "out", "-j1", "--val-fraction", "0", "-c")
@@ -56,7 +56,7 @@ CALLS = [(file, call) for file, calls in READ.items() for call in calls]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("deep")
     write_code(place / "code", files=8)
-    shutil.copytree(ROOT / "tests" / "golden" / "v1", place / "made")
+    shutil.copytree(GOLDEN, place / "made")
     shutil.copytree(place / "made" / "views" / "ngram" / "artifact", place / "artifact")
     for folder in (place / "made", place / "begun"):
         (folder / ".build").mkdir(parents=True)

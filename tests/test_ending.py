@@ -16,9 +16,8 @@ from click.testing import CliRunner
 import pcdata.cli
 import pctrain.cli
 from tests.building.corpora import write_code
-from tests.test_layout import ROOT
+from tests.paths import GOLDEN, ROOT
 
-GOLDEN = ROOT / "tests" / "golden" / "v1"
 STATS = ("pcdata", "stats", str(GOLDEN))
 
 

@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.building.corpora import write_code
-from tests.test_layout import ROOT
+from tests.paths import GOLDEN, ROOT
 
-GOLDEN = ROOT / "tests" / "golden" / "v1"
 SHAPE = ("-j1", "--val-fraction", "0.2")
 
 CALLS = [

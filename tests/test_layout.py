@@ -1,8 +1,9 @@
-"""The house stands: every folder imports only folders below it, and the light commands stay light."""
+"""The house stands: every folder imports only folders below it, light commands stay light, tests share helpers."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.paths import ROOT
 
 FLOORS = {
     "pcdata": [
@@ -185,6 +186,16 @@ def test_help_imports_nothing_heavy(package: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.rstrip().endswith("[]")
     assert "Usage:" in done.stdout
+
+
+def test_no_test_module_imports_another() -> None:
+    """What two of them need is a helper: a module without tests, beside those of its subject."""
+    seen = 0
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for name in (name for name in imports(path) if name.startswith("tests.")):
+            seen += 1
+            assert not re.search(r"\.(test_|conftest)", name), f"{path} imports {name}"
+    assert seen > 100
 
 
 def test_dataset_needs_only_pyarrow_and_numpy() -> None:

@@ -23,7 +23,7 @@ from pcdata.dataset.manifest import FileEntry, load_manifest
 from tests.building.corpora import write_code
 from tests.dataset.written import save
 from tests.made_run import SETTINGS, make_dataset
-from tests.test_layout import ROOT
+from tests.paths import GOLDEN, ROOT
 
 SET = [word for setting in SETTINGS for word in ("--set", setting)]
 
@@ -114,7 +114,7 @@ def run(program: str, *arguments: object) -> None:
 
 def planted(folder: Path, bomb: bytes, *, hashed: bool) -> Path:
     """The golden dataset with bombs for files; ``hashed``: all but the manifest, which says that they are right."""
-    shutil.copytree(ROOT / "tests" / "golden" / "v1", folder)
+    shutil.copytree(GOLDEN, folder)
     manifest = load_manifest(folder)
     for path in folder.rglob("*"):
         if path.is_file():
@@ -152,9 +152,9 @@ def test_no_dataset_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("show", made),
         ("verify", made, "-j1"),
         ("report", made, "-o", "a.html"),
-        ("report", ROOT / "tests" / "golden" / "v1", "-o", "b.html", "--probe", made / "manifest.json"),
+        ("report", GOLDEN, "-o", "b.html", "--probe", made / "manifest.json"),
         ("export-docs", made, "-o", "out"),
-        ("merge", made, ROOT / "tests" / "golden" / "v1", "-o", "merged", "-j1"),
+        ("merge", made, GOLDEN, "-o", "merged", "-j1"),
         ("add-view", made, "-c", "gzip:name=new", "-j1"),
         ("drop-view", made, "zstd"),
     ]:

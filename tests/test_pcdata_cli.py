@@ -9,14 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from pcdata.cli import main
 from tests.building.corpora import write_code, write_jsonl
-
-
-def pcdata(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+from tests.command_lines import pcdata
 
 
 @pytest.fixture(scope="module")

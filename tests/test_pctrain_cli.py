@@ -13,17 +13,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from pcdata.dataset import Dataset
-from pctrain.cli import main
+from tests.command_lines import pctrain
 from tests.made_run import SETTINGS, VIEW, make_dataset
 
 SET = [word for setting in SETTINGS for word in ("--set", setting)]
-
-
-def pctrain(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -378,7 +374,7 @@ def test_the_trainer_imports_only_the_reader() -> None:
 
 def test_a_command_leaves_the_environment_as_it_was(tmp_path: Path) -> None:
     before = dict(os.environ)
-    assert CliRunner().invoke(main, ["eval", str(tmp_path)]).exit_code == 1
+    assert pctrain("eval", tmp_path).exit_code == 1
     assert dict(os.environ) == before
 
 
@@ -386,6 +382,6 @@ def test_a_refused_fit_leaves_no_folder(tmp_path: Path) -> None:
     kept = tmp_path / "mine"
     kept.mkdir()
     for run in (tmp_path / "run", kept):
-        assert CliRunner().invoke(main, ["fit", str(tmp_path / "nosuch"), "-o", str(run)]).exit_code == 1
+        assert pctrain("fit", tmp_path / "nosuch", "-o", run).exit_code == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert not [*kept.iterdir()]

@@ -26,7 +26,7 @@ from pcdata.dataset.manifest import MANIFEST
 from tests.building.corpora import write_jsonl
 from tests.dataset.written import Row, sample_rows, save, write_dataset
 from tests.made_run import SETTINGS, make_dataset
-from tests.test_layout import ROOT
+from tests.paths import ROOT
 
 EVIL = "e$\\frac$\x1b]0;x\x07\x1b[31m\u202e\x9b2J\nerror: all is well"
 SET = [word for setting in SETTINGS for word in ("--set", setting)]

@@ -102,7 +102,9 @@ def _mapped(folder: Path, entry: FileEntry, random: bool) -> pa.Buffer:
 
 
 def _columns(shape: pa.Schema) -> str:
-    return ", ".join(f"{field.name} {field.type}" for field in shape)
+    """Names and types; a stranger's may have any length."""
+    text = ", ".join(f"{field.name} {field.type}" for field in shape)
+    return text if len(text) <= 1_000 else f"{text[:1_000]} …"
 
 
 def _line(error: Exception) -> str:

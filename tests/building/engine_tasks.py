@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pcdata.errors import InputError
-
-PATIENCE_SECONDS = 60
+from tests.building.waiting import wait_for
 
 
 @dataclass(frozen=True)
@@ -83,14 +81,6 @@ def fill_disk(job: Job, advance: Callable[[int], None]) -> None:
     """Task 0 finds the disk full."""
     if job.number == 0:
         raise OSError(28, "No space left on device", "shards/base")
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    """Poll, because what is waited for is done by another process."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 def _place() -> str:

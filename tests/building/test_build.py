@@ -28,27 +28,9 @@ from pcdata.dataset.columns import ViewColumns
 from pcdata.dataset.identity import doc_id_of
 from pcdata.errors import BuildError, CodecError, InputError, PcdataError
 from tests.building.corpora import assert_same_tree, options, write_code, write_hostile, write_jsonl
+from tests.dataset.contents import documents_of
 
 ALL = ("zstd", "gzip", "bpe:vocab_size=300", "zstd:unit=block,name=blocks")
-
-
-def documents_of(folder: Path) -> Counter[tuple[bytes, bytes]]:
-    """(path, raw) of every document, parts joined."""
-    dataset = Dataset(folder)
-    found: Counter[tuple[bytes, bytes]] = Counter()
-    for name in dataset.splits:
-        split = dataset.split(name)
-        whole = b""
-        path = b""
-        for document in map(split.document, range(split.n_documents)):
-            if document.part_start_bytes:
-                assert (document.path, document.part_start_bytes) == (path, len(whole))
-            path, whole = document.path, whole + document.raw.tobytes()
-            if len(whole) == document.document_bytes:  # this was its last part
-                found[(path, whole)] += 1
-                path, whole = b"", b""
-        assert (path, whole) == (b"", b"")
-    return found
 
 
 def rejects_of(folder: Path) -> list[dict[str, object]]:

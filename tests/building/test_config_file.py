@@ -6,15 +6,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pcdata.building.config_file import _toml, read_config, render_config
-from pcdata.cli import main
 from pcdata.dataset.manifest import load_manifest
 from pcdata.errors import OptionError
 from tests.building.corpora import write_code
+from tests.command_lines import pcdata
+from tests.dataset.contents import contents
 
 ODD = """
 exclude = ["module3.py", 'a "b"']
@@ -29,14 +29,6 @@ strict = true
 workers = 1
 compressors = ["zstd:size=128,dictionary=0", "bpe:vocab_size=300,name=small", "token-bytes:vocab_size=300,ids=raw"]
 """
-
-
-def pcdata(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +48,7 @@ def test_a_file_says_what_the_command_line_would_say(place: Path, tmp_path: Path
     line += ["-c", "zstd:size=128,dictionary=0", "-c", "bpe:vocab_size=300,name=small"]
     line += ["-c", "token-bytes:vocab_size=300,ids=raw", "-q"]
     assert pcdata("build", place / "code", "-o", tmp_path / "out", *line).exit_code == 0
-    assert files(tmp_path / "out") == files(place / "shards")
+    assert contents(tmp_path / "out") == contents(place / "shards")
 
 
 def test_a_dataset_gives_back_the_file_that_builds_it(place: Path, tmp_path: Path) -> None:
@@ -65,7 +57,7 @@ def test_a_dataset_gives_back_the_file_that_builds_it(place: Path, tmp_path: Pat
     config = tmp_path / "again.toml"
     config.write_text(f"inputs = [{_toml(str(place / 'code'))}]\n{printed}")
     assert pcdata("build", "-o", tmp_path / "out", "--config", config, "-q").exit_code == 0
-    assert files(tmp_path / "out") == files(place / "shards")
+    assert contents(tmp_path / "out") == contents(place / "shards")
 
 
 def test_the_command_line_goes_before_the_file(place: Path, tmp_path: Path) -> None:
@@ -105,7 +97,7 @@ def test_an_artifact_handed_in_is_named_where_it_lies_in_the_dataset(place: Path
     config.write_text(render_config(tmp_path / "one"))
     assert str(tmp_path / "one" / "views" / "bpe" / "artifact") in config.read_text()
     assert pcdata("build", place / "code", "-o", tmp_path / "two", "--config", config, "-q").exit_code == 0
-    assert files(tmp_path / "two") == files(tmp_path / "one")
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
 def test_lists_of_paths_and_parts_of_a_merge_are_comments(place: Path, tmp_path: Path) -> None:

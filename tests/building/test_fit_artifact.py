@@ -17,6 +17,7 @@ from pcdata.codecs.requests import parse_request
 from pcdata.dataset import Dataset
 from pcdata.errors import BuildError, CodecError, OptionError
 from tests.building.corpora import fit, options, write_code
+from tests.dataset.contents import contents
 
 CODECS = {
     "bpe": "bpe:vocab_size=16384",  # of which so small a sample gives fewer
@@ -34,8 +35,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def view_files(dataset: Path, view: str) -> dict[str, bytes]:
-    folder = dataset / "views" / view
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return contents(dataset / "views" / view)
 
 
 @pytest.mark.parametrize("codec", CODECS)

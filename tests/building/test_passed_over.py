@@ -10,18 +10,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 
 from pcdata.building import passed_over
 from pcdata.building.build import build
 from pcdata.building.config_file import render_config
 from pcdata.building.passed_over import reason_to_pass_over
 from pcdata.building.progress import Silent
-from pcdata.cli import main
 from pcdata.dataset.manifest import load_manifest
 from pcdata.inputs.options import InputOptions
 from pcdata.inputs.sources import Entry, Skipped, find_entries
 from tests.building.corpora import assert_same_tree, options, write_code
+from tests.command_lines import pcdata
 
 MARKED = {
     "run of pctrain": ("config.json", "metrics.jsonl"),
@@ -29,10 +28,6 @@ MARKED = {
     "cache": ("CACHEDIR.TAG",),
     "unfinished build of pcdata": (".build/options.json", ".build/inputs/00000.json"),
 }
-
-
-def pcdata(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 def write(folder: Path, *names: str) -> None:

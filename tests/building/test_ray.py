@@ -24,28 +24,30 @@ from pcdata.building.workspace import Workspace
 from pcdata.errors import BuildError, InputError, OptionError
 from tests.building import engine_tasks
 from tests.building.corpora import assert_same_tree, options, write_code, write_jsonl
-from tests.building.engine_tasks import Job, wait_for
-from tests.building.test_kill import VIEWS, command
+from tests.building.engine_tasks import Job
+from tests.building.interrupted import VIEWS, command
+from tests.building.interrupted import run as run_command
+from tests.building.waiting import wait_for
+from tests.paths import ROOT
 
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 engine_ray = pytest.importorskip("pcdata.building.engines.ray")
 
 pytestmark = pytest.mark.ray
 
-ROOT = Path(__file__).parent.parent.parent
-
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two nodes of one core each."""
+    """Two nodes of one core each, beside the head, which has none: any other node can be lost."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         on_term = signal.getsignal(signal.SIGTERM)
         cluster = cluster_utils.Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
         )
-        cluster.add_node(num_cpus=1)
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
         yield cluster
         cluster.shutdown()
         signal.signal(signal.SIGTERM, on_term)
@@ -53,6 +55,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of ten shards."""
     folder = tmp_path_factory.mktemp("corpus") / "code"
     write_code(folder, files=48)
     return folder
@@ -179,9 +182,14 @@ class At(Silent):
 def test_a_build_that_loses_a_node_gives_the_same_bytes(
     cluster: Any, code: Path, reference: Path, tmp_path: Path
 ) -> None:
-    """The node's worker is stopped inside a shard: if it outlives its node, it is a second writer of that shard."""
+    """The node's worker is stopped inside its second shard: if it outlives its node, it is a second writer of that.
+
+    There is no other node until then: others would be done with all shards before a slow machine has started it.
+    """
     output = tmp_path / "shards"
-    freeze = {"PCDATA_KILL_AT": "write.view:1", "PCDATA_KILL_WITH": "SIGSTOP"}
+    for node in [*cluster.worker_nodes]:
+        cluster.remove_node(node, allow_graceful=False)
+    freeze = {"PCDATA_KILL_AT": f"write.view:{len(VIEWS) + 1}", "PCDATA_KILL_WITH": "SIGSTOP"}
     doomed = cluster.add_node(num_cpus=1, env_vars=freeze)
     (raylet,) = doomed.all_processes["raylet"]
     before: dict[Path, int] = {}
@@ -191,12 +199,16 @@ def test_a_build_that_loses_a_node_gives_the_same_bytes(
         wait_for(lambda: frozen.extend(_stopped_children(raylet.process.pid)) or frozen)
         before.update(_finished(output))
         cluster.remove_node(doomed, allow_graceful=False)
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
 
-    result = build(ray_options(cluster, code, output), At(lose_node))
-    for worker in frozen:
-        _wake(worker)
+    try:
+        result = build(ray_options(cluster, code, output), At(lose_node))
+    finally:
+        for worker in frozen:
+            _wake(worker)
     assert_same_tree(reference, output)
-    assert 0 < len(before) < result.written * (1 + len(VIEWS))
+    assert len(before) == 1 + len(VIEWS) < result.written * (1 + len(VIEWS))
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
@@ -229,9 +241,7 @@ def _wake(process: int) -> None:
 
 def test_resumes_what_processes_began(cluster: Any, code: Path, reference: Path, tmp_path: Path) -> None:
     output = tmp_path / "shards"
-    environment = {**os.environ, "PCDATA_KILL_AT": "write.done:2"}
-    killed = subprocess.run(command(code, output), env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert run_command(command(code, output), "write.done:2") == (-signal.SIGKILL, "")
     before = _finished(output)
     assert len(before) == 2 * (1 + len(VIEWS))
     result = build(ray_options(cluster, code, output), Silent())

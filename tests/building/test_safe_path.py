@@ -12,8 +12,8 @@ import pytest
 from pcdata.building.scan import TASK_BYTES
 from pcdata.processes.safe_path import safe_path
 from tests.building.corpora import write_code
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 PLANTED = (
     *("socket", "pickle", "selectors", "tempfile", "signal", "struct", "json", "random", "secrets", "runpy"),
     *("numpy", "pyarrow", "click", "zstandard", "tqdm", "ray", "pcdata", "sitecustomize"),

@@ -14,23 +14,10 @@ from pcdata.building.scan import ScanTask, run_scan
 from pcdata.building.write import WriteTask, run_write
 from pcdata.dataset.arrow_writer import ArrowWriter
 from pcdata.dataset.schema import BASE_SCHEMA
-from tests.building.corpora import assert_same_tree, options, write_code
+from tests.building.corpora import assert_same_tree, options
+from tests.building.interrupted import VIEWS
 
 Advance = Callable[[int], None]
-
-
-@pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus") / "code"
-    write_code(folder, files=24)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def reference(code: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("reference") / "shards"
-    build(options(code, output, "zstd"), Silent())
-    return output
 
 
 def test_a_try_within_a_try(code: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +34,7 @@ def test_a_try_within_a_try(code: Path, reference: Path, tmp_path: Path, monkeyp
 
     monkeypatch.setattr("pcdata.building.planning.run_scan", scan_twice)
     monkeypatch.setattr("pcdata.building.build.run_write", write_twice)
-    result = build(options(code, tmp_path / "shards", "zstd"), Silent())
+    result = build(options(code, tmp_path / "shards", *VIEWS), Silent())
     assert len(seconds) == result.scanned + 1 > 1
     assert result.written > 2  # all by one task
     assert_same_tree(reference, tmp_path / "shards")
@@ -63,7 +50,7 @@ def test_a_try_that_was_killed(code: Path, reference: Path, tmp_path: Path, monk
         run_write(task, advance)
 
     monkeypatch.setattr("pcdata.building.build.run_write", write_after_a_kill)
-    build(options(code, output, "zstd"), Silent())
+    build(options(code, output, *VIEWS), Silent())
     assert_same_tree(reference, output)
 
 
@@ -89,7 +76,7 @@ def test_a_try_that_outlives_its_build(
         run_write(task, advance)
 
     monkeypatch.setattr("pcdata.building.build.run_write", write_beside_the_lost)
-    build(options(code, tmp_path / "shards", "zstd"), Silent())
+    build(options(code, tmp_path / "shards", *VIEWS), Silent())
     built.set()
     lost[0].join()
     assert [type(fault) for fault in faults] == [FileNotFoundError]

@@ -18,7 +18,7 @@ from pctrain.errors import CheckpointError, ConfigError, DataError
 from tests.data import made_dataset
 from tests.data.made_dataset import CHUNKS, LETTERS, encode, in_order, make_documents, make_split, write_dataset
 from tests.data.reading_back import read_documents, same
-from tests.data.test_packing import runs
+from tests.data.runs import runs
 
 DOCUMENTS = make_documents(30, seed=2)
 STEPS = 10

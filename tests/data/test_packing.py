@@ -6,14 +6,14 @@ from itertools import chain
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_OPEN
-from pctrain.config import MODES, SETTINGS, MixtureConfig
+from pctrain.config import MixtureConfig
 from pctrain.data.batch import IGNORE, NO_VIEW, Batch
 from pctrain.data.loader import Loader
 from tests.data.made_dataset import CHUNKS, IDS, LETTERS, encode, in_order, make_documents, make_split
 from tests.data.reading_back import RAW, Shown, read_documents, read_samples, symbols_of_rows
+from tests.data.runs import runs
 
 DOCUMENTS = make_documents(40, seed=1)
 READABLE = ["raw", "compressed", "mixed", "translation"]
@@ -26,32 +26,6 @@ LAW = settings(deadline=None, max_examples=25)
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
     return make_split(tmp_path_factory.mktemp("made"), DOCUMENTS)
-
-
-@st.composite
-def runs(draw, modes=MODES):
-    """Settings of a small run: (data, mixture, seed)."""
-    data = in_order(
-        seq_len=draw(st.integers(8, 200)),
-        rows=draw(st.integers(1, 7)),
-        window_blocks=draw(st.integers(1, 9)),
-        views=draw(st.sampled_from([{}, {LETTERS: 1.0}, {CHUNKS: 2.0}, {CHUNKS: 3.0, LETTERS: 1.0}])),
-    )
-    warmup, decay = draw(st.sampled_from([(0.0, 0.0), (0.5, 0.0), (1.0, 0.0), (0.4, 0.3), (0.0, 1.0)]))
-    mixture = MixtureConfig(
-        warmup_mode=draw(st.sampled_from(modes)),
-        mode=draw(st.sampled_from(modes)),
-        decay_mode=draw(st.sampled_from(modes)),
-        warmup_fraction=warmup,
-        decay_fraction=decay,
-        warmup_share=draw(st.floats(0.1, 1)),
-        share=draw(st.floats(0.1, 1)),
-        decay_share=draw(st.floats(0, 1)),
-        share_by=draw(st.sampled_from(["documents", "symbols"])),
-        pair_order=draw(st.sampled_from(SETTINGS["mixture.pair_order"].choices)),
-        splice_bytes=draw(st.integers(1, 200)),
-    )
-    return data, mixture, draw(st.integers(0, 99))
 
 
 def load(split, run, steps=STEPS) -> list[Batch]:

@@ -17,7 +17,7 @@ from pctrain.data.shuffle import batches_of_window
 from pctrain.errors import CheckpointError
 from tests.data.made_dataset import CHUNKS, LETTERS, make_documents, make_split
 from tests.data.reading_back import same
-from tests.data.test_packing import runs
+from tests.data.runs import runs
 
 DOCUMENTS = make_documents(40, seed=1)
 STEPS = 24

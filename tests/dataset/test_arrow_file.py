@@ -73,6 +73,13 @@ def test_columns_are_the_formats_and_no_others(folder: Path) -> None:
         Dataset(folder).split("train").base(0)
 
 
+def test_a_column_with_a_long_name_is_named_in_part(folder: Path) -> None:
+    _rewrite(folder, BASE, lambda batch: batch.rename_columns(["x" * 5_000, *batch.schema.names[1:]]))
+    with pytest.raises(FormatError, match=r"its columns are x+ …; expected doc_id") as caught:
+        Dataset(folder).split("train").base(0)
+    assert len(str(caught.value)) < 2_000
+
+
 def test_blocks_are_as_long_as_the_manifest_says(folder: Path) -> None:
     _rewrite(folder, BASE, lambda batch: batch.slice(1))
     with pytest.raises(FormatError, match=rf"{BASE} block 0: it has 3 documents, the manifest says 4"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import BLOCK, PAGES, ROOT, run_page, script_of
+from tests.docs.pages import BLOCK, PAGES, ROOT, run_page, script_of, warm
 
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 TEXTS = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs" / "study").rglob("*.md")]
@@ -21,10 +22,17 @@ def place_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with warm(tmp_path_factory.mktemp("warm")) as address:
+        yield address
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
-    assert "pcdata" in script_of(page), "the page runs nothing"
-    done = run_page(page, tmp_path)
+def test_a_page_runs_from_top_to_bottom(page: Path, server: Path, tmp_path: Path) -> None:
+    script = script_of(page)
+    assert "pcdata" in script, "the page runs nothing"
+    done = run_page(page, tmp_path, None if "pip install" in script else server)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

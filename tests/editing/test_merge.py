@@ -21,8 +21,8 @@ from pcdata.editing.merge import merge
 from pcdata.errors import BuildError, DatasetError
 from pcdata.verifying.verify import verify
 from tests.building.corpora import fit, options, write_code, write_jsonl
+from tests.dataset.contents import contents
 from tests.dataset.written import Row, write_dataset
-from tests.editing.test_views import contents
 
 SHAPE = {"max_document_bytes": 3_000, "keep": ("stars:int64",)}
 

@@ -21,13 +21,10 @@ from pcdata.editing.drop_view import drop_view
 from pcdata.errors import BuildError, DatasetError
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_code
+from tests.dataset.contents import contents
 
 FIRST = ("zstd:dictionary=1024", "doublebyte")
 MORE = ("bpe:vocab_size=300", "gzip:ids=raw", "ngram:contexts=20,symbol_bits=4", "halfbyte:name=halves")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def add(folder: Path, *compressors: str, workers: int = 1) -> None:

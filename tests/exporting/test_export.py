@@ -15,19 +15,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pcdata.building.build import build
 from pcdata.building.progress import Silent
-from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import DatasetError, OptionError
 from pcdata.exporting.export import check_export, export_docs
 from pcdata.exporting.folder import safe_path
 from pcdata.exporting.whole import Choice, whole_documents
 from tests.building.corpora import options
+from tests.command_lines import pcdata
 from tests.dataset.written import Row, sample_rows, write_dataset
 
 PATHS = [
@@ -49,10 +48,6 @@ RECORDS = st.lists(
     min_size=1,
     max_size=12,
 )
-
-
-def pcdata(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 def rows(folder: Path, *, lossy_paths: bool = False) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ import pytest
 from pcdata.codecs.base import ENTRY_POINTS, open_codec
 from pcdata.dataset import Dataset
 from pcdata.verifying.verify import verify
-from tests.building.test_build import documents_of
+from tests.dataset.contents import documents_of
 from tests.golden.make import FOLDER, contents
 
 VIEW_NAMES = {

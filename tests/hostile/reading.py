@@ -31,10 +31,14 @@ from pctrain.cli import main as pctrain_main
 from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.loader import Loader
 from pctrain.errors import PctrainError
+from tests.dataset.contents import contents
 from tests.hostile.changes import write_files
 
 LIMITS = Limits(memory_bytes=700_000_000, cpu_seconds=60)
 """For each command: a hundred times what it takes on a sound dataset of 60 kB."""
+
+HOME = {"file": b"mine"}
+"""What lies beside it, in the folder ``home``."""
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("verify", "ds"),
@@ -218,5 +222,5 @@ def outcomes_of(
             assert one.output.splitlines()[-1].startswith("error: ")
             assert len(one.output.splitlines()[-1]) < 2_000
     assert {path.name for path in place.iterdir()} == before
-    assert {path.name: path.read_text() for path in (place / "home").iterdir()} == {"file": "mine"}
+    assert contents(place / "home") == HOME
     return outcomes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from pcdata.processes.isolated import Limits
 from pctrain.cli import main
+from tests.dataset.contents import contents
 from tests.hostile.changes import run_changes, write_files
-from tests.hostile.reading import Process, ReadingRuns, outcomes_of
+from tests.hostile.reading import HOME, Process, ReadingRuns, outcomes_of
 from tests.made_run import SETTINGS, make_dataset
 
 LIMITS = Limits(memory_bytes=1_500_000_000, cpu_seconds=60)
@@ -24,9 +26,8 @@ LIMITS = Limits(memory_bytes=1_500_000_000, cpu_seconds=60)
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[Process]:
-    process = Process(ReadingRuns, LIMITS)
-    yield process
-    process.close()
+    with closing(Process(ReadingRuns, LIMITS)) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset, and a folder that nobody is to touch."""
     root = tmp_path_factory.mktemp("runs")
     make_dataset(root / "data")
-    (root / "home").mkdir()
-    (root / "home" / "file").write_text("mine")
+    write_files(root / "home", HOME)
     return root
 
 
@@ -48,8 +48,8 @@ def sound_files() -> dict[str, bytes]:
         words = [word for one in (*SETTINGS, "train.steps=2", "checkpoint.every=2") for word in ("--set", one)]
         done = CliRunner().invoke(main, ["fit", str(root / "data"), "-o", str(root / "run"), *words])
         assert done.exit_code == 0, done.output
-        files = sorted(path for path in (root / "run").rglob("*") if path.is_file() and path.name != ".lock")
-        return {path.relative_to(root / "run").as_posix(): path.read_bytes() for path in files}
+        (root / "run" / ".lock").unlink()
+        return contents(root / "run")
 
 
 CHANGES = st.deferred(lambda: run_changes(sound_files()))

@@ -10,16 +10,13 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
-import zstandard
 from click.testing import CliRunner
 
 from pcdata.building import scan
@@ -32,12 +29,7 @@ from pcdata.inputs import base, jsonl, records, sources
 from pcdata.inputs.options import InputOptions
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_jsonl
-
-ROWS = [
-    {"content": f"def f{n}():\n    return {'é' * (n % 7)}{n}\n" * (1 + n % 5), "path": f"src/f{n}.py", "stars": n}
-    for n in range(700)
-]
-BYTES = [row["content"].encode() for row in ROWS]  # type: ignore[attr-defined]
+from tests.building.formats import BYTES, ROWS, WRITERS, write_tar
 
 
 def documents(folder: Path) -> list[bytes]:
@@ -51,62 +43,6 @@ def built(path: Path, output: Path, **more: Any) -> Path:
     return output
 
 
-def write_tar(path: Path, compress: Callable[[bytes], bytes]) -> None:
-    plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w") as tar:
-        folder = tarfile.TarInfo("src")
-        folder.type = tarfile.DIRTYPE
-        tar.addfile(folder)
-        for row, raw in zip(ROWS, BYTES, strict=True):
-            member = tarfile.TarInfo(str(row["path"]))
-            member.size = len(raw)
-            tar.addfile(member, io.BytesIO(raw))
-    path.write_bytes(compress(plain.getvalue()))
-
-
-def write_stream(path: Path) -> None:
-    table = pa.Table.from_pylist(ROWS)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
-        writer.write_table(table, max_chunksize=100)
-
-
-def write_file(path: Path) -> None:
-    table = pa.Table.from_pylist(ROWS)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table, max_chunksize=100)
-
-
-def write_dictionary(path: Path) -> None:
-    table = pa.Table.from_pylist(ROWS)
-    encoded = table.set_column(0, "content", table.column("content").combine_chunks().dictionary_encode())
-    pyarrow.parquet.write_table(encoded, path, row_group_size=64)
-
-
-WRITERS: dict[str, Callable[[Path], None]] = {
-    "data.parquet": lambda path: pyarrow.parquet.write_table(
-        pa.Table.from_pylist(ROWS), path, row_group_size=64, compression="zstd"
-    ),
-    "dictionary.parquet": write_dictionary,
-    "data.feather": lambda path: pyarrow.feather.write_feather(
-        pa.Table.from_pylist(ROWS), path, compression="lz4", chunksize=64
-    ),
-    "file.arrow": write_file,
-    "stream.arrow": write_stream,
-    "saved": lambda path: datasets.Dataset.from_list(ROWS).save_to_disk(path, num_shards=3),
-    "splits": lambda path: datasets.DatasetDict(
-        {"a": datasets.Dataset.from_list(ROWS[:300]), "b": datasets.Dataset.from_list(ROWS[300:])}
-    ).save_to_disk(path),
-    "data.tar": lambda path: write_tar(path, bytes),
-    "data.tar.gz": lambda path: write_tar(path, gzip.compress),
-    "data.tgz": lambda path: write_tar(path, gzip.compress),
-    "data.tar.zst": lambda path: write_tar(path, zstandard.compress),
-    "data.jsonl": lambda path: write_jsonl(path, ROWS),
-    "data.jsonl.zst": lambda path: write_jsonl(path, ROWS),
-    "data.json.gz": lambda path: write_jsonl(path, ROWS),
-    "data.json.zst": lambda path: write_jsonl(path, ROWS),
-}
-
-
 @pytest.fixture
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the files were large: many ranges, many tasks."""
@@ -114,17 +50,12 @@ def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "TASK_BYTES", 2_500)
 
 
-def quiet(writer: Callable[[Path], None], path: Path) -> None:
-    datasets.disable_progress_bars()
-    writer(path)
-
-
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("ranges", ["whole", "ranges"])
 def test_every_format_gives_the_same_documents(
     name: str, ranges: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    quiet(WRITERS[name], tmp_path / name)
+    WRITERS[name](tmp_path / name)
     if ranges == "ranges":
         request.getfixturevalue("small_ranges")
     folder = built(tmp_path / name, tmp_path / "shards")
@@ -136,7 +67,7 @@ def test_every_format_gives_the_same_documents(
 
 def test_a_large_file_is_split_among_tasks(tmp_path: Path, small_ranges: None) -> None:
     for name in ("data.parquet", "data.feather", "file.arrow", "data.jsonl"):
-        quiet(WRITERS[name], tmp_path / name)
+        WRITERS[name](tmp_path / name)
         entries = list(sources.find_entries(InputOptions((tmp_path / name,))))
         assert len(entries) > 5, name
         assert entries[0].begin == 0  # type: ignore[union-attr]
@@ -254,13 +185,13 @@ def test_an_input_that_changes_is_an_error_in_every_format(tmp_path: Path, monke
 
     for name in ("data.parquet", "data.tar", "data.jsonl", "stream.arrow"):
         path = tmp_path / name
-        quiet(WRITERS[name], path)
+        WRITERS[name](path)
         real = planning.make_plan
 
         def plan(*given: Any, path: Path = path, name: str = name, real: Any = real) -> Any:
             kept, ROWS[350:] = ROWS[350:], []
             try:
-                quiet(WRITERS[name] if name != "data.tar" else lambda to: to.write_bytes(b""), path)
+                path.write_bytes(b"") if name == "data.tar" else WRITERS[name](path)
             finally:
                 ROWS[350:] = kept
             return real(*given)
@@ -327,7 +258,7 @@ def test_a_file_is_gone_through_once_for_all_shards_of_a_split(
 ) -> None:
     """By one worker: scan, the fitting sample, train, val."""
     path = tmp_path / name
-    quiet(WRITERS[name], path)
+    WRITERS[name](path)
     opened: list[object] = []
     open_records = records._open_records
 

@@ -26,7 +26,7 @@ from pcdata.inputs.options import InputOptions
 from pcdata.inputs.sources import Entry
 from pcdata.verifying.verify import verify
 from tests.building.corpora import options, write_jsonl
-from tests.editing.test_views import contents
+from tests.dataset.contents import contents
 
 
 def _parquet(path: Path, table: pa.Table) -> None:

@@ -19,7 +19,7 @@ from pcdata.errors import InputError
 from pcdata.inputs import records, sources
 from pcdata.inputs.whose_fault import Unreadable, reading
 from tests.building.corpora import assert_same_tree, options, write_code
-from tests.inputs.test_inputs import WRITERS, quiet
+from tests.building.formats import WRITERS
 
 OF_THE_MACHINE = {
     "EMFILE": "ulimit -n",
@@ -89,7 +89,7 @@ def test_a_build_that_the_machine_stops_goes_on(
     if name == "code":
         write_code(tmp_path / name, files=5)
     else:
-        quiet(WRITERS[name], tmp_path / name)
+        WRITERS[name](tmp_path / name)
     asked = options(tmp_path / name, tmp_path / "shards", "zstd", val_fraction=0.0)
     with monkeypatch.context() as patch:
         refusing(patch, records, b"module2.py" if name == "code" else name.encode(), at)
@@ -102,7 +102,7 @@ def test_a_build_that_the_machine_stops_goes_on(
 
 
 def test_footers_that_cannot_be_opened_are_no_rejects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quiet(WRITERS["data.parquet"], tmp_path / "data.parquet")
+    WRITERS["data.parquet"](tmp_path / "data.parquet")
     monkeypatch.setattr(sources, "RANGE_BYTES", 1_000)
     refusing(monkeypatch, sources, b"data.parquet", 1)
     done = CliRunner().invoke(main, ["build", str(tmp_path / "data.parquet"), "-o", str(tmp_path / "shards"), "-j1"])

@@ -9,24 +9,8 @@ import pytest
 from pctrain.config import resolve
 from pctrain.neural.fit import fit
 from tests.made_run import write_dataset
+from tests.neural.opened import SETTINGS
 from tests.strategies import library_files
-
-SETTINGS = [
-    "data.rows=16",
-    "model.width=32",
-    "model.layers=2",
-    "model.attention_heads=4",
-    "model.kv_heads=2",
-    "model.hidden=48",
-    "model.reach=12",
-    "train.steps=24",
-    "optim.lr=1e-2",
-    "optim.lr_warmup_steps=4",
-    "checkpoint.every=8",
-    "eval.every=0",
-    "eval.bytes=2000",
-    'runtime.device="cpu"',
-]
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,24 @@ from pctrain.model.decoder import Decoder, init_weights
 from pctrain.neural.codec import NeuralCodec
 from pctrain.neural.exact import Exact
 
+SETTINGS = [
+    "data.rows=16",
+    "model.width=32",
+    "model.layers=2",
+    "model.attention_heads=4",
+    "model.kv_heads=2",
+    "model.hidden=48",
+    "model.reach=12",
+    "train.steps=24",
+    "optim.lr=1e-2",
+    "optim.lr_warmup_steps=4",
+    "checkpoint.every=8",
+    "eval.every=0",
+    "eval.bytes=2000",
+    'runtime.device="cpu"',
+]
+"""Of a fit that takes seconds."""
+
 SHAPES = {
     "grouped": ModelConfig(width=32, layers=2, attention_heads=4, kv_heads=2, hidden=48, reach=5),
     "far": ModelConfig(width=24, layers=1, attention_heads=3, kv_heads=3, hidden=40, reach=128),

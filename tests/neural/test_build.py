@@ -18,8 +18,8 @@ from pcdata.verifying.verify import verify
 from pctrain.config import resolve
 from pctrain.training.loop import fit as train
 from tests.building.corpora import assert_same_tree, options, write_code
+from tests.dataset.written import reseal
 from tests.made_run import SETTINGS
-from tests.verifying.test_verify import reseal
 
 
 @pytest.fixture(scope="module")

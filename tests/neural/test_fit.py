@@ -15,8 +15,7 @@ from pctrain.errors import ConfigError
 from pctrain.neural.artifact import LEAST_SEGMENT_BYTES, NUMBERS, SHAPE, WEIGHTS
 from pctrain.neural.fit import RUN, check, fit
 from pctrain.training.loop import fit as train
-from tests.neural.conftest import SETTINGS
-from tests.neural.opened import artifact_of, opened
+from tests.neural.opened import SETTINGS, artifact_of, opened
 
 
 def test_a_fit_that_was_stopped_goes_on_to_the_same_artifact(raw_shards: Path, coder: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from pcdata.probing.render import render
 from pcdata.probing.results import Probe
 from pcdata.probing.sample import Sample
 from tests.building.corpora import fit, options, write_code
-from tests.probing.test_stability import slow_distance
+from tests.probing.slow import slow_distance
 from tests.strategies import library_files
 
 LIBRARY = [Path(sysconfig.get_path("stdlib")) / name for name in ("asyncio", "email", "multiprocessing", "unittest")]

@@ -9,16 +9,7 @@ from hypothesis import strategies as st
 
 from pcdata.dataset.alignment import alignment_of
 from pcdata.probing.stability import Encoded, Lag, distance, lag
-
-
-def slow_distance(left: list[int], right: list[int]) -> int:
-    """Wagner and Fischer's table, row by row."""
-    row = list(range(len(right) + 1))
-    for number, one in enumerate(left, start=1):
-        last, row = row, [number]
-        for column, other in enumerate(right, start=1):
-            row.append(min(last[column] + 1, row[-1] + 1, last[column - 1] + (one != other)))
-    return row[-1]
+from tests.probing.slow import slow_distance
 
 
 @given(st.data(), st.sampled_from([np.uint8, np.uint16, np.uint32]))

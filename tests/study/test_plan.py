@@ -6,32 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.study.plans import PLAIN, TOOLS, written
 from tools.study.plan import StudyError, Trial, read_study
-
-TOOLS = Path(__file__).parents[2] / "tools" / "study"
-PLAIN = """
-[corpus.compressors]
-bpe = "bpe"
-[settings]
-"optim.lr" = 1
-"data.rows" = 2
-[sizes.m]
-flops = 10.0
-settings = { "data.rows" = 3 }
-[[arms]]
-name = "raw"
-[[arms]]
-name = "bpe"
-view = "bpe"
-seeds = [0, 4]
-placebo = true
-settings = { "optim.lr" = 2 }
-"""
-
-
-def written(folder: Path, text: str, name: str = "study.toml") -> Path:
-    (folder / name).write_text(text)
-    return folder / name
 
 
 def test_settings_of_an_arm_go_over_its_sizes_and_those_over_the_studys(tmp_path: Path) -> None:

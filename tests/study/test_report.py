@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from pctrain.config import DataConfig
-from tests.study.test_plan import PLAIN, written
-from tests.study.test_study import study
-from tests.study.test_table import results
+from tests.study.plans import PLAIN, written
+from tests.study.results import results
+from tests.study.running import study
 from tools.study.plan import Trial, read_study
 from tools.study.trial import Result, config_of
 

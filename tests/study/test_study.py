@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+from tests.study.running import study
+
 STUDY = """
 [corpus]
 inputs = ["{code}"]
@@ -38,13 +38,6 @@ name = "raw-as-bpe"
 like = "bpe"
 equal = "raw_symbols"
 """
-
-
-def study(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tools.study", folder / "study.toml", "-o", folder / "study", *arguments]
-    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    return done
 
 
 def unshuffled(config: dict[str, Any]) -> dict[str, Any]:

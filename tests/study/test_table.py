@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.study.test_plan import PLAIN, written
+from tests.study.plans import PLAIN, written
+from tests.study.results import FLOPS, result, results, spent
 from tools.study.corpus import widen
 from tools.study.exchange import RawCurve, price, rate
 from tools.study.page import arms_table, edits_table, stability_table, write_tables
 from tools.study.plan import StudyError, read_study
 from tools.study.table import raw_curve, rows
-from tools.study.trial import Result, Spent
-
-FLOPS = 100
-
-
-def spent(raw_symbols: int, compressed_symbols: int, flops: float = 1e6) -> Spent:
-    positions = raw_symbols + compressed_symbols
-    return Spent(10, positions, flops, raw_symbols, compressed_symbols, 5 * positions, 0.5)
-
-
-def result(arm: str, seed: int, bits: float, what: Spent, per_position: int = FLOPS) -> Result:
-    return Result(f"{arm}-s{seed}", arm, seed, "", {}, "", "", "", 1, 320, per_position, what, bits, 0.1, None)
+from tools.study.trial import Result
 
 
 @given(st.floats(0.1, 2), st.integers(2, 6), st.floats(0, 1), st.integers(1, 10**6))
@@ -60,14 +49,6 @@ def test_at_the_price_a_proxy_costs_what_it_is_worth() -> None:
     bits = 3.5  # what two million raw symbols reach, half way on a logarithmic scale
     assert curve.symbols_for(bits) == pytest.approx(2e6)
     assert rate(curve, bits, proxy) == pytest.approx(price(curve, proxy))
-
-
-def results() -> dict[str, Sequence[Result]]:
-    return {
-        "raw": [result("raw", 0, 3.0, spent(10_000, 0))],
-        "bpe": [result("bpe", 0, 3.5, spent(4_000, 1_000)), result("bpe", 4, 3.7, spent(4_000, 1_000))],
-        "bpe-placebo": [result("bpe-placebo", 0, 3.9, spent(4_000, 1_000))],
-    }
 
 
 def test_seeds_are_taken_together_and_transfer_is_placebo_minus_arm(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pctrain.training.loop
 from pctrain.cli import main
 from pctrain.config import DataConfig, RunConfig
 from pctrain.training.loop import Outcome
-from tests.study.test_plan import PLAIN, TOOLS, written
+from tests.study.plans import PLAIN, TOOLS, written
 from tools.study import shell
 from tools.study.plan import Study, read_study
 from tools.study.trial import config_of, settings_of

@@ -18,10 +18,10 @@ import pytest
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset
 from pcdata.inspection.report.page import write_report
+from tests.paths import ROOT
 from tools import bench_cold
 from tools.building import rebuild
 
-ROOT = Path(__file__).parents[2]
 CODE = ROOT / "pcdata" / "probing"
 SETTINGS = ["model.width=32", "model.layers=1", "model.hidden=32", "data.seq_len=64", "data.rows=1"]
 QUICK = ["--compressor", "zstd", "--batches", 2, "--shuffle-rows", 8]

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ from pctrain.training.checkpoint import checkpoints
 from pctrain.training.distributed import World
 from pctrain.training.loop import fit
 from tests.made_run import SETTINGS, make_dataset, saved_tensors
+from tests.training.ranks import run
 
 HEADS = (
     "model.predict_heads=2",
@@ -28,48 +25,6 @@ HEADS = (
     "train.steps=6",
     "eval.every=3",
 )
-
-FIT = """
-import signal, sys
-from pathlib import Path
-from pctrain.config import resolve
-from pctrain.training import loop, step
-
-stop_at, stop_rank = int(sys.argv[3]), int(sys.argv[4])
-real = step.gradients
-steps = iter(range(10**6))
-def gradients(job, batch):
-    if next(steps) == stop_at and job.world.rank == stop_rank:
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)  # as torchrun's agent does
-    return real(job, batch)
-step.gradients = gradients
-outcome = loop.fit(Path(sys.argv[1]), Path(sys.argv[2]), resolve(None, None, sys.argv[5:]), quiet=True)
-print(outcome.step, outcome.signal)
-"""
-
-
-def run(size: int, data: Path, folder: Path, *settings: str, stop: tuple[int, int] = (-1, 0)) -> list[str]:
-    """What each of ``size`` processes said; ``stop`` is the step at which a rank gets SIGTERM."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "-c", FIT, str(data), str(folder), *map(str, stop), *SETTINGS, *settings]
-    ranks = [
-        subprocess.Popen(
-            command,
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(size)
-    ]
-    said = [process.communicate() for process in ranks]
-    assert [process.returncode for process in ranks] == [0] * size, [error for _, error in said]
-    assert all(not error for _, error in said[1:]), "one process speaks"
-    return [text.strip() for text, _ in said]
 
 
 def lines(folder: Path, kind: str) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from pcdata.dataset import Dataset
-from pctrain.config import MODES, RunConfig, resolve
+from pctrain.config import MODES
 from pctrain.data.batch import Batch
 from pctrain.errors import CheckpointError, PctrainError
 from pctrain.training import loop, step, trainer
@@ -25,11 +25,7 @@ from pctrain.training.checkpoint import checkpoints
 from pctrain.training.loop import fit
 from pctrain.training.step import gradients, micro_batches, take_step
 from pctrain.training.trainer import Trainer
-from tests.made_run import SETTINGS, VIEW, make_dataset, saved_tensors
-
-
-def settings(*more: str) -> RunConfig:
-    return resolve(None, None, [*SETTINGS, *more])
+from tests.made_run import SETTINGS, VIEW, make_dataset, saved_tensors, settings
 
 
 def lines(run: Path, kind: str) -> list[dict[str, Any]]:

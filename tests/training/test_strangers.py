@@ -15,8 +15,7 @@ from pctrain.errors import CheckpointError, PctrainError
 from pctrain.training import checkpoint
 from pctrain.training.checkpoint import checkpoints, load_state
 from pctrain.training.loop import fit
-from tests.made_run import make_dataset
-from tests.training.test_loop import settings
+from tests.made_run import make_dataset, settings
 
 SHORT = ("train.steps=2", "checkpoint.every=2")
 

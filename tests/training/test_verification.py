@@ -20,8 +20,7 @@ from pctrain.training.distributed import World
 from pctrain.training.loop import fit
 from pctrain.training.run_folder import METRICS, VERIFIED
 from pctrain.training.verification import Seal, files_read, read_verified, verified
-from tests.made_run import VIEW, make_dataset
-from tests.training.test_loop import settings
+from tests.made_run import VIEW, make_dataset, settings
 
 SHORT = ("train.steps=2", "checkpoint.every=2")
 READ = ["base/train-00000.arrow", "base/val-00000.arrow", f"views/{VIEW}/train-00000.arrow"]
