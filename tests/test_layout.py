@@ -21,6 +21,7 @@ FLOORS = {
         "terminal",
         "processes",
         "dataset",
+        "plotting",
         "codecs",
         "building",
         "editing",
@@ -56,7 +57,7 @@ FLOORS = {
 """From the ground up. A floor imports itself and those before it."""
 
 COMMANDS = [f"pcdata.{name}" for name in ("errors", "group", "lazy", "machine", "shell", "starting", "terminal")]
-FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", *COMMANDS]}
+FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", "pcdata.plotting", *COMMANDS]}
 CODECS = ["pcdata.codecs"]
 """What a package may import of the other; ``pctrain.neural``, which is a codec, may also import ``CODECS``."""
 

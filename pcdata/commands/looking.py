@@ -32,7 +32,7 @@ def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool) -> Non
     from pcdata.inspection.stats import stats as collect
 
     if plot is not None:
-        from pcdata.inspection.plotting import check_plot
+        from pcdata.plotting import check_plot
 
         check_plot(plot)
     collected = collect(load_manifest(dataset))
@@ -119,7 +119,7 @@ def probe(
     """
     from pcdata.building.options import BuildOptions
     from pcdata.codecs.requests import parse_requests
-    from pcdata.inspection.plotting import check_plot
+    from pcdata.plotting import check_plot
     from pcdata.probing.probe import probe as measure
     from pcdata.probing.render import render
     from pcdata.probing.sample import ProbeOptions
