@@ -99,12 +99,7 @@ def check_columns(codec: Codec, documents: Sequence[bytes], columns: ViewColumns
 def check_alone(codec: Codec, documents: Sequence[bytes], columns: ViewColumns) -> None:
     """Each document, encoded by itself, has the symbols and units that it has in ``columns``."""
     for row, raw in enumerate(documents):
-        alone = codec.encode([raw])
-        pairs = [
-            (alone.symbols, columns.symbols_of(row)),
-            (alone.unit_bytes, columns.unit_bytes_of(row)),
-            (alone.unit_symbols, columns.unit_symbols_of(row)),
-        ]
+        pairs = zip(codec.encode([raw]).of_document(0), columns.of_document(row), strict=True)
         same = all(a is b is None or np.array_equal(a, b) for a, b in pairs)  # type: ignore[arg-type]
         _require(same, f"document {row}: encoded by itself it has other symbols or units than among others")
 

@@ -71,17 +71,11 @@ class NeuralParameters:
 
 
 class NeuralCodec(WindowCodec):
-    """See the module."""
-
     Parameters: ClassVar[type[Any]] = NeuralParameters
 
     def __init__(self, parameters: NeuralParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
         model, numbers = unpack(artifact)
         super().__init__(model, threshold_of(numbers, parameters.segment), parameters.windows)
-
-    @classmethod
-    def is_fitted(cls, parameters: NeuralParameters) -> bool:
-        return True
 
     @classmethod
     def fit(cls, parameters: NeuralParameters, sample: Sequence[bytes]) -> Artifact:
@@ -90,12 +84,3 @@ class NeuralCodec(WindowCodec):
             "neural is fitted before it is used: pctrain neural fit shards/ -o coder/, on a dataset of raw bytes, then "
             "--compressor neural:artifact=coder/"
         )
-
-    @classmethod
-    def symbols_are_bytes(cls, parameters: NeuralParameters) -> bool:
-        return parameters.windows.symbol_bits == 8 and not parameters.literals
-
-    @classmethod
-    def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
-        """None: the arithmetic is exact, so it is the same with any library."""
-        return {}
