@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import pyarrow as pa
 
 from pcdata.dataset import Dataset
-from pcdata.dataset.files import appearing
+from pcdata.dataset.files import appearing, check_place
 from pcdata.errors import OptionError
 from pcdata.exporting.folder import FolderWriter
 from pcdata.exporting.records import JsonlWriter, ParquetWriter
-from pcdata.exporting.whole import Choice, Whole, whole_documents
+from pcdata.exporting.whole import Choice, Writer, whole_documents
 from pcdata.terminal import Data
 
 STDOUT = Path("-")
@@ -26,23 +26,8 @@ _OTHER_FILES: Final = (".json", ".csv", ".tsv", ".txt", ".gz", ".zst", ".tar", "
 """Endings of files that we do not write: whoever asks for one does not mean a folder."""
 
 
-class Writer(Protocol):
-    """Takes documents one by one."""
-
-    renamed: int
-    """How many could not keep their path."""
-
-    def add(self, document: Whole) -> bool:
-        """Whether it was taken; not what the format cannot hold."""
-
-    def finish(self) -> None:
-        """Write what was held back. Not called after a fault."""
-
-
 @dataclass(frozen=True)
 class Exported:
-    """What came of it."""
-
     documents: int
     raw_bytes: int
     renamed: int
@@ -56,8 +41,7 @@ def check_export(dataset: Dataset, output: Path, text_key: str) -> None:
     if output.name.lower().endswith(_OTHER_FILES) and _jsonl_ending(output) is None:
         known = ", ".join([*_JSONL, _PARQUET])
         raise OptionError(f"-o {output}: a file of records ends in {known}; anything else is a folder of files")
-    if not output.absolute().parent.is_dir():
-        raise OptionError(f"-o {output}: there is no folder {output.parent}; make it first")
+    check_place(output, "-o")
     taken = {"path", "lang", "source", *(column.name for column in dataset.manifest.kept_columns)}
     if text_key in taken or not text_key:
         raise OptionError(f"--text-key {text_key!r}: a record has {', '.join(sorted(taken))}; give another name")
@@ -99,10 +83,7 @@ def _opened(dataset: Dataset, output: Path, text_key: str) -> Iterator[Writer]:
             with pa.output_stream(str(temporary), compression=_JSONL[ending]) as sink:
                 yield JsonlWriter(sink, kept, text_key)
         elif is_file:
-            with (
-                pa.OSFile(str(temporary), "wb") as sink,
-                closing(ParquetWriter(sink, kept, text_key)) as writer,
-            ):
+            with pa.OSFile(str(temporary), "wb") as sink, closing(ParquetWriter(sink, kept, text_key)) as writer:
                 yield writer
         else:
             yield FolderWriter(temporary)

@@ -8,15 +8,16 @@ written ``\\u003c`` so that nothing in it can end the script, and comes out thro
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from pcdata.codecs.base import require_range
 from pcdata.dataset import Dataset
-from pcdata.dataset.files import appearing_file
+from pcdata.dataset.files import appearing_file, check_place
 from pcdata.dataset.json_files import parse_json
 from pcdata.errors import InputError, OptionError
 from pcdata.inspection.distributions import read_distributions
@@ -47,10 +48,7 @@ def check_report(output: Path, documents: int, document_bytes: int) -> None:
     """Raise ``OptionError`` if ``write_report`` could not write there, or would have nothing to show."""
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"-o {output} must end in .html")
-    if not output.absolute().parent.is_dir():
-        raise OptionError(f"-o {output}: there is no folder {output.parent}; make it first")
-    if not os.access(output.absolute().parent, os.W_OK):
-        raise OptionError(f"-o {output}: nothing may be written in {output.parent}; name another folder")
+    check_place(output, "-o")
     require_range("--documents", documents, 1, 10_000)
     require_range("--document-bytes", document_bytes, 1, _MOST_DOCUMENT_BYTES)
 
@@ -96,12 +94,13 @@ def report_data(dataset: Dataset, documents: int, document_bytes: int, seed: int
     found = read_distributions(dataset)
     views = [view.name for view in dataset.manifest.views]
     chosen = sample_documents(dataset, documents, seed)
+    bit_lengths = [length.bit_length() for length in found.document_bytes.tolist()]
     return {
         "name": safe(dataset.folder.resolve().name),
         "stats": stats(dataset.manifest),
         "lengths": {
             "documents_seen": len(found.document_bytes),
-            "histogram": _histogram([int(length).bit_length() for length in found.document_bytes]),
+            "histogram": np.bincount(bit_lengths, minlength=1).tolist(),
             "languages": [
                 {
                     "name": safe(name),
@@ -117,11 +116,3 @@ def report_data(dataset: Dataset, documents: int, document_bytes: int, seed: int
             "documents": [document_data(document, views, document_bytes) for document in chosen],
         },
     }
-
-
-def _histogram(bit_lengths: list[int]) -> list[int]:
-    """Counts by bit length, as the manifest counts units."""
-    counts = [0] * (max(bit_lengths, default=0) + 1)
-    for length in bit_lengths:
-        counts[length] += 1
-    return counts
