@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from pcdata.dataset.files import appearing_file, check_place
+from pcdata.dataset.files import appearing_file
 from pcdata.errors import OptionError
 from pcdata.terminal import safe
 
@@ -58,9 +59,12 @@ def check_plot(output: Path) -> None:
     """Before hours of work: raise ``OptionError`` if ``save_figure`` could not write there."""
     if output.suffix.lower() not in SUFFIXES:
         raise OptionError(f"--plot {output} must end in {', '.join(SUFFIXES)}")
+    if not output.absolute().parent.is_dir():
+        raise OptionError(f"--plot {output}: there is no folder {output.parent}; make it first")
     if output.is_dir():
         raise OptionError(f"--plot {output} is a folder; name a file")
-    check_place(output, "--plot")
+    if not os.access(output.absolute().parent, os.W_OK):
+        raise OptionError(f"--plot {output}: nothing may be written in {output.parent}; name another folder")
     if find_spec("matplotlib") is None:
         raise OptionError('--plot needs matplotlib; pip install "proxy-compression[plot]"')
 

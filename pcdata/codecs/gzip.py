@@ -48,6 +48,8 @@ class GzipParameters:
 
 
 class GzipCodec(Codec):
+    """See the module."""
+
     Parameters: ClassVar[type[Any]] = GzipParameters
     units_independent = False
 

@@ -92,6 +92,8 @@ class NgramParameters:
 
 
 class NgramCodec(WindowCodec):
+    """See the module."""
+
     Parameters: ClassVar[type[Any]] = NgramParameters
 
     def __init__(self, parameters: NgramParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:

@@ -87,6 +87,8 @@ class ZstdParameters:
 
 
 class ZstdCodec(Codec):
+    """See the module."""
+
     Parameters: ClassVar[type[Any]] = ZstdParameters
 
     def __init__(self, parameters: ZstdParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:

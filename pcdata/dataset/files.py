@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pcdata.dataset.names import TEMPORARY
-from pcdata.errors import DatasetError, OptionError
+from pcdata.errors import DatasetError
 
 
 def temporary_name(path: Path) -> Path:
@@ -77,15 +77,6 @@ def remove_temporary(folder: Path, names: str = "**/*") -> None:
     for path in folder.glob(f"{names}{TEMPORARY}"):
         if path.is_symlink() or not path.is_dir():
             path.unlink(missing_ok=True)
-
-
-def check_place(path: Path, option: str) -> None:
-    """Before hours of work: raise ``OptionError`` if no file can appear there, as ``option`` says."""
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise OptionError(f"{option} {path}: there is no folder {path.parent}; make it first")
-    if not os.access(folder, os.W_OK):
-        raise OptionError(f"{option} {path}: nothing may be written in {path.parent}; name another folder")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 from pcdata.dataset import Dataset
-from pcdata.dataset.files import appearing, check_place
+from pcdata.dataset.files import appearing
 from pcdata.errors import OptionError
 from pcdata.exporting.folder import FolderWriter
 from pcdata.exporting.records import JsonlWriter, ParquetWriter
@@ -41,7 +41,8 @@ def check_export(dataset: Dataset, output: Path, text_key: str) -> None:
     if output.name.lower().endswith(_OTHER_FILES) and _jsonl_ending(output) is None:
         known = ", ".join([*_JSONL, _PARQUET])
         raise OptionError(f"-o {output}: a file of records ends in {known}; anything else is a folder of files")
-    check_place(output, "-o")
+    if not output.absolute().parent.is_dir():
+        raise OptionError(f"-o {output}: there is no folder {output.parent}; make it first")
     taken = {"path", "lang", "source", *(column.name for column in dataset.manifest.kept_columns)}
     if text_key in taken or not text_key:
         raise OptionError(f"--text-key {text_key!r}: a record has {', '.join(sorted(taken))}; give another name")

@@ -71,6 +71,8 @@ class NeuralParameters:
 
 
 class NeuralCodec(WindowCodec):
+    """See the module."""
+
     Parameters: ClassVar[type[Any]] = NeuralParameters
 
     def __init__(self, parameters: NeuralParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:

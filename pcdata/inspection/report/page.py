@@ -8,6 +8,7 @@ written ``\\u003c`` so that nothing in it can end the script, and comes out thro
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from pcdata.codecs.base import require_range
 from pcdata.dataset import Dataset
-from pcdata.dataset.files import appearing_file, check_place
+from pcdata.dataset.files import appearing_file
 from pcdata.dataset.json_files import parse_json
 from pcdata.errors import InputError, OptionError
 from pcdata.inspection.distributions import read_distributions
@@ -48,7 +49,10 @@ def check_report(output: Path, documents: int, document_bytes: int) -> None:
     """Raise ``OptionError`` if ``write_report`` could not write there, or would have nothing to show."""
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"-o {output} must end in .html")
-    check_place(output, "-o")
+    if not output.absolute().parent.is_dir():
+        raise OptionError(f"-o {output}: there is no folder {output.parent}; make it first")
+    if not os.access(output.absolute().parent, os.W_OK):
+        raise OptionError(f"-o {output}: nothing may be written in {output.parent}; name another folder")
     require_range("--documents", documents, 1, 10_000)
     require_range("--document-bytes", document_bytes, 1, _MOST_DOCUMENT_BYTES)
 
