@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from pcdata.building.options import BuildOptions
 from pcdata.building.reread import read_pieces
 from pcdata.building.trial import Trial
-from pcdata.building.workspace import PIECE
+from pcdata.building.workspace import PIECE, Pieces
 from pcdata.codecs.base import require_range
 from pcdata.dataset.splitmix import key_of
 from pcdata.errors import InputError, OptionError
@@ -66,7 +67,12 @@ def draw_sample(options: ProbeOptions, planned: Trial) -> Sample:
             f"none of {len(pieces)} documents of val has {lengths_text(shortest, longest)}, but {lengths.min():,} "
             f"to {lengths.max():,}; give other --document-bytes, or raise --val-fraction"
         )
-    draws = np.array([key_of(options.seed, SAMPLE, *part) for part in fitting["part"].tolist()], np.uint64)
+    draws = np.fromiter(_draws(options.seed, fitting["part"]), np.uint64, len(fitting))
     chosen = fitting[np.sort(np.argsort(draws, kind="stable")[: options.documents])]
     raws = tuple(raw for raw, _ in read_pieces(planned.options, planned.workspace, chosen))
     return Sample(raws, len(fitting))
+
+
+def _draws(seed: int, ids: Pieces) -> Iterator[int]:
+    for low, high in ids.tolist():
+        yield key_of(seed, SAMPLE, low, high)
