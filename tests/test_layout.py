@@ -25,6 +25,7 @@ FLOORS = {
         "terminal",
         "processes",
         "dataset",
+        "plotting",
         "codecs",
         "inputs",
         "building",
@@ -79,7 +80,7 @@ COMMANDS = [
 TO_MOVE = ("pcdata.building.languages", "pcdata.building.passed_over")
 """Files about inputs that lie on another floor until they are moved to theirs."""
 
-FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", *COMMANDS]}
+FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", "pcdata.plotting", *COMMANDS]}
 CODECS = ["pcdata.codecs"]
 """What a package may import of the other; ``pctrain.neural``, which is a codec, may also import ``CODECS``."""
 

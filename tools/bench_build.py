@@ -95,7 +95,6 @@ class Limit:
 
 
 def measure(corpus: Path, views: str, rounds: int) -> dict[str, Any]:
-    """Build and limit in turn."""
     with tempfile.TemporaryDirectory() as scratch, fitted(corpus, views.split(",")) as codecs:
         paths, output = find_paths(corpus), Path(scratch) / "built"
         build = partial(rebuild, corpus, output, codecs.requests)

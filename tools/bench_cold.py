@@ -22,10 +22,9 @@ from typing import Any
 import numpy as np
 
 from pcdata.dataset import Dataset, Split
-from pctrain.config import DataConfig, MixtureConfig
-from pctrain.data.loader import Loader
 from tools.benching import print_json, print_table
 from tools.corpora import VIEW, corpus_parser, dataset_of
+from tools.loading import loader_of
 from tools.procfs import counted
 
 SYMBOL_BYTES = 2
@@ -48,9 +47,7 @@ def sequential(split: Split) -> int:
 
 def epoch(split: Split, mode: str, share: float, shuffle_rows: int) -> int:
     """Returns the bytes of what was shown."""
-    mixture = MixtureConfig(mode=mode, share=share, warmup_fraction=0)
-    data = DataConfig(4096, 8, shuffle_rows=shuffle_rows)
-    loader = Loader(split, data, mixture, steps=1 << 40, seed=0)
+    loader = loader_of(split, mode, share, shuffle_rows)
     used = documents = 0
     while documents < split.n_documents:
         stats = loader.next_batch().stats

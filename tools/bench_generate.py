@@ -65,8 +65,8 @@ def matrices_of(model: Decoder) -> list[Tensor]:
     return [*layers, model.head.weight.detach()[:RAW_IDS]]
 
 
-def products(model: Decoder, count: int) -> Callable[[], None]:
-    """A vector times each matrix, ``count`` times."""
+def with_matrices(model: Decoder, count: int, use: Callable[[Tensor, Tensor], object]) -> Callable[[], None]:
+    """``use`` each matrix, beside a vector that it could be multiplied with, ``count`` times."""
     matrices = matrices_of(model)
     vectors = {matrix.shape[1]: torch.ones(matrix.shape[1]) for matrix in matrices}
     pairs = [(matrix, vectors[matrix.shape[1]]) for matrix in matrices]
@@ -75,19 +75,7 @@ def products(model: Decoder, count: int) -> Callable[[], None]:
     def run() -> None:
         for _ in range(count):
             for matrix, vector in pairs:
-                torch.mv(matrix, vector)
-
-    return run
-
-
-def sums(model: Decoder, count: int) -> Callable[[], None]:
-    """The same memory read and added up."""
-    matrices = matrices_of(model)
-
-    def run() -> None:
-        for _ in range(count):
-            for matrix in matrices:
-                matrix.sum()
+                use(matrix, vector)
 
     return run
 
@@ -114,8 +102,8 @@ def measure_speed(preset: str, count: int, rounds: int) -> dict[str, Any]:
     model = made(config.model, 16_704)
     contestants = {
         "pctrain": ours(model, PROMPT, count, window),
-        "limit: products": products(model, count),
-        "sum of the weights": sums(model, count),
+        "limit: products": with_matrices(model, count, torch.mv),
+        "sum of the weights": with_matrices(model, count, lambda matrix, _: matrix.sum()),
     }
     try:
         contestants["transformers"] = transformers_loop(model, count, window)

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pcdata.dataset import Dataset
-from pctrain.config import DataConfig, MixtureConfig
-from pctrain.data.loader import Loader
 from tools.benching import cost, in_turn, print_json, print_table, processor_seconds, ratio
 from tools.building import clear, fitted, rebuild
 from tools.corpora import corpus_parser, find_paths, raw_mb, write_copies
+from tools.loading import loader_of, make_batches
 
 BATCH_ROUNDS = 5
 COLUMNS = {
@@ -43,8 +42,10 @@ def measure(given: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
     with fitted(copies / "000", [given.compressor]) as codecs:
         builds = {str(size): partial(rebuild, corpora[size], built[size], codecs.requests) for size in sizes}
         seconds = in_turn(builds, given.rounds, processor_seconds, before=partial(clear, *built.values()))
+    splits = {str(size): Dataset(built[size]).split("train") for size in sizes}
     loaders = {
-        str(size): partial(make_batches, loader(built[size], given.shuffle_rows), given.batches) for size in sizes
+        size: partial(make_batches, loader_of(split, "mixed", 0.9, given.shuffle_rows), given.batches)
+        for size, split in splits.items()
     }
     batches = in_turn(loaders, BATCH_ROUNDS, processor_seconds)
     per_mb = {size: [taken / megabytes[size] for taken in seconds[str(size)]] for size in sizes}
@@ -61,24 +62,12 @@ def measure(given: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
     ]
 
 
-def loader(dataset: Path, shuffle_rows: int) -> Loader:
-    mixture = MixtureConfig(mode="mixed", share=0.9, warmup_fraction=0)
-    data = DataConfig(4096, 8, shuffle_rows=shuffle_rows)
-    return Loader(Dataset(dataset).split("train"), data, mixture, steps=1 << 40, seed=0)
-
-
-def make_batches(loader: Loader, count: int) -> None:
-    """The next of a split."""
-    for _ in range(count):
-        loader.next_batch()
-
-
 def main() -> None:
     parser = corpus_parser(__doc__, rounds=2)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 4, 16], help="copies of the corpus")
     parser.add_argument("--compressor", default="bpe:vocab_size=16384")
     parser.add_argument("--batches", type=int, default=200, help="in a round")
-    parser.add_argument("--shuffle-rows", type=int, default=DataConfig().shuffle_rows, help="of the loader")
+    parser.add_argument("--shuffle-rows", type=int, help="of the loader")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         results = measure(given, Path(scratch))

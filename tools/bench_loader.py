@@ -30,13 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset import Split
-from pctrain.config import DataConfig, MixtureConfig
 from pctrain.data.loader import Loader
 from tools.benching import cost, in_turn, print_json, print_table, rate, ratio
 from tools.corpora import VIEW, corpus_parser, dataset_of
+from tools.loading import ROWS, SEQ_LEN, loader_of, make_batches
 from tools.rival_loaders import RIVALS
 
-SEQ_LEN, ROWS = 4096, 8
 RANKS = 64
 PASSED_OVER = 8
 """Batches of a round."""
@@ -48,9 +47,7 @@ PASSING = {"mode and share": "{name}", "ms": "{ms:.2f}"}
 
 def loader(split: Split, mode: str, share: float, window: int, rows: int = ROWS, ranks: int = 1) -> Loader:
     """``window``: the batches of a window of shuffled rows. A round is a whole one, which is laid out at once."""
-    data = DataConfig(SEQ_LEN, rows, shuffle_rows=window * rows)
-    mixture = MixtureConfig(mode=mode, share=share, warmup_fraction=0)
-    return Loader(split, data, mixture, steps=1 << 40, seed=0, world_size=ranks)
+    return loader_of(split, mode, share, window * rows, rows, ranks)
 
 
 def documents(split: Split, mode: str, share: float) -> Iterator[NDArray[Any]]:
@@ -106,11 +103,6 @@ def memmap_blocks(path: Path, batches: int) -> Callable[[], None]:
                 targets_RT[row] = tokens[begin + 1 : begin + 1 + SEQ_LEN]
 
     return read
-
-
-def make_batches(of: Loader, batches: int) -> None:
-    for _ in range(batches):
-        of.next_batch()
 
 
 def pass_over(by: Loader) -> None:

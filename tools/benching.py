@@ -19,10 +19,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pcdata.inspection.text import table
+
 
 class Figure(NamedTuple):
-    """A number measured several times."""
-
     median: float
     least: float
     most: float
@@ -96,11 +96,8 @@ def print_table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -
 
     ``columns``: by heading, what a row shows there, as a format string, such as ``{ratio:.2f}``.
     """
-    table = [[*columns], *([cell.format_map(row) for cell in columns.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for first, *others in table:
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
-        print("  ".join(cells).rstrip(), flush=True)
+    cells = [[*columns], *([cell.format_map(row) for cell in columns.values()] for row in rows)]
+    print(*table(cells), sep="\n", flush=True)
 
 
 def print_json(bench: str, results: object, *packages: str) -> None:

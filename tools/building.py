@@ -79,7 +79,6 @@ def fitted(corpus: Path, compressors: Sequence[str]) -> Iterator[Fitted]:
 
 
 def with_option(compressor: str, option: str) -> str:
-    """A compressor's text with one more ``name=value``."""
     return f"{compressor}{',' if ':' in compressor else ':'}{option}"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pcdata.dataset import Dataset
 from pcdata.dataset.assemble import EncodedBlock, assemble
 from pcdata.dataset.block import Block, Metadata
-from pcdata.dataset.columns import ViewColumns
+from pcdata.dataset.columns import ViewColumns, offsets_of
 from pcdata.dataset.listing import Promised
 from pcdata.dataset.manifest import FittedView
 from pcdata.dataset.schema import ViewTypes
@@ -36,7 +36,7 @@ def made_up(folder: Path, documents: int, mean_bytes: int = 96, block_documents:
 
 
 def _block(random: np.random.Generator, lengths: np.ndarray) -> EncodedBlock:
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = offsets_of(lengths)
     size, n = int(offsets[-1]), len(lengths)
     text = random.bytes(size)
     raw = [text[begin:end] for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]

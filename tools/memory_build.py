@@ -1,6 +1,6 @@
 """Does the memory of ``pcdata build`` grow with the corpus, and what does a document cost the planning?
 
-Code is made up (the same from the same seed), written as JSONL files into a temporary folder, and built; meanwhile
+Pieces of the standard library are written as JSONL files into a temporary folder, and built; meanwhile
 RssAnon, the memory that no file backs, is summed over all processes of the build, every 20 ms from /proc. Then digests
 of documents are made up, and planned: this is the one stage in which a single process sees every document.
 
@@ -34,6 +34,7 @@ from pcdata.building.workspace import PIECE, Workspace
 from pcdata.dataset.manifest import MANIFEST, load_manifest
 from pcdata.machine import cores
 from tools.benching import parser_of, print_json, print_table
+from tools.corpora import STDLIB, find_paths
 from tools.procfs import anonymous_mb
 
 SAMPLE_SECONDS = 0.02
@@ -96,39 +97,21 @@ def tree(process: int) -> list[int]:
     return found
 
 
-def functions(random_: random.Random) -> list[bytes]:
-    """Code of some 300 bytes each, written as JSON writes it."""
-    words = ["".join(random_.choices("abcdefghijklmnopqrstuvwxyz", k=random_.randint(2, 9))) for _ in range(2_000)]
-
-    def function() -> str:
-        name, *names = random_.choices(words, k=4)
-        lines = [f"def {name}({', '.join(names)}):"]
-        for _ in range(random_.randint(4, 14)):
-            left, right, other = random_.choices(words, k=3)
-            lines.append(f"    {left} = {right}.{other}({random_.choice(names)}, {random_.randint(0, 999)})")
-        return "\n".join([*lines, f"    return {lines[-1].split()[0]}", "", ""])
-
-    return [json.dumps(function())[1:-1].encode() for _ in range(20_000)]
-
-
 def write_corpus(folder: Path, size: int) -> None:
-    """About ``size`` raw bytes of documents, no two the same."""
+    """About ``size`` raw bytes of documents: pieces of the standard library, no two the same."""
     random_ = random.Random(size)
-    known = functions(random_)
-    mean = sum(map(len, known)) / len(known)
-    longest = round(2 * MEAN_DOCUMENT_BYTES / mean) - 1
+    library = b"".join(Path(path).read_bytes() for path in find_paths(STDLIB)).decode(errors="ignore")
     written = 0
     while written < size:
-        with (folder / f"part-{written // FILE_BYTES:05}.jsonl").open("wb") as file:
+        with (folder / f"part-{written // FILE_BYTES:05}.jsonl").open("w", encoding="utf-8") as file:
             end = min(written + FILE_BYTES, size)
             while written < end:
-                text = b"".join(random_.choices(known, k=random_.randint(1, longest)))
-                file.write(b'{"text": "# %d\\n%b"}\n' % (written, text))
-                written += len(text)
+                begin, length = random_.randrange(len(library)), random_.randint(1, 2 * MEAN_DOCUMENT_BYTES)
+                file.write(json.dumps({"text": f"# {written}\n{library[begin : begin + length]}"}) + "\n")
+                written += length
 
 
 def measure_build(size: int, compressors: list[str], workers: int, scratch: Path) -> dict[str, Any]:
-    """Make up a corpus and build it."""
     corpus, output = scratch / "corpus", scratch / "shards"
     corpus.mkdir()
     write_corpus(corpus, size)
@@ -138,7 +121,7 @@ def measure_build(size: int, compressors: list[str], workers: int, scratch: Path
     peaks = watch(process.pid, lambda: process.poll() is None)
     if process.returncode:
         sys.exit(f"the build ended with {process.returncode}")
-    shards = [shard for of_split in load_manifest(output).base.splits.values() for shard in of_split]
+    shards = load_manifest(output).base.shards
     return {
         "raw_gb": sum(shard.raw_bytes for shard in shards) / 1e9,
         "documents": sum(shard.documents for shard in shards),
@@ -179,7 +162,6 @@ def plan_made_up(scratch: Path, n_tasks: int) -> None:
 
 
 def measure_plan(documents: int, scratch: Path) -> dict[str, Any]:
-    """Make up digests and plan them."""
     state = Workspace(scratch)
     with state.locked():
         n_tasks = write_digests(state, documents)

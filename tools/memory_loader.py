@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from pcdata.dataset import Dataset
-from pctrain.config import DataConfig, MixtureConfig
-from pctrain.data.loader import Loader
 from tools.benching import parser_of, print_json, print_table
+from tools.loading import loader_of, make_batches
 from tools.made_up import made_up
 from tools.procfs import anonymous_mb
 
@@ -38,21 +37,20 @@ COLUMNS = {
 }
 
 
-def load(folder: Path, batches: int, shuffle_rows: int) -> dict[str, Any]:
+def load(folder: Path, batches: int, shuffle_rows: int | None) -> dict[str, Any]:
     """Runs in a child process."""
     before = anonymous_mb()
     split = Dataset(folder).split("train")
     opened = anonymous_mb()
-    mixture = MixtureConfig(mode="mixed", share=0.5, warmup_fraction=0)
-    loader = Loader(split, DataConfig(4096, 8, shuffle_rows=shuffle_rows), mixture, steps=1 << 40, seed=0)
+    loader = loader_of(split, "mixed", 0.5, shuffle_rows)
     most, read = 0.0, 0
     for _ in range(batches):
-        read += loader.next_batch().stats.documents
+        read += make_batches(loader, 1)
         most = max(most, anonymous_mb())
     return {"libraries": before, "opened": opened - before, "loading": most - before, "all": most, "read": read}
 
 
-def measure(documents: int, block_documents: int, *arguments: int) -> dict[str, Any]:
+def measure(documents: int, block_documents: int, *arguments: int | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="memory-loader-") as folder:
         blocks = made_up(Path(folder), documents, block_documents=block_documents).split("train").n_blocks
         with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -63,7 +61,7 @@ def main() -> None:
     parser = parser_of(__doc__, rounds=0)
     parser.add_argument("--documents", nargs="*", type=float, default=[1e5, 1e6, 1e7])
     parser.add_argument("--batches", type=int, default=5000)
-    parser.add_argument("--shuffle-rows", type=int, default=DataConfig().shuffle_rows)
+    parser.add_argument("--shuffle-rows", type=int)
     given = parser.parse_args()
     print("anonymous memory, MB")
     results = [

@@ -5,7 +5,7 @@ A fitted artifact is never fitted again: a resumed build reads what is there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -22,7 +22,6 @@ from pcdata.codecs.requests import ViewRequest
 from pcdata.dataset.arrow_writer import write_file
 from pcdata.dataset.manifest import Amount, FittedView
 from pcdata.errors import BuildError, CodecError
-from pcdata.inputs.options import InputOptions
 from pcdata.processes.kill_points import kill_point
 
 _VIEWS = "views.json"
@@ -32,7 +31,11 @@ def fit_views(
     options: DatasetOptions, workspace: Workspace, artifacts: Mapping[str, Artifact], report: Reporter
 ) -> None:
     """Fit all views that are not fitted yet."""
-    fit_requests(options.views.requests, workspace, Sample(options.inputs, workspace), artifacts, report)
+
+    def read() -> Iterator[bytes]:
+        yield from (raw for raw, _ in read_pieces(options.inputs, workspace, workspace.read_pieces(SAMPLE)))
+
+    fit_requests(options.views.requests, workspace, Sample(read), artifacts, report)
 
 
 def fit_requests(
@@ -55,14 +58,12 @@ def fit_requests(
 class Sample(Sequence[bytes]):
     """The documents that codecs are fitted on, read when a codec first looks at one."""
 
-    def __init__(self, options: InputOptions, workspace: Workspace) -> None:
-        self._options = options
-        self._workspace = workspace
+    def __init__(self, read: Callable[[], Iterable[bytes]]) -> None:
+        self._read = read
 
     @cached_property
     def _documents(self) -> list[bytes]:
-        pieces = self._workspace.read_pieces(SAMPLE)
-        return [raw for raw, _ in read_pieces(self._options, self._workspace, pieces)]
+        return [*self._read()]
 
     def __len__(self) -> int:
         return len(self._documents)

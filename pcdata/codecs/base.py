@@ -7,12 +7,12 @@ dataclass; what it is fitted to (a dictionary, a vocabulary) is an *artifact*: a
 
 from __future__ import annotations
 
-import hashlib
+import inspect
 import stat
 import typing
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from pcdata.codecs.fitted import read_record
 from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.columns import Unsigned, ViewColumns
-from pcdata.dataset.manifest import FileEntry, FittedView
+from pcdata.dataset.columns import offsets_of as offsets_of
+from pcdata.dataset.hashing import require_sound
+from pcdata.dataset.manifest import FittedView
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.schema import ViewTypes
 from pcdata.errors import CodecError, DatasetError, OptionError
@@ -104,8 +106,9 @@ class Codec(ABC):
 
     @classmethod
     def is_fitted(cls, parameters: Any) -> bool:
-        """Whether ``fit`` must be called (or an artifact handed in) before an instance can be made."""
-        return False
+        """Whether ``fit`` must be called (or an artifact handed in) before an instance can be made: by default, whether
+        the class defines it."""
+        return inspect.getattr_static(cls, "fit") is not vars(Codec)["fit"]
 
     @classmethod
     def fit(cls, parameters: Any, sample: Sequence[bytes]) -> Artifact:
@@ -247,19 +250,43 @@ def decode_units(codec: Codec, columns: ViewColumns, row: int, points: Alignment
     """Units ``first`` … ``end`` - 1 of a document by themselves; ``points`` are its alignment points."""
     symbol_start = points.symbol_ends[first - 1] if first else 0
     symbol_end = points.symbol_ends[end - 1] if end else 0
-    unit_symbols = columns.unit_symbols_of(row)
-    return codec.decode(
-        columns.symbols_of(row)[symbol_start:symbol_end],
-        columns.unit_bytes_of(row)[first:end],
-        None if unit_symbols is None else unit_symbols[first:end],
+    symbols, unit_bytes, unit_symbols = columns.of_document(row)
+    lengths = None if unit_symbols is None else unit_symbols[first:end]
+    return codec.decode(symbols[symbol_start:symbol_end], unit_bytes[first:end], lengths)
+
+
+def fixed_units(documents: Sequence[bytes], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Raw bytes of each unit, where all have ``size`` of them but a document's last; and the documents' offsets."""
+    lengths = np.fromiter(map(len, documents), np.int64, len(documents))
+    offsets = offsets_of(-(-lengths // size))
+    unit_bytes = np.full(offsets[-1], size)
+    some = lengths > 0
+    unit_bytes[offsets[1:][some] - 1] = (lengths[some] - 1) % size + 1
+    return unit_bytes, offsets
+
+
+def byte_columns(
+    types: ViewTypes, units: Sequence[Any], unit_bytes: NDArray[np.int64], unit_offsets: NDArray[np.int64]
+) -> ViewColumns:
+    """The columns where symbols are bytes, of ``units`` that are buffers."""
+    unit_symbols = np.fromiter(map(len, units), np.int64, len(units))
+    return ViewColumns(
+        np.frombuffer(b"".join(units), np.uint8),
+        offsets_of(unit_symbols)[unit_offsets],
+        unit_bytes.astype(types.unit_bytes_dtype),
+        unit_symbols.astype(types.unit_symbols_dtype),
+        unit_offsets.astype(np.int64),
     )
 
 
-def offsets_of(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Running sums with a leading 0: lengths of lists → offsets, as ``ViewColumns`` wants them."""
-    offsets = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
+def beginning(sample: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
+    """The first documents of a sample that come to so many bytes; the last of them may be cut."""
+    left = most_bytes
+    for document in sample:
+        yield document[:left]
+        left -= min(left, len(document))
+        if not left:
+            break
 
 
 def check_units(
@@ -299,17 +326,12 @@ def open_codec(view: FittedView, folder: Path) -> Codec:
     Raises ``DatasetError`` if an artifact file is not the one the manifest lists, and ``CodecError`` if the codec
     cannot be used with what the manifest says.
     """
-    artifact = {Path(entry.path).name: _read_artifact(folder, entry) for entry in view.artifact}
+    artifact = {Path(entry.path).name: require_sound(folder, entry).read_bytes() for entry in view.artifact}
     with naming(view):
         parameters = parse_recorded(view.codec, view.parameters)
         try:
             return make_codec(view.codec, parameters, artifact, view.backends)
-        except (
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:  # as a codec may, of a stranger's artifact
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a codec may, of a stranger's artifact
             raise CodecError(f"codec {view.codec} cannot use its artifact: {error!r}; restore it or rebuild") from error
 
 
@@ -323,16 +345,3 @@ def parse_recorded(codec: str, values: Mapping[str, Any]) -> Any:
         if type(value) is not hints[name]:
             raise OptionError(f"{name} must be of type {hints[name].__name__}, got {value!r:.100}")
     return cls.Parameters(**values)
-
-
-def _read_artifact(folder: Path, entry: FileEntry) -> bytes:
-    path = folder / entry.path
-    try:
-        file = regular_file(folder, entry.path)
-        if file.stat().st_size == entry.bytes:
-            data = file.read_bytes()
-            if hashlib.sha256(data).hexdigest() == entry.sha256:
-                return data
-    except (FileNotFoundError, NotADirectoryError):
-        raise DatasetError(f"{path} is missing; restore it or rebuild") from None
-    raise DatasetError(f"{path} is damaged: its hash is not the manifest's; restore it or rebuild")

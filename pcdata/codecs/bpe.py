@@ -77,10 +77,6 @@ class BpeCodec(Codec):
         self._byte_symbols = np.array([symbol_of[bytes([byte])] for byte in range(256)], np.uint32)
 
     @classmethod
-    def is_fitted(cls, parameters: BpeParameters) -> bool:
-        return True
-
-    @classmethod
     def fit(cls, parameters: BpeParameters, sample: Sequence[bytes]) -> Artifact:
         """Train with ``tokenizers``, on text with the bytes left out that are not UTF-8.
 

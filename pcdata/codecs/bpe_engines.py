@@ -27,6 +27,7 @@ from unicodedata import ucd_3_2_0
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdata.codecs.base import beginning
 from pcdata.codecs.bpe_format import TOKENIZER, splits_by_pattern
 from pcdata.errors import CodecError
 from pcdata.processes.isolated import Died, Isolated, Limits, Send, in_batches, limit_cpu
@@ -207,7 +208,8 @@ def choose(tokenizer: bytes, sample: Sequence[bytes]) -> str:
         candidate = open_engine(GIGATOKEN, tokenizer)
     except CodecError:
         return TOKENIZERS
-    agree = all(_agree(candidate, oracle, text) for text in [hostile_text(), *_compared(sample)])
+    compared = (document.decode(errors="ignore") for document in beginning(sample, _COMPARED_BYTES))
+    agree = all(_agree(candidate, oracle, text) for text in [hostile_text(), *compared])
     return GIGATOKEN if agree else TOKENIZERS
 
 
@@ -217,17 +219,6 @@ def _agree(candidate: Engine, oracle: Engine, text: str) -> bool:
         return np.array_equal(candidate.ids(text.encode()), right)
     except CodecError:
         return False
-
-
-def _compared(sample: Sequence[bytes]) -> list[str]:
-    left = _COMPARED_BYTES
-    texts = []
-    for document in sample:
-        texts.append(document[:left].decode(errors="ignore"))
-        left -= min(left, len(document))
-        if not left:
-            break
-    return texts
 
 
 def hostile_text() -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pcdata.dataset.hashing import file_fault
-from pcdata.dataset.json_files import parse_json
+from pcdata.dataset.hashing import require_sound
+from pcdata.dataset.json_files import parse_json, rendered_json
 from pcdata.dataset.manifest import Amount, FileEntry
 from pcdata.dataset.names import regular_file
+from pcdata.dataset.typed_json import typed
 from pcdata.errors import DatasetError, OptionError
 
 RECORD: Final = "fitted.json"
@@ -30,7 +30,7 @@ class ArtifactRecord:
     files: tuple[FileEntry, ...]
 
     def to_bytes(self) -> bytes:
-        return json.dumps({"version": _VERSION, **asdict(self)}, indent=1).encode() + b"\n"
+        return rendered_json({"version": _VERSION, **asdict(self)})
 
 
 def read_record(folder: Path) -> ArtifactRecord | None:
@@ -44,44 +44,24 @@ def read_record(folder: Path) -> ArtifactRecord | None:
         return None
     try:
         record = _parse(parse_json(regular_file(folder, RECORD).read_bytes()))
-        changed = [entry for entry in record.files if not _is_listed(folder, entry)]
     except (ValueError, DatasetError) as error:
         raise OptionError(f"{path} cannot be read ({error}); restore it or fit again") from None
-    if changed:
-        raise OptionError(f"{folder / changed[0].path} is not the file that {RECORD} lists; restore it or fit again")
+    for entry in record.files:
+        try:
+            require_sound(folder, entry)
+        except DatasetError:
+            raise OptionError(
+                f"{folder / entry.path} is not the file that {RECORD} lists; restore it or fit again"
+            ) from None
     return record
 
 
 def _parse(values: Any) -> ArtifactRecord:
-    """Raises ``ValueError`` in words, and ``DatasetError`` for a path that leads out of the folder."""
-    match values:
-        case {
-            "version": version,
-            "codec": str(codec),
-            "parameters": dict(parameters),
-            "fitted_on": {"documents": int(documents), "raw_bytes": int(raw_bytes)},
-            "libraries": dict(libraries),
-            "options": dict(options),
-            "files": list(files),
-        } if version == _VERSION and len(values) == 7:
-            amount = Amount(documents, raw_bytes)
-            return ArtifactRecord(codec, parameters, amount, libraries, options, tuple(map(_parse_entry, files)))
-        case {"version": int(version)} if version != _VERSION:
-            raise ValueError(f"it is of another version, {version}; this pcdata reads {_VERSION}")
-    raise ValueError("it is no record of an artifact")
-
-
-def _parse_entry(values: Any) -> FileEntry:
-    match values:
-        case {"path": str(path), "bytes": int(size), "sha256": str(digest)}:
-            return FileEntry(path, size, digest)
-    raise ValueError("it lists something else than files")
-
-
-def _is_listed(folder: Path, entry: FileEntry) -> bool:
-    """Whether the file is there as it was written."""
-    try:
-        regular_file(folder, entry.path)
-        return file_fault(folder, entry) is None
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    """Raises ``ValueError`` or ``DatasetError`` in words."""
+    version = values.pop("version", None) if isinstance(values, dict) else None
+    if not isinstance(version, int):
+        raise ValueError("it is no record of an artifact")
+    if version != _VERSION:
+        raise ValueError(f"it is of another version, {version}; this pcdata reads {_VERSION}")
+    record: ArtifactRecord = typed(ArtifactRecord, values)
+    return record

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from pcdata.codecs.base import Artifact, Codec, check_units, offsets_of, require_choice, require_range
+from pcdata.codecs.base import Artifact, Codec, byte_columns, check_units, fixed_units, require_choice, require_range
 from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
 from pcdata.errors import CodecError
@@ -75,29 +75,16 @@ class GzipCodec(Codec):
         return {backend: library.ZLIBNG_RUNTIME_VERSION if backend == _ZLIB_NG else library.ZLIB_RUNTIME_VERSION}
 
     def encode(self, documents: Sequence[bytes]) -> ViewColumns:
+        units = [unit for document in documents for unit in self._units(document)]
+        return byte_columns(self.types, units, *fixed_units(documents, self._parameters.size))
+
+    def _units(self, document: bytes) -> Iterator[bytes]:
         size = self._parameters.size
-        units: list[bytes] = []
-        unit_bytes: list[int] = []
-        unit_counts = []
-        for document in documents:
-            before = len(units)
-            stream = self._library.compressobj(self._parameters.level, zlib.DEFLATED, _RAW_DEFLATE)
-            for start in range(0, len(document) - size, size):
-                units.append(stream.compress(document[start : start + size]) + stream.flush(zlib.Z_PARTIAL_FLUSH))
-            if document:
-                last = document[(len(document) - 1) // size * size :]
-                units.append(stream.compress(last) + stream.flush(zlib.Z_FINISH))
-                unit_bytes += [size] * (len(units) - before - 1) + [len(last)]
-            unit_counts.append(len(units) - before)
-        unit_offsets = offsets_of(unit_counts)
-        unit_symbols = [len(unit) for unit in units]
-        return ViewColumns(
-            np.frombuffer(b"".join(units), np.uint8),
-            offsets_of(unit_symbols)[unit_offsets],
-            np.array(unit_bytes, self.types.unit_bytes_dtype),
-            np.array(unit_symbols, self.types.unit_symbols_dtype),
-            unit_offsets,
-        )
+        stream = self._library.compressobj(self._parameters.level, zlib.DEFLATED, _RAW_DEFLATE)
+        for start in range(0, len(document), size):
+            is_last = start + size >= len(document)
+            unit: bytes = stream.compress(document[start : start + size])
+            yield unit + stream.flush(zlib.Z_FINISH if is_last else zlib.Z_PARTIAL_FLUSH)
 
     def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
         check_units("gzip", self.types, symbols, unit_bytes, unit_symbols)

@@ -99,12 +99,7 @@ def check_columns(codec: Codec, documents: Sequence[bytes], columns: ViewColumns
 def check_alone(codec: Codec, documents: Sequence[bytes], columns: ViewColumns) -> None:
     """Each document, encoded by itself, has the symbols and units that it has in ``columns``."""
     for row, raw in enumerate(documents):
-        alone = codec.encode([raw])
-        pairs = [
-            (alone.symbols, columns.symbols_of(row)),
-            (alone.unit_bytes, columns.unit_bytes_of(row)),
-            (alone.unit_symbols, columns.unit_symbols_of(row)),
-        ]
+        pairs = zip(codec.encode([raw]).of_document(0), columns.of_document(row), strict=True)
         same = all(a is b is None or np.array_equal(a, b) for a, b in pairs)  # type: ignore[arg-type]
         _require(same, f"document {row}: encoded by itself it has other symbols or units than among others")
 
@@ -141,26 +136,21 @@ def check_refusals(codec: Codec, raw: bytes, times: int = 100) -> None:
 
 def _check_alignment(codec: Codec, columns: ViewColumns, row: int, raw: bytes, most: int) -> int:
     """At up to ``most`` alignment points the symbols so far decode to the raw bytes so far."""
-    points = columns.alignment_of(row)
+    points, where = columns.alignment_of(row), f"document {row}"
     n_units = len(points.raw_ends)
     if not n_units:
-        _require(
-            decode_units(codec, columns, row, points, 0, 0) == b"", f"document {row}: nothing decodes to something"
-        )
+        nothing = decode_units(codec, columns, row, points, 0, 0)
+        _require(nothing == b"", f"{where}: nothing decodes to something")
         return 0
     chosen = sorted({round(unit) for unit in np.linspace(n_units, 1, most)})
     for end in chosen:
         so_far = decode_units(codec, columns, row, points, 0, end)
-        _require(
-            so_far == raw[: points.raw_ends[end - 1]], f"document {row}: its first {end} units decode to other bytes"
-        )
+        raw_end = points.raw_ends[end - 1]
+        _require(so_far == raw[:raw_end], f"{where}: its first {end} units decode to other bytes")
         if codec.units_independent:
             unit = decode_units(codec, columns, row, points, end - 1, end)
             start = points.raw_ends[end - 2] if end > 1 else 0
-            _require(
-                unit == raw[start : points.raw_ends[end - 1]],
-                f"document {row}: unit {end - 1} by itself decodes to other bytes",
-            )
+            _require(unit == raw[start:raw_end], f"{where}: unit {end - 1} by itself decodes to other bytes")
     return len(chosen)
 
 

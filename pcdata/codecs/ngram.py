@@ -7,7 +7,6 @@ windows are those of ``window_codec``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -16,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.codecs import ngram_model
-from pcdata.codecs.base import Artifact, offsets_of, require_range
+from pcdata.codecs.base import Artifact, beginning, offsets_of, require_range
 from pcdata.codecs.byte_model import BIT
 from pcdata.codecs.ngram_contexts import MOST_ORDER
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold
 from pcdata.codecs.window_codec import WindowCodec, WindowOptions
-from pcdata.dataset.json_files import parse_json
-from pcdata.errors import CodecError
+from pcdata.dataset.json_files import parse_json, rendered_json
+from pcdata.dataset.typed_json import typed
+from pcdata.errors import CodecError, DatasetError
 
 CONTEXTS: Final = "contexts.uint32"
 COUNTS: Final = "counts.uint32"
@@ -107,10 +107,6 @@ class NgramCodec(WindowCodec):
         super().__init__(ngram_model.NgramModel(counts), settings["threshold"], parameters.windows)
 
     @classmethod
-    def is_fitted(cls, parameters: NgramParameters) -> bool:
-        return True
-
-    @classmethod
     def fit(cls, parameters: NgramParameters, sample: Sequence[bytes]) -> Artifact:
         """Count, then find the threshold at which segments of the sample have the wanted mean length."""
         counts = ngram_model.count(sample, parameters.order, parameters.contexts)
@@ -120,52 +116,34 @@ class NgramCodec(WindowCodec):
         return {
             CONTEXTS: _bytes(counts.contexts.cells),
             COUNTS: _bytes(counts.seen_E2),
-            SETTINGS: json.dumps({**parameters.fitted, "threshold": threshold}, indent=1).encode() + b"\n",
+            SETTINGS: rendered_json({**parameters.fitted, "threshold": threshold}),
         }
 
     @classmethod
     def parameters_in(cls, artifact: Artifact) -> Mapping[str, Any]:
         return {name: value for name, value in _settings(artifact).items() if name != "threshold"}
 
-    @classmethod
-    def symbols_are_bytes(cls, parameters: NgramParameters) -> bool:
-        return parameters.windows.symbol_bits == 8 and not parameters.literals
-
-    @classmethod
-    def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
-        """None: integers are the same with any library."""
-        return {}
-
 
 def _beginning(sample: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """About ``_THRESHOLD_BYTES`` of the sample as one text, and where its documents begin."""
-    documents: list[bytes] = []
-    left = _THRESHOLD_BYTES
-    for document in filter(None, sample):
-        documents.append(document[:left])
-        left -= len(documents[-1])
-        if not left:
-            break
+    documents = list(beginning(filter(None, sample), _THRESHOLD_BYTES))
     return np.frombuffer(b"".join(documents), np.uint8), offsets_of([len(document) for document in documents])[:-1]
 
 
 def _settings(artifact: Artifact) -> dict[str, int]:
     if set(artifact) != {CONTEXTS, COUNTS, SETTINGS}:
         raise CodecError(f"ngram needs the artifact files {CONTEXTS}, {COUNTS} and {SETTINGS}, got {sorted(artifact)}")
+    expected = sorted((*NgramParameters().fitted, "threshold"))
+    wanted = f"ngram: {SETTINGS} must have whole numbers for {', '.join(expected)}"
     try:
-        settings = parse_json(artifact[SETTINGS])
-    except ValueError as error:
-        raise CodecError(f"ngram: {SETTINGS} is not JSON: {error}") from None
-    expected = {*NgramParameters().fitted, "threshold"}
-    if not isinstance(settings, dict) or set(settings) != expected or not all(map(_is_int, settings.values())):
-        raise CodecError(f"ngram: {SETTINGS} must have whole numbers for {', '.join(sorted(expected))}")
+        settings: dict[str, int] = typed(dict[str, int], parse_json(artifact[SETTINGS]))
+    except (ValueError, DatasetError) as error:
+        raise CodecError(f"{wanted} ({error})") from None
+    if sorted(settings) != expected:
+        raise CodecError(wanted)
     if not 0 <= settings["threshold"] <= 8 * BIT:
         raise CodecError(f"ngram: the threshold must be 0 … {8 * BIT}, got {settings['threshold']}")
     return settings
-
-
-def _is_int(value: Any) -> bool:
-    return type(value) is int
 
 
 def _bytes(numbers: NDArray[np.uint32]) -> bytes:

@@ -21,8 +21,6 @@ from pcdata.errors import OptionError
 
 @dataclass(frozen=True)
 class ViewRequest:
-    """One ``--compressor``, understood."""
-
     name: str
     """Of the view; its folder's name."""
     codec: str
@@ -49,24 +47,22 @@ def parse_request(text: str) -> ViewRequest:
 
     Raises ``OptionError`` for an unknown codec, option or value, with what is allowed.
     """
+    where = f"--compressor {text}"
     codec, _, rest = text.partition(":")
     cls = codec_class(codec)
     given: dict[str, str] = {}
     for part in rest.split(",") if rest else []:
         key, equals, value = part.partition("=")
         if not equals or key in given:
-            raise OptionError(f"--compressor {text}: {part!r} is not a single option=value")
+            raise OptionError(f"{where}: {part!r} is not a single option=value")
         given[key] = value
     name = given.pop("name", codec)
     ids = given.pop("ids", "own")
     artifact = given.pop("artifact", None)
     if not is_view_name(name):
-        raise OptionError(
-            f"--compressor {text}: {name!r} cannot name a view; use a-z, 0-9, '_', '-', '.', and not 'raw'"
-        )
+        raise OptionError(f"{where}: {name!r} cannot name a view; use a-z, 0-9, '_', '-', '.', and not 'raw'")
     if ids not in ("own", "raw"):
-        raise OptionError(f"--compressor {text}: ids must be own or raw, got {ids!r}")
-    where = f"--compressor {text}"
+        raise OptionError(f"{where}: ids must be own or raw, got {ids!r}")
     parameters = parse_parameters(cls, given, where)
     path = fitted_on = None
     if artifact is not None:
@@ -104,7 +100,6 @@ def parse_requests(texts: Sequence[str]) -> list[ViewRequest]:
 
 
 def parse_parameters(cls: type[Codec], given: Mapping[str, str], where: str) -> Any:
-    """Make the codec's ``Parameters`` from option texts."""
     hints = typing.get_type_hints(cls.Parameters)
     values: dict[str, Any] = {}
     for key, text in given.items():

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -39,10 +38,6 @@ class TokenBytesParameters:
         require_range("vocab_size", self.vocab_size, 256, _MOST_TOKENS)
         require_choice("code", self.code, ("plain", "gray"))
 
-    @property
-    def bpe(self) -> BpeParameters:
-        return BpeParameters(self.vocab_size)
-
 
 class TokenBytesCodec(Codec):
     """Tokens of a BPE, each written as two bytes. See the module. Fitted, checked and encoded by ``bpe``; only the
@@ -52,7 +47,7 @@ class TokenBytesCodec(Codec):
     units_independent = True
 
     def __init__(self, parameters: TokenBytesParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
-        self._bpe = BpeCodec(parameters.bpe, artifact, backends)
+        self._bpe = BpeCodec(BpeParameters(parameters.vocab_size), artifact, backends)
         n_tokens = self._bpe.types.n_symbols
         if n_tokens > _MOST_TOKENS:
             raise CodecError(f"token-bytes: the tokenizer has {n_tokens} ids, two bytes hold {_MOST_TOKENS}")
@@ -63,31 +58,12 @@ class TokenBytesCodec(Codec):
         self._token_of = np.full(_MOST_TOKENS, n_tokens, np.uint32)
         self._token_of[self._codes] = np.arange(n_tokens)
 
-    @classmethod
-    def is_fitted(cls, parameters: TokenBytesParameters) -> bool:
-        return True
-
-    @classmethod
-    def fit(cls, parameters: TokenBytesParameters, sample: Sequence[bytes]) -> Artifact:
-        return BpeCodec.fit(parameters.bpe, sample)
-
-    @classmethod
-    def read_artifact(cls, path: Path) -> Artifact:
-        return BpeCodec.read_artifact(path)
-
-    @classmethod
-    def parameters_in(cls, artifact: Artifact) -> Mapping[str, Any]:
-        return BpeCodec.parameters_in(artifact)
-
-    @classmethod
-    def choose_backends(
-        cls, parameters: TokenBytesParameters, artifact: Artifact, sample: Sequence[bytes]
-    ) -> dict[str, str]:
-        return BpeCodec.choose_backends(parameters.bpe, artifact, sample)
-
-    @classmethod
-    def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
-        return BpeCodec.versions(backends)
+    # Of the parameters these look at vocab_size alone.
+    fit = BpeCodec.fit
+    read_artifact = BpeCodec.read_artifact
+    parameters_in = BpeCodec.parameters_in
+    choose_backends = BpeCodec.choose_backends
+    versions = BpeCodec.versions
 
     @classmethod
     def symbols_are_bytes(cls, parameters: TokenBytesParameters) -> bool:

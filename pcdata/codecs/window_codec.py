@@ -13,7 +13,7 @@ that Zheng et al. 2026 do not state.)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -102,7 +102,16 @@ class WindowOptions:
 
 
 class WindowCodec(Codec):
-    """What is left to a codec of its own is to fit a model and to load it."""
+    """What is left to a codec of its own is to fit a model and to load it.
+
+    A model's counts are the same with any library, so ``versions`` are none. ``Parameters`` have the property
+    ``windows``, of ``WindowOptions``, and the field ``window_bits``: by it those who read a dataset and load no codecs
+    know a view whose symbols do not decode by themselves (``View.has_unit_lengths``).
+    """
+
+    def __init_subclass__(cls) -> None:
+        if "window_bits" not in {each.name for each in fields(cls.Parameters)}:
+            raise TypeError(f"{cls.__name__}.Parameters must have a field window_bits")
 
     def __init__(self, model: ByteModel, threshold: int, options: WindowOptions) -> None:
         """``threshold``: a byte of higher entropy (``byte_model.BIT``) begins a segment."""
@@ -111,6 +120,11 @@ class WindowCodec(Codec):
         self.options = options
         self.types = options.types
         self.units_independent = options.reset == "window"
+
+    @classmethod
+    def symbols_are_bytes(cls, parameters: Any) -> bool:
+        options: WindowOptions = parameters.windows
+        return options.symbol_bits == 8 and not options.literals
 
     def encode(self, documents: Sequence[bytes]) -> ViewColumns:
         text_N, offsets, starts_S = self._segments(documents)
@@ -213,13 +227,12 @@ class WindowCodec(Codec):
         decoded on its own beside them."""
         candidates: list[_Coded] = []
         for row in rows:
-            unit_bytes = columns.unit_bytes_of(row)
             try:
-                numbers = self._checked_numbers(columns.symbols_of(row), unit_bytes, columns.unit_symbols_of(row))
+                numbers = self._checked_numbers(*columns.of_document(row))
             except CodecError as error:
                 yield row, f"the symbols do not decode ({error})"
             else:
-                candidates.append(_Coded(row, documents[row], unit_bytes.astype(np.int64), numbers))
+                candidates.append(_Coded(row, documents[row], columns.unit_bytes_of(row).astype(np.int64), numbers))
         yield from self._wrong(candidates)
 
     def figures(self, documents: Sequence[bytes]) -> Mapping[str, Ratio]:

@@ -8,7 +8,7 @@ bytes a unit. With ``28 b5 2f fd`` put in front, ``zstd -d`` (``-D dictionary``)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -17,7 +17,17 @@ import numpy as np
 import zstandard
 
 from pcdata.codecs import chunking
-from pcdata.codecs.base import Artifact, Codec, check_units, offsets_of, require_choice, require_range
+from pcdata.codecs.base import (
+    Artifact,
+    Codec,
+    beginning,
+    byte_columns,
+    check_units,
+    fixed_units,
+    offsets_of,
+    require_choice,
+    require_range,
+)
 from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
 from pcdata.errors import CodecError, OptionError
@@ -116,12 +126,12 @@ class ZstdCodec(Codec):
         is 1 % better for being made from pieces like those it will meet.
         """
         size = min(parameters.size, _DOCUMENT_SAMPLE_BYTES)
-        pieces: list[bytes | bytearray | memoryview] = []
-        left = parameters.dictionary * _SAMPLES_PER_DICTIONARY_BYTE
-        for document in sample:
-            head = document[: min(_DOCUMENT_SAMPLE_BYTES, left)]
-            pieces.extend(head[start : start + size] for start in range(0, len(head), size))
-            left -= len(head)
+        heads = (document[:_DOCUMENT_SAMPLE_BYTES] for document in sample)
+        pieces: list[bytes | bytearray | memoryview] = [
+            head[start : start + size]
+            for head in beginning(heads, parameters.dictionary * _SAMPLES_PER_DICTIONARY_BYTE)
+            for start in range(0, len(head), size)
+        ]
         try:
             trained = zstandard.train_dictionary(parameters.dictionary, pieces, k=200, d=8, level=parameters.level)
         except zstandard.ZstdError:  # the sample is too small: there is nothing to learn from it
@@ -148,7 +158,8 @@ class ZstdCodec(Codec):
     def encode(self, documents: Sequence[bytes]) -> ViewColumns:
         if self._parameters.unit == "chunk":
             return self._encode_chunks(documents)
-        return self._encode_blocks(documents)
+        blocks = [block for document in documents for block in self._blocks(document)]
+        return byte_columns(self.types, blocks, *fixed_units(documents, self._parameters.size))
 
     def _encode_chunks(self, documents: Sequence[bytes]) -> ViewColumns:
         text = b"".join(documents)
@@ -161,40 +172,15 @@ class ZstdCodec(Codec):
             pieces = zstandard.BufferWithSegments(text, segments.tobytes())
             compressed = self._compressor.multi_compress_to_buffer(pieces, threads=1)
             frames = [compressed[i] for i in range(len(compressed))]
-        unit_symbols = np.fromiter(map(len, frames), np.int64, len(frames))
-        unit_offsets = np.searchsorted(ends, document_offsets, side="right")
-        return self._columns(frames, unit_bytes, unit_symbols, unit_offsets)
+        return byte_columns(self.types, frames, unit_bytes, np.searchsorted(ends, document_offsets, side="right"))
 
-    def _encode_blocks(self, documents: Sequence[bytes]) -> ViewColumns:
+    def _blocks(self, document: bytes) -> Iterator[bytes]:
         size = self._parameters.size
-        blocks: list[bytes] = []
-        unit_counts = []
-        for document in documents:
-            stream = self._compressor.compressobj(size=len(document))
-            last = (len(document) - 1) // size * size
-            for start in range(0, last, size):
-                block = stream.compress(document[start : start + size])
-                blocks.append(block + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
-            if document:
-                blocks.append(stream.compress(document[last:]) + stream.flush())
-            unit_counts.append(-(-len(document) // size))
-        unit_offsets = offsets_of(unit_counts)
-        unit_bytes = np.full(len(blocks), size)
-        lengths = np.fromiter(map(len, documents), np.int64, len(documents))
-        some = lengths > 0
-        unit_bytes[unit_offsets[1:][some] - 1] = (lengths[some] - 1) % size + 1
-        unit_symbols = np.fromiter(map(len, blocks), np.int64, len(blocks))
-        return self._columns(blocks, unit_bytes, unit_symbols, unit_offsets)
-
-    def _columns(self, units: Iterable[Any], unit_bytes: Any, unit_symbols: Any, unit_offsets: Any) -> ViewColumns:
-        symbol_ends = offsets_of(unit_symbols)
-        return ViewColumns(
-            np.frombuffer(b"".join(units), np.uint8),
-            symbol_ends[unit_offsets],
-            unit_bytes.astype(self.types.unit_bytes_dtype),
-            unit_symbols.astype(self.types.unit_symbols_dtype),
-            unit_offsets.astype(np.int64),
-        )
+        stream = self._compressor.compressobj(size=len(document))
+        for start in range(0, len(document), size):
+            is_last = start + size >= len(document)
+            flush = zstandard.COMPRESSOBJ_FLUSH_FINISH if is_last else zstandard.COMPRESSOBJ_FLUSH_BLOCK
+            yield stream.compress(document[start : start + size]) + stream.flush(flush)
 
     def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
         unit_symbols = check_units("zstd", self.types, symbols, unit_bytes, unit_symbols)

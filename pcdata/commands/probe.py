@@ -49,7 +49,7 @@ def probe(
     documents of the other part are edited and compared. Writes nothing.
     """
     from pcdata.codecs.requests import parse_requests
-    from pcdata.inspection.plotting import check_plot
+    from pcdata.plotting import check_plot
     from pcdata.probing.probe import probe as measure
     from pcdata.probing.render import render
 

@@ -21,9 +21,9 @@ from pcdata.terminal import answer, say
 def stats(dataset: Path, measure: bool, plot: Path | None, as_json: bool, quiet: bool) -> None:
     """Print what a dataset holds, by split, language and view."""
     from pcdata.dataset.manifest import load_manifest
-    from pcdata.inspection.plotting import check_plot
     from pcdata.inspection.stats import render
     from pcdata.inspection.stats import stats as collect
+    from pcdata.plotting import check_plot
 
     replaced = plot is not None and check_plot(plot)
     collected = collect(load_manifest(dataset))

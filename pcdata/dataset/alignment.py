@@ -5,7 +5,9 @@ On disk a view stores differences (raw bytes per unit, symbols per unit); here t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,12 @@ class Alignment:
     """Exclusive, into the document's symbols."""
     raw_ends: NDArray[np.int64]
     """Exclusive, into the document's raw bytes."""
+
+    def slices(self) -> Iterator[tuple[slice, slice]]:
+        """Where each unit lies in the symbols, and in the raw bytes."""
+        ends = zip(self.symbol_ends.tolist(), self.raw_ends.tolist(), strict=True)
+        for (symbol, raw), (symbol_end, raw_end) in pairwise([(0, 0), *ends]):
+            yield slice(symbol, symbol_end), slice(raw, raw_end)
 
 
 def alignment_of(

@@ -7,7 +7,8 @@ it is known then. What the buffers hold is for those to check who read them (``v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,6 @@ from pcdata.errors import DatasetError, FormatError
 
 
 class ArrowFile:
-    """The record batches of one file."""
-
     def __init__(
         self,
         folder: Path,
@@ -42,16 +41,12 @@ class ArrowFile:
         self._block_documents = block_documents
         self._random = random
         self._buffer = _mapped(folder, entry, random)
-        try:
+        with _readable(self._path, "it does not open as an Arrow file"):
             self._footer = IpcFooter(self._buffer)
             if self._footer.n_dictionaries:
                 raise FormatError(self._path, "it has dictionaries, which no file of a dataset has")
             self._reader = pa.ipc.open_file(self._buffer)
             found = "" if self._reader.schema.equals(expected) else _columns(self._reader.schema)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            if is_machines(error):
-                raise
-            raise FormatError(self._path, f"it does not open as an Arrow file ({_line(error)})") from error
         if found:
             raise FormatError(self._path, f"its columns are {found}; expected {_columns(expected)}")
         if len(self._footer) != len(block_documents):
@@ -62,10 +57,11 @@ class ArrowFile:
         """A record batch's place in words, for messages."""
         return f"{self._path} block {number}"
 
-    def batch(self, number: int) -> pa.RecordBatch:
-        """Its buffers are those of the file, not copies. Raises ``FormatError`` naming the block."""
+    def batch(self, number: int, *, whole: bool = False) -> pa.RecordBatch:
+        """Its buffers are those of the file, not copies; ``whole`` looks into them all. Raises ``FormatError`` naming
+        the block."""
         where, documents = self.where(number), self._block_documents[number]
-        try:
+        with _readable(where, "it does not parse"):
             frame = self._footer[number]
             if frame.is_compressed:
                 raise FormatError(where, "it is compressed, which no file of a dataset is")
@@ -74,18 +70,20 @@ class ArrowFile:
             if not self._random:
                 will_need(np.frombuffer(self._buffer, np.uint8, frame.end - frame.begin, frame.begin))
             batch = self._reader.get_batch(number)
-            batch.validate()
-        except (pa.ArrowException, OSError, ValueError) as error:
-            if is_machines(error):
-                raise
-            raise FormatError(where, f"it does not parse ({_line(error)})") from error
+            batch.validate(full=whole)
         return batch
 
 
-def is_machines(error: Exception) -> bool:
-    """Whether it is for lack of memory, descriptors or permission that a file could not be read, not the file's fault;
-    errors that are have a number of the system's, and those that Arrow finds in a file have none."""
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+@contextmanager
+def _readable(where: str, what: str) -> Iterator[None]:
+    """Let what is wrong with the file be a ``FormatError``. Lack of memory, descriptors or permission stays what it is:
+    such errors have a number of the system's, and those that Arrow finds in a file have none."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+            raise
+        raise FormatError(where, f"{what} ({' '.join(str(error).split())})") from error
 
 
 def _mapped(folder: Path, entry: FileEntry, random: bool) -> pa.Buffer:
@@ -105,7 +103,3 @@ def _columns(shape: pa.Schema) -> str:
     """Names and types; a stranger's may have any length."""
     text = ", ".join(f"{field.name} {field.type}" for field in shape)
     return text if len(text) <= 1_000 else f"{text[:1_000]} …"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -41,7 +41,6 @@ class ArrowWriter:
         return commit_file(self._temporary, self._root, self._relative)
 
     def abandon(self) -> None:
-        """Close and remove the temporary file."""
         self._sink.close()
         self._temporary.unlink(missing_ok=True)
 

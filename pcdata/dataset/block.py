@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcdata.dataset import schema
-from pcdata.dataset.columns import ViewColumns
+from pcdata.dataset.columns import ViewColumns, offsets_of
 from pcdata.dataset.identity import doc_id_of
 
 
@@ -33,8 +33,6 @@ class Metadata(NamedTuple):
 
 @dataclass
 class Block:
-    """Documents that will be one record batch."""
-
     doc_ids: bytes
     """16 bytes each, end to end."""
     raw: list[bytes] = field(default_factory=list)
@@ -57,8 +55,7 @@ class Block:
 
 def base_batch(block: Block, kept: Sequence[schema.KeptColumn] = ()) -> pa.RecordBatch:
     """One batch of the base file; copies the raw bytes once."""
-    offsets = np.zeros(len(block.raw) + 1, np.int64)
-    np.cumsum([len(document) for document in block.raw], out=offsets[1:])
+    offsets = offsets_of([len(document) for document in block.raw])
     raw_column = pa.Array.from_buffers(
         pa.large_binary(), len(block.raw), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(block.raw))]
     )

@@ -7,12 +7,13 @@ document i is ``flat[offsets[i]:offsets[i + 1]]``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from pcdata.dataset import schema
 from pcdata.dataset.alignment import Alignment, alignment_of
@@ -20,6 +21,13 @@ from pcdata.errors import FormatError
 
 Offsets = NDArray[np.int64]
 Unsigned = NDArray[np.unsignedinteger]
+
+
+def offsets_of(lengths: Sequence[int] | NDArray[np.integer[Any]]) -> Offsets:
+    """Running sums with a leading 0: lengths of lists → offsets into their values, end to end."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +59,10 @@ class ViewColumns:
             None if self.unit_symbols is None else self.unit_symbols[of_units],
             units - units[0],
         )
+
+    def of_document(self, row: int) -> tuple[Unsigned, Unsigned, Unsigned | None]:
+        """Symbols, and of each unit raw bytes and symbols, of one document: views, as ``Codec.decode`` takes them."""
+        return self.symbols_of(row), self.unit_bytes_of(row), self.unit_symbols_of(row)
 
     def symbols_of(self, row: int) -> Unsigned:
         """The symbols of one document: a view, not a copy."""
@@ -132,14 +144,12 @@ def base_columns(batch: pa.RecordBatch, where: str) -> BaseColumns:
     _check_no_nulls(batch, schema.BASE_SCHEMA.names, where)
     raw = batch.column(schema.RAW)
     _, offsets_buffer, data = raw.buffers()
-    offsets = _integers(offsets_buffer, np.dtype(np.int64), len(batch) + 1, f"{where}, column raw")
-    bytes_ = _integers(data, np.dtype(np.uint8), None, f"{where}, column raw")
+    offsets = _integers(offsets_buffer, np.int64, len(batch) + 1, f"{where}, column raw")
+    bytes_ = _integers(data, np.uint8, None, f"{where}, column raw")
     _check_offsets(offsets, len(bytes_), f"{where}, column raw")
-    ids = _integers(
-        batch.column(schema.DOC_ID).buffers()[1], np.dtype(np.uint8), len(batch) * schema.DOC_ID_BYTES, where
-    )
+    ids = _integers(batch.column(schema.DOC_ID).buffers()[1], np.uint8, len(batch) * schema.DOC_ID_BYTES, where)
     starts, wholes = (
-        _integers(batch.column(name).buffers()[1], np.dtype(np.uint64), len(batch), where)
+        _integers(batch.column(name).buffers()[1], np.uint64, len(batch), where)
         for name in (schema.PART_START, schema.DOCUMENT_BYTES)
     )
     metadata = MetadataColumns(batch, where)
@@ -170,7 +180,7 @@ def _check_no_nulls(batch: pa.RecordBatch, names: list[str], where: str) -> None
 def _list_column(batch: pa.RecordBatch, name: str, dtype: np.dtype[Any], where: str) -> tuple[Unsigned, Offsets]:
     column = batch.column(name)
     buffers = column.buffers()
-    offsets = _integers(buffers[1], np.dtype(np.int64), len(batch) + 1, f"{where}, column {name}")
+    offsets = _integers(buffers[1], np.int64, len(batch) + 1, f"{where}, column {name}")
     values = _integers(buffers[3], dtype, None, f"{where}, column {name}")[: len(column.values)]
     if column.values.null_count:
         raise FormatError(where, f"column {name} has nulls")
@@ -178,8 +188,9 @@ def _list_column(batch: pa.RecordBatch, name: str, dtype: np.dtype[Any], where: 
     return values, offsets
 
 
-def _integers(buffer: pa.Buffer | None, dtype: np.dtype[Any], length: int | None, where: str) -> NDArray[Any]:
+def _integers(buffer: pa.Buffer | None, kind: DTypeLike, length: int | None, where: str) -> NDArray[Any]:
     """A numpy view of a buffer: of ``length`` items, or of all that it holds."""
+    dtype = np.dtype(kind)
     if buffer is None:
         if length:
             raise FormatError(where, "a buffer is missing")

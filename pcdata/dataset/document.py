@@ -15,6 +15,7 @@ from pcdata.dataset.alignment import Alignment
 from pcdata.errors import DatasetError
 
 if TYPE_CHECKING:
+    from pcdata.dataset.columns import BaseColumns
     from pcdata.dataset.reader import Split
 
 _SHOWN_UNITS = 400
@@ -41,9 +42,13 @@ class Document:
         return f"<Document {self.split.name}:{self.number} {self.path!r}, {self.lang}, {len(self.raw):,} bytes>"
 
     @property
+    def _base(self) -> BaseColumns:
+        return self.split.base(self.block)
+
+    @property
     def raw(self) -> NDArray[np.uint8]:
         """The raw bytes: a read-only view of the mapped file. ``bytes(document)`` copies them."""
-        return self.split.base(self.block).raw_of(self.row)
+        return self._base.raw_of(self.row)
 
     def __bytes__(self) -> bytes:
         return self.raw.tobytes()
@@ -56,39 +61,39 @@ class Document:
     @property
     def doc_id(self) -> str:
         """Hex of the BLAKE2b of the raw bytes."""
-        doc_id: bytes = self.split.base(self.block).doc_ids[self.row].tobytes()
+        doc_id: bytes = self._base.doc_ids[self.row].tobytes()
         return doc_id.hex()
 
     @property
     def path(self) -> bytes:
-        value: bytes = self.split.base(self.block).value(schema.PATH, self.row)
+        value: bytes = self._base.value(schema.PATH, self.row)
         return value
 
     @property
     def lang(self) -> str:
-        return str(self.split.base(self.block).value(schema.LANG, self.row))
+        return str(self._base.value(schema.LANG, self.row))
 
     @property
     def source(self) -> str:
-        return str(self.split.base(self.block).value(schema.SOURCE, self.row))
+        return str(self._base.value(schema.SOURCE, self.row))
 
     @property
     def part_start_bytes(self) -> int:
         """Where in its input document this one begins; 0 unless it was cut."""
-        return int(self.split.base(self.block).part_starts[self.row])
+        return int(self._base.part_starts[self.row])
 
     @property
     def document_bytes(self) -> int:
         """The length of the whole input document, of which this may be a part."""
-        return int(self.split.base(self.block).document_bytes[self.row])
+        return int(self._base.document_bytes[self.row])
 
     def kept(self, column: str) -> Any:
         """A value that was carried through from the input (``--keep``); None where it has none. Raises
         ``DatasetError`` if the dataset has no such column."""
-        names = self.split.base(self.block).metadata.names
+        names = self._base.metadata.names
         if column not in names:
             raise DatasetError(f"{self.split.dataset.folder} has no column {column!r}; it has: {', '.join(names)}")
-        return self.split.base(self.block).value(column, self.row)
+        return self._base.value(column, self.row)
 
     @property
     def views(self) -> list[DocumentView]:
@@ -140,11 +145,8 @@ class DocumentView:
         return [*self._units()]
 
     def _units(self) -> Iterator[Unit]:
-        raw, symbols, points = self.document.raw, self.symbols, self.alignment
-        raw_begin = begin = 0
-        for end, raw_end in zip(points.symbol_ends.tolist(), points.raw_ends.tolist(), strict=True):
-            yield Unit(raw[raw_begin:raw_end].tobytes(), symbols[begin:end])
-            raw_begin, begin = raw_end, end
+        raw, symbols = self.document.raw, self.symbols
+        return (Unit(raw[of_raw].tobytes(), symbols[of_symbols]) for of_symbols, of_raw in self.alignment.slices())
 
     def __repr__(self) -> str:
         n_bytes, n_symbols, n_units = len(self.document.raw), len(self.symbols), len(self.alignment.raw_ends)

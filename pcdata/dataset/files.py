@@ -88,13 +88,9 @@ def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
     ``path`` goes first, and by its lock this one can be told from it. An ``OSError`` that names no file, or the
     temporary one, names ``path``.
     """
-    remove_left_beside(path)
     with _locked(path, folder, 0o777) as temporary, naming(path, temporary):
-        try:
-            yield temporary
-            temporary.replace(path)
-        finally:
-            _remove(temporary)
+        yield temporary
+        temporary.replace(path)
 
 
 @contextmanager
@@ -110,13 +106,8 @@ def appearing_file(path: Path) -> Iterator[BinaryIO]:
 def temporary_folder() -> Iterator[Path]:
     """A folder of ours among the system's temporary ones, as long as the block lasts; what calls that were killed left
     there goes first."""
-    path = Path(tempfile.gettempdir(), "pcdata")
-    remove_left_beside(path)
-    with _locked(path, True, 0o700) as temporary:
-        try:
-            yield temporary
-        finally:
-            _remove(temporary)
+    with _locked(Path(tempfile.gettempdir(), "pcdata"), True, 0o700) as temporary:
+        yield temporary
 
 
 def remove_left_beside(path: Path) -> None:
@@ -130,14 +121,16 @@ def remove_left_beside(path: Path) -> None:
                 try:
                     if os.fstat(descriptor).st_uid == os.geteuid():
                         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        _remove(found)
+                        remove(found)
                 finally:
                     os.close(descriptor)
 
 
 @contextmanager
 def _locked(path: Path, folder: bool, mode: int) -> Iterator[Path]:
-    """A new file or folder under a ``temporary_name``, whose lock says that this process lives."""
+    """A new file or folder under a ``temporary_name``, whose lock says that this process lives; removed at the end, as
+    what processes that are gone left there is before."""
+    remove_left_beside(path)
     while True:
         temporary = temporary_name(path)
         with naming(path, temporary):
@@ -151,7 +144,10 @@ def _locked(path: Path, folder: bool, mode: int) -> Iterator[Path]:
             continue  # another process took it for one that was left
         try:
             if _lock_file(descriptor) and temporary.exists():
-                yield temporary
+                try:
+                    yield temporary
+                finally:
+                    remove(temporary)
                 return
         finally:
             os.close(descriptor)
@@ -168,9 +164,11 @@ def _lock_file(descriptor: int) -> bool:
     return True
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, a folder, or of a symbolic link the link alone; what is not there is gone already. Whenever the
+    process is killed, what has a folder's name is whole."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        shutil.rmtree(path if path.name.endswith(TEMPORARY) else path.rename(temporary_name(path)))
     else:
         path.unlink(missing_ok=True)
 

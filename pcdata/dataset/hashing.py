@@ -37,12 +37,14 @@ def file_fault(folder: Path, entry: FileEntry, advance: Callable[[int], object] 
     return None if digest.hexdigest() == entry.sha256 else "it is damaged: its SHA-256 is not the manifest's"
 
 
-def require_sound(folder: Path, entry: FileEntry) -> None:
-    """Raises ``DatasetError`` unless the file is what its entry says: what is damaged must not be made into more."""
+def require_sound(folder: Path, entry: FileEntry) -> Path:
+    """Where the file lies. Raises ``DatasetError`` unless it is what its entry says: what is damaged must not be made
+    into more."""
     try:
-        regular_file(folder, entry.path)
+        path = regular_file(folder, entry.path)
         fault = file_fault(folder, entry)
     except (FileNotFoundError, NotADirectoryError):
         fault = "it is missing"
-    if fault is not None:
-        raise DatasetError(f"{folder / entry.path} {fault.removeprefix('it ')}; restore it from a copy or rebuild")
+    if fault is None:
+        return path
+    raise DatasetError(f"{folder / entry.path} {fault.removeprefix('it ')}; restore it from a copy or rebuild")

@@ -34,6 +34,11 @@ def parse_toml(data: bytes) -> dict[str, Any]:
     return tables
 
 
+def rendered_json(value: Any) -> bytes:
+    """As files of ours have it: a line for each item."""
+    return json.dumps(value, indent=1).encode() + b"\n"
+
+
 def _parsed(parse: Callable[[str], Any], text: str) -> Any:
     try:
         return parse(text)

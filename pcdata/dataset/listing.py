@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol, TypeVar
 
-from pcdata.dataset.manifest import (
-    SPLITS,
-    Amount,
-    Base,
-    FittedView,
-    View,
-    base_fingerprint,
-    view_fingerprint,
-)
+from pcdata.dataset.manifest import SPLITS, Amount, Base, FittedView, View, base_fingerprint, view_fingerprint
 from pcdata.dataset.schema import ViewTypes
 from pcdata.dataset.vocab import FIRST_BYTE, RAW_IDS
 from pcdata.dataset.writer import WrittenBase, WrittenView
@@ -101,14 +92,19 @@ def _by_split(shards: Sequence[tuple[str, T]], splits: Iterable[str] = SPLITS) -
 
 def _languages(bases: Iterable[WrittenBase]) -> dict[str, Amount]:
     """Sums over shards, largest first; past the hundredth they are one line."""
-    documents: Counter[str] = Counter()
-    raw_bytes: Counter[str] = Counter()
-    for base in bases:
-        for language, (count, size) in base.languages.items():
-            documents[language] += count
-            raw_bytes[language] += size
-    ranked = sorted(documents, key=lambda language: (-raw_bytes[language], language))
-    listed = {language: Amount(documents[language], raw_bytes[language]) for language in ranked[:LANGUAGES_LISTED]}
+    sums = added_amounts(base.languages for base in bases)
+    ranked = sorted(sums, key=lambda language: (-sums[language][1], language))
+    listed = {language: Amount(*sums[language]) for language in ranked[:LANGUAGES_LISTED]}
     if rest := ranked[LANGUAGES_LISTED:]:
-        listed[OTHER_LANGUAGES] = Amount(sum(documents[name] for name in rest), sum(raw_bytes[name] for name in rest))
+        listed[OTHER_LANGUAGES] = Amount(*map(sum, zip(*(sums[language] for language in rest), strict=True)))
     return listed
+
+
+def added_amounts(some: Iterable[Mapping[str, tuple[int, int]]]) -> dict[str, tuple[int, int]]:
+    """Documents and raw bytes by language, added up."""
+    sums: dict[str, tuple[int, int]] = {}
+    for amounts in some:
+        for language, (documents, raw_bytes) in amounts.items():
+            before = sums.get(language, (0, 0))
+            sums[language] = (before[0] + documents, before[1] + raw_bytes)
+    return sums

@@ -13,11 +13,12 @@ import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from pcdata.dataset.histogram import BIT_LENGTHS
-from pcdata.dataset.json_files import parse_json
+from pcdata.dataset.json_files import parse_json, rendered_json
 from pcdata.dataset.names import check_path, is_view_name, regular_file
 from pcdata.dataset.schema import DOC_ID_BYTES, FORMAT_VERSION, KeptColumn, ViewTypes
 from pcdata.dataset.typed_json import typed
@@ -41,8 +42,6 @@ _DIGEST_HEX = 64
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file of the dataset."""
-
     path: str
     """Relative to the dataset's folder, with forward slashes."""
     bytes: int
@@ -58,8 +57,6 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class BaseShard:
-    """The documents of one shard."""
-
     file: FileEntry
     documents: int
     raw_bytes: int
@@ -102,8 +99,6 @@ class Amount:
 
 @dataclass(frozen=True)
 class Base:
-    """The raw documents."""
-
     fingerprint: str
     splits: dict[str, tuple[BaseShard, ...]]
     """By split (``train``, ``val``), in shard order."""
@@ -112,6 +107,11 @@ class Base:
 
     def __post_init__(self) -> None:
         _check_splits(self.splits)
+
+    @property
+    def shards(self) -> list[BaseShard]:
+        """Of all splits."""
+        return [*chain.from_iterable(self.splits.values())]
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,12 @@ class FittedView:
                 raise DatasetError(f"view {self.name} has an artifact elsewhere: {entry.path}")
 
     @property
+    def has_unit_lengths(self) -> bool:
+        """Whether its symbols say how many bytes each unit has. Those of windows, whose codecs have a parameter
+        ``window_bits`` (``pcdata.codecs.window_codec``), do not, and decode only beside the stored lengths."""
+        return "window_bits" not in self.parameters
+
+    @property
     def codec_file(self) -> str:
         """What is at fault if the view's codec is, as a path in the dataset: its artifact, if it has one."""
         if not self.artifact:
@@ -151,8 +157,6 @@ class FittedView:
 
 @dataclass(frozen=True)
 class View(FittedView):
-    """One view of all documents."""
-
     slot: int
     first_id: int
     n_symbols: int
@@ -180,8 +184,17 @@ class View(FittedView):
             _check_count(f"view {self.name}: {what}", count, most, least)
 
     @property
+    def shards(self) -> list[ViewShard]:
+        """Of all splits."""
+        return [*chain.from_iterable(self.splits.values())]
+
+    @property
     def types(self) -> ViewTypes:
         return ViewTypes(self.n_symbols, self.max_unit_bytes, self.max_unit_symbols)
+
+    @property
+    def files(self) -> list[FileEntry]:
+        return [*self.artifact, *(shard.file for shard in self.shards)]
 
     @property
     def view_ids(self) -> ViewIds:
@@ -238,17 +251,13 @@ class Manifest:
 
     def files(self) -> list[FileEntry]:
         """Every file of the dataset but the manifest, in a fixed order."""
-        entries = [self.rejects_file]
-        entries += [shard.file for shards in self.base.splits.values() for shard in shards]
-        for view in self.views:
-            entries += view.artifact
-            entries += [shard.file for shards in view.splits.values() for shard in shards]
-        return entries
+        of_views = (entry for view in self.views for entry in view.files)
+        return [self.rejects_file, *(shard.file for shard in self.base.shards), *of_views]
 
     def to_bytes(self) -> bytes:
         """The file's content, digest included."""
         body = {"digest": "", "format": "pcdata", "version": FORMAT_VERSION, **dataclasses.asdict(self)}
-        text = (json.dumps(body, indent=1) + "\n").encode()
+        text = rendered_json(body)
         head = len(_DIGEST_START)
         return text[:head] + _digest(text).encode() + text[head:]
 

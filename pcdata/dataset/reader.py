@@ -83,19 +83,17 @@ class Dataset:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{self.split(name).n_documents:,} {name}" for name in self.splits) or "no"
-        raw_bytes = sum(self.split(name).raw_bytes for name in self.splits)
+        raw_bytes = sum(shard.raw_bytes for shard in self.manifest.base.shards)
         views = ", ".join(self.views) or "none"
         return f"<Dataset {str(self.folder)!r}: {counts} documents, {raw_bytes:,} bytes; views: {views}>"
 
     def _repr_html_(self) -> str:
         """For a notebook: what the splits hold, and the views."""
-        splits = [
-            (name, f"{self.split(name).n_documents:,}", f"{self.split(name).raw_bytes:,}") for name in self.splits
-        ]
-        raw_bytes = sum(self.split(name).raw_bytes for name in self.splits)
+        splits = [(one.name, f"{one.n_documents:,}", f"{one.raw_bytes:,}") for one in map(self.split, self.splits)]
+        raw_bytes = sum(shard.raw_bytes for shard in self.manifest.base.shards)
         views = []
         for view in self.manifest.views:
-            symbols = sum(shard.symbols for shards in view.splits.values() for shard in shards)
+            symbols = sum(shard.symbols for shard in view.shards)
             views.append((view.name, f"{symbols:,}", f"{raw_bytes / symbols:.2f}" if symbols else "–"))
         return (
             f"<p><b>{html.escape(str(self.folder))}</b></p>"

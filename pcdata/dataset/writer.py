@@ -42,15 +42,11 @@ class WrittenView:
 
 @dataclass(frozen=True)
 class WrittenShard:
-    """A shard that is on disk, all its files complete."""
-
     base: WrittenBase
     views: dict[str, WrittenView]
 
 
 class BaseWriter:
-    """Writes the base file of a shard."""
-
     def __init__(self, folder: Path, shard: str, kept: Sequence[KeptColumn] = ()) -> None:
         """``shard`` is its name, such as ``train-00000``."""
         self._kept = kept
@@ -69,20 +65,16 @@ class BaseWriter:
             self._languages[one.lang] = (documents + 1, size + len(raw))
 
     def finish(self) -> WrittenBase:
-        """Make the file appear: sync, hash, rename."""
         entry = self._file.finish()
         kill_point("write.base")
         counts = tuple(self._block_documents)
         return WrittenBase(BaseShard(entry, sum(counts), self._raw_bytes, counts), self._languages)
 
     def abandon(self) -> None:
-        """Remove what is not finished."""
         self._file.abandon()
 
 
 class ViewWriter:
-    """Writes the file of one view of a shard."""
-
     def __init__(self, folder: Path, view: str, types: ViewTypes, shard: str) -> None:
         self._types = types
         self._file = ArrowWriter(folder, f"views/{view}/{shard}.arrow", view_schema(types))
@@ -96,20 +88,16 @@ class ViewWriter:
         self._histogram += unit_histogram(columns.unit_bytes)
 
     def finish(self) -> WrittenView:
-        """Make the file appear: sync, hash, rename."""
         entry = self._file.finish()
         kill_point("write.view")
         histogram = tuple(np.trim_zeros(self._histogram, "b").tolist())
         return WrittenView(ViewShard(entry, self._symbols, int(self._histogram.sum())), histogram)
 
     def abandon(self) -> None:
-        """Remove what is not finished."""
         self._file.abandon()
 
 
 class ShardWriter:
-    """The writers of all files of one shard."""
-
     def __init__(
         self, folder: Path, shard: str, views: Mapping[str, ViewTypes], kept: Sequence[KeptColumn] = ()
     ) -> None:
@@ -123,11 +111,9 @@ class ShardWriter:
             view.write(block.doc_ids, encoded(name))
 
     def finish(self) -> WrittenShard:
-        """Make all files appear."""
         return WrittenShard(self.base.finish(), {name: view.finish() for name, view in self.views.items()})
 
     def abandon(self) -> None:
-        """Remove what is not finished."""
         self.base.abandon()
         for view in self.views.values():
             view.abandon()

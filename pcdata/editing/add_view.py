@@ -11,14 +11,14 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pcdata.building.engines.process import ProcessEngine
-from pcdata.building.fit import fit_requests, open_views
+from pcdata.building.fit import Sample, fit_requests, open_views
 from pcdata.building.plan import FitSample
 from pcdata.building.progress import Reporter
 from pcdata.building.shaping import handed_in_artifacts, request_values
@@ -51,6 +51,9 @@ class AddTask:
     def name(self) -> str:
         return f"{self.split}-{self.shard:05}"
 
+    def shard_of(self, dataset: Dataset) -> BaseShard:
+        return dataset.manifest.base.splits[self.split][self.shard]
+
 
 def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, report: Reporter) -> Manifest:
     """Add views, or go on adding them. Views that are there already, as they are asked for, are left as they are.
@@ -65,15 +68,16 @@ def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, repor
         dataset = Dataset(folder)  # as it is now that nobody else changes it
         missing = _missing(dataset, asked)
         if not missing:
-            _end(workspace)
+            if workspace.claimed is None or workspace.adding:  # leave no state but that of another command
+                workspace.remove()
             return dataset.manifest
         _claim(dataset, workspace, missing)
         new = [request for request in requests if request.name in missing]
-        fit_requests(new, workspace, TrainSample(dataset), artifacts, report)
+        fit_requests(new, workspace, Sample(partial(_train_sample, dataset)), artifacts, report)
         tasks = _tasks(dataset)
         done = workspace.done_shards
         pending = [task for task in tasks if task.name not in done]
-        raw_bytes = sum(_shard(dataset, task).raw_bytes for task in pending)
+        raw_bytes = sum(task.shard_of(dataset).raw_bytes for task in pending)
         with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
             engine.run(run_add, pending, advance)
         manifest = _commit(dataset, workspace, missing, tasks)
@@ -99,11 +103,7 @@ def _missing(dataset: Dataset, asked: dict[str, Any]) -> dict[str, Any]:
 
 def _claim(dataset: Dataset, workspace: Workspace, missing: dict[str, Any]) -> None:
     """Write down what is added, or refuse to go on with anything else."""
-    asked = {
-        ADDING: list(missing.values()),
-        "base": dataset.manifest.base.fingerprint,
-        "versions": library_versions(),
-    }
+    asked = {ADDING: list(missing.values()), "base": dataset.manifest.base.fingerprint, "versions": library_versions()}
     if workspace.claimed not in (None, asked):
         names = ", ".join(workspace.adding) or "none"
         raise BuildError(
@@ -113,33 +113,17 @@ def _claim(dataset: Dataset, workspace: Workspace, missing: dict[str, Any]) -> N
     workspace.claim(asked)
 
 
-class TrainSample(Sequence[bytes]):
-    """The documents that the build fitted its codecs on, found and read when a codec first looks at one."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-
-    @cached_property
-    def _documents(self) -> list[bytes]:
-        split = self._dataset.split("train")
-        if "fit_bytes" not in self._dataset.manifest.options:
-            raise DatasetError(
-                f"{self._dataset.folder} does not say what its codecs were fitted on; hand in an artifact"
-            )
-        sample = FitSample(self._dataset.manifest.options["fit_bytes"])
-        for block in range(split.n_blocks):
-            sample.add(_block_pieces(split, block))
-        chosen = sample.finish()
-        return [
-            split.base(block).raw_of(row).tobytes()
-            for block, row in zip(chosen["task"].tolist(), chosen["line"].tolist(), strict=True)
-        ]
-
-    def __len__(self) -> int:
-        return len(self._documents)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._documents[index]
+def _train_sample(dataset: Dataset) -> Iterator[bytes]:
+    """The documents that the build fitted its codecs on."""
+    split = dataset.split("train")
+    if "fit_bytes" not in dataset.manifest.options:
+        raise DatasetError(f"{dataset.folder} does not say what its codecs were fitted on; hand in an artifact")
+    sample = FitSample(dataset.manifest.options["fit_bytes"])
+    for block in range(split.n_blocks):
+        sample.add(_block_pieces(split, block))
+    chosen = sample.finish()
+    for block, row in zip(chosen["task"].tolist(), chosen["line"].tolist(), strict=True):
+        yield split.base(block).raw_of(row).tobytes()
 
 
 def _block_pieces(split: Split, block: int) -> Pieces:
@@ -159,15 +143,10 @@ def _tasks(dataset: Dataset) -> list[AddTask]:
     return [AddTask(folder, split, number) for split, shards in splits.items() for number in range(len(shards))]
 
 
-def _shard(dataset: Dataset, task: AddTask) -> BaseShard:
-    return dataset.manifest.base.splits[task.split][task.shard]
-
-
 def run_add(task: AddTask, advance: Callable[[int], None]) -> None:
     """Write the new view files of one shard, then the record that they are done."""
     workspace, dataset = Workspace(task.folder), Dataset(task.folder)
-    shard = _shard(dataset, task)
-    require_sound(task.folder, shard.file)
+    require_sound(task.folder, task.shard_of(dataset).file)
     opened = open_views(workspace)
     files = {view.name: ViewWriter(task.folder, view.name, codec.types, task.name) for view, codec in opened}
     with abandoned_on_error(*files.values()):
@@ -193,8 +172,7 @@ def _commit(dataset: Dataset, workspace: Workspace, missing: dict[str, Any], tas
     """Replace the manifest by one that lists the new views too."""
     manifest = dataset.manifest
     written = [(task.split, workspace.done(task.name, dict[str, WrittenView])) for task in tasks]
-    next_slot, next_id = manifest.next_slot, manifest.next_id
-    added = listed_views(open_views(workspace), written, next_slot, next_id, manifest.base.splits)
+    added = listed_views(open_views(workspace), written, manifest.next_slot, manifest.next_id, manifest.base.splits)
     compressors = [*manifest.options.get("compressors", []), *missing.values()]
     grown = dataclasses.replace(
         manifest,
@@ -207,9 +185,3 @@ def _commit(dataset: Dataset, workspace: Workspace, missing: dict[str, Any], tas
     write_file(dataset.folder, MANIFEST, grown.to_bytes())
     kill_point("commit.manifest")
     return grown
-
-
-def _end(workspace: Workspace) -> None:
-    """Nothing is to be done: leave no state but that of another command."""
-    if workspace.claimed is None or workspace.adding:
-        workspace.remove()

@@ -17,15 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from pcdata.building.build import refuse_foreign
 from pcdata.building.commit import commit_rejects
@@ -45,19 +40,17 @@ from pcdata.building.plan import (
 from pcdata.building.progress import Reporter
 from pcdata.building.versions import library_versions
 from pcdata.building.workspace import PIECE, Pieces, Workspace
-from pcdata.building.write import MetadataBound, split_blocks
 from pcdata.dataset import Dataset
 from pcdata.dataset.arrow_writer import write_file
-from pcdata.dataset.block import Block, Metadata
-from pcdata.dataset.columns import ViewColumns
 from pcdata.dataset.hashing import require_sound
 from pcdata.dataset.identity import document_hash
 from pcdata.dataset.listing import listed_base, view_of
 from pcdata.dataset.manifest import MANIFEST, SPLITS, Manifest
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.reader import Split
-from pcdata.dataset.schema import DOC_ID, DOC_ID_BYTES, LANG, PATH, RAW, SOURCE
-from pcdata.dataset.writer import ShardWriter, WrittenShard, abandoned_on_error
+from pcdata.dataset.schema import PATH
+from pcdata.dataset.writer import WrittenShard
+from pcdata.editing.merge_write import MergeTask, run_merge, splits_of
 from pcdata.errors import BuildError, DatasetError
 from pcdata.inputs.file_names import printable
 from pcdata.processes.kill_points import kill_point
@@ -66,26 +59,13 @@ _PLAN = "plan/plan.json"
 
 
 @dataclass(frozen=True)
-class MergeTask:
-    """Write one shard."""
-
-    folders: tuple[Path, ...]
-    output: Path
-    shard: PlannedShard
-
-
-@dataclass(frozen=True)
 class _MergePlan:
-    """What will be written."""
-
     shards: tuple[PlannedShard, ...]
     rejects: dict[str, int]
 
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What a call of ``merge`` did."""
-
     manifest: Manifest
     was_complete: bool
     """The dataset was there already, of the same parts."""
@@ -104,14 +84,15 @@ def merge(folders: Sequence[Path], output: Path, workers: int, report: Reporter)
         _claim(workspace, options)
         with report.stage("check", sum(entry.bytes for one in datasets for entry in one.manifest.files())) as advance:
             _check_files(datasets, workers, advance)
-        shards, rejects = _plan(workspace, datasets)
-        tasks = [MergeTask(tuple(one.folder.absolute() for one in datasets), output.absolute(), s) for s in shards]
+        plan = _plan(workspace, datasets)
+        parts = tuple(folder.absolute() for folder in folders)
+        tasks = [MergeTask(parts, output.absolute(), shard) for shard in plan.shards]
         done = workspace.done_shards
         pending = [task for task in tasks if task.shard.name not in done]
         raw_bytes = sum(task.shard.raw_bytes for task in pending)
         with closing(ProcessEngine(workers)) as engine, report.stage("write", raw_bytes) as advance:
             engine.run(run_merge, pending, advance)
-        manifest = _commit(workspace, datasets, options, shards, rejects)
+        manifest = _commit(workspace, datasets[0], options, plan)
         workspace.remove()
         kill_point("commit.cleaned")
     return MergeResult(manifest, was_complete=False)
@@ -187,10 +168,8 @@ def _check_files(datasets: list[Dataset], workers: int, advance: Callable[[int],
     """Hash all that will be read: what is damaged must not be made into more."""
     files = [(dataset.folder, entry) for dataset in datasets for entry in dataset.manifest.files()]
     with ThreadPoolExecutor(workers or os.cpu_count()) as threads:
-        checks = [(threads.submit(require_sound, folder, entry), entry.bytes) for folder, entry in files]
-        for check, size in checks:
-            check.result()
-            advance(size)
+        for (_, entry), _ in zip(files, threads.map(lambda one: require_sound(*one), files), strict=True):
+            advance(entry.bytes)
 
 
 class _Parts:
@@ -198,7 +177,7 @@ class _Parts:
     entry, its row the line."""
 
     def __init__(self, datasets: list[Dataset]) -> None:
-        self.splits = _splits(datasets)
+        self.splits = splits_of(datasets)
 
     def __iter__(self) -> Iterator[tuple[int, Pieces]]:
         for number, split in enumerate(self.splits):
@@ -223,10 +202,6 @@ class _Parts:
         return pieces
 
 
-def _splits(datasets: Sequence[Dataset]) -> list[Split]:
-    return [dataset.split(name) for dataset in datasets for name in dataset.splits]
-
-
 def _whole_hash(split: Split, block: int, row: int) -> bytes:
     """The hash of a document that was cut, whose first part this is. Raises ``DatasetError`` if it does not end where
     it says."""
@@ -246,7 +221,7 @@ def _whole_hash(split: Split, block: int, row: int) -> bytes:
     return digest.digest()
 
 
-def _plan(workspace: Workspace, datasets: list[Dataset]) -> tuple[tuple[PlannedShard, ...], dict[str, int]]:
+def _plan(workspace: Workspace, datasets: list[Dataset]) -> _MergePlan:
     """Decide which rows go where, or read what was decided."""
     if not workspace.has(_PLAN):
         parts = _Parts(datasets)
@@ -264,8 +239,8 @@ def _plan(workspace: Workspace, datasets: list[Dataset]) -> tuple[tuple[PlannedS
         (workspace.folder / FATES).unlink()
         workspace.write_json(_PLAN, asdict(_MergePlan(tuple(shards), rejects)))
         kill_point("plan.written")
-    plan = workspace.read_typed(_PLAN, _MergePlan)
-    return plan.shards, plan.rejects
+    plan: _MergePlan = workspace.read_typed(_PLAN, _MergePlan)
+    return plan
 
 
 def _write_rejects(workspace: Workspace, datasets: list[Dataset], parts: _Parts, fates: Fates) -> dict[str, int]:
@@ -287,101 +262,9 @@ def _write_rejects(workspace: Workspace, datasets: list[Dataset], parts: _Parts,
     return dict(sorted(counts.items()))
 
 
-def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
-    """Write one shard's files, then the record that it is done."""
-    workspace = Workspace(task.output)
-    datasets = [Dataset(folder) for folder in task.folders]
-    splits, manifest = _splits(datasets), datasets[0].manifest
-    types = {view.name: view.types for view in manifest.views}
-    files = ShardWriter(task.output, task.shard.name, types, manifest.kept_columns)
-    with abandoned_on_error(files):
-        for rows in _blocks(workspace.read_pieces(task.shard.pieces), splits):
-            block = _block(rows, splits, [column.name for column in manifest.kept_columns])
-            files.write(block, partial(_view_columns, rows, splits))
-            advance(block.raw_bytes)
-        written = files.finish()
-    workspace.mark_done(task.shard.name, written)
-
-
-def _blocks(pieces: Pieces, splits: list[Split]) -> Iterator[Pieces]:
-    """The rows of each record batch, which ends where a build ends it."""
-    for rows in split_blocks(pieces):
-        bound = MetadataBound()
-        first = 0
-        for number, size in enumerate(_metadata_bytes(rows, splits)):
-            if bound.begins_block(size):
-                yield rows[first:number]
-                first = number
-        yield rows[first:]
-
-
-def _metadata_bytes(rows: Pieces, splits: list[Split]) -> Iterator[int]:
-    """Of each row, without a copy of what it counts."""
-    for split, number, lines in _by_block(rows, splits):
-        metadata = split.base(number).metadata
-        columns = [metadata[name] for name in metadata.names if name not in (DOC_ID, RAW)]
-        texts = [
-            pc.binary_length(one) for one in columns if pa.types.is_string(one.type) or pa.types.is_binary(one.type)
-        ]
-        total = sum(size.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64) for size in texts)
-        yield from np.asarray(total)[lines].tolist()
-
-
-def _by_block(rows: Pieces, splits: list[Split]) -> Iterator[tuple[Split, int, list[int]]]:
-    """Rows that follow one another in a block of a dataset."""
-    places = zip(rows["task"].tolist(), rows["entry"].tolist(), rows["line"].tolist(), strict=True)
-    for (task, block), group in groupby(places, key=itemgetter(0, 1)):
-        yield splits[task], block, [row for *_, row in group]
-
-
-def _block(rows: Pieces, splits: list[Split], kept: list[str]) -> Block:
-    block = Block(
-        doc_ids=rows["part"].tobytes(),
-        starts=rows["start"].tolist(),
-        document_bytes=rows["document_bytes"].tolist(),
-    )
-    for split, number, lines in _by_block(rows, splits):
-        base = split.base(number)
-        names = [PATH, LANG, SOURCE, *kept]
-        values = zip(*(base.metadata[name].take(np.array(lines)).to_pylist() for name in names), strict=True)
-        block.metadata += [Metadata(path, lang, source, tuple(rest)) for path, lang, source, *rest in values]
-        block.raw += [base.raw_of(line).tobytes() for line in lines]
-    return block
-
-
-def _view_columns(rows: Pieces, splits: list[Split], name: str) -> ViewColumns:
-    """The symbols and units of rows, copied together."""
-    symbols: list[Any] = []
-    unit_bytes: list[Any] = []
-    unit_symbols: list[Any] = []
-    for split, number, lines in _by_block(rows, splits):
-        view = split.view(name, number)
-        symbols += [view.symbols_of(line) for line in lines]
-        unit_bytes += [view.unit_bytes_of(line) for line in lines]
-        if view.unit_symbols is not None:
-            unit_symbols += [view.unit_symbols_of(line) for line in lines]
-    return ViewColumns(
-        np.concatenate(symbols),
-        _offsets(symbols),
-        np.concatenate(unit_bytes),
-        np.concatenate(unit_symbols) if unit_symbols else None,
-        _offsets(unit_bytes),
-    )
-
-
-def _offsets(pieces: list[Any]) -> Any:
-    return np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
-
-
-def _commit(
-    workspace: Workspace,
-    datasets: list[Dataset],
-    options: dict[str, Any],
-    shards: tuple[PlannedShard, ...],
-    rejects: dict[str, int],
-) -> Manifest:
-    output, first = workspace.output, datasets[0]
-    written = [(shard.split, workspace.done(shard.name, WrittenShard)) for shard in shards]
+def _commit(workspace: Workspace, first: Dataset, options: dict[str, Any], plan: _MergePlan) -> Manifest:
+    output = workspace.output
+    written = [(shard.split, workspace.done(shard.name, WrittenShard)) for shard in plan.shards]
     for view in first.manifest.views:
         for entry in view.artifact:
             write_file(output, entry.path, regular_file(first.folder, entry.path).read_bytes())
@@ -396,13 +279,10 @@ def _commit(
             view_of(view, [(split, shard.views[view.name]) for split, shard in written])
             for view in first.manifest.views
         ),
-        rejects=rejects,
+        rejects=plan.rejects,
         rejects_file=rejects_file,
         versions=library_versions(),
     )
     write_file(output, MANIFEST, manifest.to_bytes())
     kill_point("commit.manifest")
     return manifest
-
-
-assert PIECE["part"].itemsize == DOC_ID_BYTES

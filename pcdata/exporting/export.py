@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import pyarrow as pa
 
@@ -15,7 +15,7 @@ from pcdata.dataset.files import appearing
 from pcdata.errors import OptionError
 from pcdata.exporting.folder import FolderWriter
 from pcdata.exporting.records import JsonlWriter, ParquetWriter
-from pcdata.exporting.whole import Choice, Whole, whole_documents
+from pcdata.exporting.whole import Choice, Writer, whole_documents
 from pcdata.terminal import Data
 
 STDOUT = Path("-")
@@ -26,23 +26,8 @@ _OTHER_FILES: Final = (".json", ".csv", ".tsv", ".txt", ".gz", ".zst", ".tar", "
 """Endings of files that we do not write: whoever asks for one does not mean a folder."""
 
 
-class Writer(Protocol):
-    """Takes documents one by one."""
-
-    renamed: int
-    """How many could not keep their path."""
-
-    def add(self, document: Whole) -> bool:
-        """Whether it was taken; not what the format cannot hold."""
-
-    def finish(self) -> None:
-        """Write what was held back. Not called after a fault."""
-
-
 @dataclass(frozen=True)
 class Exported:
-    """What came of it."""
-
     documents: int
     raw_bytes: int
     renamed: int
@@ -99,10 +84,7 @@ def _opened(dataset: Dataset, output: Path, text_key: str) -> Iterator[Writer]:
             with pa.output_stream(str(temporary), compression=_JSONL[ending]) as sink:
                 yield JsonlWriter(sink, kept, text_key)
         elif is_file:
-            with (
-                pa.OSFile(str(temporary), "wb") as sink,
-                closing(ParquetWriter(sink, kept, text_key)) as writer,
-            ):
+            with pa.OSFile(str(temporary), "wb") as sink, closing(ParquetWriter(sink, kept, text_key)) as writer:
                 yield writer
         else:
             yield FolderWriter(temporary)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pcdata.dataset.files import naming
-from pcdata.exporting.whole import Whole
+from pcdata.exporting.whole import Whole, Writer
 
 _NAME_BYTES: Final = 200
 """A longer name is cut: file systems take 255 bytes, and an id may have to fit in."""
@@ -24,13 +24,12 @@ _PATH_BYTES: Final = 2_000
 _ID_DIGITS: Final = 8
 
 
-class FolderWriter:
+class FolderWriter(Writer):
     """Writes into ``root``, which is there and empty. Memory: the names of folders."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._folders: dict[bytes, Path] = {b"": root}
-        self.renamed = 0
 
     def add(self, document: Whole) -> bool:
         first = document.first
@@ -42,9 +41,6 @@ class FolderWriter:
             for chunk in document.chunks():
                 file.write(chunk)
         return True
-
-    def finish(self) -> None:
-        """Nothing is held back."""
 
     def _opened(self, name: bytes, doc_id: str) -> tuple[BinaryIO, Path]:
         """Make a file, under this name if nothing has it: on some file systems upper and lower case are one."""

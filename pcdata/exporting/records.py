@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pcdata.dataset import schema
 from pcdata.dataset.schema import KEPT_TYPES, KeptColumn
-from pcdata.exporting.whole import Whole
+from pcdata.exporting.whole import Whole, Writer
 
 _GROUP_BYTES: Final = 32_000_000
 """Raw bytes of a row group, from which on it is written."""
@@ -27,14 +27,13 @@ class Sink(Protocol):
     def write(self, data: bytes, /) -> Any: ...
 
 
-class JsonlWriter:
+class JsonlWriter(Writer):
     """A line per document. Memory: one document."""
 
     def __init__(self, sink: Sink | BinaryIO, kept: list[KeptColumn], text_key: str) -> None:
         self._sink = sink
         self._kept = [column.name for column in kept]
         self._text_key = text_key
-        self.renamed = 0
 
     def add(self, document: Whole) -> bool:
         try:
@@ -52,16 +51,13 @@ class JsonlWriter:
         self._sink.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
         return True
 
-    def finish(self) -> None:
-        """Nothing is held back."""
-
 
 def _json_value(value: Any) -> Any:
     """JSON has no NaN and no infinity: they become null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class ParquetWriter:
+class ParquetWriter(Writer):
     """A row per document, text and path as bytes. Memory: a row group."""
 
     def __init__(self, sink: Any, kept: list[KeptColumn], text_key: str) -> None:
@@ -79,7 +75,6 @@ class ParquetWriter:
         self._file = pq.ParquetWriter(sink, self._schema, compression="zstd")
         self._rows: list[tuple[Any, ...]] = []
         self._raw_bytes = 0
-        self.renamed = 0
 
     def add(self, document: Whole) -> bool:
         first = document.first
@@ -87,19 +82,15 @@ class ParquetWriter:
         self._rows.append((first.path, first.lang, first.source, *map(first.kept, self._kept), raw))
         self._raw_bytes += len(raw)
         if self._raw_bytes >= _GROUP_BYTES:
-            self._write_group()
+            self.finish()
         return True
 
     def finish(self) -> None:
-        """Write what is held back."""
-        self._write_group()
-
-    def close(self) -> None:
-        """Write the end of the file, also after a fault: it could not be left open."""
-        self._file.close()
-
-    def _write_group(self) -> None:
         if self._rows:
             columns = zip(*self._rows, strict=True)
             self._file.write_batch(pa.record_batch(list(map(list, columns)), schema=self._schema))
             self._rows, self._raw_bytes = [], 0
+
+    def close(self) -> None:
+        """Write the end of the file, also after a fault: it could not be left open."""
+        self._file.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from pcdata.dataset import Dataset, Document
+from pcdata.dataset import Dataset, Document, Split
 from pcdata.dataset.identity import doc_id_of
 from pcdata.errors import DatasetError
 
@@ -40,13 +41,28 @@ class Whole:
         for part in self.parts:
             raw = part.raw.data
             if doc_id_of(raw).hex() != part.doc_id:
-                where = f"{part.split.where(part.block)}, row {part.row}"
-                raise DatasetError(f"{where}: the bytes are not those of its doc_id; run pcdata verify and rebuild")
+                raise DatasetError(
+                    f"{_where(part)}: the bytes are not those of its doc_id; run pcdata verify and rebuild"
+                )
             yield raw
 
     def raw(self) -> bytes:
         """All of them (a copy)."""
         return b"".join(self.chunks())
+
+
+class Writer(ABC):
+    """Takes documents one by one."""
+
+    renamed: int = 0
+    """How many could not keep their path."""
+
+    @abstractmethod
+    def add(self, document: Whole) -> bool:
+        """Whether it was taken; not what the format cannot hold."""
+
+    def finish(self) -> None:  # noqa: B027 (most hold nothing back)
+        """Write what was held back. Not called after a fault."""
 
 
 def whole_documents(dataset: Dataset, choice: Choice) -> Iterator[Whole]:
@@ -55,21 +71,20 @@ def whole_documents(dataset: Dataset, choice: Choice) -> Iterator[Whole]:
     found = (
         whole
         for split in [dataset.split(name) for name in choice.splits]
-        for whole in _joined(split.document(number) for number in range(split.n_documents))
+        for whole in _joined(split)
         if not wanted or whole.first.lang.casefold() in wanted
     )
     return islice(found, choice.limit or None)
 
 
-def _joined(rows: Iterator[Document]) -> Iterator[Whole]:
+def _joined(split: Split) -> Iterator[Whole]:
     parts: list[Document] = []
     end = 0
-    for row in rows:
+    for row in split:
         if row.part_start_bytes != end:
-            where = f"{row.split.where(row.block)}, row {row.row}"
             raise DatasetError(
-                f"{where} begins at byte {row.part_start_bytes} of its document, the row before it ends at {end}; "
-                "run pcdata verify and rebuild"
+                f"{_where(row)} begins at byte {row.part_start_bytes} of its document, the row before it ends at "
+                f"{end}; run pcdata verify and rebuild"
             )
         parts.append(row)
         end += len(row.raw)
@@ -77,5 +92,8 @@ def _joined(rows: Iterator[Document]) -> Iterator[Whole]:
             yield Whole(tuple(parts))
             parts, end = [], 0
     if parts:
-        split = parts[0].split
         raise DatasetError(f"the last document of {split.name} is cut short; run pcdata verify and rebuild")
+
+
+def _where(row: Document) -> str:
+    return f"{row.split.where(row.block)}, row {row.row}"

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from pcdata.dataset import Dataset, Split
 from pcdata.dataset.schema import LANG
-from pcdata.inspection.plotting import LEGEND_COLUMNS, RAW_COLOUR, colours_for, save_figure
 from pcdata.inspection.stats import bucket_bounds
-from pcdata.terminal import safe
+from pcdata.plotting import RAW_COLOUR, as_label, colours_for, legend_below, save_figure
 
 BLOCKS: Final = 200
 """The most blocks that are looked at in each split."""
@@ -31,8 +30,6 @@ _GROUP: Final = 0.8
 
 @dataclass(frozen=True)
 class Distributions:
-    """What was read of a dataset."""
-
     document_bytes: NDArray[np.int64]
     raw_bytes: Mapping[str, int]
     """By language, the most first."""
@@ -88,13 +85,9 @@ def _draw(figure: Any, dataset: Dataset, found: Distributions) -> None:
         _draw_units(units, view.name, view.unit_bytes_histogram, colours[view.name])
     units.set_xscale("log", base=2)
     units.set_ylim(bottom=0)
-    units.set_xlabel("raw bytes of a unit")
-    units.set_ylabel("share of the units")
-    units.set_title("units", loc="left")
+    units.set(title="units", xlabel="raw bytes of a unit", ylabel="share of the units")
     _draw_languages(languages, found, colours)
-    if views:
-        columns = min(len(views), LEGEND_COLUMNS)
-        figure.legend(*units.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
+    legend_below(figure, units)
     seen = len(found.document_bytes)
     of_some = f"; documents and languages: of {seen:,} in blocks spread evenly" if seen < found.of_documents else ""
     figure.suptitle(f"{found.of_documents:,} documents{of_some}", fontsize=9)
@@ -108,10 +101,8 @@ def _draw_documents(axes: Any, lengths: NDArray[np.int64]) -> None:
         shares = np.histogram(some, edges, weights=weights)[0] / max(1, weights.sum())
         axes.stairs(shares, edges, label=label, color=RAW_COLOUR, linestyle=style, linewidth=1.5)
     axes.set_xscale("log", base=2)
-    axes.set_xlabel("raw bytes of a document")
-    axes.set_ylabel("share")
-    axes.set_title("documents", loc="left")
-    axes.legend(frameon=False)
+    axes.set(title="documents", xlabel="raw bytes of a document", ylabel="share")
+    axes.legend()
 
 
 def _draw_units(axes: Any, name: str, histogram: tuple[int, ...], colour: str) -> None:
@@ -132,7 +123,6 @@ def _draw_languages(axes: Any, found: Distributions, colours: Mapping[str, str])
     for number, (view, symbols) in enumerate(found.symbols.items()):
         widths = [found.raw_bytes[name] / symbols[name] for name in names]  # a byte has at least one symbol's unit
         axes.barh(places + (number + 0.5) * height - _GROUP / 2, widths, 0.92 * height, color=colours[view])
-    axes.set_yticks(places, [safe(name).replace("$", r"\$") for name in names])  # between two $ it would be a formula
+    axes.set_yticks(places, map(as_label, names))
     axes.invert_yaxis()
-    axes.set_xlabel("raw bytes per symbol")
-    axes.set_title("languages, by size", loc="left")
+    axes.set(title="languages, by size", xlabel="raw bytes per symbol")

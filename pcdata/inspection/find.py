@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pcdata.dataset import Dataset, Document, schema
+from pcdata.dataset.columns import BaseColumns
 from pcdata.errors import OptionError
 from pcdata.terminal import safe
 
@@ -33,7 +35,7 @@ def find_document(dataset: Dataset, selector: str) -> Document:
     matches = matches or _whole(list(_by_path(dataset, selector, exact=True)))
     matches = matches or _whole(list(_by_path(dataset, selector, exact=False)))
     if not matches:
-        total = sum(dataset.split(name).n_documents for name in dataset.splits)
+        total = sum(split.n_documents for split in map(dataset.split, dataset.splits))
         raise OptionError(
             f"no document has the number, path or id {safe(selector)}; give a number 0 … {total - 1}, "
             "val:0 for the first of val, the end of a path, or the first digits of an id"
@@ -65,32 +67,30 @@ def _by_number(dataset: Dataset, split: str | None, number: int) -> Document | N
 
 def _by_id(dataset: Dataset, prefix: str) -> Iterator[Document]:
     whole = np.frombuffer(bytes.fromhex(prefix[: len(prefix) // 2 * 2]), np.uint8)
-    for name in dataset.splits:
-        split = dataset.split(name)
-        first = 0
-        for block in range(split.n_blocks):
-            doc_ids = split.base(block).doc_ids
-            for row in np.flatnonzero((doc_ids[:, : len(whole)] == whole).all(axis=1)):
-                if doc_ids[row].tobytes().hex().startswith(prefix):
-                    yield split.document(first + int(row))
-            first += len(doc_ids)
+    found = _where(dataset, lambda base: (base.doc_ids[:, : len(whole)] == whole).all(axis=1))
+    return (document for document in found if document.doc_id.startswith(prefix))
 
 
 def _by_path(dataset: Dataset, selector: str, *, exact: bool) -> Iterator[Document]:
     typed = os.fsencode(selector)
     shown = re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), typed)
-    for name in dataset.splits:
-        split = dataset.split(name)
+
+    def hits(base: BaseColumns) -> NDArray[np.bool_]:
+        paths = base.metadata[schema.PATH]
+        both = [pc.equal(paths, one) if exact else pc.ends_with(paths, pattern=b"/" + one) for one in (typed, shown)]
+        found: NDArray[np.bool_] = pc.or_(*both).to_numpy(zero_copy_only=False)
+        return found
+
+    return _where(dataset, hits)
+
+
+def _where(dataset: Dataset, hits: Callable[[BaseColumns], NDArray[np.bool_]]) -> Iterator[Document]:
+    """The documents of all splits that ``hits`` says of their block."""
+    for split in map(dataset.split, dataset.splits):
         first = 0
-        for block in range(split.n_blocks):
-            paths = split.base(block).metadata[schema.PATH]
-            hits = np.zeros(len(paths), bool)
-            for path in {typed, shown}:
-                matched = pc.equal(paths, path) if exact else pc.ends_with(paths, pattern=b"/" + path)
-                hits |= matched.to_numpy(zero_copy_only=False)
-            for row in np.flatnonzero(hits):
-                yield split.document(first + int(row))
-            first += len(paths)
+        for base in map(split.base, range(split.n_blocks)):
+            yield from (split.document(first + row) for row in np.flatnonzero(hits(base)).tolist())
+            first += len(base)
 
 
 def _whole(matches: list[Document]) -> list[Document]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import accumulate
 from typing import Any
 
@@ -33,13 +34,13 @@ class Stats(dict[str, Any]):
 
 def stats(manifest: Manifest) -> Stats:
     """Everything that ``pcdata stats --json`` prints; keys are only ever added."""
-    shards = [shard for shards in manifest.base.splits.values() for shard in shards]
-    raw_bytes = sum(shard.raw_bytes for shard in shards)
+    documents = sum(shard.documents for shard in manifest.base.shards)
+    raw_bytes = sum(shard.raw_bytes for shard in manifest.base.shards)
     figures = {
         "format_version": FORMAT_VERSION,
-        "documents": sum(shard.documents for shard in shards),
+        "documents": documents,
         "raw_bytes": raw_bytes,
-        "mean_document_bytes": _ratio(raw_bytes, sum(shard.documents for shard in shards)),
+        "mean_document_bytes": _ratio(raw_bytes, documents),
         "splits": {
             name: {
                 "documents": sum(shard.documents for shard in shards),
@@ -49,10 +50,7 @@ def stats(manifest: Manifest) -> Stats:
             }
             for name, shards in manifest.base.splits.items()
         },
-        "languages": {
-            name: {"documents": amount.documents, "raw_bytes": amount.raw_bytes}
-            for name, amount in manifest.base.languages.items()
-        },
+        "languages": {name: asdict(amount) for name, amount in manifest.base.languages.items()},
         "views": {view.name: _view_stats(view, raw_bytes) for view in manifest.views},
         "disk_bytes": _disk_bytes(manifest),
         "rejects": dict(manifest.rejects),
@@ -67,9 +65,8 @@ def stats(manifest: Manifest) -> Stats:
 
 
 def _view_stats(view: View, raw_bytes: int) -> dict[str, Any]:
-    shards = [shard for shards in view.splits.values() for shard in shards]
-    symbols = sum(shard.symbols for shard in shards)
-    units = sum(shard.units for shard in shards)
+    symbols = sum(shard.symbols for shard in view.shards)
+    units = sum(shard.units for shard in view.shards)
     symbol_bytes = view.types.symbol_dtype.itemsize
     return {
         "codec": view.codec,
@@ -94,19 +91,13 @@ def _view_stats(view: View, raw_bytes: int) -> dict[str, Any]:
             name: {"symbols": sum(shard.symbols for shard in shards), "units": sum(shard.units for shard in shards)}
             for name, shards in view.splits.items()
         },
-        "fitted_on": None
-        if view.fitted_on is None
-        else {"documents": view.fitted_on.documents, "raw_bytes": view.fitted_on.raw_bytes},
+        "fitted_on": None if view.fitted_on is None else asdict(view.fitted_on),
     }
 
 
 def _disk_bytes(manifest: Manifest) -> dict[str, Any]:
-    base = sum(shard.file.bytes for shards in manifest.base.splits.values() for shard in shards)
-    views = {
-        view.name: sum(entry.bytes for entry in view.artifact)
-        + sum(shard.file.bytes for shards in view.splits.values() for shard in shards)
-        for view in manifest.views
-    }
+    base = sum(shard.file.bytes for shard in manifest.base.shards)
+    views = {view.name: sum(entry.bytes for entry in view.files) for view in manifest.views}
     total = sum(entry.bytes for entry in manifest.files()) + len(manifest.to_bytes())
     return {"base": base, "views": views, "total": total}
 

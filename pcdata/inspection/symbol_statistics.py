@@ -64,8 +64,6 @@ def _codec_figures(view: View, dataset: Dataset, raws: Sequence[bytes]) -> dict[
 
 
 class _Codec:
-    """Measures documents in this process."""
-
     def __init__(self, view: View, folder: Path) -> None:
         self._view, self._codec = view, open_codec(view, folder)
 
@@ -89,7 +87,6 @@ def _spread(dataset: Dataset, most_bytes: int) -> Iterator[Document]:
 
 
 def _symbol_figures(documents: Sequence[Document], raws: Sequence[bytes], view: str) -> dict[str, Any]:
-    """Counts over the documents' symbols and units."""
     symbols = [document.symbols(view) for document in documents]
     used = np.unique(np.concatenate(symbols), return_counts=True)[1] if symbols else np.zeros(0, np.int64)
     units = Counter(

@@ -30,11 +30,9 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table whose first row is its heading: the first column to the left, all others to the right."""
     widths = [max(display_width(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
-    for row in rows:
-        cells = [
-            padded(cell, width, right=number > 0) for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  " + "   ".join(cells).rstrip())
+    for first, *others in rows:
+        to_the_right = [padded(cell, width, right=True) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  " + "   ".join([padded(first, widths[0]), *to_the_right]).rstrip())
     return lines
 
 

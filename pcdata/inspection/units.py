@@ -21,13 +21,7 @@ Unit: TypeAlias = tuple[bytes, bytes]
 
 
 def split_units(symbols: Unsigned, points: Alignment, raw: bytes) -> Iterator[Unit]:
-    """The units of one document."""
-    item = symbols.itemsize
-    data = symbols.tobytes()
-    symbol_end = raw_end = 0
-    for next_symbol, next_raw in zip((points.symbol_ends * item).tolist(), points.raw_ends.tolist(), strict=True):
-        yield data[symbol_end:next_symbol], raw[raw_end:next_raw]
-        symbol_end, raw_end = next_symbol, next_raw
+    return ((symbols[of_symbols].tobytes(), raw[of_raw]) for of_symbols, of_raw in points.slices())
 
 
 def colliding(units: Counter[Unit]) -> int:

@@ -44,8 +44,6 @@ _KEYWORDS: Final = frozenset(_KEYWORD_LIST.split())
 
 
 class Insertion(NamedTuple):
-    """A line to be inserted."""
-
     at: int
     """Byte of the document that it comes before: the start of a line."""
     line: bytes

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pcdata.inspection.plotting import LEGEND_COLUMNS, RAW_COLOUR, colours_for, save_figure
+from pcdata.plotting import RAW_COLOUR, colours_for, legend_below, save_figure
 from pcdata.probing.edits import EDITS, INSERT
 from pcdata.probing.results import Distances, Probe, lengths_text, mean_of
 
@@ -29,8 +29,7 @@ def _draw(figure: Any, found: Probe) -> None:
     _draw_distances(by_edit, series)
     _draw_lengths(by_length, found, series)
     _draw_lags(by_lag, found, colours)
-    columns = min(len(series), LEGEND_COLUMNS)
-    figure.legend(*by_edit.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
+    legend_below(figure, by_edit)
     figure.suptitle(f"{found.documents:,} documents of {lengths_text(*found.document_bytes)}", fontsize=9)
 
 
@@ -41,10 +40,9 @@ def _draw_distances(axes: Any, series: list[tuple[str, str, Distances]]) -> None
         heights = [distances[edit] or 0.0 for edit in EDITS]  # an edit that changed nothing has no bar
         axes.bar(places + (number + 0.5) * width - _GROUP / 2, heights, 0.92 * width, color=colour, label=name)
     axes.set_xticks(places, [*EDITS])
-    axes.set_ylim(0, 1)
+    axes.set(title="how far an edit moves the symbols (lower: more stable)", ylim=(0, 1))
     axes.set_ylabel("normalised Levenshtein distance")
-    axes.set_title("how far an edit moves the symbols (lower: more stable)", loc="left")
-    axes.grid(axis="y", linewidth=0.4, alpha=0.5)
+    axes.grid(axis="y")
 
 
 def _draw_lengths(axes: Any, found: Probe, series: list[tuple[str, str, Distances]]) -> None:
@@ -54,12 +52,9 @@ def _draw_lengths(axes: Any, found: Probe, series: list[tuple[str, str, Distance
         if mean is not None:
             axes.plot(lengths[name], mean, "o", color=colour, markersize=7)
             axes.annotate(name, (lengths[name], mean), (0, 7), textcoords="offset points", ha="center", fontsize=8)
-    axes.set_xlim(0, 1.15 * max(lengths.values()))
-    axes.set_ylim(0, 1)
-    axes.set_xlabel("raw bytes per symbol")
-    axes.set_ylabel("mean distance over the edits")
-    axes.set_title("short and stable: to the lower right", loc="left")
-    axes.grid(linewidth=0.4, alpha=0.5)
+    axes.set(title="short and stable: to the lower right", xlim=(0, 1.15 * max(lengths.values())), ylim=(0, 1))
+    axes.set(xlabel="raw bytes per symbol", ylabel="mean distance over the edits")
+    axes.grid()
 
 
 def _draw_lags(axes: Any, found: Probe, colours: dict[str, str]) -> None:
@@ -72,9 +67,6 @@ def _draw_lags(axes: Any, found: Probe, colours: dict[str, str]) -> None:
         shares = np.minimum(np.arange(len(agreed)), len(agreed) - 2) / max(1, documents)
         axes.step(agreed, shares, where="post", color=colours[name], linewidth=1.5)
     axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(0, longest + 1)
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel("symbols after an inserted line")
-    axes.set_ylabel("share of documents")
-    axes.set_title("how soon all are as they were", loc="left")
-    axes.grid(linewidth=0.4, alpha=0.5)
+    axes.set(title="how soon all are as they were", xlim=(0, longest + 1), ylim=(-0.02, 1.02))
+    axes.set(xlabel="symbols after an inserted line", ylabel="share of documents")
+    axes.grid()

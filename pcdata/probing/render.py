@@ -8,7 +8,6 @@ from pcdata.probing.results import Distances, Figures, Probe, lengths_text, mean
 
 
 def render(found: Probe) -> str:
-    """Everything that was measured."""
     of_documents = f"{found.of_documents:,} documents of val that have {lengths_text(*found.document_bytes)}"
     return "\n".join(
         [

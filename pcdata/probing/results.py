@@ -58,8 +58,6 @@ class Units:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """How the ids are used."""
-
     symbols: int
     """That the compressor has."""
     used: int
@@ -126,5 +124,4 @@ def mean_of(distances: Distances) -> float | None:
 
 
 def lengths_text(shortest: int, longest: int) -> str:
-    """The lengths that were asked for, in words."""
     return f"at least {shortest:,} bytes" if longest == sys.maxsize else f"{shortest:,} to {longest:,} bytes"

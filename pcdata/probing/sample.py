@@ -19,8 +19,6 @@ from pcdata.probing.results import lengths_text
 
 @dataclass(frozen=True)
 class Sample:
-    """The probed documents."""
-
     raws: tuple[bytes, ...]
     """In input order."""
     of_documents: int

@@ -15,8 +15,6 @@ _PASS_SECONDS: Final = 0.2
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one direction."""
-
     mb_per_s: float
     """Raw megabytes (10^6) per second: the median of ``PASSES`` passes after at least one to warm up."""
     raw_bytes: int

@@ -26,8 +26,6 @@ _FIRST_BAND: Final = 64
 
 
 class Encoded(NamedTuple):
-    """One document in one view."""
-
     symbols: Unsigned
     points: Alignment
 

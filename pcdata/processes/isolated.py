@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pcdata.errors import PcdataError
 from pcdata.processes.spawning import spawning
@@ -36,6 +36,9 @@ class Limits:
     """From one message to the next, by all threads together. None for no limit but what the answer sets itself
     (``limit_cpu``)."""
 
+
+_OWN_BYTES: Final = 1_000_000_000
+"""Of address space that a process has before it does anything, at most."""
 
 Send: TypeAlias = Callable[[Any], None]
 Answer: TypeAlias = Callable[[Any, Send], None]
@@ -61,11 +64,6 @@ class End(Enum):
 @dataclass(frozen=True)
 class _Raised:
     error: Exception
-
-
-@dataclass(frozen=True)
-class _OutOfMemory:
-    """It asked for more than its limit."""
 
 
 class Isolated:
@@ -106,10 +104,7 @@ class Isolated:
         except (EOFError, ConnectionResetError):
             self._process.join()
             raise self._end() from None
-        self._is_answering = not isinstance(message, End | _OutOfMemory | _Raised)
-        if isinstance(message, _OutOfMemory):
-            assert self._limits.memory_bytes is not None
-            raise Died(f"would take more than {self._limits.memory_bytes / 1e9:g} GB of memory")
+        self._is_answering = not isinstance(message, End | _Raised)
         if isinstance(message, _Raised):
             raise message.error
         return message
@@ -128,7 +123,8 @@ class Isolated:
             return Killed(
                 "a file was cut, or the disk failed, while a process read it; mend that and run the same command again"
             )
-        if code in (-signal.SIGABRT, -signal.SIGSEGV) and _is_limited(self._limits.memory_bytes or 0):
+        # If the user's limits may be lower, it is not only the process itself that says what it dies of.
+        if code in (-signal.SIGABRT, -signal.SIGSEGV) and _is_limited((self._limits.memory_bytes or 0) + _OWN_BYTES):
             return Killed(
                 "a process died, maybe for lack of memory; raise ulimit -v and -d and run the same command again"
             )
@@ -205,7 +201,8 @@ def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], 
             except ConnectionError:
                 raise
             except MemoryError as error:
-                connection.send(_OutOfMemory() if memory_is_ours else _Raised(error))
+                mine = Died(f"would take more than {(limits.memory_bytes or 0) / 1e9:g} GB of memory")
+                connection.send(_Raised(mine if memory_is_ours else error))
             except Exception as error:
                 connection.send(_Raised(error))
 
@@ -219,18 +216,16 @@ def _limit_memory(more: int | None) -> bool:
     except FileNotFoundError:
         return False  # not Linux, where the limit counts nothing that large allocations take
     (held,) = (int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmData:"))
-    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
-    if any(limit != resource.RLIM_INFINITY and limit < held + more for limit in limits):
+    if _is_limited(held + more):
         return False
     resource.setrlimit(resource.RLIMIT_DATA, (held + more, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     return True
 
 
-def _is_limited(more: int) -> bool:
-    """Whether the user's own limits may be lower: then it is not only a process itself that says what it lives on."""
-    own = 1_000_000_000  # of address space that it has before it does anything, at most
+def _is_limited(memory_bytes: int) -> bool:
+    """Whether a limit of memory that the user has set is lower."""
     limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
-    return any(limit != resource.RLIM_INFINITY and limit < more + own for limit in limits)
+    return any(limit != resource.RLIM_INFINITY and limit < memory_bytes for limit in limits)
 
 
 def limit_cpu(until_seconds: float) -> None:

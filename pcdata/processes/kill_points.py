@@ -30,7 +30,6 @@ _passed: Counter[str] = Counter()
 
 
 def kill_point(name: str) -> None:
-    """Pass the boundary ``name``."""
     wanted = os.environ.get("PCDATA_KILL_AT")
     if wanted is None:
         return

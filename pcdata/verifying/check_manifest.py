@@ -9,16 +9,8 @@ from typing import Final
 
 from pcdata.building.config_file import rendered
 from pcdata.dataset.json_files import parse_json
-from pcdata.dataset.manifest import (
-    MANIFEST,
-    REJECTS,
-    FileEntry,
-    Manifest,
-    View,
-    base_fingerprint,
-    view_fingerprint,
-)
-from pcdata.dataset.vocab import FIRST_BYTE, MAX_VIEWS, N_BYTES, RAW_IDS
+from pcdata.dataset.manifest import MANIFEST, REJECTS, FileEntry, Manifest, View, base_fingerprint, view_fingerprint
+from pcdata.dataset.vocab import FIRST_BYTE, N_BYTES, RAW_IDS
 from pcdata.errors import DatasetError
 from pcdata.verifying.findings import REBUILD, Finding
 
@@ -28,21 +20,22 @@ _LONGEST_REJECT: Final = 1_000_000
 
 
 def manifest_findings(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Contradictions inside the manifest."""
-    for what in _file_faults(manifest.files()):
+    """Contradictions inside the manifest, beyond those that it does not load with."""
+    for what in _faults(folder, manifest):
         yield Finding(MANIFEST, what, REBUILD)
-    for what in _shard_faults(manifest):
-        yield Finding(MANIFEST, what, REBUILD)
+
+
+def _faults(folder: Path, manifest: Manifest) -> Iterator[str]:
+    yield from _file_faults(manifest.files())
+    yield from _shard_faults(manifest)
     for view in manifest.views:
-        for what in (*_id_faults(manifest, view), *_histogram_faults(view)):
-            yield Finding(MANIFEST, f"view {view.name}: {what}", REBUILD)
-    for what in _option_faults(manifest, folder):
-        yield Finding(MANIFEST, what, REBUILD)
+        yield from (f"view {view.name}: {what}" for what in (*_id_faults(manifest, view), *_histogram_faults(view)))
+    yield from _option_faults(manifest, folder)
     fingerprints = {"base": (manifest.base.fingerprint, base_fingerprint(manifest.base.splits))}
     fingerprints |= {f"view {view.name}": (view.fingerprint, view_fingerprint(view)) for view in manifest.views}
     for name, (listed, right) in fingerprints.items():
         if listed != right:
-            yield Finding(MANIFEST, f"{name}: the fingerprint is {listed}, not {right}", REBUILD)
+            yield f"{name}: the fingerprint is {listed}, not {right}"
 
 
 def _file_faults(entries: list[FileEntry]) -> Iterator[str]:
@@ -58,36 +51,33 @@ def _shard_faults(manifest: Manifest) -> Iterator[str]:
     for split, shards in manifest.base.splits.items():
         files = {"base": [shard.file.path for shard in shards]}
         for view in manifest.views:
-            files[f"views/{view.name}"] = [shard.file.path for shard in view.splits.get(split, ())]
+            files[f"views/{view.name}"] = [shard.file.path for shard in view.splits[split]]
         for folder, paths in files.items():
             if paths != [f"{folder}/{split}-{number:05}.arrow" for number in range(len(shards))]:
                 yield f"the files of split {split} in {folder} are not {len(shards)} shards counted from 00000"
         for shard in shards:
             if sum(shard.block_documents) != shard.documents:
                 yield f"{shard.file.path} has {shard.documents} documents, but its blocks {sum(shard.block_documents)}"
-    for view in manifest.views:
-        if view.splits.keys() != manifest.base.splits.keys():
-            yield f"view {view.name} has splits {', '.join(view.splits)}, the base {', '.join(manifest.base.splits)}"
 
 
 def _id_faults(manifest: Manifest, view: View) -> Iterator[str]:
     others = [other for other in manifest.views if other is not view]
-    if any(other.name == view.name or other.slot == view.slot for other in others):
-        yield f"another view has its name, or its slot {view.slot}"
-    if not 0 <= view.slot < min(manifest.next_slot, MAX_VIEWS):
-        yield f"slot {view.slot} is not below next_slot {manifest.next_slot} and {MAX_VIEWS}"
+    if any(other.slot == view.slot for other in others):
+        yield f"another view has its slot {view.slot}"
+    if view.slot >= manifest.next_slot:
+        yield f"slot {view.slot} is not below next_slot {manifest.next_slot}"
     ids = view.view_ids
     if view.ids == "raw":
         if ids.first_id != FIRST_BYTE or ids.n_symbols > N_BYTES:
             yield f"it shares the ids of the bytes, but has {ids.first_id} … {ids.end_id - 1}"
-    elif view.ids != "own" or not RAW_IDS <= ids.first_id < ids.end_id <= manifest.next_id:
+    elif not RAW_IDS <= ids.first_id < ids.end_id <= manifest.next_id:
         yield f"its ids {ids.first_id} … {ids.end_id - 1} are not in {RAW_IDS} … {manifest.next_id - 1}"
     elif any(o.ids == "own" and o.first_id < ids.end_id and ids.first_id < o.view_ids.end_id for o in others):
         yield f"its ids {ids.first_id} … {ids.end_id - 1} are another view's too"
 
 
 def _histogram_faults(view: View) -> Iterator[str]:
-    histogram, units = view.unit_bytes_histogram, sum(shard.units for of in view.splits.values() for shard in of)
+    histogram, units = view.unit_bytes_histogram, sum(shard.units for shard in view.shards)
     if histogram and (histogram[0] or not histogram[-1]):
         yield "unit_bytes_histogram has units of no bytes, or ends in zeros"
     if sum(histogram) != units:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from pcdata.dataset.manifest import View, load_manifest
+from pcdata.dataset.manifest import load_manifest
 from pcdata.processes.isolated import Died, End, Isolated, Limits, Send
 from pcdata.verifying.check_base import check_base
 from pcdata.verifying.check_view import ViewChecker
@@ -39,10 +39,6 @@ class Task:
     view: str | None = None
     place: Place | None = None
     """Of the shard; None for the codec."""
-
-
-def codec_task(view: View) -> Task:
-    return Task(view.codec_file, view.name)
 
 
 class Children:

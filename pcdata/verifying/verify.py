@@ -16,26 +16,23 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from pcdata.building.workspace import STATE
 from pcdata.dataset.hashing import file_fault
+from pcdata.dataset.listing import OTHER_LANGUAGES, added_amounts
 from pcdata.dataset.manifest import MANIFEST, FileEntry, Manifest, View, load_manifest
 from pcdata.dataset.names import TEMPORARY
 from pcdata.errors import OptionError
 from pcdata.inspection.text import size
 from pcdata.verifying.check_manifest import manifest_findings, reject_findings
-from pcdata.verifying.children import Children, Place, Task, codec_task
+from pcdata.verifying.children import Children, Place, Task
 from pcdata.verifying.findings import REBUILD, RESTORE, Checked, Finding
 
 Progress: TypeAlias = Callable[[int], object]
 """Called with the bytes dealt with since the last call; ``work_bytes`` is what they come to. tqdm's ``update`` fits."""
 
-_OTHER_LANGUAGES = "(other)"
-_BUILD_STATE = ".build"
-
 
 @dataclass
 class VerifyReport:
-    """What was looked at, and what was found."""
-
     documents: int
     files: int
     """Listed files, and the manifest."""
@@ -78,7 +75,7 @@ class VerifyReport:
 def work_bytes(manifest: Manifest, *, quick: bool) -> int:
     """The total that ``progress`` will come to, if nothing is found."""
     hashed = sum(entry.bytes for entry in manifest.files())
-    raw = sum(shard.raw_bytes for shards in manifest.base.splits.values() for shard in shards)
+    raw = sum(shard.raw_bytes for shard in manifest.base.shards)
     return hashed if quick else hashed + raw * (1 + len(manifest.views))
 
 
@@ -99,7 +96,7 @@ def verify(
         raise OptionError(f"--sample must be above 0 and at most 1, got {sample:g}")
     manifest = load_manifest(folder)
     entries = manifest.files()
-    n_documents = sum(shard.documents for shards in manifest.base.splits.values() for shard in shards)
+    n_documents = sum(shard.documents for shard in manifest.base.shards)
     n_bytes = sum(entry.bytes for entry in entries) + (folder / MANIFEST).stat().st_size
     report = VerifyReport(n_documents, len(entries) + 1, n_bytes, len(manifest.views), quick, sample)
     report.findings += manifest_findings(folder, manifest)
@@ -119,12 +116,12 @@ def verify(
 
 def _unlisted(folder: Path, entries: list[FileEntry]) -> Iterator[Finding]:
     listed = {MANIFEST, *(entry.path for entry in entries)}
-    if (folder / _BUILD_STATE).exists():
+    if (folder / STATE).exists():
         what = "it is the state of a command that was cut short"
-        yield Finding(_BUILD_STATE, what, "run the same pcdata command again, which ends it and cleans up")
+        yield Finding(STATE, what, "run the same pcdata command again, which ends it and cleans up")
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name in listed or name.split("/")[0] == _BUILD_STATE or (path.is_dir() and not path.is_symlink()):
+        if name in listed or name.split("/")[0] == STATE or (path.is_dir() and not path.is_symlink()):
             continue
         if name.endswith(TEMPORARY):
             yield Finding(name, "it was left by a write that was cut short", "remove it")
@@ -141,23 +138,18 @@ def _hash_files(folder: Path, entries: list[FileEntry], workers: int, progress: 
             progress(count)
 
     with ThreadPoolExecutor(workers) as pool:
-        for finding in pool.map(lambda entry: _hash_file(folder, entry, advance), entries):
-            if finding is not None:
-                yield finding
-
-
-def _hash_file(folder: Path, entry: FileEntry, advance: Callable[[int], None]) -> Finding | None:
-    what = file_fault(folder, entry, advance)
-    return None if what is None else Finding(entry.path, what, RESTORE)
+        for entry, what in zip(entries, pool.map(lambda one: file_fault(folder, one, advance), entries), strict=True):
+            if what is not None:
+                yield Finding(entry.path, what, RESTORE)
 
 
 def _check_content(manifest: Manifest, damaged: set[str], report: VerifyReport, children: Children) -> None:
     """Open what has the right hash: base files and codecs, then each view's file if it, its base and its codec are
     sound."""
-    places = [(split, number) for split, shards in manifest.base.splits.items() for number in range(len(shards))]
-    base_files = {(split, n): manifest.base.splits[split][n].file.path for split, n in places}
+    splits = manifest.base.splits.items()
+    base_files = {(split, number): one.file.path for split, shards in splits for number, one in enumerate(shards)}
     codecs = {
-        codec_task(view): view
+        Task(view.codec_file, view.name): view
         for view in manifest.views
         if not any(entry.path in damaged for entry in view.artifact)  # without it nothing decodes
     }
@@ -175,7 +167,7 @@ def _check_content(manifest: Manifest, damaged: set[str], report: VerifyReport, 
     files = _run([task for task in tasks if task.file not in damaged], report, children)
     for view in views:
         of_view = [checked for task, checked in files.items() if task.view == view.name]
-        if len(of_view) == len(places):
+        if len(of_view) == len(base_files):
             report.findings += _histogram_findings(view, of_view)
 
 
@@ -199,18 +191,17 @@ def _base_findings(manifest: Manifest, files: dict[Place, str], bases: dict[Plac
             yield Finding(files[split, number], what, REBUILD, 0, 0)
         if number + 1 == len(manifest.base.splits[split]) and checked.last is not None and not checked.last.ends:
             yield Finding(files[split, number], "the last row is not the end of its document", REBUILD)
-    if sum(map(len, manifest.base.splits.values())) == len(bases) and not any(c.findings for c in bases.values()):
+    if len(manifest.base.shards) == len(bases) and not any(c.findings for c in bases.values()):
         yield from _language_findings(manifest, list(bases.values()))
 
 
 def _language_findings(manifest: Manifest, bases: list[Checked]) -> Iterator[Finding]:
     languages = manifest.base.languages
-    sums: dict[str, tuple[int, int]] = {}
-    for checked in bases:
-        for name, amount in checked.languages.items():
-            listed = name if name in languages or _OTHER_LANGUAGES not in languages else _OTHER_LANGUAGES
-            documents, raw_bytes = sums.get(listed, (0, 0))
-            sums[listed] = (documents + amount[0], raw_bytes + amount[1])
+
+    def listed(name: str) -> str:
+        return name if name in languages or OTHER_LANGUAGES not in languages else OTHER_LANGUAGES
+
+    sums = added_amounts({listed(name): size} for checked in bases for name, size in checked.languages.items())
     listed_sums = {name: (amount.documents, amount.raw_bytes) for name, amount in languages.items()}
     for name in sorted(sums.keys() | languages.keys()):
         found, said = sums.get(name, (0, 0)), listed_sums.get(name, (0, 0))

@@ -121,7 +121,7 @@ def evaluate(
         documents=reading.documents,
         raw=reading.score(model, None, RAW, windowing, rows),
         views={name: reading.score(model, name, alphabet, windowing, rows) for name, alphabet in views.items()},
-        codecs={name: manifest.view(name).codec for name in views},
+        unit_lengths_counted={name: manifest.view(name).has_unit_lengths for name in views},
         compressed_bytes=reading.compressed_bytes(),
         ngram_bits={} if sample is None else reading.ngram_bits(sample),
         sample=sample,

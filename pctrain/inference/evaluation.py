@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,6 @@ from numpy.typing import NDArray
 from pctrain.data.filter import Filter
 from pctrain.inference.byte_ngrams import Sample
 from pctrain.model.scoring import Windowing, jackknife_error
-
-WITHOUT_UNIT_LENGTHS: Final = frozenset({"ngram", "neural"})
-"""Codecs whose symbols do not say how many bytes each unit has, and do not decode without: bits per byte of such a view
-leave out what those lengths would cost, and are no figure of a compressor."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +60,9 @@ class Evaluation:
     raw: NDArray[np.float64]
     """Symbols, bits and full-softmax bits of each document. [3, D]"""
     views: dict[str, NDArray[np.float64]]
-    codecs: dict[str, str]
-    """Of each view."""
+    unit_lengths_counted: dict[str, bool]
+    """By view, whether its symbols say how many bytes each unit has (``View.has_unit_lengths``). If not, bits per byte
+    leave out what those lengths would cost, and are no figure of a compressor."""
     compressed_bytes: dict[str, NDArray[np.int64]]
     """Of each document, by name of the compressor. [D]"""
     ngram_bits: dict[str, NDArray[np.float64]]
@@ -95,7 +92,7 @@ class Evaluation:
         sizes_K = self.documents.raw_bytes_D[of_K]
         views = {name: self._figures(sums_3D[:, of_K], sizes_K) for name, sums_3D in self.views.items()}
         for name, figures in views.items():
-            figures["unit_lengths_counted"] = self.codecs[name] not in WITHOUT_UNIT_LENGTHS
+            figures["unit_lengths_counted"] = self.unit_lengths_counted[name]
         return {
             "documents": len(of_K),
             "raw_bytes": int(sizes_K.sum()),

@@ -14,11 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.dataset.files import appearing_file
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import regular_file
 from pcdata.output_files import FIGURE, check_output
-from pcdata.terminal import safe
+from pcdata.plotting import as_label, colours_for, save_figure
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError, PctrainError
@@ -27,9 +26,6 @@ from pctrain.training.optim import learning_rate
 from pctrain.training.run_folder import METRICS, read_settings
 
 # L lines of kind train, and 0 before the first; P points of kind val
-
-_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, which colour-blind people tell apart."""
 
 _MOST_DRAWN: Final = 1e30
 _MOST_STEPS: Final = 1 << 53
@@ -48,12 +44,8 @@ _INCHES: Final = (7.2, 3.3)
 _STYLE: Final[Any] = {
     "font.size": 7.5,
     "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
-    "pdf.fonttype": 42,  # letters as letters: journals refuse the outlines that are the default
-    "svg.hashsalt": "pctrain",
 }
 
 
@@ -136,19 +128,10 @@ def plot(runs: Sequence[Path], output: Path) -> bool:
     """Write the figure: PNG, PDF or SVG, as its name says. Returns whether it replaced one. Raises ``PcdataError``."""
     replaced = check_output("-o", output, FIGURE)
     curves = [read_curve(run, name) for run, name in zip(runs, _names(runs), strict=True)]
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=_INCHES, layout="constrained")
-        _draw(figure, curves)
-        try:
-            with appearing_file(output) as file:
-                figure.savefig(file, format=output.suffix[1:].lower(), dpi=300)
-        except OSError as error:
-            raise PctrainError(f"{output} cannot be written: {error.strerror}; name another file with -o") from error
+    try:
+        save_figure(output, _INCHES, lambda figure: _draw(figure, curves), _STYLE, dpi=300)
+    except OSError as error:
+        raise PctrainError(f"{output} cannot be written: {error.strerror}; name another file with -o") from error
     return replaced
 
 
@@ -156,35 +139,25 @@ def _draw(figure: Any, curves: Sequence[Curve]) -> None:
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     axes = figure.subplots(2, len(_AXES), sharex="col", sharey="row", height_ratios=[3, 1])
-    for column, (axis, label) in enumerate(_AXES.items()):
+    colours = colours_for([curve.name for curve in curves])
+    for column, (axis, spent) in enumerate(_AXES.items()):
         above, below = axes[:, column]
-        for curve, colour in zip(curves, colours_of(len(curves)), strict=True):
-            _draw_curve(above, below, curve, axis, colour)
-        below.set_xlabel(label)
+        for curve in curves:
+            _draw_curve(above, below, curve, axis, colours[curve.name])
+        below.set_xlabel(spent)
         below.xaxis.set_major_formatter(EngFormatter(sep=""))
         below.xaxis.set_major_locator(MaxNLocator(4))
         below.set_ylim(-0.05, 1.05)
         below.set_xlim(left=0)
-        above.grid(axis="y", linewidth=0.4, alpha=0.5)
+        above.grid(axis="y")
     axes[0, 0].set_ylabel("raw bits per byte, val")
     axes[1, 0].set_ylabel("schedule")
     figure.align_ylabels(axes[:, 0])
     (share,) = axes[1, 0].plot([], [], color="0.3", linewidth=1, label="share to be shown compressed")
     (rate,) = axes[1, 0].plot([], [], color="0.3", linewidth=0.9, linestyle=":", label="learning rate, of its highest")
     of_runs, _ = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles=of_runs, loc="outside upper center", ncols=min(4, len(of_runs)), frameon=False)
-    figure.legend(handles=[share, rate], loc="outside lower center", ncols=2, frameon=False)
-
-
-def colours_of(count: int) -> list[str]:
-    """No two the same: of more than ``_COLOURS`` has, from a map, from blue to red."""
-    if count <= len(_COLOURS):
-        return [*_COLOURS[:count]]
-    import matplotlib
-    from matplotlib.colors import to_hex
-
-    shades = matplotlib.colormaps["turbo"].resampled(count)
-    return [to_hex(shades(number)) for number in range(count)]
+    figure.legend(handles=of_runs, loc="outside upper center", ncols=min(4, len(of_runs)))
+    figure.legend(handles=[share, rate], loc="outside lower center", ncols=2)
 
 
 def _draw_curve(above: Any, below: Any, curve: Curve, axis: str, colour: str) -> None:
@@ -193,7 +166,7 @@ def _draw_curve(above: Any, below: Any, curve: Curve, axis: str, colour: str) ->
         curve.along(axis, curve.val_steps_P),
         curve.bits_per_byte_P,
         color=colour,
-        label=safe(curve.name).replace("$", r"\$"),  # between two $ it would be a formula
+        label=as_label(curve.name),
         marker="o" if few else None,
         markersize=2.2,
         linewidth=1.1,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,9 +17,10 @@ from torch import Tensor
 from pcdata.codecs.base import Artifact
 from pcdata.codecs.byte_model import BIT, ByteModel
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES
-from pcdata.dataset.json_files import parse_json
+from pcdata.dataset.json_files import parse_json, rendered_json
+from pcdata.dataset.typed_json import typed
 from pcdata.dataset.vocab import Vocabulary
-from pcdata.errors import CodecError
+from pcdata.errors import CodecError, DatasetError
 from pctrain.config import ModelConfig, RunConfig
 from pctrain.errors import ConfigError
 from pctrain.model.decoder import Decoder
@@ -65,12 +65,12 @@ def canary(model: ByteModel) -> str:
 
 
 def pack(config: ModelConfig, weights: Mapping[str, Tensor], numbers: Numbers) -> Artifact:
-    """The files."""
+    shape = {name: value for name, value in dataclasses.asdict(config).items() if value != _DEFAULTS[name]}
     values = {"counts": _COUNTS, **dataclasses.asdict(numbers)}
     return {
         WEIGHTS: safetensors.torch.save({name: weight.contiguous() for name, weight in weights.items()}),
-        SHAPE: _json({name: value for name, value in dataclasses.asdict(config).items() if value != _DEFAULTS[name]}),
-        NUMBERS: _json(values),
+        SHAPE: rendered_json(shape),
+        NUMBERS: rendered_json(values),
     }
 
 
@@ -128,17 +128,14 @@ def _numbers(data: bytes) -> Numbers:
     if values.pop("counts", None) != _COUNTS:
         raise CodecError(f"neural: {NUMBERS} is of another version than {_COUNTS}; use the pctrain that fitted it")
     n_thresholds = LONGEST_SEGMENT_BYTES - LEAST_SEGMENT_BYTES + 1
-    match values:
-        case {"thresholds": list(thresholds), "canary": str(mark)} if len(values) == 2:
-            if len(thresholds) == n_thresholds and all(map(_is_threshold, thresholds)):
-                return Numbers(tuple(thresholds), mark)
-    raise CodecError(
-        f"neural: {NUMBERS} must have a canary, and {n_thresholds} thresholds, whole numbers 0 … {8 * BIT}"
-    )
-
-
-def _is_threshold(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= 8 * BIT
+    expected = f"a canary, and {n_thresholds} thresholds, whole numbers 0 … {8 * BIT}"
+    try:
+        numbers: Numbers = typed(Numbers, values)
+    except DatasetError as error:
+        raise CodecError(f"neural: {NUMBERS} must have {expected}: {error}") from None
+    if len(numbers.thresholds) != n_thresholds or not all(0 <= each <= 8 * BIT for each in numbers.thresholds):
+        raise CodecError(f"neural: {NUMBERS} must have {expected}")
+    return numbers
 
 
 def _object(data: bytes, name: str) -> dict[str, Any]:
@@ -149,7 +146,3 @@ def _object(data: bytes, name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise CodecError(f"neural: {name} must hold an object")
     return values
-
-
-def _json(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values, indent=1).encode() + b"\n"

@@ -80,22 +80,9 @@ class NeuralCodec(WindowCodec):
         super().__init__(model, threshold_of(numbers, parameters.segment), parameters.windows)
 
     @classmethod
-    def is_fitted(cls, parameters: NeuralParameters) -> bool:
-        return True
-
-    @classmethod
     def fit(cls, parameters: NeuralParameters, sample: Sequence[bytes]) -> Artifact:
         """Training takes a dataset, settings and a while, which is more than a build can give it."""
         raise OptionError(
             "neural is fitted before it is used: pctrain neural fit shards/ -o coder/, on a dataset of raw bytes, then "
             "--compressor neural:artifact=coder/"
         )
-
-    @classmethod
-    def symbols_are_bytes(cls, parameters: NeuralParameters) -> bool:
-        return parameters.windows.symbol_bits == 8 and not parameters.literals
-
-    @classmethod
-    def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
-        """None: the arithmetic is exact, so it is the same with any library."""
-        return {}

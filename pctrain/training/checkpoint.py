@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, Hu
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from pcdata.dataset import DatasetError
-from pcdata.dataset.files import remove_left_beside, sync, temporary_name
+from pcdata.dataset.files import remove, remove_left_beside, sync, temporary_name
 from pcdata.dataset.names import TEMPORARY, check_path, regular_file
 from pctrain.config import ModelConfig
 from pctrain.errors import CheckpointError, ConfigError
@@ -51,7 +50,7 @@ def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optim
         _write(folder, temporary, state, model, optimizer, world)
     except (OSError, CheckpointException) as error:
         if world.is_first:
-            _remove(temporary)
+            remove(temporary)
         cause = _cause(error)
         if not isinstance(cause, Exception) or of_peer(cause):
             raise cause from None
@@ -80,7 +79,7 @@ def _write(
         (temporary / _SUMS).write_text("".join(sorted(sums)), encoding="utf-8")
         for path in (temporary / _SUMS, temporary / _MODEL, temporary / _OPTIMIZER, temporary):
             sync(path)
-        _remove(folder)
+        remove(folder)
         temporary.rename(folder)
         sync(folder.parent)
     world.wait()
@@ -115,7 +114,7 @@ def prune(run: Path, keep_last: int) -> list[str]:
     kept |= {folder for _, folder in sorted(measured)[:1]}
     for folder in _folder(run).iterdir():
         if folder.name.startswith("step-") and folder not in kept:
-            _remove(folder)
+            remove(folder)
     return damages
 
 
@@ -123,12 +122,12 @@ def remove_unfinished(run: Path) -> None:
     """Remove what was being written, or removed, when a process ended. Nobody may be writing."""
     remove_left_beside(_folder(run))
     for folder in _folder(run).glob(f"step-*{TEMPORARY}"):
-        _remove(folder)
+        remove(folder)
 
 
 def clear(run: Path) -> None:
     """Remove all checkpoints."""
-    _remove(_folder(run))
+    remove(_folder(run))
 
 
 def _folder(run: Path) -> Path:
@@ -137,15 +136,6 @@ def _folder(run: Path) -> Path:
     if folder.is_symlink():
         raise CheckpointError(f"{folder} is a symbolic link, which is not followed; put the folder itself there")
     return folder
-
-
-def _remove(folder: Path) -> None:
-    """Of a symbolic link, the link alone. Whenever the process is killed, what has the folder's name is whole."""
-    if folder.is_symlink():
-        folder.unlink()
-    elif folder.exists():
-        rubbish = folder if folder.name.endswith(TEMPORARY) else folder.rename(temporary_name(folder))
-        shutil.rmtree(rubbish)
 
 
 def checkpoints(run: Path) -> list[Path]:

@@ -69,7 +69,7 @@ def files_read(datasets: Mapping[str, Dataset], views: Sequence[str]) -> list[Li
     files = []
     for dataset in datasets.values():
         manifest = dataset.manifest
-        entries = [shard.file for shards in manifest.base.splits.values() for shard in shards]
+        entries = [shard.file for shard in manifest.base.shards]
         entries += [shard.file for name in views for shard in manifest.view(name).splits["train"]]
         files += [Listed(dataset.folder, entry) for entry in entries]
     return files

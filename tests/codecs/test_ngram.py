@@ -139,7 +139,7 @@ def _changed(**changes: object) -> bytes:
         (COUNTS, b"\0\0\0\0", "no pairs"),
         (COUNTS, b"\0\0\0\0\0\0\0\0", "not in order, or of no context"),
         (COUNTS, b"\0\0\0\x7f\1\0\0\0", "not in order, or of no context"),
-        (SETTINGS, b"{", "settings.json is not JSON"),
+        (SETTINGS, b"{", r"settings.json must have .* \(Expecting"),
         (SETTINGS, b"[]", "must have whole numbers for contexts, order, segment, threshold"),
         (SETTINGS, _changed(threshold=0.5), "must have whole numbers"),
         (SETTINGS, _changed(threshold=10**6), "the threshold must be 0 … 524288, got 1000000"),

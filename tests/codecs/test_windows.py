@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from dataclasses import asdict
 from functools import cache
 
 import numpy as np
@@ -14,10 +15,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pcdata.codecs import windows
+from pcdata.codecs.base import codec_class
 from pcdata.codecs.byte_model import BIT, TOTAL, CountTable, log2_table
 from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold, segment_starts
 from pcdata.codecs.window_codec import WindowCodec, WindowOptions
+from pcdata.codecs.zstd import ZstdParameters
 from pcdata.dataset.columns import ViewColumns
+from pcdata.dataset.manifest import FittedView
 from pcdata.errors import CodecError
 from tests.codecs.examples import codec
 from tests.strategies import documents, library_files
@@ -323,3 +327,16 @@ def test_a_window_over_the_end_of_a_segment_is_a_fault() -> None:
         if found > 5:
             break
     assert found > 5
+
+
+@pytest.mark.parametrize("name", ["zstd", "gzip", "bpe", "token-bytes", "bit", "ngram"])
+def test_a_view_says_whether_its_symbols_have_the_lengths_of_units(name: str) -> None:
+    """To those who load no codec: by its parameters, whatever the codec is called."""
+    cls = codec_class(name)
+    view = FittedView("v", "theirs", asdict(cls.Parameters()), {}, None, (), {}, "own")
+    assert view.has_unit_lengths is not issubclass(cls, WindowCodec)
+
+
+def test_a_codec_of_windows_has_the_parameter_that_tells() -> None:
+    with pytest.raises(TypeError, match=r"Theirs\.Parameters must have a field window_bits"):
+        type("Theirs", (WindowCodec,), {"Parameters": ZstdParameters})

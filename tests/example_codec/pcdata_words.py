@@ -51,10 +51,6 @@ class WordsCodec(Codec):
         self._lengths = np.array(lengths, self.types.unit_bytes_dtype)
 
     @classmethod
-    def is_fitted(cls, parameters: WordsParameters) -> bool:
-        return True
-
-    @classmethod
     def fit(cls, parameters: WordsParameters, sample: Sequence[bytes]) -> Artifact:
         counts = Counter(piece for document in sample for piece in _PIECE.findall(document) if len(piece) > 1)
         ranked = sorted(counts, key=lambda word: (-counts[word], word))  # equal counts too have one order

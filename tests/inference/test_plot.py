@@ -14,7 +14,7 @@ from pcdata.errors import OptionError
 from pctrain.config import ModelConfig, resolve
 from pctrain.data.schedule import Schedule
 from pctrain.errors import CheckpointError, PctrainError
-from pctrain.inference.plot import colours_of, plot, read_curve
+from pctrain.inference.plot import plot, read_curve
 from pctrain.model.decoder import Decoder
 from pctrain.model.flops import flops_per_position
 from pctrain.training.loop import fit
@@ -110,8 +110,3 @@ def test_what_cannot_be_drawn_gets_one_sentence(runs: list[Path], tmp_path: Path
     with pytest.raises(PctrainError, match="has no measurement on val yet"):
         plot([empty], tmp_path / "curves.png")
     assert np.array_equal([path.name for path in tmp_path.iterdir()], ["empty"])
-
-
-@pytest.mark.parametrize("count", [1, 7, 8, 20])
-def test_no_two_runs_share_a_colour(count: int) -> None:
-    assert len({*colours_of(count)}) == count

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from pcdata import plotting
 from pcdata.cli import main
-from pcdata.inspection import plotting
-from pcdata.inspection.plotting import COLOURS, colours_for, save_figure
+from pcdata.plotting import COLOURS, colours_for, save_figure
 from tests.building.corpora import write_code
 
 COMPRESSORS = ("-c", "gzip", "-c", "bpe:vocab_size=300", "-c", "ngram:contexts=50")

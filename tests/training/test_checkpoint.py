@@ -180,7 +180,7 @@ def test_one_that_is_being_removed_is_whole_or_gone(tmp_path: Path, monkeypatch:
     def killed(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint.shutil, "rmtree", killed)
+    monkeypatch.setattr("shutil.rmtree", killed)
     for remove in (lambda: checkpoint.prune(tmp_path, keep_last=2), lambda: checkpoint.clear(tmp_path)):
         with pytest.raises(KeyboardInterrupt):
             remove()

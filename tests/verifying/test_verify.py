@@ -342,7 +342,7 @@ def _with_view_train(manifest: Manifest, shards: Sequence[ViewShard]) -> Manifes
     [
         ("fingerprint", "manifest.json: base: the fingerprint is 0000"),
         ("view fingerprint", "manifest.json: view bpe: the fingerprint is 1111"),
-        ("slot", "manifest.json: view bpe: another view has its name, or its slot 0"),
+        ("slot", "manifest.json: view bpe: another view has its slot 0"),
         ("ids", "manifest.json: view zstd: its ids 600 … 855 are another view's too"),
         ("next_id", "manifest.json: view zstd: its ids 620 … 875 are not in 320 … 799"),
         ("raw ids", "manifest.json: view gzip: it shares the ids of the bytes, but has 320"),

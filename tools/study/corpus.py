@@ -35,8 +35,6 @@ _WIDENED: Final = 0.25
 
 @dataclass(frozen=True)
 class Datasets:
-    """Where they lie."""
-
     folder: Path
 
     @property

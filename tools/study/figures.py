@@ -5,33 +5,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from pcdata.plotting import COLOURS, RAW_COLOUR, save_figure
 from tools.study.exchange import RawCurve
 from tools.study.plan import PLACEBO
 from tools.study.table import Row
 
-_BLUE: Final = "#0072B2"
-_RED: Final = "#D55E00"
-_GREY: Final = "0.55"
-_STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+_BLUE, _RED, *_ = COLOURS
 
 
 def draw(rows: Sequence[Row], curves: Mapping[str, RawCurve], stability: Mapping[str, float], output: Path) -> None:
     """Three panels side by side; one without data says so."""
-    import matplotlib
 
-    matplotlib.use("agg")
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(15, 5), layout="constrained")
+    def panels(figure: Any) -> None:
         reached, worth, transferred = figure.subplots(1, 3)
         size = next(iter(curves))
         _draw_reached(reached, [row for row in rows if row.size == size], curves[size])
         _draw_worth(worth, rows)
         _draw_transfer(transferred, rows, stability)
-        figure.savefig(output, dpi=160)
+
+    save_figure(output, (15, 5), panels)
 
 
 def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
@@ -41,21 +35,19 @@ def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
     proxies = [row for row in rows if row.view]
     arms = [row for row in proxies if not row.arm.endswith(PLACEBO)]
     placebos = [row for row in proxies if row not in arms]
-    for chosen, colour, label in ((arms, _RED, "through a proxy"), (placebos, _GREY, "placebo")):
+    for chosen, colour, label in ((arms, _RED, "through a proxy"), (placebos, RAW_COLOUR, "placebo")):
         symbols, bits = [row.spent.raw_symbols for row in chosen], [row.bits_per_byte for row in chosen]
         axes.scatter(symbols, bits, s=16, color=colour, label=label, zorder=3)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda symbols, _: f"{symbols / 1e6:.2g} M")
-    axes.set_xlabel("raw symbols shown")
-    axes.set_ylabel("raw bits per byte, val")
-    axes.legend(frameon=False)
+    axes.set(xlabel="raw symbols shown", ylabel="raw bits per byte, val")
+    axes.legend()
     most_seeds = max((row.seeds for row in arms), default=0)
     named = [row for row in arms if row.seeds == most_seeds]
     _name_in_corner(axes, [(row.spent.raw_symbols, row.bits_per_byte, row.arm) for row in named])
 
 
 def _draw_worth(axes: Any, rows: Sequence[Row]) -> None:
-    """Worth above price would pay."""
     known = [row for row in rows if row.exchange_rate is not None and row.price is not None]
     if not known:
         _say_empty(axes, "no arm has a rate yet")
@@ -67,7 +59,7 @@ def _draw_worth(axes: Any, rows: Sequence[Row]) -> None:
     axes.set_yticks(heights, [f"{row.arm} ({row.size})" for row in known], fontsize=7)
     axes.axvline(0, color="black", linewidth=0.6)
     axes.set_xlabel("raw symbols per compressed symbol")
-    axes.legend(frameon=False)
+    axes.legend()
 
 
 def _draw_transfer(axes: Any, rows: Sequence[Row], stability: Mapping[str, float]) -> None:
@@ -79,8 +71,7 @@ def _draw_transfer(axes: Any, rows: Sequence[Row], stability: Mapping[str, float
         axes.scatter(distance, transfer, s=18, color=_BLUE)
         axes.annotate(arm, (distance, transfer), xytext=(5, -2), textcoords="offset points", fontsize=7)
     axes.axhline(0, color="black", linewidth=0.6)
-    axes.set_xlabel("mean distance after an edit (pcdata probe)")
-    axes.set_ylabel("transfer: placebo − arm, bits per byte")
+    axes.set(xlabel="mean distance after an edit (pcdata probe)", ylabel="transfer: placebo − arm, bits per byte")
 
 
 def _name_in_corner(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
@@ -92,7 +83,7 @@ def _name_in_corner(axes: Any, points: Sequence[tuple[float, float, str]]) -> No
             xytext=(0.03, 0.03 + 0.04 * line),
             textcoords="axes fraction",
             fontsize=7,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": _GREY, "relpos": (1, 0.5)},
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": RAW_COLOUR, "relpos": (1, 0.5)},
         )
 
 

@@ -52,7 +52,6 @@ def edited_bits(model: Decoder, state: State, place: Path) -> dict[str, float]:
 
 
 def translation(model: Decoder, ids: ViewIds, view: str, dataset: Dataset) -> dict[str, float]:
-    """Mean distances, own span and control."""
     split = dataset.split("train")
     spans = [_span(split.document(number), view) for number in range(split.n_documents)]
     others = [*spans[1:], spans[0]]

@@ -18,8 +18,6 @@ from tools.study.trial import Result, Spent
 
 @dataclass(frozen=True)
 class Row:
-    """One arm."""
-
     arm: str
     what: str
     size: str

@@ -18,6 +18,7 @@ import torch
 
 from pcdata.dataset import Dataset
 from pcdata.dataset.files import replacing
+from pcdata.dataset.json_files import rendered_json
 from pctrain.config import RunConfig, resolve
 from pctrain.data.datasets import vocabulary_of
 from pctrain.model.flops import flops_of_step, flops_per_position
@@ -50,8 +51,6 @@ class Spent:
 
 @dataclass(frozen=True)
 class Result:
-    """What one trial came to."""
-
     trial: str
     arm: str
     seed: int
@@ -77,10 +76,6 @@ class Result:
     config: dict[str, Any] = field(default_factory=dict)
     """Every setting of the run, as resolved. Results of before this field, whose rows were not shuffled, have none, and
     so are of no trial."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
     @classmethod
     def read(cls, path: Path) -> Result:
@@ -109,7 +104,6 @@ def config_of(study: Study, trial: Trial, steps: int) -> dict[str, Any]:
 
 
 def path_of(results: Path, trial: Trial) -> Path:
-    """Where its result is stored."""
     return results / f"{trial.name}.json"
 
 
@@ -161,7 +155,7 @@ class Bench:
             measured = json.loads(shell.run("python", "-m", "tools.study.measure", run, self.datasets.folder, *on))
         result = self._result(trial, evaluation, measured)
         with replacing(path_of(self.results, trial)) as file:
-            file.write(json.dumps(result.to_dict(), indent=1).encode() + b"\n")
+            file.write(rendered_json(asdict(result)))
         return result
 
     def _result(self, trial: Trial, evaluation: dict[str, Any], measured: dict[str, Any]) -> Result:
@@ -172,7 +166,7 @@ class Bench:
             trial=trial.name,
             arm=trial.arm.name,
             seed=trial.seed,
-            command=self._command(trial),
+            command=shell.typed(*self._fit_words(trial)),
             fingerprints=self._fingerprints(trial),
             torch=torch.__version__,
             processor=_processor(torch.device(self.study.device)),
@@ -218,20 +212,10 @@ class Bench:
         arm = self.study.arms[trial.arm.like]
         return Trial(arm, arm.seeds[0])
 
-    def _command(self, trial: Trial) -> str:
-        return shell.typed(*self._fit_words(trial))
-
     def _fit_words(self, trial: Trial) -> list[object]:
         values = settings_of(self.study, trial, self._steps(trial))
-        return [
-            "pctrain",
-            "fit",
-            self.datasets.shards,
-            "-o",
-            self.run_folder(trial),
-            "--quiet",
-            *shell.settings(values),
-        ]
+        output = ("-o", self.run_folder(trial))
+        return ["pctrain", "fit", self.datasets.shards, *output, "--quiet", *shell.settings(values)]
 
     def _config(self, trial: Trial) -> dict[str, Any]:
         return config_of(self.study, trial, self._steps(trial))

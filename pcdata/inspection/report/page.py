@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from pcdata.codecs.base import require_range
 from pcdata.dataset import Dataset
 from pcdata.dataset.files import appearing_file
@@ -92,12 +94,13 @@ def report_data(dataset: Dataset, documents: int, document_bytes: int, seed: int
     found = read_distributions(dataset)
     views = [view.name for view in dataset.manifest.views]
     chosen = sample_documents(dataset, documents, seed)
+    bit_lengths = [length.bit_length() for length in found.document_bytes.tolist()]
     return {
         "name": safe(dataset.folder.resolve().name),
         "stats": stats(dataset.manifest),
         "lengths": {
             "documents_seen": len(found.document_bytes),
-            "histogram": _histogram([int(length).bit_length() for length in found.document_bytes]),
+            "histogram": np.bincount(bit_lengths, minlength=1).tolist(),
             "languages": [
                 {
                     "name": safe(name),
@@ -113,11 +116,3 @@ def report_data(dataset: Dataset, documents: int, document_bytes: int, seed: int
             "documents": [document_data(document, views, document_bytes) for document in chosen],
         },
     }
-
-
-def _histogram(bit_lengths: list[int]) -> list[int]:
-    """Counts by bit length, as the manifest counts units."""
-    counts = [0] * (max(bit_lengths, default=0) + 1)
-    for length in bit_lengths:
-        counts[length] += 1
-    return counts

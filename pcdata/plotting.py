@@ -1,20 +1,22 @@
-"""Figures as files: the style that all of them share, and writing one whole or not at all."""
+"""Figures as files: the style that those of both packages share, and writing one whole or not at all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from pcdata.dataset.files import appearing_file
 from pcdata.errors import OptionError
 from pcdata.output_files import FIGURE, check_output
+from pcdata.terminal import safe
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind people tell apart."""
 
-LEGEND_COLUMNS: Final = 8
+_LEGEND_COLUMNS: Final = 8
 """Names side by side in a legend below a figure: more go into further lines."""
 
 RAW_COLOUR: Final = "0.55"
@@ -23,11 +25,21 @@ RAW_COLOUR: Final = "0.55"
 _STYLE: Final[Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
+    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
+    "grid.linewidth": 0.4,
+    "grid.alpha": 0.5,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # letters as letters: journals refuse the outlines that are the default
     "svg.hashsalt": "pcdata",
 }
+
+
+def as_label(name: str | bytes) -> str:
+    """Somebody's text as a figure shows it, where between two $ it would be a formula."""
+    return safe(name).replace("$", r"\$")
 
 
 def colours_for(names: Sequence[str]) -> dict[str, str]:
@@ -50,14 +62,29 @@ def check_plot(output: Path) -> bool:
     return replaced
 
 
-def save_figure(output: Path, inches: tuple[float, float], draw: Callable[[Any], None]) -> None:
-    """Write what ``draw`` puts into a ``matplotlib.figure.Figure``: PNG, PDF or SVG, as the name says."""
+def save_figure(
+    output: Path,
+    inches: tuple[float, float],
+    draw: Callable[[Any], None],
+    style: Any = MappingProxyType({}),
+    dpi: int = 160,
+) -> None:
+    """Write what ``draw`` puts into a ``matplotlib.figure.Figure``: PNG, PDF or SVG, as the name says. ``style`` goes
+    over what all figures share."""
     import matplotlib
     from matplotlib.figure import Figure
 
     matplotlib.use("agg")
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context({**_STYLE, **style}):
         figure = Figure(figsize=inches, layout="constrained")
         draw(figure)
         with appearing_file(output) as file:
-            figure.savefig(file, format=output.suffix[1:].lower(), dpi=160)
+            figure.savefig(file, format=output.suffix[1:].lower(), dpi=dpi)
+
+
+def legend_below(figure: Any, axes: Any) -> None:
+    """One legend for all panels, of what is labelled in one of them."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        columns = min(len(handles), _LEGEND_COLUMNS)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
