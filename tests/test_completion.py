@@ -69,7 +69,7 @@ OFFERS = [
     ("pcdata build code -c zstd:unit=block,ids=", ["own", "raw"]),
     ("pcdata fit bpe:artifact=co", ["code"]),
     ("pcdata build code -c nothing:", [""]),
-    ("pcdata build --lang common", ["Common\\ Lisp"]),
+    ("pcdata build --lang common", ["Common\\ Lisp", "Common\\ Workflow\\ Language"]),
     ("pcdata build --engine r", ["ray"]),
     ("pcdata show my\\ shards --view ", ["gzip", "small"]),
     ("pcdata show 'my shards' --view gzip --view s", ["small"]),

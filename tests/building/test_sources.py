@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pcdata.building.languages import language_of
 from pcdata.building.records import EntryReader, scan_entry
 from pcdata.building.sources import Entry, Skipped, find_entries, kind_of
 from pcdata.errors import InputError, OptionError
@@ -83,22 +82,6 @@ def test_inputs_that_cannot_be(tmp_path: Path) -> None:
         options(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(OptionError, match="given twice"):
         options([tmp_path, tmp_path / "."], tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("path", "language"),
-    [
-        (b"a/b.py", "Python"),
-        (b"Makefile", "Makefile"),
-        (b"x/CMakeLists.txt", "CMake"),
-        (b"noext", "unknown"),
-        (b"\xff.rs", "Rust"),
-        (b"dir.py/file", "unknown"),
-        (b"A.CPP", "C++"),
-    ],
-)
-def test_languages_by_name(path: bytes, language: str) -> None:
-    assert language_of(path) == language
 
 
 @pytest.mark.parametrize("kind", ["a.py", "a.jsonl", "a.parquet", "a.tar"])
