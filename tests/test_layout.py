@@ -17,6 +17,7 @@ FLOORS = {
         "lazy",
         "machine",
         "errors",
+        "extras",
         "starting",
         "terminal",
         "processes",
@@ -55,7 +56,8 @@ FLOORS = {
 }
 """From the ground up. A floor imports itself and those before it."""
 
-COMMANDS = [f"pcdata.{name}" for name in ("errors", "group", "lazy", "machine", "shell", "starting", "terminal")]
+LIGHT = ("errors", "extras", "group", "lazy", "machine", "shell", "starting", "terminal")
+COMMANDS = [f"pcdata.{name}" for name in LIGHT]
 FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", *COMMANDS]}
 CODECS = ["pcdata.codecs"]
 """What a package may import of the other; ``pctrain.neural``, which is a codec, may also import ``CODECS``."""

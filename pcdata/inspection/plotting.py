@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from pcdata.dataset.files import appearing_file
 from pcdata.errors import OptionError
+from pcdata.extras import require
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind people tell apart."""
@@ -53,8 +53,7 @@ def check_plot(output: Path) -> None:
         raise OptionError(f"--plot {output} is a folder; name a file")
     if not os.access(output.absolute().parent, os.W_OK):
         raise OptionError(f"--plot {output}: nothing may be written in {output.parent}; name another folder")
-    if find_spec("matplotlib") is None:
-        raise OptionError('--plot needs matplotlib; pip install "proxy-compression[plot]"')
+    require("matplotlib", "--plot")
 
 
 def save_figure(output: Path, inches: tuple[float, float], draw: Callable[[Any], None]) -> None:

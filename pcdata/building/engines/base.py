@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
-from pcdata.errors import OptionError
+from pcdata.extras import require
 
 if TYPE_CHECKING:
     from pcdata.building.options import BuildOptions
@@ -46,14 +46,9 @@ def _process(options: BuildOptions) -> Engine:
 
 
 def _ray(options: BuildOptions) -> Engine:
-    try:
-        from pcdata.building.engines.ray import RayEngine
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise OptionError(
-            "--engine ray needs Ray, which is not installed; pip install 'proxy-compression[ray]'"
-        ) from None
+    require("ray", "--engine ray")
+    from pcdata.building.engines.ray import RayEngine
+
     return RayEngine(options)
 
 
