@@ -59,6 +59,6 @@ def _values(codec: str, key: str, begun: str) -> list[str]:
 
 def complete_language(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """The languages that files are told apart by."""
-    from pcdata.building.languages import languages
+    from pcdata.inputs.languages import languages
 
     return beginning(languages(), begun)

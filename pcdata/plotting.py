@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from pcdata.dataset.files import appearing_file
-from pcdata.errors import OptionError
+from pcdata.extras import require
 from pcdata.output_files import FIGURE, check_output
 from pcdata.terminal import safe
 
@@ -57,8 +56,7 @@ def check_plot(output: Path) -> bool:
     """Before hours of work: whether ``save_figure`` will replace a figure. Raises ``OptionError`` if it could not write
     there."""
     replaced = check_output("--plot", output, FIGURE)
-    if find_spec("matplotlib") is None:
-        raise OptionError('--plot needs matplotlib; pip install "proxy-compression[plot]"')
+    require("matplotlib", "--plot")
     return replaced
 
 

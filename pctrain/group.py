@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import pcdata.group
+from pcdata.extras import EXTRAS, missing
 from pctrain.faults import of_memory, of_peer
-
-_NEEDED: Final = ("torch", "safetensors", "matplotlib")
 
 
 class Group(pcdata.group.Group):
     """The commands together."""
 
     def sentence(self, error: BaseException) -> str | None:
-        if isinstance(error, ModuleNotFoundError) and error.name in _NEEDED:
-            return f'pctrain needs {error.name}; pip install "proxy-compression[train]"'
+        if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+            return missing(error.name, "pctrain")
         if (lacking := of_memory(error)) is not None:
             return f"{lacking}; end other programs, or take a smaller model or, with pctrain eval, fewer --batch-rows"
         if (gone := of_peer(error)) is not None:

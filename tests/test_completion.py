@@ -69,7 +69,7 @@ OFFERS = [
     ("pcdata build code -c zstd:unit=block,ids=", ["own", "raw"]),
     ("pcdata fit bpe:artifact=co", ["code"]),
     ("pcdata build code -c nothing:", [""]),
-    ("pcdata build --lang common", ["Common\\ Lisp"]),
+    ("pcdata build --lang common", ["Common\\ Lisp", "Common\\ Workflow\\ Language"]),
     ("pcdata codecs bpe zs", ["zstd"]),
     ("pcdata build --engine r", ["ray"]),
     ("pcdata build --val-by ", ["document", "source", "path-prefix"]),

@@ -23,7 +23,7 @@ def main() -> None:
     parser = parser_of(__doc__, rounds=0)
     parser.add_argument("page", type=Path)
     parser.add_argument("picture", type=Path)
-    parser.add_argument("--document", default="", help="part of its path; else the first")
+    parser.add_argument("--document", default="", help="part of its path; else the one that the page opens on")
     parser.add_argument("--dark", action="store_true")
     arguments = parser.parse_args()
     with sync_playwright() as playwright:

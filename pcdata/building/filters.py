@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Final
 
-from pcdata.building.languages import UNKNOWN, languages
 from pcdata.building.options import FilterOptions
 from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import SAMPLE, draw
+from pcdata.inputs.languages import UNKNOWN, languages
 from pcdata.inputs.records import Piece
 
 LANGUAGE: Final = "language"

@@ -19,6 +19,7 @@ from pcdata.codecs.base import Artifact, Codec, byte_columns, check_units, fixed
 from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
 from pcdata.errors import CodecError
+from pcdata.extras import require
 
 _RAW_DEFLATE: Final = -15
 """zlib's window bits: 32 KiB, negative for a stream without header."""
@@ -57,7 +58,6 @@ class GzipCodec(Codec):
         if artifact:
             raise CodecError(f"gzip takes no artifact, and was given {sorted(artifact)}")
         self._parameters = parameters
-        self._library = _library(parameters.backend)
         self.types = ViewTypes(256, parameters.size, _most_compressed_bytes(parameters.size, parameters.backend))
 
     @classmethod
@@ -75,12 +75,13 @@ class GzipCodec(Codec):
         return {backend: library.ZLIBNG_RUNTIME_VERSION if backend == _ZLIB_NG else library.ZLIB_RUNTIME_VERSION}
 
     def encode(self, documents: Sequence[bytes]) -> ViewColumns:
-        units = [unit for document in documents for unit in self._units(document)]
-        return byte_columns(self.types, units, *fixed_units(documents, self._parameters.size))
+        library, size = _library(self._parameters.backend), self._parameters.size
+        units = [unit for document in documents for unit in self._units(library, document)]
+        return byte_columns(self.types, units, *fixed_units(documents, size))
 
-    def _units(self, document: bytes) -> Iterator[bytes]:
+    def _units(self, library: Any, document: bytes) -> Iterator[bytes]:
         size = self._parameters.size
-        stream = self._library.compressobj(self._parameters.level, zlib.DEFLATED, _RAW_DEFLATE)
+        stream = library.compressobj(self._parameters.level, zlib.DEFLATED, _RAW_DEFLATE)
         for start in range(0, len(document), size):
             is_last = start + size >= len(document)
             unit: bytes = stream.compress(document[start : start + size])
@@ -100,11 +101,11 @@ class GzipCodec(Codec):
 
 
 def _library(backend: str) -> Any:
-    """The module; that of zlib-ng has the names of zlib's. Raises ``CodecError`` if it is not installed."""
-    try:
-        return importlib.import_module("zlib_ng.zlib_ng" if backend == _ZLIB_NG else "zlib")
-    except ModuleNotFoundError:
-        raise CodecError("gzip:backend=zlib-ng needs zlib-ng; pip install zlib-ng, or use backend=zlib") from None
+    """The module; that of zlib-ng has the names of zlib's. Raises ``OptionError`` if it is not installed."""
+    if backend == _ZLIB:
+        return zlib
+    require("zlib_ng", "gzip:backend=zlib-ng")
+    return importlib.import_module("zlib_ng.zlib_ng")
 
 
 def _most_compressed_bytes(raw_bytes: int, backend: str) -> int:

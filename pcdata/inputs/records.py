@@ -15,7 +15,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pcdata.building.languages import UNKNOWN, language_of
 from pcdata.dataset.block import Metadata
 from pcdata.errors import InputError
 from pcdata.inputs.base import (
@@ -31,6 +30,7 @@ from pcdata.inputs.base import (
 )
 from pcdata.inputs.file_names import printable
 from pcdata.inputs.jsonl import JsonlFile
+from pcdata.inputs.languages import FIRST_LINE_BYTES, language_of
 from pcdata.inputs.options import InputOptions
 from pcdata.inputs.sources import Entry, entry_path, kind_of, opener
 from pcdata.inputs.table_process import IsolatedTable, table_of
@@ -115,7 +115,7 @@ def _scan_file(options: InputOptions, entry: Entry, file: io.FileIO) -> Iterator
     if not options.keep_binary and (fault := _no_document(entry.relative, raw)) is not None:
         yield Reject(printable(entry.relative), 0, fault.reason, fault.detail)
         return
-    metadata = _file_metadata(options, entry)
+    metadata = _file_metadata(options, entry, file)
     start = 0
     while len(raw) > limit:
         end = cut(raw, limit)
@@ -196,7 +196,7 @@ def _understood(
         return found
     if entry.kind == "tar" and not options.keep_binary and _is_binary(found.raw):
         return _BINARY
-    metadata = _record_metadata(options, entry, found.fields, position)
+    metadata = _record_metadata(options, entry, found, position)
     return metadata if isinstance(metadata, Fault) else (found.raw, metadata)
 
 
@@ -221,16 +221,19 @@ def cut(raw: bytes, limit: int) -> int:
     return limit
 
 
-def _file_metadata(options: InputOptions, entry: Entry) -> Metadata:
+def _file_metadata(options: InputOptions, entry: Entry, file: io.FileIO) -> Metadata:
+    """Every part of a file has the language of its beginning."""
     nothing = (None,) * len(options.kept_columns)
-    return Metadata(entry.relative, language_of(entry.relative), options.source_names[entry.root], nothing)
+    language = language_of(entry.relative, os.pread(file.fileno(), FIRST_LINE_BYTES, 0))
+    return Metadata(entry.relative, language, options.source_names[entry.root], nothing)
 
 
-def _record_metadata(options: InputOptions, entry: Entry, fields: Mapping[str, Any], position: int) -> Metadata | Fault:
-    """What a record says of itself; what it does not say is its file, its position and an unknown language."""
+def _record_metadata(options: InputOptions, entry: Entry, record: Record, position: int) -> Metadata | Fault:
+    """What a record says of itself; else its file and position, and the language of its path or ``#!`` line."""
+    fields = record.fields
     path = _first_text(fields, PATH_KEYS)
     path_bytes = path.encode("utf-8", "backslashreplace") if isinstance(path, str) else path
-    lang = _first_text(fields, LANG_KEYS) or (language_of(path_bytes) if path_bytes else UNKNOWN)
+    lang = _first_text(fields, LANG_KEYS) or language_of(path_bytes or b"", record.raw)
     source = _first_text(fields, SOURCE_KEYS) or options.source_names[entry.root]
     kept = []
     for column in options.kept_columns:
@@ -310,7 +313,7 @@ class EntryReader:
             self._file.seek(start)
         raw = _read_up_to(self._file, length)
         self._offset = start + len(raw)
-        return raw, _file_metadata(self.options, self.entry)
+        return raw, _file_metadata(self.options, self.entry, self._file)
 
 
 _BINARY: Final = Fault("binary", "it has a NUL byte; --keep-binary takes it")

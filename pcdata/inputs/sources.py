@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from pcdata.building.passed_over import reason_to_pass_over
 from pcdata.errors import InputError
 from pcdata.inputs.file_names import printable, text_of
 from pcdata.inputs.options import InputOptions
+from pcdata.inputs.passed_over import reason_to_pass_over
 from pcdata.inputs.saved import saved_files
 from pcdata.inputs.table_process import sizes_of, table_of
 from pcdata.inputs.whose_fault import Unreadable, changed, reading

@@ -23,6 +23,7 @@ from pcdata.codecs.base import Codec, naming
 from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.manifest import FittedView
 from pcdata.errors import InputError
+from pcdata.extras import require
 from pcdata.inspection.units import ambiguous, colliding, entropy, split_units
 from pcdata.probing.edits import EDITS, INSERT, edited, key_for, line_to_insert
 from pcdata.probing.options import ProbeOptions
@@ -41,6 +42,7 @@ Encode = Callable[[Sequence[bytes]], list[Unsigned]]
 
 def probe(options: ProbeOptions, report: Reporter) -> Probe:
     """Measure every compressor. Raises a ``PcdataError`` for everything a person can mend."""
+    require("rapidfuzz", "pcdata probe")
     artifacts = handed_in_artifacts(options.dataset.views.requests)
     try:
         with trial(options.dataset, options.workers, report) as planned:

@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz.distance import Levenshtein
 
 from pcdata.dataset.alignment import Alignment
 from pcdata.dataset.columns import Unsigned, ViewColumns
@@ -46,6 +45,8 @@ class Lag:
 
 def distance(before: Unsigned, after: Unsigned) -> float:
     """Normalised Levenshtein distance, exact. Raises ``ValueError`` if both are empty: there is nothing to compare."""
+    from rapidfuzz.distance import Levenshtein  # needs the extra "probe"
+
     longest = max(len(before), len(after))
     if not longest:
         raise ValueError("two empty sequences have no normalised distance")

@@ -269,6 +269,6 @@ def test_a_value_that_is_too_deep_for_json_costs_its_record(tmp_path: Path) -> N
         deep = [deep]
     (tmp_path / "a.jsonl").touch()
     asked = InputOptions((tmp_path / "a.jsonl",), keep=("note",))
-    found = records._record_metadata(asked, Entry(0, b"a.jsonl", 0, "jsonl"), {"note": deep}, 1)
+    found = records._record_metadata(asked, Entry(0, b"a.jsonl", 0, "jsonl"), base.Record(b"", {"note": deep}), 1)
     assert isinstance(found, base.Fault)
     assert "nested too deeply" in found.detail

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pcdata.building.languages import language_of
 from pcdata.errors import InputError, OptionError
 from pcdata.inputs.options import InputOptions
 from pcdata.inputs.records import EntryReader, scan_entry
@@ -82,22 +81,6 @@ def test_inputs_that_cannot_be(tmp_path: Path) -> None:
         InputOptions((tmp_path / "nowhere",))
     with pytest.raises(OptionError, match="given twice"):
         InputOptions((tmp_path, tmp_path / "."))
-
-
-@pytest.mark.parametrize(
-    ("path", "language"),
-    [
-        (b"a/b.py", "Python"),
-        (b"Makefile", "Makefile"),
-        (b"x/CMakeLists.txt", "CMake"),
-        (b"noext", "unknown"),
-        (b"\xff.rs", "Rust"),
-        (b"dir.py/file", "unknown"),
-        (b"A.CPP", "C++"),
-    ],
-)
-def test_languages_by_name(path: bytes, language: str) -> None:
-    assert language_of(path) == language
 
 
 @pytest.mark.parametrize("kind", ["a.py", "a.jsonl", "a.parquet", "a.tar"])

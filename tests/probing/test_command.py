@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pcdata import plotting
 from pcdata.cli import main
 from pcdata.plotting import COLOURS, colours_for, save_figure
 from tests.building.corpora import write_code
@@ -104,15 +103,6 @@ def test_a_mistake_gets_one_sentence(
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
     assert message in done.stderr
-
-
-def test_without_matplotlib_a_sentence_says_what_to_install(
-    code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plotting, "find_spec", lambda name: None)
-    done = run(code, "-c", "gzip", "--plot", tmp_path / "x.png")
-    assert (done.exit_code, done.stdout) == (1, "")
-    assert 'pip install "proxy-compression[plot]"' in done.stderr
 
 
 def test_a_probe_that_is_stopped_leaves_nothing(code: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ TINY: dict[str, list[object]] = {
     "study_zstd_units": [CODE, "--rounds", 1, "--choice", "unit=chunk,size=128", "--choice", "dictionary=0"],
 }
 """Scripts that print tables and a line of JSON, and what makes each small."""
-SHOWING = {"demo_summary", "explorer_picture"}
+SHOWING = {"demo_summary", "explorer_picture", "languages", "notebook"}
 """Those that show something else; each has a test of its own."""
 
 

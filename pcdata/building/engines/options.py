@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pcdata.errors import OptionError
+from pcdata.extras import require
 from pcdata.options import check_options, option
 
 if TYPE_CHECKING:
@@ -45,12 +46,7 @@ def open_engine(options: EngineOptions, output: Path) -> Engine:
         from pcdata.building.engines.process import ProcessEngine
 
         return ProcessEngine(options.workers)
-    try:
-        from pcdata.building.engines.ray import RayEngine
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise OptionError(
-            "--engine ray needs Ray, which is not installed; pip install 'proxy-compression[ray]'"
-        ) from None
+    require("ray", "--engine ray")
+    from pcdata.building.engines.ray import RayEngine
+
     return RayEngine(options.ray_address, options.workers, output)

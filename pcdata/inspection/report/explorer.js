@@ -272,7 +272,9 @@ function listDocuments() {
   $("document").replaceChildren(
     ...chosen.map(([place, entry]) => Object.assign(element("option", `${entry.path} (${size(entry.bytes)})`), { value: place })),
   );
-  showDocument(chosen[0][0]);
+  const { opens } = DATA.explorer;
+  $("document").value = chosen.some(([place]) => place === opens) ? opens : chosen[0][0];
+  showDocument(Number($("document").value));
 }
 
 // The nearest unit on the line above (-1) or below (1), by where it is drawn.

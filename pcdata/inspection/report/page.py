@@ -21,7 +21,7 @@ from pcdata.dataset.files import appearing_file
 from pcdata.dataset.json_files import parse_json
 from pcdata.errors import InputError
 from pcdata.inspection.distributions import read_distributions
-from pcdata.inspection.report.sample import document_data, sample_documents
+from pcdata.inspection.report.sample import document_data, sample_documents, typical
 from pcdata.inspection.stats import bucket_bounds, stats
 from pcdata.output_files import PAGE, check_output
 from pcdata.terminal import safe
@@ -113,6 +113,7 @@ def report_data(dataset: Dataset, documents: int, document_bytes: int, seed: int
         "buckets": [bucket_bounds(bucket) for bucket in range(_BUCKETS)],
         "explorer": {
             "document_bytes": document_bytes,
+            "opens": typical(chosen, found.raw_bytes),
             "documents": [document_data(document, views, document_bytes) for document in chosen],
         },
     }

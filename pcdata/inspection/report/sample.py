@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import random
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +36,17 @@ def sample_documents(dataset: Dataset, wanted: int, seed: int) -> list[Document]
     for turn in range(max(map(len, by_language.values()), default=0)):
         chosen += [documents[turn] for documents in by_language.values() if turn < len(documents)]
     return sorted(chosen[:wanted], key=overall_number)
+
+
+def typical(documents: Sequence[Document], raw_bytes: Mapping[str, int]) -> int:
+    """Which of the documents the page opens on: the one of median length in the language with the most bytes.
+
+    ``raw_bytes`` is by language, in the whole dataset. Of equals it is the first; of none 0.
+    """
+    largest = max((document.lang for document in documents), key=lambda name: raw_bytes.get(name, 0), default="")
+    places = [place for place, document in enumerate(documents) if document.lang == largest]
+    ranked = sorted(places, key=lambda place: len(documents[place].raw))
+    return ranked[len(ranked) // 2] if ranked else 0
 
 
 def _drawn(dataset: Dataset, split: str, most: int, seed: int) -> list[int]:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from pcdata.dataset import Dataset, Document
+from pcdata.inspection.distributions import read_distributions
 from pcdata.inspection.report.page import write_report
-from pcdata.inspection.report.sample import sample_documents
+from pcdata.inspection.report.sample import sample_documents, typical
 from pcdata.terminal import glyphs, safe
 from tests.dataset.written import HOSTILE, Row, sample_rows, write_dataset
 
@@ -77,6 +78,11 @@ def page(browser: Any, dataset: Dataset, tmp_path: Path) -> Iterator[Any]:
     assert unwanted == []
 
 
+def opened_on(dataset: Dataset) -> Document:
+    documents = sample_documents(dataset, 1_000, 0)
+    return documents[typical(documents, read_distributions(dataset).raw_bytes)]
+
+
 def unit_of(document: Document, view: str, unit: int) -> tuple[int, int, list[int]]:
     """First and end byte, and the symbols."""
     points = document.alignment(view)
@@ -132,7 +138,7 @@ def assert_describes(page: Any, document: Document, view: str, unit: int) -> Non
 
 
 def test_pointing_at_a_unit_says_what_it_is_and_what_other_views_make_of_it(page: Any, dataset: Dataset) -> None:
-    document = sample_documents(dataset, 1_000, 0)[0]
+    document = opened_on(dataset)
     for view, other in (("bpe", "zstd"), ("zstd", "bpe")):
         page.click(f"#views button[data-view='{view}']")
         page.locator(".u[data-unit='1']").first.hover()
@@ -153,7 +159,7 @@ def test_pointing_at_a_unit_says_what_it_is_and_what_other_views_make_of_it(page
 
 
 def test_the_keyboard_goes_everywhere(page: Any, dataset: Dataset) -> None:
-    document = sample_documents(dataset, 1_000, 0)[0]
+    document = opened_on(dataset)
     page.focus("#code")
     keys = [("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("Home", 0), ("ArrowLeft", 0)]
     for key, unit in keys:
@@ -217,6 +223,9 @@ def test_a_click_holds_a_unit_until_escape(page: Any) -> None:
 def test_a_language_leaves_its_documents(page: Any, dataset: Dataset) -> None:
     documents = sample_documents(dataset, 1_000, 0)
     assert page.locator("#document option").count() == len(documents)
+    opened = opened_on(dataset)
+    assert opened != documents[0]
+    assert page.locator("#document option:checked").text_content().startswith(safe(opened.path))
     page.select_option("#language", label="<u>HTML")
     assert page.locator("#document option").all_text_contents() == [f"<b>attack</b>.html ({len(ATTACK)} B)"]
     assert page.locator("#document-facts").text_content().startswith("<b>attack</b>.html · <u>HTML")

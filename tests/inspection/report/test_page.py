@@ -19,7 +19,7 @@ from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.inspection.find import find_document
 from pcdata.inspection.report.page import assembled, report_data
-from pcdata.inspection.report.sample import document_data, packed, sample_documents
+from pcdata.inspection.report.sample import document_data, packed, sample_documents, typical
 from tests.dataset.written import VIEWS, Row, sample_rows, write_dataset
 
 
@@ -78,6 +78,19 @@ def test_a_sample_is_drawn_by_its_seed_and_shows_every_language(dataset: Dataset
     splits = [dataset.split(name) for name in dataset.splits]
     documents = [split.document(number) for split in splits for number in range(split.n_documents)]
     assert [one.doc_id for one in everything] == [one.doc_id for one in documents if len(one.raw)]
+
+
+def test_a_page_opens_on_a_document_of_median_length_in_the_largest_language(tmp_path: Path) -> None:
+    lengths = {"C": [90, 1, 2, 80, 3], "Python": [5, 40, 41], "Ada": [100]}
+    rows = [Row(b"%d" % size, b"x" * size, lang) for lang, sizes in lengths.items() for size in sizes]
+    write_dataset(tmp_path, rows)
+    explorer = report_data(Dataset(tmp_path), 1_000, 50, 0)["explorer"]
+    opened = explorer["documents"][explorer["opens"]]
+    assert (opened["lang"], opened["bytes"]) == ("C", 3)
+    documents = sample_documents(Dataset(tmp_path), 1_000, 0)
+    assert typical(documents, {"Python": 1}) == 6
+    assert typical(documents[:2], {}) == 0  # of 90 bytes and of 1, in order, the longer
+    assert typical([], {"C": 1}) == 0
 
 
 class Scripts(HTMLParser):

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pcdata.building import passed_over
 from pcdata.building.build import build
 from pcdata.building.config_file import render_config
-from pcdata.building.passed_over import reason_to_pass_over
 from pcdata.building.progress import Silent
 from pcdata.dataset.manifest import load_manifest
+from pcdata.inputs import passed_over
 from pcdata.inputs.options import InputOptions
+from pcdata.inputs.passed_over import reason_to_pass_over
 from pcdata.inputs.sources import Entry, Skipped, find_entries
 from tests.building.corpora import assert_same_tree, options, write_code
 from tests.command_lines import pcdata

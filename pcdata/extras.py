@@ -1,0 +1,27 @@
+"""Packages that not everybody needs: which extra has each, and the sentence where one is missing."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Final
+
+from pcdata.errors import OptionError
+
+EXTRAS: Final = {
+    "matplotlib": "plot",
+    "rapidfuzz": "probe",
+    "ray": "ray",
+    "safetensors": "train",
+    "torch": "train",
+    "zlib_ng": "zlib-ng",
+}
+
+
+def require(module: str, who: str) -> None:
+    """Raise ``OptionError`` where the module is not installed that ``who`` needs."""
+    if find_spec(module) is None:
+        raise OptionError(missing(module, who))
+
+
+def missing(module: str, who: str) -> str:
+    return f'{who} needs {module}; pip install "proxy-compression[{EXTRAS[module]}]"'

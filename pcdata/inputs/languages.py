@@ -1,0 +1,69 @@
+"""Which language a document is in, by its file's name, and where that says nothing by its ``#!`` line.
+
+The table ``languages.tsv`` beside this file decides; case does not count. A name is looked up whole, then by its last
+two suffixes, then by its last one. A suffix that several languages use has one answer (``.h`` is C, ``.m``
+Objective-C), or none: nothing is guessed from content. Answers never change between releases, because the language is
+a column of datasets: ``tools/languages.py`` adds what GitHub's linguist knows to the table, and alters nothing in it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+UNKNOWN: Final = "unknown"
+
+FIRST_LINE_BYTES: Final = 256
+"""How much of a ``#!`` line counts: as much as Linux reads."""
+
+_INTERPRETER: Final = re.compile(rb"#!\s*(?:\S*/)?(?:env\s+(?:(?:-\S*|\w+=\S*)\s+)*(?:\S*/)?)?([^\s/]+)")
+"""``env`` may have options and variables before the name."""
+
+_VERSION: Final = re.compile(r"-?[\d.]+$")
+
+
+class Table(NamedTuple):
+    """What ``languages.tsv`` says; all keys in lower case, suffixes without their first dot."""
+
+    suffixes: dict[str, str]
+    names: dict[str, str]
+    interpreters: dict[str, str]
+
+
+@cache
+def table() -> Table:
+    found = Table({}, {}, {})
+    _, *lines = files("pcdata.inputs").joinpath("languages.tsv").read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        language, *columns = line.split("\t")
+        for known, keys in zip(found, columns, strict=True):
+            known.update(dict.fromkeys(keys.split(), language))
+    return found
+
+
+def languages() -> list[str]:
+    """All names, in order."""
+    return sorted({language for known in table() for language in known.values()})
+
+
+def language_of(path: bytes, begin: bytes = b"") -> str:
+    """The language of a document of this path that begins so; ``unknown`` where the table does not say."""
+    return _by_name(path.rpartition(b"/")[2].decode("utf-8", "replace").lower()) or _by_interpreter(begin) or UNKNOWN
+
+
+def _by_name(name: str) -> str | None:
+    suffixes, names, _ = table()
+    _, *last = name.rsplit(".", 2)
+    return names.get(name) or suffixes.get(".".join(last)) or suffixes.get("".join(last[-1:]))
+
+
+def _by_interpreter(begin: bytes) -> str | None:
+    """Of ``#!/usr/bin/env -S python3.11 -I``, what ``python3.11`` or, if the table has not that, ``python`` is in."""
+    found = _INTERPRETER.match(begin[:FIRST_LINE_BYTES].partition(b"\n")[0])
+    if not found:
+        return None
+    name = found[1].decode("utf-8", "replace").lower()
+    interpreters = table().interpreters
+    return interpreters.get(name) or interpreters.get(_VERSION.sub("", name))
