@@ -1,4 +1,4 @@
-"""Figures as files: the style that all of them share, and writing one whole or not at all."""
+"""Figures as files: their common style, and writing one atomically."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pcdata.dataset.files import appearing_file
 from pcdata.errors import OptionError
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, which colour-blind people tell apart."""
+"""The palette of Okabe and Ito, which colour-blind people can distinguish."""
 
 LEGEND_COLUMNS: Final = 8
 """Names side by side in a legend below a figure: more go into further lines."""
 
 RAW_COLOUR: Final = "0.55"
-"""Of the raw bytes, which everything is compared with: grey."""
+"""Grey, for the raw bytes, the baseline."""
 
 SUFFIXES: Final = (".png", ".pdf", ".svg")
 
@@ -33,7 +33,7 @@ _STYLE: Final[Any] = {
 
 
 def colours_for(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each, no two the same: of more than ``COLOURS`` has, from a map, from blue to red."""
+    """A colour for each, no two the same: if ``COLOURS`` has too few, from a colour map."""
     if len(names) <= len(COLOURS):
         return dict(zip(names, COLOURS, strict=False))
     import matplotlib
@@ -52,7 +52,7 @@ def check_plot(output: Path) -> None:
     if output.is_dir():
         raise OptionError(f"--plot {output} is a folder; name a file")
     if not os.access(output.absolute().parent, os.W_OK):
-        raise OptionError(f"--plot {output}: nothing may be written in {output.parent}; name another folder")
+        raise OptionError(f"--plot {output}: {output.parent} is not writable; name another folder")
     if find_spec("matplotlib") is None:
         raise OptionError('--plot needs matplotlib; pip install "proxy-compression[plot]"')
 

@@ -1,4 +1,4 @@
-"""What a probe found, as one figure: stability by edit, stability against length, and how soon an edit is over."""
+"""The results of a probe as one figure: stability by edit, stability against length, and locality."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pcdata.probing.results import Distances, Probe, lengths_text, mean_of
 
 _INCHES: Final = (13.0, 4.2)
 _GROUP: Final = 0.84
-"""Of the room of a group of bars, how much the bars take."""
+"""The share of a group's width that its bars fill."""
 
 
 def plot(found: Probe, output: Path) -> None:
@@ -43,7 +43,7 @@ def _draw_distances(axes: Any, series: list[tuple[str, str, Distances]]) -> None
     axes.set_xticks(places, [*EDITS])
     axes.set_ylim(0, 1)
     axes.set_ylabel("normalised Levenshtein distance")
-    axes.set_title("how far an edit moves the symbols (lower: more stable)", loc="left")
+    axes.set_title("how much an edit changes the symbols (lower: more stable)", loc="left")
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)
 
 
@@ -58,7 +58,7 @@ def _draw_lengths(axes: Any, found: Probe, series: list[tuple[str, str, Distance
     axes.set_ylim(0, 1)
     axes.set_xlabel("raw bytes per symbol")
     axes.set_ylabel("mean distance over the edits")
-    axes.set_title("short and stable: to the lower right", loc="left")
+    axes.set_title("short and stable: lower right", loc="left")
     axes.grid(linewidth=0.4, alpha=0.5)
 
 
@@ -76,5 +76,5 @@ def _draw_lags(axes: Any, found: Probe, colours: dict[str, str]) -> None:
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("symbols after an inserted line")
     axes.set_ylabel("share of documents")
-    axes.set_title("how soon all are as they were", loc="left")
+    axes.set_title("how soon the symbols realign", loc="left")
     axes.grid(linewidth=0.4, alpha=0.5)

@@ -47,7 +47,7 @@ def test_a_full_disk(code: Path, tmp_path: Path, workers: int, file_bytes: int, 
     )
     assert done.returncode == 1
     named, _, rest = done.stderr.strip().removeprefix("error: ").partition(": ")
-    assert rest == "File too large; mend that and run the same command again"
+    assert rest == "File too large; fix that and run the same command again"
     assert Path(named).match(full), named
     assert not list(output.rglob("*.tmp"))  # they would go on filling the disk
     build(options(code, output, compressor), Silent())
