@@ -197,7 +197,10 @@ def test_flips_under_a_right_hash_never_crash_the_command(folder: Path, seed: in
         (lambda folder: (folder / "base/new.arrow").touch(), "base/new.arrow: the manifest does not list it"),
         (lambda folder: (folder / "base/new\x1b[2J").touch(), "base/new␛[2J: the manifest does not list it"),
         (lambda folder: (folder / "base/x.7.tmp").touch(), "base/x.7.tmp: it was left by an interrupted write"),
-        (lambda folder: (folder / ".build/scan").mkdir(parents=True), ".build: it is the state of an interrupted command"),
+        (
+            lambda folder: (folder / ".build/scan").mkdir(parents=True),
+            ".build: it is the state of an interrupted command",
+        ),
         (lambda folder: (folder / "link").symlink_to(folder), "link: the manifest does not list it"),
     ],
     ids=["missing", "cut", "unlisted", "hostile name", "temporary", "unfinished", "link"],
