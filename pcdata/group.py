@@ -86,11 +86,11 @@ class Group(click.Group):
             case PcdataError():
                 return str(error)
             case MemoryError():
-                return "the memory does not suffice; end other programs, or ask for less at once, and run it again"
+                return "not enough memory; end other programs, or ask for less at once, and run it again"
             case OSError():
                 name = error.filename
                 where = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
-                return f"{where}{error.strerror or error}; mend that and run the same command again"
+                return f"{where}{error.strerror or error}; fix that and run the same command again"
             case ImportError() if not isinstance(error, ModuleNotFoundError) and ".so" in str(error):
                 return f"a library cannot be loaded ({error}); free memory, or install it again"
         return None

@@ -1,4 +1,4 @@
-"""Figures as files: the style that those of both packages share, and writing one whole or not at all."""
+"""Figures as files: the style that both packages share, and writing one atomically."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pcdata.output_files import FIGURE, check_output
 from pcdata.terminal import safe
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, which colour-blind people tell apart."""
+"""The palette of Okabe and Ito, which colour-blind people can distinguish."""
 
 _LEGEND_COLUMNS: Final = 8
 """Names side by side in a legend below a figure: more go into further lines."""
 
 RAW_COLOUR: Final = "0.55"
-"""Of the raw bytes, which everything is compared with: grey."""
+"""Grey, for the raw bytes, the baseline."""
 
 _STYLE: Final[Any] = {
     "font.size": 9,
@@ -42,7 +42,7 @@ def as_label(name: str | bytes) -> str:
 
 
 def colours_for(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each, no two the same: of more than ``COLOURS`` has, from a map, from blue to red."""
+    """A colour for each, no two the same: if ``COLOURS`` has too few, from a colour map."""
     if len(names) <= len(COLOURS):
         return dict(zip(names, COLOURS, strict=False))
     import matplotlib

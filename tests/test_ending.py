@@ -87,7 +87,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
-        (MemoryError(), 1, "error: the memory does not suffice; "),
+        (MemoryError(), 1, "error: not enough memory; "),
         (KeyboardInterrupt(), 130, "stopped"),
         (OSError(28, "No space left on device", "a\nb"), 1, "error: a↵b: No space left on device; "),
         (OSError(5, "Input/output error", 3), 1, "error: Input/output error; "),

@@ -60,6 +60,6 @@ def test_the_file_is_named(tmp_path: Path, arguments: tuple[str, ...], limit: in
         )
     assert done.returncode == 1, done.stderr
     *_, said = done.stderr.splitlines()
-    assert said.endswith("File too large; mend that and run the same command again")
+    assert said.endswith("File too large; fix that and run the same command again")
     assert said.removeprefix("error: ").removeprefix(f"{tmp_path}/").startswith(file)
     assert not [*tmp_path.rglob("*.tmp")]

@@ -89,7 +89,7 @@ LACKING: dict[str, Any] = {
 def test_memory_that_there_is_not(who: str) -> None:
     code, said = ending(_raised(LACKING[who]))
     assert code == 1
-    assert said.startswith("error: the memory does not suffice")
+    assert said.startswith("error: not enough memory")
     assert said.count("\n") == 1
 
 
@@ -145,7 +145,7 @@ def test_standard_output_on_a_full_disk(run: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = pctrain("generate", run, "--max-bytes", "9", stdout=full)
     assert done.returncode == 1
-    assert done.stderr == "error: standard output: No space left on device; mend that and run the same command again\n"
+    assert done.stderr == "error: standard output: No space left on device; fix that and run the same command again\n"
 
 
 SEVERAL = """

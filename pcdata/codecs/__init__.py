@@ -1,1 +1,1 @@
-"""Raw bytes ↔ symbols and units. One file per codec; ``base`` says what a codec is and finds it by name."""
+"""Raw bytes ↔ symbols and units. One file per codec; ``base`` defines a codec and finds it by name."""

@@ -1,8 +1,8 @@
 """What a codec is, and how one is found by name.
 
 A codec turns raw bytes into symbols cut into units, and back. It is a class registered under the entry-point group
-``pcdata.codecs``; the built-in ones use the same door as anybody else's. Its options are the fields of a frozen
-dataclass; what it is fitted to (a dictionary, a vocabulary) is an *artifact*: a few named files, kept as bytes.
+``pcdata.codecs``; built-in codecs are registered like any other. Its options are the fields of a frozen
+dataclass; the result of fitting it (a dictionary, a vocabulary) is an *artifact*: a few named files, kept as bytes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Artifact: TypeAlias = Mapping[str, bytes]
 
 
 class Ratio(NamedTuple):
-    """Two sums, so that what was measured in parts can be added before it is divided."""
+    """Two sums, so that partial measurements can be added before they are divided."""
 
     over: float
     under: float
@@ -53,12 +53,12 @@ class Codec(ABC):
     The laws, for every byte string, ``b""`` included (it has no symbols and no units):
 
     * lossless: ``decode(encode(raw)) == raw``;
-    * aligned: the first k units alone decode to exactly the raw bytes that they stand for;
+    * aligned: the first k units alone decode to exactly the raw bytes that they encode;
     * reproducible: the symbols are a function of the raw bytes, parameters, artifact, backends and library versions.
     """
 
     Parameters: ClassVar[type[Any]]
-    """A frozen dataclass of int, str and bool fields with defaults; its ``__post_init__`` refuses bad values with
+    """A frozen dataclass of int, str and bool fields with defaults; its ``__post_init__`` rejects bad values with
     ``OptionError``."""
 
     types: ViewTypes
@@ -78,16 +78,16 @@ class Codec(ABC):
     def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
         """The raw bytes of one document, or of its first units if given only those.
 
-        Raises ``CodecError`` if the symbols are none that ``encode`` could have made.
+        Raises ``CodecError`` for symbols that ``encode`` cannot have made.
         """
 
     def faults(
         self, documents: Sequence[bytes], columns: ViewColumns, rows: Sequence[int]
     ) -> Iterator[tuple[int, str]]:
-        """Those of ``rows`` whose symbols do not stand for their document, each with what is wrong.
+        """The ``rows`` whose symbols do not encode their document, each with what is wrong.
 
         ``columns`` has the right types, and units that end where documents and symbols do. The default decodes; a
-        codec that can tell sooner, because the bytes are known, may do so, if it finds whatever decoding would find.
+        codec may be faster, since the bytes are known, if it finds everything that decoding would find.
         """
         for row in rows:
             what = decode_fault(self, columns, row, documents[row], zlib.crc32(documents[row]))
@@ -95,7 +95,7 @@ class Codec(ABC):
                 yield row, what
 
     def figures(self, documents: Sequence[bytes]) -> Mapping[str, Ratio]:
-        """What there is to know of the codec's work on some documents, beside lengths: for people who choose one."""
+        """Figures other than lengths on some documents, for people who choose a codec."""
         return {}
 
     @classmethod
@@ -117,8 +117,8 @@ class Codec(ABC):
 
     @classmethod
     def read_artifact(cls, path: Path) -> Artifact:
-        """Read an artifact that a person handed in. The default takes a file, or the files of a folder that
-        ``pcdata fit`` wrote, or that lies in a dataset."""
+        """Read an artifact that a user supplied. The default takes a file, or the files of a folder that ``pcdata fit``
+        wrote or that is part of a dataset."""
         record = read_record(path)
         try:
             if not path.is_dir():
@@ -135,7 +135,7 @@ class Codec(ABC):
 
     @classmethod
     def parameters_in(cls, artifact: Artifact) -> Mapping[str, Any]:
-        """Parameters that an artifact has settled, with their values: what a person says beside it must agree.
+        """Parameters that an artifact fixes, with their values; a user who also gives them must give the same.
 
         Raises ``CodecError`` naming the fault if the artifact cannot be used.
         """
@@ -148,7 +148,7 @@ class Codec(ABC):
 
     @classmethod
     def versions(cls, backends: Mapping[str, str]) -> dict[str, str]:
-        """Versions of the libraries that the symbols depend on. A resume under others is refused."""
+        """Versions of the libraries that the symbols depend on. A resume with others is refused."""
         return {}
 
 
@@ -161,7 +161,7 @@ def codec_names() -> list[str]:
 def codec_class(name: str) -> type[Codec]:
     """The class registered under ``name``. Raises ``OptionError`` with the list of known names, or what is wrong.
 
-    Remembered, for each look-up goes through the metadata of all installed packages: about 10 ms.
+    Cached, because each look-up reads the metadata of all installed packages: about 10 ms.
     """
     points = metadata.entry_points(group=ENTRY_POINTS)
     found = {point.value: point for point in points if point.name == name}
@@ -176,7 +176,7 @@ def codec_class(name: str) -> type[Codec]:
     except (ImportError, AttributeError) as error:
         raise OptionError(f"compressor {name!r} is registered as {value}, which cannot be loaded: {error}") from error
     if not (isinstance(cls, type) and issubclass(cls, Codec)):
-        raise OptionError(f"compressor {name!r} is registered as {value}, which is no subclass of {Codec.__name__}")
+        raise OptionError(f"compressor {name!r} is registered as {value}, which is not a subclass of {Codec.__name__}")
     lacking = sorted(cls.__abstractmethods__ | ({"Parameters"} - {*dir(cls)}))
     if lacking:
         raise OptionError(f"compressor {name!r} is registered as {value}, which does not define {', '.join(lacking)}")
@@ -193,7 +193,7 @@ def make_codec(name: str, parameters: Any, artifact: Artifact, backends: Mapping
 
 
 def columns_fault(types: ViewTypes, n_documents: int, columns: ViewColumns) -> str | None:
-    """What in an encoded batch is not as ``types`` promise, if anything: integer types, maxima, offsets."""
+    """What in an encoded batch violates ``types``, if anything: integer types, maxima, offsets."""
     if len(columns) != n_documents:
         return f"{n_documents} documents were encoded as {len(columns)}"
     if (columns.unit_symbols is None) != (types.max_unit_symbols == 1):
@@ -224,13 +224,13 @@ def decode_fault(codec: Codec, columns: ViewColumns, row: int, raw: bytes, numbe
     """What is wrong with one document's symbols, if anything.
 
     They are decoded whole, and again at one alignment point (of unit ``number`` modulo units): that unit by itself
-    where units are independent, else all units up to it. So an offset that lies is found even in a view that does not
-    need it to decode the whole.
+    where units are independent, otherwise all units up to it. So a wrong offset is found even in a view that does not
+    need it to decode the whole document.
     """
     points = columns.alignment_of(row)
     n_units = len(points.raw_ends)
     if (int(points.raw_ends[-1]) if n_units else 0) != len(raw):
-        return "its units do not end where raw does"  # nor is anything allocated by what they say
+        return "its units do not end where raw does"  # checked before anything is allocated by them
     last = number % max(n_units, 1)
     first = last if codec.units_independent else 0
     try:
@@ -242,7 +242,7 @@ def decode_fault(codec: Codec, columns: ViewColumns, row: int, raw: bytes, numbe
     except CodecError as error:
         return f"the symbols do not decode ({error})"
     if some != raw[points.raw_ends[first - 1] if first else 0 : points.raw_ends[last]]:
-        return f"unit {last} does not stand for the bytes that its alignment points say"
+        return f"unit {last} does not encode the bytes at its alignment points"
     return None
 
 
@@ -292,10 +292,10 @@ def beginning(sample: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
 def check_units(
     codec: str, types: ViewTypes, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None
 ) -> Unsigned:
-    """For ``decode`` where units have several symbols: their lengths, once they are known to be possible.
+    """For ``decode`` where units have several symbols: their lengths, checked.
 
-    Raises ``CodecError`` before anything is allocated by lengths that ``encode`` cannot have made, and for symbols that
-    there are none.
+    Raises ``CodecError`` before anything is allocated by lengths that ``encode`` cannot have made, and for unknown
+    symbols.
     """
     if unit_symbols is None or len(unit_symbols) != len(unit_bytes):
         raise CodecError(f"{codec}: unit_symbols and unit_bytes differ in length")
@@ -312,7 +312,7 @@ def check_units(
 
 @contextmanager
 def naming(view: FittedView) -> Iterator[None]:
-    """Let what is wrong with a codec inside say of which view it is, and which artifact."""
+    """Add the names of view and artifact to a codec error."""
     files = ", ".join(entry.path for entry in view.artifact)
     try:
         yield
@@ -331,12 +331,12 @@ def open_codec(view: FittedView, folder: Path) -> Codec:
         parameters = parse_recorded(view.codec, view.parameters)
         try:
             return make_codec(view.codec, parameters, artifact, view.backends)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a codec may, of a stranger's artifact
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # a codec may, on an untrusted artifact
             raise CodecError(f"codec {view.codec} cannot use its artifact: {error!r}; restore it or rebuild") from error
 
 
 def parse_recorded(codec: str, values: Mapping[str, Any]) -> Any:
-    """A codec's ``Parameters`` from what was written down of them. Raises ``OptionError``."""
+    """A codec's ``Parameters`` from their recorded values. Raises ``OptionError``."""
     cls = codec_class(codec)
     hints = typing.get_type_hints(cls.Parameters)
     for name, value in values.items():

@@ -1,8 +1,8 @@
 """Codecs that only regroup bits: ``doublebyte``, ``halfbyte``, ``doublebit``, ``bit``.
 
-Nothing is compressed. They are the controls of a study of compressors: a symbol's length alone, with a meaning that is
-as plain as can be. ``doublebyte`` reads two bytes as one symbol of 16 bits; the other three write each byte as 2, 4 or
-8 symbols, the highest bits first. All run at hundreds of MB/s.
+Nothing is compressed. They are controls for a study of compressors: only the length of a symbol changes, and its
+meaning is as simple as possible. ``doublebyte`` reads two bytes as one symbol of 16 bits; the other three write each
+byte as 2, 4 or 8 symbols, the highest bits first. All run at hundreds of MB/s.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from pcdata.errors import CodecError
 
 @dataclass(frozen=True)
 class NoParameters:
-    """There is nothing to choose."""
+    """No options."""
 
 
 class _Regrouping(Codec):
-    """What the four have in common: no options, no artifact, no library but numpy's integers."""
+    """What the four share: no options, no artifact, no library except numpy."""
 
     Parameters: ClassVar[type[Any]] = NoParameters
     units_independent = True
     name: ClassVar[str]
-    """As it is registered; for messages."""
+    """The registered name; for messages."""
 
     def __init__(self, parameters: NoParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
         if artifact:
@@ -43,8 +43,8 @@ class _Regrouping(Codec):
 class DoubleByteCodec(_Regrouping):
     """Two bytes as one symbol of 16 bits: nothing is compressed, a control.
 
-    A unit is a pair of bytes, the first the higher; a last byte without a partner is a unit of one, with the byte
-    alone as its symbol. Only its length tells it from a pair that begins with NUL."""
+    A unit is a pair of bytes, the first the higher; a last byte without a partner is a unit of one byte, which is also
+    its symbol. Only its length distinguishes it from a pair that begins with NUL."""
 
     name = "doublebyte"
     types = ViewTypes(1 << 16, 2, 1)

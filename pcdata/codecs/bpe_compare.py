@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pcdata.dataset.columns import Unsigned
 
 _WORD: Final = 8
-"""So many bytes are compared as one number."""
+"""Bytes compared as one number."""
 _MOST_WORDS: Final = 8
-"""Of a token, so many words are kept; hardly any is longer, and those are compared once more by themselves."""
+"""Words kept of each token; the few longer tokens are compared again on their own."""
 _AT_ONCE: Final = 1 << 15
-"""Tokens. What is made of so few stays in the processor's cache."""
+"""Tokens. Arrays of this length stay in the processor's cache."""
 
 
 class TokenComparer:
@@ -25,10 +25,10 @@ class TokenComparer:
         self._tokens = [token or b"" for token in tokens]
         longest = max(map(len, self._tokens))
         self._n_words = min(_MOST_WORDS, max(1, -(-longest // _WORD)))
-        # Word by word: what most tokens need lies close together.
+        # Word by word: the words that most tokens need are close together.
         self._words = _as_words([token[: self._n_words * _WORD] for token in self._tokens], self._n_words).T.copy()
         self._masks = _as_words([b"\xff" * length for length in range(_WORD + 1)], 1)[:, 0]
-        """By how many bytes of a word count."""
+        """Masks by the number of significant bytes in a word."""
 
     def differ(self, documents: Sequence[bytes], symbols: Unsigned, lengths: Unsigned) -> NDArray[np.intp]:
         """Places of the tokens that are not what the documents, end to end, have there.
@@ -56,7 +56,7 @@ class TokenComparer:
         lengths: Unsigned,
         starts: NDArray[np.int64],
     ) -> NDArray[np.bool_]:
-        # "clip": of a token that goes on, all bytes of its word count.
+        # "clip": if a token continues, all bytes of its word are significant.
         found = words[starts] & self._masks.take(lengths, mode="clip")
         wrong: NDArray[np.bool_] = found != self._words[0].take(symbols)
         longer = np.arange(len(symbols))
@@ -73,5 +73,5 @@ class TokenComparer:
 
 
 def _as_words(parts: list[bytes], n_words: int) -> NDArray[Any]:
-    """[parts, n_words], with zeros behind."""
+    """[parts, n_words], padded with zeros."""
     return np.frombuffer(b"".join(part.ljust(n_words * _WORD, b"\0") for part in parts), np.uint64).reshape(-1, n_words)

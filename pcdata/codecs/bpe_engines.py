@@ -1,12 +1,12 @@
 """The two engines that turn valid UTF-8 into BPE ids, and the choice between them.
 
-``tokenizers`` is the oracle. ``gigatoken`` is some hundred times faster, but young: for splittings it does not know it
-refuses or, for ``ByteLevel`` without its regex, gives other ids without a word. So it is taken only where both agree
-on a hostile text and on a sample of the corpus. Each engine works on the calling thread: builds run one per process.
+``tokenizers`` is the reference. ``gigatoken`` is about a hundred times faster, but young: it rejects splittings that it
+does not know, or, for ``ByteLevel`` without its regex, silently gives other ids. So it is used only if both agree on a
+hostile text and on a sample of the corpus. Each engine runs on the calling thread: builds run one per process.
 
-A ``tokenizer.json`` may be a stranger's, and its pattern an expression that takes time without end. ``gigatoken`` has
-code of its own for each pattern that it knows, and refuses all others. ``tokenizers`` runs any, so where there is one
-it does so in a process with limits.
+A ``tokenizer.json`` may be untrusted, and its pattern may take unbounded time. ``gigatoken`` has its own code for each
+pattern that it knows, and rejects all others. ``tokenizers`` runs any pattern, so it does that in a process with
+limits.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ GIGATOKEN: Final = "gigatoken"
 TOKENIZERS: Final = "tokenizers"
 
 _COMPARED_BYTES: Final = 2_000_000
-"""Of the sample: about a second of ``tokenizers``."""
+"""Of the sample: ``tokenizers`` takes about a second."""
 
 _LIMITS: Final = Limits(memory_bytes=4_000_000_000)
-"""A text takes some 400 times its bytes."""
+"""A text takes about 400 times its size."""
 _SENT_BYTES: Final = 1 << 17
 _SHOWN: Final = 200
 _NONE: Final = np.zeros(0, np.uint32)
@@ -50,14 +50,14 @@ class Patience:
     """How much processor time texts may take."""
 
     each_seconds: float
-    """A text, or loading the tokenizer, beside what its bytes take."""
+    """For each text, or for loading the tokenizer, in addition to the time for its bytes."""
     all_seconds: float
-    """All of them together, beside what their bytes take."""
+    """For all texts together, in addition to the time for their bytes."""
     byte_seconds: float
 
 
 _PATIENCE: Final = Patience(each_seconds=5, all_seconds=60, byte_seconds=20e-6)
-"""The patterns of GPT-4, GPT-4o, Qwen and DeepSeek take up to 1 s for a MB of whatever suits them least."""
+"""The patterns of GPT-4, GPT-4o, Qwen and DeepSeek take up to 1 s per MB in their worst case."""
 
 
 class Engine(ABC):
@@ -76,7 +76,7 @@ class Engine(ABC):
 
 
 class GigatokenEngine(Engine):
-    """One call per document: its batch call hands out the same ids by way of awkward, no faster."""
+    """One call per document: its batch call returns the same ids through awkward arrays, no faster."""
 
     def __init__(self, tokenizer: bytes) -> None:
         gigatoken = importlib.import_module("gigatoken")
@@ -137,7 +137,7 @@ class _Tokenizing:
     """In that process. Raises ``CodecError``."""
 
     def __init__(self, tokenizer: bytes, patience: Patience) -> None:
-        # The library prints what makes it panic, and that has been raised.
+        # The library also prints the panic that is raised here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         self._patience = patience
         self._bytes = 0
@@ -166,7 +166,7 @@ def open_engine(name: str, tokenizer: bytes) -> Engine:
         raise CodecError(f"bpe: unknown engine {name!r}; known: {', '.join(ENGINES)}")
     version_of(name)
     if name == TOKENIZERS and splits_by_pattern(tokenizer) and not multiprocessing.current_process().daemon:
-        return IsolatedTokenizersEngine(tokenizer)  # a daemon may start none; it has limits itself
+        return IsolatedTokenizersEngine(tokenizer)  # a daemon may not start processes; it has limits itself
     return ENGINES[name](tokenizer)
 
 
@@ -201,7 +201,7 @@ def version_of(name: str) -> str:
 
 
 def choose(tokenizer: bytes, sample: Sequence[bytes]) -> str:
-    """``gigatoken`` if it is here and gives the ids that ``tokenizers`` gives, else ``tokenizers``. Raises
+    """``gigatoken`` if it is installed and gives the same ids as ``tokenizers``, otherwise ``tokenizers``. Raises
     ``CodecError`` if that cannot use the tokenizer."""
     oracle = open_engine(TOKENIZERS, tokenizer)
     try:
@@ -222,7 +222,7 @@ def _agree(candidate: Engine, oracle: Engine, text: str) -> bool:
 
 
 def hostile_text() -> str:
-    """Whatever splittings treat in different ways: every kind of space, letter, number, mark and apostrophe.
+    """Text that splittings treat differently: every kind of space, letter, number, mark and apostrophe.
 
     Only characters of Unicode 3.2, which any library knows: gigatoken 0.10 and tokenizers 0.23 follow different
     versions of Unicode and disagree on 359 code points, all of them unassigned in version 14.

@@ -1,8 +1,8 @@
-"""What a ``tokenizer.json`` must be to stand for bytes without loss, and the one form in which it is kept.
+"""What a ``tokenizer.json`` must contain to encode bytes without loss, and its canonical form.
 
 Hugging Face's format describes far more than byte-level BPE. Accepted is: bytes shown as the 256 characters of GPT-2,
-any splitting that keeps all text, merges. Refused, by name, is what changes text (normalizer, prefix space, dropout,
-word prefixes) or what nobody asked for. Added tokens, post-processor, decoder and unknown token are left out: they
+any splitting that keeps all text, merges. Rejected, by name, are fields that change text (normalizer, prefix space,
+dropout, word prefixes) and unknown fields. Added tokens, post-processor, decoder and unknown token are left out: they
 would make special ids out of text that happens to contain such strings, and with all bytes present none is needed.
 """
 
@@ -47,7 +47,7 @@ def canonical(data: bytes) -> bytes:
 
 @lru_cache(maxsize=8)
 def token_bytes(data: bytes) -> tuple[bytes | None, ...]:
-    """What each id of a canonical file stands for; None for ids that no text gets."""
+    """The bytes of each id of a canonical file; None for ids that no text gets."""
     vocab: dict[str, int] = parse_json(data)["model"]["vocab"]
     tokens: list[bytes | None] = [None] * (max(vocab.values()) + 1)
     for token, symbol in vocab.items():
@@ -57,14 +57,14 @@ def token_bytes(data: bytes) -> tuple[bytes | None, ...]:
 
 @lru_cache(maxsize=8)
 def splits_by_pattern(data: bytes) -> bool:
-    """Whether a canonical file has a pattern of its own, and with it a say in how long splitting takes."""
+    """Whether a canonical file has its own pattern, which decides how long splitting takes."""
     found = parse_json(data)["pre_tokenizer"]
     return any(step["type"] == "Split" for step in found.get("pretokenizers", [found]))
 
 
 @cache
 def byte_characters() -> tuple[str, ...]:
-    """The character that stands for each byte, as GPT-2's ``bytes_to_unicode`` has it: printable bytes of Latin-1 for
+    """The character for each byte, as GPT-2's ``bytes_to_unicode`` has it: printable bytes of Latin-1 for
     themselves, the others counted from U+0100."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = [byte for byte in range(256) if byte not in printable]

@@ -1,9 +1,9 @@
-"""What a window codec asks of a byte model: contexts → integer counts, and nothing in floating point.
+"""The interface of a byte model for window codecs: contexts → integer counts, without floating point.
 
-A model predicts a byte by 256 counts, each at least 1, that add up to 2^16. How likely a byte is, how uncertain the
-model was, and what the coder does with it all follow from these integers, so that a decoder on another machine finds
-the same segments and intervals. Predictions are rows of a table: a model of byte counts has one table for good and
-names a row per byte, a neural one makes a table with a row per byte in every pass.
+A model predicts a byte by 256 counts, each at least 1, that add up to 2^16. The probability of a byte, the entropy of
+the prediction and the intervals of the coder all follow from these integers, so a decoder on another machine finds the
+same segments and intervals. Predictions are rows of a table: a model of byte counts has one table for good and names a
+row per byte, a neural one makes a table with a row per byte in every pass.
 
 Legend: N bytes, R rows, S spans, C = 257 cumulative counts.
 """
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 COUNT_BITS: Final = 16
 TOTAL: Final = 1 << COUNT_BITS
-"""What the counts of a row add up to."""
+"""The sum of the counts of a row."""
 
 BIT: Final = 1 << 16
 """One bit of entropy, in fixed point."""
 
 REACH_BYTES: Final = 128
-"""How many bytes before a byte a model may look at, at the most."""
+"""The most bytes of context that a model may use."""
 
 _ROWS_AT_ONCE: Final = 4096
 _FRACTION_BITS: Final = 16
@@ -76,7 +76,7 @@ class Predictions:
 
 
 class ByteModel(Protocol):
-    """Contexts → counts. Both methods give one context the same counts, on any machine and in any company."""
+    """Contexts → counts. Both methods give one context the same counts, on any machine and in any batch."""
 
     def predict(self, text_N: NDArray[np.uint8], starts_S: NDArray[np.int64]) -> Predictions:
         """The distribution of every byte given those before it in its span, of which it sees ``REACH_BYTES`` or fewer.

@@ -1,8 +1,8 @@
-"""Cut documents where their content says so, so that an edit moves only the cuts near it.
+"""Content-defined chunking: cuts depend on nearby bytes only, so an edit moves only the cuts near it.
 
-A candidate is a cut when it ranks above every other candidate within ``reach`` bytes. Whether it does depends on the
-bytes around it and on nothing else, so two versions of a file share all cuts but those near their differences, which
-fixed-size pieces and "at least so many bytes since the last cut" do not achieve.
+A candidate is a cut when it ranks above every other candidate within ``reach`` bytes. That depends only on
+the bytes around it, so two versions of a file share all cuts except those near their differences. Fixed sizes, or a
+minimum distance from the last cut, do not achieve that.
 
 Candidates are line ends; those after a blank line outrank the others, and a hash of the last 16 bytes decides between
 equals. Ranks of independent hashes give gaps of ``2 × reach`` on average, hence ``reach = size // 2``. Where no line
@@ -39,7 +39,7 @@ def cut(text: Bytes, document_ends: Positions, size: int) -> Positions:
 
     ``text`` is the documents end to end, ``document_ends`` their exclusive ends, rising (empty documents are allowed).
     Returns the exclusive ends of all pieces, strictly rising; every end of a document that is not empty is among them.
-    A document's pieces do not depend on what stands beside it.
+    The pieces of a document do not depend on its neighbours.
     """
     reach = size // 2
     lines = _inside(np.flatnonzero(text == ord("\n")) + 1, document_ends, reach)
@@ -89,8 +89,8 @@ def _rank(near: Ranks, far: Ranks, better: NDArray[np.bool_]) -> Ranks:
 def _highest(positions: Positions, ranks: Ranks, reach: int) -> NDArray[np.intp]:
     """Indices of the candidates that no other within ``reach`` outranks; of equals the first wins.
 
-    Round k compares every candidate still standing with its k-th neighbours, and about 1 in 2k stand after it, so
-    that all rounds together cost little more than the first.
+    Round k compares every remaining candidate with its k-th neighbours, and about 1 in 2k remain, so all rounds
+    together cost little more than the first.
     """
     near = np.diff(positions) < reach
     rising = ranks[1:] > ranks[:-1]
@@ -123,7 +123,7 @@ def _cuts_in_long_line(text: Bytes, gap: tuple[int, int], reach: int) -> Positio
     first, last = gap[0] + reach, gap[1] - reach
     for slab in range(first, last + 1, _SLAB_BYTES):
         slab_last = min(slab + _SLAB_BYTES - 1, last)
-        # Bytes beside the slab but within reach of it take part without being chosen.
+        # Bytes outside the slab but within reach of it are compared, but never chosen.
         low, high = max(slab - reach, first), min(slab_last + reach, last)
         better = ~_IN_WORD[text[low - 1 : high]]
         ranks = _rank(_word(text, slice(low - 8, high - 7)), _word(text, slice(low - 16, high - 15)), better)

@@ -1,4 +1,4 @@
-"""``fitted.json``: what ``pcdata fit`` writes down beside an artifact's files, for those who hand it to a build."""
+"""``fitted.json``: the record that ``pcdata fit`` writes beside an artifact, for builds that use it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ArtifactRecord:
     fitted_on: Amount
     libraries: dict[str, str]
     options: dict[str, Any]
-    """Of the command, and a digest of its inputs: the same again need not be done again."""
+    """Of the command, with a digest of its inputs: if both are unchanged, fitting is not repeated."""
     files: tuple[FileEntry, ...]
 
     def to_bytes(self) -> bytes:
@@ -34,7 +34,7 @@ class ArtifactRecord:
 
 
 def read_record(folder: Path) -> ArtifactRecord | None:
-    """The record in a folder; None where there is none, as beside a file that was made by other means.
+    """The record in a folder; None if there is none, as for a file from another tool.
 
     Raises ``OptionError`` if it is damaged, or a file of the artifact is not the one that was written; and ``OSError``
     where the machine would not let a file be read, which says nothing about the file.
@@ -60,7 +60,7 @@ def _parse(values: Any) -> ArtifactRecord:
     """Raises ``ValueError`` or ``DatasetError`` in words."""
     version = values.pop("version", None) if isinstance(values, dict) else None
     if not isinstance(version, int):
-        raise ValueError("it is no record of an artifact")
+        raise ValueError("it is not a record of an artifact")
     if version != _VERSION:
         raise ValueError(f"it is of another version, {version}; this pcdata reads {_VERSION}")
     record: ArtifactRecord = typed(ArtifactRecord, values)

@@ -1,8 +1,8 @@
 """The ``gzip`` codec: documents as the bytes of deflate, one stream per document, flushed after every unit.
 
 The stream is deflate (RFC 1951) without gzip's header and checksum, which would be the same 18 bytes around every
-document; nothing in it depends on the time. A partial flush ends each unit: of zlib's flushes it is the cheapest after
-which all bytes so far decode, while ``Z_BLOCK`` leaves some behind. Whoever compressed, zlib decodes.
+document; nothing in it depends on the time. A partial flush ends each unit: it is zlib's cheapest flush after which
+all bytes so far decode; ``Z_BLOCK`` holds some back. zlib decodes, whichever library compressed.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class GzipCodec(Codec):
         check_units("gzip", self.types, symbols, unit_bytes, unit_symbols)
         raw_bytes = int(unit_bytes.sum(dtype=np.int64))
         try:
-            # One byte more than wanted: enough to see that there is more, too little to fill the memory.
+            # One byte more than expected: enough to see that there is more, too little to fill the memory.
             raw = zlib.decompressobj(_RAW_DEFLATE).decompress(symbols.astype(np.uint8).tobytes(), raw_bytes + 1)
         except zlib.error as error:
             raise CodecError(f"gzip: a unit cannot be decoded: {error}") from None

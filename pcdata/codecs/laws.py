@@ -1,4 +1,4 @@
-"""The laws of ``Codec``, as checks that any codec can be put to; they need no test framework.
+"""The laws of ``Codec`` as checks for any codec; they need no test framework.
 
 ::
 
@@ -6,9 +6,9 @@
     check_laws(codec, [*HOSTILE.values(), *INCOMPRESSIBLE, *some_files])
     check_refusals(codec, some_files[0])
 
-A broken law is an ``AssertionError`` with a sentence that names the document by its number; whatever else the codec
-raises goes through. One law needs two processes: that ``fit`` and ``encode`` give the same bytes in both. Build a
-dataset twice and compare the folders.
+A broken law is an ``AssertionError`` with a sentence that names the document by its number; other
+exceptions of the codec propagate. One law needs two processes: that ``fit`` and ``encode`` give the same bytes in both.
+To check it, build a dataset twice and compare the folders.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ HOSTILE: dict[str, bytes] = {
 _NOISE = [random.Random(size).randbytes(size) for size in (63, 64, 65, 255, 256, 257, 65_536, 65_537, 300_000)]
 INCOMPRESSIBLE: tuple[bytes, ...] = (
     *_NOISE,
-    # Noise between runs leaves matchers and entropy coders in the state that suits them least.
+    # Noise between runs leaves matchers and entropy coders in their worst state.
     b"".join(_NOISE[index % 3] + b"\0" * 70 * (index % 5) for index in range(300)),
 )
-"""Documents that grow when they are compressed: where maxima are exceeded, it is here."""
+"""Documents that grow when they are compressed: the likeliest to exceed a maximum."""
 
 
 def check_laws(codec: Codec, documents: Sequence[bytes], most_points: int = 12) -> int:
@@ -120,7 +120,7 @@ def check_fit(cls: type[Codec], parameters: Any, sample: Sequence[bytes]) -> Cod
 
 
 def check_refusals(codec: Codec, raw: bytes, times: int = 100) -> None:
-    """Whatever is decoded in place of what ``encode`` makes of ``raw`` gives bytes or ``CodecError``, nothing else."""
+    """Decoding a damaged encoding of ``raw`` gives bytes or ``CodecError``, nothing else."""
     columns = codec.encode([raw])
     symbols, unit_bytes, unit_symbols = columns.symbols, columns.unit_bytes, columns.unit_symbols
     too_long = np.full(len(unit_bytes), np.iinfo(np.uint32).max, np.uint32)

@@ -31,7 +31,7 @@ SETTINGS: Final = "settings.json"
 """The parameters that shaped the fit, and the threshold that came out."""
 
 _THRESHOLD_BYTES: Final = 32_000_000
-"""Of the sample, at most. A few large documents that are easy to foresee move the mean, so it takes many."""
+"""Of the sample, at most. A few large, predictable documents would move the mean, so it needs many."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class NgramParameters:
     4     16,384   32      32     segment 6.27     1.97, 2.06; 2.55                 36 %  46,281  1 %       15
     ===== ======== ======= ====== ======= ======== ================================ ===== ======= ========= ======
 
-    *First*: windows that begin a segment, and mean the same wherever they stand. *Colliding*: units whose symbols stand
+    *First*: windows that begin a segment, and mean the same wherever they occur. *Colliding*: units whose symbols stand
     for other bytes elsewhere. Shorter segments have more of the first kind, longer ones more bytes a symbol; 8 is the
     default because a symbol must mean something to be learnt. Of the windows of a document 26 % hold a single byte at
     segment 8, 17 % at 16; with ``literals`` they say so, and 36 % of all units collide where 45 % did. The coder alone
-    runs at 30 MB/s, ``faults`` at 17, ``decode``, which knows nothing beforehand, at 0.5.
+    runs at 30 MB/s, ``faults`` at 17, ``decode``, which has to work byte by byte, at 0.5.
     """
 
     order: int = 4

@@ -1,4 +1,4 @@
-"""What ``--compressor`` says, understood: ``codec:option=value,…``, with ``name``, ``ids`` and ``artifact`` for all."""
+"""Parses ``--compressor``: ``codec:option=value,…``, with ``name``, ``ids`` and ``artifact`` for all."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from pcdata.errors import OptionError
 
 @dataclass(frozen=True)
 class ViewRequest:
+    """One ``--compressor``, parsed."""
+
     name: str
     """Of the view; its folder's name."""
     codec: str
@@ -29,9 +31,9 @@ class ViewRequest:
     ids: str
     """``own`` or ``raw``."""
     artifact: Path | None = None
-    """Handed in instead of fitting."""
+    """To use instead of fitting."""
     fitted_on: Amount | None = None
-    """What an artifact handed in was fitted on, if that is known."""
+    """What a given artifact was fitted on, if known."""
 
     @property
     def parameter_values(self) -> dict[str, Any]:
@@ -43,7 +45,7 @@ class ViewRequest:
 
 
 def parse_request(text: str) -> ViewRequest:
-    """Understand ``codec:option=value,…``. Every codec also takes ``name``, ``ids`` and ``artifact``.
+    """Parse ``codec:option=value,…``. Every codec also takes ``name``, ``ids`` and ``artifact``.
 
     Raises ``OptionError`` for an unknown codec, option or value, with what is allowed.
     """
@@ -69,7 +71,7 @@ def parse_request(text: str) -> ViewRequest:
         path = Path(artifact)
         parameters, fitted_on = _with_artifact(cls, codec, parameters, given, path, where)
     if ids == "raw" and not cls.symbols_are_bytes(parameters):
-        raise OptionError(f"{where}: the symbols of {codec} are no bytes and cannot share their ids; use own")
+        raise OptionError(f"{where}: the symbols of {codec} are not bytes and cannot share their ids; use own")
     return ViewRequest(name, codec, parameters, ids, path, fitted_on)
 
 
@@ -88,7 +90,7 @@ def _said(value: object) -> str:
 
 
 def parse_requests(texts: Sequence[str]) -> list[ViewRequest]:
-    """Understand all ``--compressor`` options of a command; two views of one name are refused, and too many."""
+    """Parse all ``--compressor`` options of a command; too many views, or two with the same name, are an error."""
     requests = [parse_request(text) for text in texts]
     if len(requests) > MAX_VIEWS:
         raise OptionError(f"a dataset holds at most {MAX_VIEWS} views, got {len(requests)}")
@@ -115,7 +117,7 @@ def _with_artifact(
 ) -> tuple[Any, Amount | None]:
     """The parameters, with those of the artifact in place of defaults, and what it was fitted on.
 
-    What a person gave may differ from the parameters that the artifact was fitted with, but not from what it settled.
+    A user may give parameters other than those of the fit, but not other than those that the artifact fixes.
     """
     record = read_record(path)
     if record is not None and record.codec != codec:

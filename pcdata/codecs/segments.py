@@ -1,4 +1,4 @@
-"""Where a document is cut into segments: before the bytes that a model finds hard to foresee.
+"""Where a document is cut into segments: before the bytes that a model finds hard to predict.
 
 The entropy of each byte, given at most ``REACH_BYTES`` bytes of the document before it, is compared with a threshold,
 integer with integer; above it a segment begins (the "global constraint" of Pagnoni et al. 2024, *Byte Latent

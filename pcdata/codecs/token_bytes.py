@@ -1,6 +1,6 @@
 """The ``token-bytes`` codec: ids of a BPE written as two bytes each.
 
-Tokens with a byte's alphabet: the compression of BPE at half its shortness, and a head of 256 ids. ``code=plain``
+Tokens over the alphabet of bytes: half the bytes per symbol of BPE, and an output layer of 256 ids. ``code=plain``
 writes the id, the higher byte first. ``code=gray`` sorts the tokens by their bytes and writes the rank in binary
 reflected Gray code (Gray 1953, US patent 2,632,058): tokens that are neighbours in that order, which begin alike,
 differ in a single bit.

@@ -1,4 +1,4 @@
-"""A codec out of a byte model: segments, and in each windows of arithmetic coding, one window a unit.
+"""A codec from a byte model: segments of windows of arithmetic coding, with one window per unit.
 
 A document is cut into segments (``segments``). Within a segment the model's context starts afresh, so what a segment's
 first window means depends on nothing before it; the coder (``windows``) packs bytes into windows and flushes at the
@@ -6,8 +6,8 @@ segment's end. With ``reset=window`` the context starts afresh in every window. 
 first. The stored bytes per unit are what makes windows decodable.
 
 With ``literals`` a window of a single byte is not written as a number that only the byte's context explains, but as
-that byte: one symbol, behind those of windows. (The published stream has raw bytes between its windows too, by a rule
-that Zheng et al. 2026 do not state.)
+that byte: one symbol, numbered after those of windows. (The published stream has raw bytes between its windows too, by
+a rule that Zheng et al. 2026 do not state.)
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class WindowOptions:
 
     @property
     def first_literal(self) -> int:
-        """The symbol of the byte 0, behind those of windows."""
+        """The symbol of the byte 0; literals are numbered after the symbols of windows."""
         return 1 << self.symbol_bits
 
     @property
@@ -102,11 +102,11 @@ class WindowOptions:
 
 
 class WindowCodec(Codec):
-    """What is left to a codec of its own is to fit a model and to load it.
+    """A subclass only fits and loads a model.
 
-    A model's counts are the same with any library, so ``versions`` are none. ``Parameters`` have the property
-    ``windows``, of ``WindowOptions``, and the field ``window_bits``: by it those who read a dataset and load no codecs
-    know a view whose symbols do not decode by themselves (``View.has_unit_lengths``).
+    A model's counts are the same with any library, so ``versions`` are empty. ``Parameters`` have the property
+    ``windows``, of ``WindowOptions``, and the field ``window_bits``: readers of a dataset that load no codecs recognise
+    by it a view whose symbols do not decode by themselves (``View.has_unit_lengths``).
     """
 
     def __init_subclass__(cls) -> None:
@@ -158,7 +158,7 @@ class WindowCodec(Codec):
             ends_N[:], numbers_N[:] = self._windows(text_N, lengths_S)
             return
         # Where the context starts afresh in each window, its place is known when the window before it is full: code
-        # what is left of every segment, keep the first window of each, and go on behind it.
+        # what is left of every segment, keep the first window of each, and continue after it.
         ends_N[:] = False
         left_S, starts_S = lengths_S, np.cumsum(lengths_S) - lengths_S
         while len(left_S):
@@ -236,8 +236,8 @@ class WindowCodec(Codec):
         yield from self._wrong(candidates)
 
     def figures(self, documents: Sequence[bytes]) -> Mapping[str, Ratio]:
-        """How far each step from the model to the windows falls behind the one before it, and how many windows mean
-        the same wherever they stand: those that begin a segment."""
+        """What each step from the model to the windows costs, and how many windows mean the same wherever they occur:
+        those that begin a segment."""
         text_N, offsets, segments_S = self._segments(documents)
         starts_D = offsets[:-1][np.diff(offsets) > 0]
         windows_of = self.encode(documents)
@@ -281,7 +281,7 @@ class WindowCodec(Codec):
 
 
 class _Coded(NamedTuple):
-    """A document and the windows that are said to stand for it."""
+    """A document, and the windows that should encode it."""
 
     row: int
     raw: bytes

@@ -3,12 +3,12 @@
 A window is a number v of 16, 24 or 32 bits, and stands for the fraction v / 2^bits. Each byte narrows an interval of
 fractions in proportion to its counts; a byte fits while some v still lies in the interval, and the window's v is the
 smallest (Lester et al. 2024, *Training LLMs over Neurally Compressed Text*, section 3.3, ask for v's whole cell to lie
-there: 8 to 13 % fewer bytes a window). Windows do not say how many bytes they hold: who decodes must be told.
+there: 8 to 13 % fewer bytes a window). Windows do not store how many bytes they hold: the decoder must be given it.
 
 Integers throughout: an interval is (low, width) in units of 2^-47, so that width times a count fits into 64 bits, and
 in a fresh window every byte fits, were its count only 1.
 
-Legend: N bytes of spans laid end to end, S spans, L spans still going on.
+Legend: N bytes of spans laid end to end, S spans, L spans still in progress.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def decode(number: int, n_bytes: int, window_bits: int, following: Following, co
 def in_step(lengths_S: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Walk all spans at once, a byte a step: where in N each span that has a t-th byte has it, longest span first.
 
-    So the spans that still go on are always the first L of ``longest_first``, and their state needs no mask.
+    So the spans still in progress are always the first L of ``longest_first``, and their state needs no mask.
     """
     starts_S = (np.cumsum(lengths_S) - lengths_S)[longest_first(lengths_S)]
     ended = np.cumsum(np.bincount(lengths_S, minlength=1))

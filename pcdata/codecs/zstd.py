@@ -1,6 +1,6 @@
 """The ``zstd`` codec: documents as the bytes of zstd, with or without a dictionary fitted to the corpus.
 
-A unit is either a *chunk*, a frame of its own over a piece that ``chunking`` cut where the content says so, or a
+A unit is either a *chunk*, a frame of its own over a piece from content-defined ``chunking``, or a
 *block*, a fixed number of raw bytes in one stream per document that is flushed after each. Frames are magicless, and
 without content size, checksum and dictionary id: the columns of the view hold all of that, and it would cost 9 to 13
 bytes a unit. With ``28 b5 2f fd`` put in front, ``zstd -d`` (``-D dictionary``) reads a chunk, or a document of blocks.
@@ -134,7 +134,7 @@ class ZstdCodec(Codec):
         ]
         try:
             trained = zstandard.train_dictionary(parameters.dictionary, pieces, k=200, d=8, level=parameters.level)
-        except zstandard.ZstdError:  # the sample is too small: there is nothing to learn from it
+        except zstandard.ZstdError:  # the sample is too small to train on
             return {DICTIONARY: b""}
         return {DICTIONARY: trained.as_bytes()}
 
@@ -142,7 +142,7 @@ class ZstdCodec(Codec):
     def read_artifact(cls, path: Path) -> Artifact:
         """Read a dictionary of any name, made by ``zstd --train`` or by another build."""
         file = path / DICTIONARY if path.is_dir() else path
-        if file != path and file.is_symlink():  # of a stranger's folder; what it points to would be in every dataset
+        if file != path and file.is_symlink():  # in an untrusted folder; its target would be copied into every dataset
             raise OptionError(f"artifact {file} is a symbolic link; put the file itself there, or name it")
         (data,) = super().read_artifact(file).values()
         return {DICTIONARY: data}

@@ -1,6 +1,6 @@
-"""What lies on disk, and reading it. Needs pyarrow and numpy alone.
+"""The files of a dataset, reading and writing. Needs only pyarrow and numpy.
 
-``FORMAT.md`` beside this file is the byte-level text. Start at ``Dataset``.
+``FORMAT.md`` beside this file specifies every byte. Start at ``Dataset``.
 """
 
 from pcdata.dataset.alignment import Alignment

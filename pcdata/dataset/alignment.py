@@ -1,4 +1,4 @@
-"""Alignment: which symbols stand for which raw bytes.
+"""Alignment: which symbols encode which raw bytes.
 
 On disk a view stores differences (raw bytes per unit, symbols per unit); here they become absolute, exclusive ends.
 """

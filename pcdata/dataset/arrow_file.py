@@ -1,8 +1,8 @@
-"""One Arrow file of a dataset, mapped: its form is checked before anything in it is believed.
+"""One Arrow file of a dataset, mapped: its form is checked before anything in it is used.
 
-Its size is the manifest's and its columns are the format's, or it does not open. A record batch is handed out only if
-it is as long as the manifest says, is not compressed, and its buffers hold what its lengths say: what it takes to read
-it is known then. What the buffers hold is for those to check who read them (``views``).
+It opens only with the size in the manifest and the columns of the format. A record batch is returned only if it has as
+many rows as the manifest says, is not compressed, and its buffers are as long as its lengths require, so reading it
+needs no unexpected memory. The readers (``columns``) check the contents of the buffers.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class ArrowFile:
         *,
         random: bool = False,
     ) -> None:
-        """``block_documents``: rows of each record batch, by the manifest. If ``random``, the kernel reads nothing of
-        the file but what is touched or asked for (``will_need``), else a whole record batch at a time.
+        """``block_documents``: rows of each record batch, by the manifest. If ``random``, the kernel reads only
+        what is touched or requested (``will_need``), otherwise a whole record batch at a time.
 
         Raises ``DatasetError`` if it is missing, leads out of the folder, or is of another size than listed;
         ``FormatError`` if it has not that form.

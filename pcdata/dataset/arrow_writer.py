@@ -1,4 +1,4 @@
-"""Writing one Arrow file so that it is either there whole, or not there.
+"""Write one Arrow file atomically: it is complete, or absent.
 
 A file is written under a temporary name, synced, hashed, renamed, and its folder synced.
 """

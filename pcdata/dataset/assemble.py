@@ -1,4 +1,4 @@
-"""A dataset from documents and symbols that are there already: for those who encode by other means than a build."""
+"""A dataset from documents and symbols that another tool encoded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def assemble(
 ) -> Manifest:
     """Write a dataset into ``folder``: shards, each with its split, and then the manifest.
 
-    Nothing is checked that ``pcdata verify`` checks. ``rejects`` is the content of rejects.jsonl, ``reject_counts`` how
+    Does not check what ``pcdata verify`` checks. ``rejects`` is the content of rejects.jsonl, ``reject_counts`` how
     many of its lines have which reason.
     """
     types = {fitted.name: promises.types for fitted, promises in views}

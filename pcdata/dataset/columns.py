@@ -1,4 +1,4 @@
-"""Columns of one record batch as numpy arrays, without a copy, and checked before anyone uses them.
+"""Columns of one record batch as numpy arrays, without a copy, and checked before use.
 
 ``BaseColumns`` holds the documents of a block, ``ViewColumns`` their symbols in one view. The same ``ViewColumns``
 is what a codec hands to the writer. Lists are stored as Arrow stores them: one flat array and offsets into it, so
@@ -84,8 +84,8 @@ class ViewColumns:
 
 
 class MetadataColumns:
-    """Arrow columns by name, each looked through when it is first asked for: an offset that lies would have Arrow read
-    memory that is not the file's."""
+    """Arrow columns by name, each checked on first use: a wrong offset would make Arrow read memory outside the
+    file."""
 
     def __init__(self, batch: pa.RecordBatch, where: str) -> None:
         self._batch, self._where = batch, where
@@ -97,7 +97,7 @@ class MetadataColumns:
         return names
 
     def __getitem__(self, name: str) -> pa.Array:
-        """Raises ``FormatError`` if its offsets lie, or its text is not UTF-8; ``KeyError`` if there is none."""
+        """Raises ``FormatError`` if its offsets are wrong, or its text is not UTF-8; ``KeyError`` if there is none."""
         column = self._columns.get(name)
         if column is None:
             column = self._batch.column(name)

@@ -1,4 +1,4 @@
-"""One document, and one document in one view: handles, whose columns are read when they are asked for."""
+"""One document, and one document in one view: handles, whose columns are read on first use."""
 
 from __future__ import annotations
 

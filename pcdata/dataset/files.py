@@ -1,7 +1,7 @@
-"""Writing files into a folder that may be a stranger's: made anew, whole or not at all, through no symbolic link.
+"""Write files into a folder that may be untrusted: atomically, and through no symbolic link.
 
-A file is written under a temporary name that nobody can foresee, synced and renamed. The name ends in ``.tmp``; what
-carries it after a crash is rubbish, which the next command in the folder removes.
+A file is written under an unguessable temporary name, synced and renamed. The name ends in ``.tmp``; the next command
+in the folder removes files with such names that a crash has left.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pcdata.errors import DatasetError
 def temporary_name(path: Path) -> Path:
     """A name beside ``path`` that nobody else writes to: no other process or machine, no other try at the same task.
 
-    Process numbers would not do: two machines that share the file system may have the same.
+    Process ids are not enough: two machines that share the file system may use the same.
     """
     return path.with_name(f"{path.name}.{secrets.token_hex(8)}{TEMPORARY}")
 

@@ -48,7 +48,7 @@ def reading(file: str) -> Iterator[None]:
         reason = os.strerror(error.errno)
         if error.errno in _GONE:
             raise InputError(changed(file, reason)) from error
-        raise InputError(_sentence(file, reason, _WHAT_TO_DO.get(error.errno, "mend that"))) from error
+        raise InputError(_sentence(file, reason, _WHAT_TO_DO.get(error.errno, "fix that"))) from error
     except (EOFError, pa.ArrowException) as error:
         raise Unreadable(_one_line(error)) from error
 

@@ -1,7 +1,7 @@
 """``pcdata stats --plot``: how long documents and units are, and how well each language is compressed.
 
-Lengths of documents and symbols are read from the files' offsets, so a block of 8 MB costs a few kB; of a large dataset
-some blocks are looked at, spread evenly, and the figure says so. Lengths of units are those of the manifest, of all.
+Lengths of documents and symbols are read from the files' offsets, so a block of 8 MB costs a few kB; in a large dataset
+only some blocks are read, spread evenly, and the figure says so. Lengths of units come from the manifest, for all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pcdata.inspection.stats import bucket_bounds
 from pcdata.plotting import RAW_COLOUR, as_label, colours_for, legend_below, save_figure
 
 BLOCKS: Final = 200
-"""The most blocks that are looked at in each split."""
+"""The most blocks that are read in each split."""
 
 _INCHES: Final = (13.0, 4.4)
 _LANGUAGES: Final = 10
@@ -30,13 +30,15 @@ _GROUP: Final = 0.8
 
 @dataclass(frozen=True)
 class Distributions:
+    """What was read from a dataset."""
+
     document_bytes: NDArray[np.int64]
     raw_bytes: Mapping[str, int]
-    """By language, the most first."""
+    """By language, largest first."""
     symbols: Mapping[str, Mapping[str, int]]
     """By view, then by language."""
     of_documents: int
-    """In the dataset; ``document_bytes`` may be of fewer."""
+    """In the dataset; ``document_bytes`` may cover fewer."""
 
 
 def read_distributions(dataset: Dataset, most_blocks: int = BLOCKS) -> Distributions:
@@ -94,7 +96,7 @@ def _draw(figure: Any, dataset: Dataset, found: Distributions) -> None:
 
 
 def _draw_documents(axes: Any, lengths: NDArray[np.int64]) -> None:
-    """Twice the same lengths: as documents, and as the bytes that they hold."""
+    """The same lengths twice: weighted by documents, and by bytes."""
     some = lengths[lengths > 0]
     edges = 2.0 ** np.arange(0, max(1, int(some.max(initial=1))).bit_length() + 0.5, 0.5)
     for weights, label, style in ((np.ones(len(some)), "documents", "-"), (some, "their bytes", "--")):

@@ -1,4 +1,4 @@
-"""Finding one document of a dataset by what a person knows of it: its number, path or id."""
+"""Find one document of a dataset by its number, path or id."""
 
 from __future__ import annotations
 
@@ -94,6 +94,6 @@ def _where(dataset: Dataset, hits: Callable[[BaseColumns], NDArray[np.bool_]]) -
 
 
 def _whole(matches: list[Document]) -> list[Document]:
-    """Of the parts of one cut document, the first stands for all."""
+    """Keep only the first part of each document that was cut."""
     starts = [match for match in matches if match.part_start_bytes == 0]
     return starts if len(starts) == 1 and len({match.path for match in matches}) == 1 else matches

@@ -1,7 +1,7 @@
-"""One document on a terminal: its text line by line, a column per view, the units that the view cuts it into.
+"""One document on a terminal: its text line by line, a column per view, with its units.
 
-With colours, every other unit is underlined; without, a ``│`` stands after each unit. The number in front of a line,
-under ``sym``, is how many symbols the units hold that end in it.
+With colours, every other unit is underlined; without, a ``│`` follows each unit. The number before a
+line, under ``sym``, counts the symbols of the units that end in it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _LINE_NUMBER = 5
 _COUNT = 5
 _GAP = 2
 _NARROWEST = 24
-"""Columns of text below which a view goes under the others, not beside them."""
+"""With fewer columns of text, a view goes below the others, not beside them."""
 _LEAST = 12
-"""Columns of text however narrow the terminal: the longest glyph is ten."""
+"""The least columns of text on any terminal: the longest glyph has ten."""
 _END = "│"
 
 
@@ -135,7 +135,7 @@ def _summary(n_bytes: int, alignments: dict[str, Alignment]) -> list[str]:
 
 
 def _groups(names: list[str], width: int) -> list[list[str]]:
-    """Which views stand side by side: as many as have room."""
+    """Which views are side by side: as many as fit."""
     room = (width - _LINE_NUMBER + 1) // (_NARROWEST + _COUNT + 1 + _GAP)
     beside = min(max(room, 1), len(names))
     return [names[first : first + beside] for first in range(0, len(names), beside)]

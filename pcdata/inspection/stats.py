@@ -1,4 +1,4 @@
-"""What a dataset holds, in numbers: from the manifest alone, so it answers at once whatever the size.
+"""Statistics of a dataset from its manifest alone, so they are immediate for any size.
 
 Sums come before ratios, and a ratio of nothing is None in ``stats`` and ``–`` in ``render``.
 """
@@ -23,7 +23,7 @@ _LANGUAGES_SHOWN = 12
 
 
 class Stats(dict[str, Any]):
-    """Figures of a dataset by name, that print as tables."""
+    """Statistics of a dataset by name; prints as tables."""
 
     def __str__(self) -> str:
         return render(self)
@@ -103,7 +103,7 @@ def _disk_bytes(manifest: Manifest) -> dict[str, Any]:
 
 
 def unit_bytes_percentile(histogram: Sequence[int], percent: int) -> list[int] | None:
-    """The bucket (least and most raw bytes) that holds the unit below which ``percent`` % lie; None of no units."""
+    """The bucket (least and most raw bytes) of a percentile of the units; None if there are no units."""
     total = sum(histogram)
     for bucket, so_far in enumerate(accumulate(histogram)):
         if total and so_far * 100 >= total * percent and so_far:

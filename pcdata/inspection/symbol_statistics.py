@@ -1,8 +1,8 @@
-"""What the symbols of each view are like, measured on some documents of a dataset.
+"""Statistics of the symbols of each view, measured on some documents of a dataset.
 
 Whether a symbol means one thing decides how much a model can learn from it alone, so it is counted: two units
-*collide* if they have the same symbols and stand for different bytes. A unit of BPE never does; one of gzip means
-something only behind all that came before it.
+*collide* if they have the same symbols and encode different bytes. Units of BPE never do; a unit of gzip has a
+meaning only after everything before it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pcdata.inspection.units import colliding, entropy, split_units
 from pcdata.processes.isolated import Died, Isolated, Limits, Send
 
 MEASURED_BYTES: Final = 1_000_000
-"""Raw bytes that are looked at, about: a second or two for each view."""
+"""About how many raw bytes are read: a second or two per view."""
 
 _LIMITS: Final = Limits(memory_bytes=4_000_000_000, cpu_seconds=1200)
 """Of a codec that encodes all of them, the slowest at a kB a second."""
@@ -33,7 +33,7 @@ _LIMITS: Final = Limits(memory_bytes=4_000_000_000, cpu_seconds=1200)
 def figures(dataset: Dataset, most_bytes: int = MEASURED_BYTES) -> dict[str, Any]:
     """Measure every view on documents spread evenly over val (over train if there is no val).
 
-    The codecs, which may be a stranger's, work in a process of their own. Raises ``DatasetError`` or ``CodecError`` for
+    The codecs, which may be untrusted, run in a process of their own. Raises ``DatasetError`` or ``CodecError`` for
     an artifact or a library that is not what the views were made with, or that the process dies of.
     """
     documents = list(_spread(dataset, most_bytes))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pcdata.terminal import display_width
 
 UNDEFINED = "–"
-"""Stands where a ratio has no value, such as bytes per symbol of no symbols."""
+"""For a ratio without a value, such as bytes per symbol of no symbols."""
 
 
 def size(count: int) -> str:
@@ -37,6 +37,6 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def padded(text: str, width: int, *, right: bool = False) -> str:
-    """``text`` filled with spaces to ``width`` columns; ``right`` puts them in front."""
+    """``text`` filled with spaces to ``width`` columns; ``right`` aligns the text to the right."""
     fill = " " * (width - display_width(text))
     return fill + text if right else text + fill

@@ -1,7 +1,8 @@
-"""Counting symbols and units, whatever made them: a dataset's views, or a compressor that is only tried.
+"""Count symbols and units, of a dataset's views or of a compressor being probed.
 
-Two units *collide* if they have the same symbols and stand for different bytes; a run of bytes is *ambiguous* if it is
-a unit of several spellings. Both are counted in units as they occur, so a share weighs what a model would read.
+Two units *collide* if they have the same symbols and encode different bytes; a run of bytes is *ambiguous* if several
+sequences of symbols encode it as a unit. Both are counted in units as they occur, so a share weighs what a model would
+read.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ def split_units(symbols: Unsigned, points: Alignment, raw: bytes) -> Iterator[Un
 
 
 def colliding(units: Counter[Unit]) -> int:
-    """Units whose symbols stand for other bytes elsewhere."""
+    """Units whose symbols encode other bytes elsewhere."""
     meanings = Counter(symbols for symbols, _ in units)
     return sum(count for (symbols, _), count in units.items() if meanings[symbols] > 1)
 
 
 def ambiguous(units: Counter[Unit]) -> int:
-    """Units whose bytes are spelt in other symbols elsewhere."""
+    """Units whose bytes are encoded by other symbols elsewhere."""
     spellings = Counter(raw for _, raw in units)
     return sum(count for (_, raw), count in units.items() if spellings[raw] > 1)
 

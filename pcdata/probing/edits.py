@@ -1,8 +1,8 @@
-"""Small edits of a document, such as people make: what a good proxy's symbols should take calmly.
+"""Small edits of a document, such as people make; the symbols of a good proxy should change little.
 
-An edit is a pure function of the document and a key, and the key one of the seed, the edit and the document's content
+An edit is a pure function of the document and a key, and the key of the seed, the edit and the document's content
 (``key_for``): the same on any machine, in any order. Nothing here knows a programming language; any bytes can be
-edited, and those that are not UTF-8 count as a character each. An edit may find nothing to do and return the document
+edited, and each that is not UTF-8 counts as a character. An edit may find nothing to do and return the document
 as it is.
 """
 
@@ -40,7 +40,7 @@ _KEYWORD_LIST: Final = (
     "void volatile while with yield"
 )
 _KEYWORDS: Final = frozenset(_KEYWORD_LIST.split())
-"""Words that are names in hardly any language. Prose in comments counts as names; it is renamed in practice too."""
+"""Words that are rarely names in any language. Prose in comments counts as names; it is renamed in practice too."""
 
 
 class Insertion(NamedTuple):
@@ -73,7 +73,7 @@ def delete_characters(share: float, raw: bytes, key: int) -> bytes:
 def line_to_insert(raw: bytes, key: int) -> Insertion | None:
     """A line that is not blank, drawn from the document, and a place for it among the first half of the line starts.
 
-    In the first half, because what decides is whether the symbols of the text behind it come back. None if every line
+    In the first half, because the question is whether the symbols of the text after it realign. None if every line
     is blank.
     """
     lines = raw.splitlines(keepends=True)
@@ -132,4 +132,4 @@ EDITS: Final[dict[str, Edit]] = {
 """The order is part of what is drawn: append, never reorder."""
 
 SAMPLE: Final = 1000
-"""The use number of what is no edit: which documents are probed."""
+"""The purpose of the draw of the documents to probe, which is not an edit."""

@@ -1,4 +1,4 @@
-"""What a probe found, as one figure: stability by edit, stability against length, and how soon an edit is over."""
+"""The results of a probe as one figure: stability by edit, stability against length, and locality."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pcdata.probing.results import Distances, Probe, lengths_text, mean_of
 
 _INCHES: Final = (13.0, 4.2)
 _GROUP: Final = 0.84
-"""Of the room of a group of bars, how much the bars take."""
+"""The share of a group's width that its bars fill."""
 
 
 def plot(found: Probe, output: Path) -> None:
@@ -40,7 +40,7 @@ def _draw_distances(axes: Any, series: list[tuple[str, str, Distances]]) -> None
         heights = [distances[edit] or 0.0 for edit in EDITS]  # an edit that changed nothing has no bar
         axes.bar(places + (number + 0.5) * width - _GROUP / 2, heights, 0.92 * width, color=colour, label=name)
     axes.set_xticks(places, [*EDITS])
-    axes.set(title="how far an edit moves the symbols (lower: more stable)", ylim=(0, 1))
+    axes.set(title="how much an edit changes the symbols (lower: more stable)", ylim=(0, 1))
     axes.set_ylabel("normalised Levenshtein distance")
     axes.grid(axis="y")
 
@@ -52,7 +52,7 @@ def _draw_lengths(axes: Any, found: Probe, series: list[tuple[str, str, Distance
         if mean is not None:
             axes.plot(lengths[name], mean, "o", color=colour, markersize=7)
             axes.annotate(name, (lengths[name], mean), (0, 7), textcoords="offset points", ha="center", fontsize=8)
-    axes.set(title="short and stable: to the lower right", xlim=(0, 1.15 * max(lengths.values())), ylim=(0, 1))
+    axes.set(title="short and stable: lower right", xlim=(0, 1.15 * max(lengths.values())), ylim=(0, 1))
     axes.set(xlabel="raw bytes per symbol", ylabel="mean distance over the edits")
     axes.grid()
 
@@ -67,6 +67,6 @@ def _draw_lags(axes: Any, found: Probe, colours: dict[str, str]) -> None:
         shares = np.minimum(np.arange(len(agreed)), len(agreed) - 2) / max(1, documents)
         axes.step(agreed, shares, where="post", color=colours[name], linewidth=1.5)
     axes.set_xscale("symlog", linthresh=1)
-    axes.set(title="how soon all are as they were", xlim=(0, longest + 1), ylim=(-0.02, 1.02))
+    axes.set(title="how soon the symbols realign", xlim=(0, longest + 1), ylim=(-0.02, 1.02))
     axes.set(xlabel="symbols after an inserted line", ylabel="share of documents")
     axes.grid()

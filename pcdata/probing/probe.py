@@ -1,8 +1,8 @@
 """``pcdata probe``: what decides whether a compressor is a good proxy, measured on a corpus before any training.
 
 The corpus is scanned and split as ``pcdata build`` does it, compressors are fitted on train, and some documents of val
-are encoded, edited, encoded again and decoded. Nothing is left on disk. A good proxy is short, moves little where
-a document changes little, finds its way back behind an edit, and has symbols that mean one thing.
+are encoded, edited, encoded again and decoded. Nothing is left on disk. A good proxy is short, changes little
+where a document changes little, realigns after an edit, and has symbols that mean one thing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Encode = Callable[[Sequence[bytes]], list[Unsigned]]
 
 
 def probe(options: ProbeOptions, report: Reporter) -> Probe:
-    """Measure every compressor. Raises a ``PcdataError`` for everything a person can mend."""
+    """Measure every compressor. Raises a ``PcdataError`` for every error that a user can fix."""
     require("rapidfuzz", "pcdata probe")
     artifacts = handed_in_artifacts(options.dataset.views.requests)
     try:
@@ -89,7 +89,7 @@ class _Documents:
         return (pairs[start : start + _BATCH] for start in range(0, len(pairs), _BATCH))
 
     def distances(self, encode: Encode, advance: Callable[[int], None]) -> Distances:
-        """Mean distance by edit. Tells ``advance`` of the bytes encoded."""
+        """Mean distance by edit. Calls ``advance`` with the bytes encoded."""
         means: dict[str, float | None] = {}
         for name in EDITS:
             found: list[float] = []

@@ -1,4 +1,4 @@
-"""What a probe found, as tables for people, at most 100 columns wide."""
+"""The results of a probe as tables, at most 100 columns wide."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _fitted(found: Probe) -> list[str]:
     lines = []
     for name, figures in found.compressors.items():
         if figures.handed_in:
-            lines.append(f"{name}: an artifact that was handed in; it may have been fitted on the probed documents")
+            lines.append(f"{name}: a given artifact, which may have been fitted on the probed documents")
         elif figures.fitted_on is not None:
             amount = figures.fitted_on
             lines.append(f"{name}: fitted on {amount.documents:,} documents of train ({size(amount.raw_bytes)})")
@@ -40,7 +40,7 @@ def _stability(found: Probe) -> list[str]:
     rows = [["", "bytes/symbol", *EDITS, "mean"], ["raw bytes", ratio(1.0), *_distances(found.raw_distances)]]
     for name, figures in found.compressors.items():
         rows.append([name, ratio(figures.bytes_per_symbol), *_distances(figures.distances)])
-    lines = ["how far an edit moves the symbols (0: not at all, 1: nothing in common), the most stable first", ""]
+    lines = ["how much an edit changes the symbols (0: not at all, 1: nothing in common), most stable first", ""]
     lines += table(rows)
     unchanged = {name: found.documents - count for name, count in found.edited.items() if count < found.documents}
     if unchanged:
@@ -69,8 +69,8 @@ def _units(found: Probe) -> list[str]:
         shares = [_percent(units.colliding), _percent(units.ambiguous)]
         rows.append([name, f"{units.units:,}", ratio(units.bytes_mean, 1), *lengths, *shares])
     return [
-        "raw bytes of a unit; units whose symbols stand for other bytes elsewhere (colliding), and whose",
-        "bytes are spelt in other symbols elsewhere (ambiguous)",
+        "raw bytes of a unit; units whose symbols encode other bytes elsewhere (colliding), and whose",
+        "bytes are encoded by other symbols elsewhere (ambiguous)",
         "",
         *table(rows),
     ]

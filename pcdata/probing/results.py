@@ -18,10 +18,10 @@ Distances: TypeAlias = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Locality:
-    """What an inserted line does to the symbols behind it (``stability.lag``)."""
+    """What an inserted line does to the symbols after it (``stability.lag``)."""
 
     median: float | None
-    """Symbols until the sequences agree again; the documents that never do count with all symbols left."""
+    """Symbols until the sequences agree again; documents that never do count all remaining symbols."""
     mean: float | None
     never: float | None
     """Share of the documents whose symbols never agree again, to the end."""
@@ -49,19 +49,21 @@ class Units:
     units: int
     bytes_mean: float
     bytes_percentiles: dict[str, int]
-    """Raw bytes of a unit: the least that so many per cent of the units do not exceed."""
+    """Unit size percentiles, in raw bytes."""
     colliding: float
-    """Share of units whose symbols stand for other bytes elsewhere in the sample: symbols do not tell the bytes."""
+    """Share of units whose symbols encode other bytes elsewhere: the symbols alone do not determine the bytes."""
     ambiguous: float
-    """Share of units whose bytes are spelt in other symbols elsewhere: bytes do not tell the symbols."""
+    """Share of units whose bytes are encoded by other symbols elsewhere: the bytes do not determine the symbols."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
+    """How the symbols are used."""
+
     symbols: int
-    """That the compressor has."""
+    """How many the compressor has."""
     used: int
-    """That occur in the sample."""
+    """How many occur in the sample."""
     bits: float
     """Order-0 entropy of a symbol."""
 
@@ -73,9 +75,9 @@ class Figures:
     codec: str
     parameters: dict[str, Any]
     fitted_on: Amount | None
-    """None of what is not fitted, or of an artifact handed in that does not say."""
+    """None if it is not fitted, or for a given artifact without a record."""
     handed_in: bool
-    """Whether the artifact was: then nobody can say that it never saw the probed documents."""
+    """Whether the artifact was given, and so may have been fitted on the probed documents."""
     symbols: int
     bytes_per_symbol: float
     distances: Distances

@@ -10,7 +10,7 @@ from typing import Final
 
 PASSES: Final = 5
 _PASS_SECONDS: Final = 0.2
-"""What a pass should take at least, if there are documents enough."""
+"""The least time of a pass, if there are enough documents."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Speed:
     mb_per_s: float
     """Raw megabytes (10^6) per second: the median of ``PASSES`` passes after at least one to warm up."""
     raw_bytes: int
-    """That a pass went over: fewer for a slow compressor."""
+    """Of one pass: fewer for a slow compressor."""
 
 
 def measure(work: Callable[[int], object], lengths: Sequence[int]) -> Speed:

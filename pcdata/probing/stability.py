@@ -1,12 +1,12 @@
-"""How far an edit moves a sequence of symbols, and how soon it is over.
+"""How much an edit changes a sequence of symbols, and how soon the sequences realign.
 
 *Distance*: the Levenshtein distance (fewest insertions, deletions and substitutions of symbols) over the length of the
 longer sequence: 0 for equal sequences, 1 for nothing in common. Zheng et al. (2026, arXiv 2602.04289) explain by such
 instability why gzip fails as a proxy; the measure is that of ``tools/study_zstd_units.py``.
 
-*Lag*: after a line is inserted, the symbols from the last alignment point that is not behind the line's end, to where
-whole units agree with those of the unedited document, from there to the end. It is 0 if everything behind the line is
-as it was. Units agree if they have the same symbols and stand for as many bytes; agreement of a few last symbols that
+*Lag*: after a line is inserted, the symbols from the last alignment point at or before the line's end, to the point
+from which all units to the end agree with the unedited document. It is 0 if everything after the line is unchanged.
+Units agree if they have the same symbols and cover the same number of bytes; agreement of a few last symbols that
 are no whole unit is chance, and does not count.
 """
 
@@ -38,7 +38,7 @@ class Lag:
     """What a line inserted into one document did."""
 
     symbols: int
-    """Until the sequences agree; all that are left, if they never do."""
+    """Until the sequences agree; all remaining symbols, if they never do."""
     agrees: bool
     """Whether they do, for at least one whole unit."""
 

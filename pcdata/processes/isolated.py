@@ -121,7 +121,7 @@ class Isolated:
             return Died(f"took more than {self._limits.cpu_seconds} seconds of processor time")
         if code == -signal.SIGBUS:
             return Killed(
-                "a file was cut, or the disk failed, while a process read it; mend that and run the same command again"
+                "a file was cut, or the disk failed, while a process read it; fix that and run the same command again"
             )
         # If the user's limits may be lower, it is not only the process itself that says what it dies of.
         if code in (-signal.SIGABRT, -signal.SIGSEGV) and _is_limited((self._limits.memory_bytes or 0) + _OWN_BYTES):

@@ -1,4 +1,4 @@
-"""The blocks of one Arrow file for verify: every one checked for form before anybody looks at its content."""
+"""The blocks of one Arrow file for verify: each is checked for form before its content is read."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _batches(
 
 @contextmanager
 def _faults(file: FileEntry, block: int | None = None) -> Iterator[None]:
-    """What a reader refuses is a finding here."""
+    """Turn errors of the reader into findings."""
     try:
         yield
     except FormatError as error:

@@ -1,4 +1,4 @@
-"""What verify looks for inside a base file whose hash was found right."""
+"""Checks inside a base file whose hash is right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pcdata.verifying.findings import REBUILD, Checked, Edge, Fault, Finding
 def check_base(
     folder: Path, shard: BaseShard, kept: Sequence[schema.KeptColumn], advance: Callable[[int], None]
 ) -> Checked:
-    """Look at every row; ``advance`` is told the raw bytes looked at."""
+    """Look at every row; ``advance`` is called with the raw bytes checked."""
     checked = Checked()
     raw_bytes = 0
     try:
@@ -51,7 +51,7 @@ def _block_findings(path: str, block: int, columns: BaseColumns, checked: Checke
 
 
 def sum_findings(shard: BaseShard | ViewShard, found: dict[str, int]) -> Iterator[Finding]:
-    """Sums over a file that are not the manifest's."""
+    """Sums over a file that differ from the manifest."""
     for name, count in found.items():
         listed = getattr(shard, name)
         if count != listed:

@@ -1,4 +1,4 @@
-"""What verify looks for in the manifest itself, and in rejects.jsonl: that they agree with themselves."""
+"""Checks that the manifest and rejects.jsonl are consistent."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _file_faults(entries: list[FileEntry]) -> Iterator[str]:
 
 
 def _shard_faults(manifest: Manifest) -> Iterator[str]:
-    """Whether shards carry their names, and views have the shards of the base."""
+    """Whether shards have the right names, and views the same shards as the base."""
     if manifest.rejects_file.path != REJECTS:
         yield f"rejects are in {manifest.rejects_file.path}, not in {REJECTS}"
     for split, shards in manifest.base.splits.items():
@@ -85,10 +85,10 @@ def _histogram_faults(view: View) -> Iterator[str]:
 
 
 def _option_faults(manifest: Manifest, folder: Path) -> Iterator[str]:
-    """Whether the options are a build's, and ask for the views that there are."""
+    """Whether the options are valid, and match the views."""
     asked = manifest.options.get("compressors")
     if asked is None:
-        return  # no build made it
+        return  # not made by a build
     try:
         rendered(manifest.options, folder)
     except DatasetError as error:

@@ -1,4 +1,4 @@
-"""What verify looks for in the codec of a view, and inside its files whose hash was found right, beside base files."""
+"""Checks of a view's codec, and inside its files whose hash is right, against the base files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pcdata.verifying.check_base import sum_findings
 from pcdata.verifying.findings import REBUILD, Checked, Fault, Finding
 
 _DECODED_AT_ONCE: Final = 1 << 18
-"""Raw bytes of the documents that are decoded before the next sign of life, unless one alone has more."""
+"""Raw bytes of the documents that are decoded before progress is reported, unless one alone has more."""
 
 _SLOWEST: Final = 1_000
 """Raw bytes a second that a codec decodes at least."""
@@ -45,12 +45,14 @@ class ViewChecker:
         try:
             codec = self._opened
         except (CodecError, DatasetError, OptionError) as error:
-            what = f"view {view.name} cannot be decoded, for its codec does not open ({error})"
+            what = f"view {view.name} cannot be decoded, because its codec does not open ({error})"
             yield Finding(file, what, "install what the dataset was built with")
             return
         cls = codec_class(view.codec)
         if view.ids == "raw" and not cls.symbols_are_bytes(cls.Parameters(**view.parameters)):
-            yield Finding(MANIFEST, f"view {view.name} shares the ids of the bytes, but its symbols are none", REBUILD)
+            yield Finding(
+                MANIFEST, f"view {view.name} shares the ids of the bytes, but its symbols are not bytes", REBUILD
+            )
         for name, found in (*vars(codec.types).items(), ("units_independent", codec.units_independent)):
             listed = getattr(view, name)
             if found != listed:
@@ -62,7 +64,7 @@ class ViewChecker:
         return open_codec(self._view, self._folder)
 
     def check(self, shard: ViewShard, base: BaseShard, advance: Callable[[int], None]) -> Checked:
-        """Look at every row; ``advance`` is told the raw bytes looked at. The codec must have been found right."""
+        """Look at every row; ``advance`` is called with the raw bytes checked. The codec must have passed."""
         checked = Checked()
         try:
             self._check(shard, base, checked, advance)

@@ -1,6 +1,6 @@
-"""Checking files and codecs in child processes, because damaged or hostile ones can kill the process that opens them.
+"""Check files and codecs in child processes, because damaged or hostile ones can crash the process that opens them.
 
-Each child has one task at a time, so that when it dies it is known what killed it.
+Each child has one task at a time, so if it dies the task to blame is known.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LIMITS: Final = Limits(memory_bytes=4_000_000_000, cpu_seconds=300)
 be decoded, which may take more where they are long (``ViewChecker``)."""
 
 MOST_DEATHS: Final = 3
-"""Files of one view that processes may die of: a codec that never ends would be waited for once more for each."""
+"""The most files of a view that may kill a process: a codec that never ends would time out again for each."""
 
 
 Place: TypeAlias = tuple[str, int]
@@ -35,17 +35,17 @@ class Task:
     """Check a base file, the codec of a view, or a view's file beside its base."""
 
     file: str
-    """What is at fault if it kills, as a path in the dataset."""
+    """The file to blame if the process dies, as a path in the dataset."""
     view: str | None = None
     place: Place | None = None
     """Of the shard; None for the codec."""
 
 
 class Children:
-    """Does tasks in children, which stay for the tasks that come later: a child takes long to start."""
+    """Runs tasks in children, which are reused because they take long to start."""
 
     def __init__(self, folder: Path, sample: float | None, workers: int, progress: Callable[[int], object]) -> None:
-        """At most ``workers`` at a time; ``progress`` is called with raw bytes looked at."""
+        """At most ``workers`` at a time; ``progress`` is called with the raw bytes checked."""
         self._folder, self._sample = folder, sample
         self._workers, self._progress = workers, progress
         self._idle: list[Isolated] = []
@@ -79,7 +79,7 @@ class Children:
                     if task.view is not None and task.place is not None:
                         deaths[task.view] += 1
                         if deaths[task.view] == MOST_DEATHS:
-                            what += ", as others did; no more files of this view were looked at"
+                            what += ", as others did; no more files of this view were checked"
                             pending = deque(other for other in pending if other.view != task.view)
                     yield task, Checked([Finding(task.file, what, REBUILD)])
                     continue
@@ -111,7 +111,7 @@ class Checker:
         self._views = {view.name: ViewChecker(folder, view, self._kept, sample) for view in self._manifest.views}
 
     def __call__(self, task: Task, send: Send) -> None:
-        """Send raw bytes looked at, and then what was found."""
+        """Send the raw bytes checked, and then the findings."""
         send(self.check(task, send))
 
     def check(self, task: Task, advance: Callable[[int], None]) -> Checked:

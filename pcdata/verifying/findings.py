@@ -12,7 +12,7 @@ RESTORE = "restore it from a copy or rebuild the dataset"
 REBUILD = "its hash is right, so it was written this way: rebuild the dataset and report this"
 
 MOST_FINDINGS = 10
-"""Past so many findings in one file the rest of it is not looked at."""
+"""After this many findings in one file, the rest of it is not checked."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Finding:
 
 
 class Fault(Exception):
-    """Ends the check of a file: what was found makes the rest of it meaningless."""
+    """Ends the check of a file, because the rest of it would be meaningless."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding)
@@ -54,7 +54,7 @@ class Edge:
     """Where its document ends."""
 
     def continues(self, before: Edge | None) -> bool:
-        """Whether this row may stand after ``before``: one document begins where another ends, or goes on there."""
+        """Whether this row may follow ``before``: a new document begins, or the same one continues."""
         if self.start == 0:
             return before is None or before.ends
         return before is not None and (self.path, self.source, self.start, self.document_bytes) == (
@@ -84,8 +84,8 @@ class Checked:
     decoded: int = 0
 
     def add(self, findings: Iterator[Finding]) -> None:
-        """Take findings; raises ``Fault`` if the file has more than are worth telling."""
+        """Take findings; raises ``Fault`` if the file has too many."""
         self.findings += islice(findings, MOST_FINDINGS - len(self.findings))
         more = next(findings, None)
         if more is not None:
-            raise Fault(Finding(more.file, "there is more of this; the rest was not looked at", REBUILD))
+            raise Fault(Finding(more.file, "there is more like this; the rest was not checked", REBUILD))

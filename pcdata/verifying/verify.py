@@ -1,7 +1,7 @@
 """Is a dataset what its manifest says, and does every view decode to its documents?
 
 First the manifest is checked by its own digest, then every file by size and SHA-256: nothing is parsed before its
-hash was found right. Only then are the files opened, in child processes (see ``children``), base files first, and
+hash has been checked. Only then are the files opened, in child processes (see ``children``), base files first, and
 each view's file beside its base.
 """
 
@@ -28,11 +28,13 @@ from pcdata.verifying.children import Children, Place, Task
 from pcdata.verifying.findings import REBUILD, RESTORE, Checked, Finding
 
 Progress: TypeAlias = Callable[[int], object]
-"""Called with the bytes dealt with since the last call; ``work_bytes`` is what they come to. tqdm's ``update`` fits."""
+"""Called with the bytes processed since the last call, in total ``work_bytes``; tqdm's ``update`` fits."""
 
 
 @dataclass
 class VerifyReport:
+    """What was checked, and what was found."""
+
     documents: int
     files: int
     """Listed files, and the manifest."""
@@ -73,7 +75,7 @@ class VerifyReport:
 
 
 def work_bytes(manifest: Manifest, *, quick: bool) -> int:
-    """The total that ``progress`` will come to, if nothing is found."""
+    """The total of ``progress``, if nothing is found."""
     hashed = sum(entry.bytes for entry in manifest.files())
     raw = sum(shard.raw_bytes for shard in manifest.base.shards)
     return hashed if quick else hashed + raw * (1 + len(manifest.views))
@@ -117,20 +119,20 @@ def verify(
 def _unlisted(folder: Path, entries: list[FileEntry]) -> Iterator[Finding]:
     listed = {MANIFEST, *(entry.path for entry in entries)}
     if (folder / STATE).exists():
-        what = "it is the state of a command that was cut short"
-        yield Finding(STATE, what, "run the same pcdata command again, which ends it and cleans up")
+        what = "it is the state of an interrupted command"
+        yield Finding(STATE, what, "rerun the same pcdata command, which finishes and cleans up")
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if name in listed or name.split("/")[0] == STATE or (path.is_dir() and not path.is_symlink()):
             continue
         if name.endswith(TEMPORARY):
-            yield Finding(name, "it was left by a write that was cut short", "remove it")
+            yield Finding(name, "it was left by an interrupted write", "remove it")
         else:
             yield Finding(name, "the manifest does not list it", "remove it, or rebuild the dataset")
 
 
 def _hash_files(folder: Path, entries: list[FileEntry], workers: int, progress: Progress) -> Iterator[Finding]:
-    """Compare every file's size and SHA-256. Threads do, since hashing lets go of the interpreter."""
+    """Compare every file's size and SHA-256. In threads, because hashing releases the GIL."""
     lock = threading.Lock()
 
     def advance(count: int) -> None:

@@ -1,4 +1,4 @@
-"""What a step of training gets: the arrays of its rows, what they hold in sums, and where the stream stands after."""
+"""What a training step gets: the arrays of its rows, sums over their contents, and the stream's position after them."""
 
 from __future__ import annotations
 
@@ -22,53 +22,53 @@ NO_VIEW: Final = -1
 
 @dataclass(frozen=True)
 class BatchStats:
-    """What a global batch holds, over the rows of all ranks. Sums, so that batches add up."""
+    """Sums over a global batch, that is, over the rows of all ranks. Batches can be added up."""
 
     positions: int
     """Rows x seq_len."""
     batches: int
     """Global batches: 1, or how many were added up."""
     batches_without_raw: int
-    """Those in which no byte is shown raw."""
+    """Batches without any raw bytes."""
     effective_documents: float
-    """Of each batch, how many documents of equal length would be as mixed as those that it shows (the inverse of
-    Simpson's index over their symbols: 1 if all are of one document, the number of rows if each is of another that
-    fills it); a sum, whose mean over batches ``shares`` has."""
+    """How mixed a batch is: the inverse of Simpson's index over the symbols of its documents. It is 1 if all rows are
+    of one document, and the number of rows if each is filled by another. A sum over batches; ``shares`` has the
+    mean."""
     documents: int
     """Documents begun."""
     documents_D: tuple[int, ...]
     """The same by dataset."""
     passed_over: int
-    """Documents that the filter left out on the way."""
+    """Documents that the filter skipped in between."""
     documents_V: tuple[int, ...]
-    """Documents begun, by the view they are shown in; one shown as a pair counts in both of its views, and one that is
-    spliced in neither."""
+    """Documents begun, by the view they appear in. A pair counts in both of its views, a spliced document in
+    neither."""
     spliced: int
     """Documents begun that are spliced."""
     pairs: int
-    """Spans of a document that are shown in two views, side by side or in parallel."""
+    """Spans of a document that appear in two views, as a pair or in parallel."""
     cut_pairs: int
-    """Those of them whose two sides do not stand for as many raw bytes. Not 0 would be a bug."""
+    """Pairs whose sides cover different numbers of raw bytes. Anything but 0 is a bug."""
     paired_units: int
     """Units in pairs."""
     paired_bytes: int
-    """Raw bytes of pairs, each once."""
+    """Raw bytes of pairs, each counted once."""
     unpaired_units: int
-    """Units of documents shown as pairs that do not fit into a row beside their raw bytes: shown compressed alone."""
+    """Units of pairs that do not fit into a row together with their raw bytes, and so appear compressed alone."""
     unpaired_bytes: int
-    """Raw bytes that those stand for."""
+    """Raw bytes that those units encode."""
     symbols_V: tuple[int, ...]
-    """Symbols by view, marks left out."""
+    """Symbols by view, without marks."""
     raw_bytes: int
-    """Bytes shown raw."""
+    """Bytes that appear raw."""
     compressed_bytes: int
-    """Raw bytes that the compressed symbols stand for. Where a row's end cuts a document or an unpaired unit, each
+    """Raw bytes that the compressed symbols encode. Where the end of a row cuts a document or an unpaired unit, each
     piece counts in proportion to its symbols: a single batch may be off by a unit, the sum over batches is exact."""
     padding: int
     """Positions that hold nothing."""
 
     def shares(self) -> dict[str, float]:
-        """What the sums say in proportion, or on average; what they do not define is left out."""
+        """Proportions and means of the sums; undefined ones are left out."""
         ratios: dict[str, tuple[float, float]] = {
             "compressed_documents": (sum(self.documents_V[1:]), sum(self.documents_V)),
             "compressed_symbols": (sum(self.symbols_V[1:]), sum(self.symbols_V)),
@@ -91,12 +91,12 @@ class BatchStats:
 
 
 class Arrays(NamedTuple):
-    """The rows of one rank in one global batch, a line each. New, contiguous, and nobody else's."""
+    """The rows of one rank in one global batch. New, contiguous arrays that belong to the caller."""
 
     inputs_RT: NDArray[np.int64]
     """Ids; PAD where there is nothing."""
     targets_RT: NDArray[np.int64]
-    """The next id; IGNORE where it is in another sample than the input, or there is none."""
+    """The next id; IGNORE if it is in another sample than the input, or does not exist."""
     positions_RT: NDArray[np.int64]
     """From 0 in each sample."""
     samples_RT: NDArray[np.int32]
@@ -105,17 +105,17 @@ class Arrays(NamedTuple):
     """The view that the target is a symbol or a mark of: 0 raw, 1 + i the i-th used view; NO_VIEW without a target."""
 
     def flat(self) -> Arrays:
-        """The same memory, one line after the other."""
+        """The same memory, with the rows concatenated."""
         return Arrays(*(array.reshape(-1) for array in self))  # type: ignore[arg-type] # each of its own type
 
 
 NOTHING: Final = (PAD, IGNORE, 0, 0, NO_VIEW)
-"""What each of the arrays holds where a row is empty."""
+"""The value of each array at an empty position."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a step of training gets."""
+    """What a training step gets."""
 
     arrays: Arrays
     shown: tuple[int, ...]
@@ -123,4 +123,4 @@ class Batch:
     stats: BatchStats
     """Of the global batch."""
     cursor: Cursor
-    """Where the batches stand after this one."""
+    """The position after this batch."""

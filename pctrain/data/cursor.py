@@ -1,7 +1,7 @@
-"""Where a run's batches stand: all that a resume needs to make the next one.
+"""The position of a run in its data: all that a resume needs to make the next batch.
 
 Batches draw their rows from a window of the stream of rows (``shuffle``). The window is not saved: it is laid out again
-from the place in the stream at which it begins, under the settings that it was first laid out under.
+from its first position in the stream, with the settings that it was first laid out with.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from pctrain.errors import CheckpointError, ConfigError
 
 _VERSION = 4
 _READ = (3, _VERSION)
-"""3 had other words for arrangements; 2 showed rows in the order of the stream; 1 knew one dataset, and no arrangement
-but pairs."""
+"""3 had other words for arrangements; 2 did not shuffle rows; 1 had one dataset, and no arrangement but pairs."""
 
 _MOST = 1 << 53
-"""No count in a cursor comes to this."""
+"""Above every count that a cursor can have."""
 _LONGEST_SHOWN = 200
 
 
@@ -30,17 +29,17 @@ class StreamPlace:
     """A place in the stream of documents, between two rows."""
 
     draws: tuple[int, ...] = ()
-    """Documents drawn so far of each dataset, over all its epochs; that in progress is the one after them. Empty at the
-    very beginning."""
+    """Documents drawn so far from each dataset, over all its epochs, without the one in progress. Empty at the very
+    beginning."""
     offset_symbols: int = 0
-    """How much of the document in progress was shown: raw bytes if it is shown raw alone, symbols of all its stretches
-    if it is spliced, else symbols of its compressed view."""
+    """How much of the document in progress was used: raw bytes if it appears raw alone, symbols of all its stretches if
+    it is spliced, otherwise symbols of its compressed view."""
     dataset: int = 0
-    """That of the document in progress, in the order of names."""
+    """The dataset of the document in progress, in the order of names."""
     arrangement: str | None = None
-    """The arrangement in which it is shown (``Arrangement``); None if none is in progress."""
+    """Its ``Arrangement``; None if no document is in progress."""
     views: tuple[str | None, ...] = ()
-    """The views it is shown in, in order; None among them is raw."""
+    """The views it appears in, in order; None stands for raw."""
     splicing: tuple[float, int] | None = None
     """As in ``Appearance``."""
 
@@ -50,7 +49,7 @@ class StreamPlace:
         return sum(self.draws)
 
     def is_sound(self) -> bool:
-        """Whether a stream can stand there: values out of a file may be anything."""
+        """Whether a stream can have this position: values from a file may be anything."""
         counts = (self.offset_symbols, self.dataset)
         if not isinstance(self.draws, tuple) or not all(map(_is_count, (*self.draws, *counts))):
             return False
@@ -68,13 +67,13 @@ class StreamPlace:
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """What decides how the next documents are drawn and shown, of all that a resume may change."""
+    """The settings that a resume may change and that decide how the next documents are drawn and appear."""
 
     mixture: MixtureConfig
     steps: int
-    """Of the run, over which the schedule of ``mixture`` is stretched."""
+    """Of the whole run; the schedule of ``mixture`` depends on it."""
     views: dict[str, float]
-    """The weight of each compressed view that is shown."""
+    """The weight of each compressed view in use."""
     weights: dict[str, float]
     """The weight of each dataset."""
 
@@ -88,16 +87,16 @@ class StreamSettings:
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place between two batches."""
+    """A position between two batches."""
 
     step: int = 0
     """Batches made so far: the optimizer step that the next one is for."""
     window_step: int = 0
-    """The step of the first batch of the window in progress; ``step`` if none is."""
+    """The step of the first batch of the window in progress; ``step`` if there is none."""
     place: StreamPlace = field(default_factory=StreamPlace)
-    """Where the first row of that window begins, or of the next one."""
+    """Where the first row of that window begins, or that of the next one."""
     settings: StreamSettings | None = None
-    """Those of the window in progress, which are its to its end, whatever a resume changes; None if none is."""
+    """Those of the window in progress, which keeps them whatever a resume changes; None if there is none."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -123,7 +122,7 @@ class Cursor:
 
     @classmethod
     def _of(cls, step: Any, window_step: Any, place: Any, settings: Any) -> Cursor:
-        """Of values out of JSON, which may be of any type."""
+        """From values out of JSON, which may have any type."""
         lists_as_tuples: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in dict(place).items()
         }

@@ -1,4 +1,4 @@
-"""Several datasets as one: their names, the views that they share, and how long their documents are on average."""
+"""Several datasets as one: their names, their common views, and the mean lengths of their documents."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pctrain.errors import ConfigError
 
 
 def by_name(datasets: Iterable[Dataset]) -> dict[str, Dataset]:
-    """Datasets by the names of their folders, sorted, so that the order they are given in does not matter.
+    """Datasets by the names of their folders, sorted: the order in which they are given does not matter.
 
-    Raises ``ConfigError`` if there are none, or two of one name.
+    Raises ``ConfigError`` if there are none, or two with the same name.
     """
     named: dict[str, Dataset] = {}
     for dataset in datasets:
@@ -33,7 +33,7 @@ def by_name(datasets: Iterable[Dataset]) -> dict[str, Dataset]:
 
 
 def dataset_weights(names: Iterable[str], asked: Mapping[str, float]) -> list[float]:
-    """The weight of each dataset. Raises ``ConfigError`` for a name that none has."""
+    """The weight of each dataset. Raises ``ConfigError`` for an unknown name."""
     known = [*names]
     for name in asked:
         if name not in known:
@@ -47,10 +47,10 @@ def view_names(datasets: Sequence[Dataset]) -> list[str]:
 
 
 def shared_views(datasets: Sequence[Dataset], asked: Iterable[str]) -> dict[str, View]:
-    """The views of these names (none: all views), in the manifests' order; those of the first dataset stand for all.
+    """The views with these names (no names: all views), in the order of the manifests, as in the first dataset.
 
-    Each must be in every dataset, made by the same codec with the same artifact; its ids and the other views do not
-    matter. Raises ``ConfigError`` naming the view and the datasets.
+    Each must be in every dataset, made by the same codec with the same artifact. Its ids and the other views may
+    differ. Raises ``ConfigError`` naming the view and the datasets.
     """
     wanted = {*asked} or {*view_names(datasets)}
     for name in wanted:
@@ -70,7 +70,7 @@ def vocabulary_of(datasets: Sequence[Dataset], names: Sequence[str]) -> Vocabula
 
 
 def mean_lengths(splits: Sequence[Split], weights: Sequence[float], views: Mapping[str, float]) -> Lengths:
-    """By the manifests, weighted over datasets and views; what a filter leaves out is counted all the same."""
+    """From the manifests, weighted over datasets and views; documents that a filter skips count too."""
 
     def mean(lengths: Iterable[float], by: Iterable[float]) -> float:
         pairs = [*zip(lengths, by, strict=True)]
@@ -82,7 +82,7 @@ def mean_lengths(splits: Sequence[Split], weights: Sequence[float], views: Mappi
 
 
 def symbols_of(split: Split, view: str) -> int:
-    """How many symbols all documents of a split have in a view, by the manifest."""
+    """How many symbols all documents of a split have in a view, according to the manifest."""
     return sum(shard.symbols for shard in split.dataset.manifest.view(view).splits[split.name])
 
 

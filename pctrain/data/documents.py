@@ -1,7 +1,7 @@
-"""The documents of one dataset, by draw, without end: where each one's symbols lie, and its draws. Nothing is
-copied, but for a placebo.
+"""The documents of one dataset in the order they are drawn, endlessly: where each one's symbols are, and its random
+draws. Nothing is copied, except for a placebo.
 
-Where a filter leaves documents out, they keep their draws, and are passed over.
+Documents that a filter leaves out keep their place in the order, and are skipped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pctrain.data.placebo import permuted
 from pctrain.errors import DataError
 
 _STRETCH_DOCUMENTS = 4096
-"""How many documents are looked up at once: enough that the cost per document vanishes, and soon done."""
+"""Documents looked up at once: enough to make the cost per document negligible, and still fast."""
 
 
 class Documents:
@@ -40,11 +40,11 @@ class Documents:
         first_number: int = 0,
         placebo: bool = False,
     ) -> None:
-        """``first_number``: where those of this dataset begin, if the documents of several are numbered in a line.
-        ``placebo``: compressed symbols are permuted within each document."""
+        """``first_number``: the number of the first document, if the documents of several datasets are numbered
+        together. ``placebo``: permute compressed symbols within each document."""
         self._split = split
         self.first_number = first_number
-        split.random = True  # what is shown is asked for: here, and by the filler where raw bytes are rare
+        split.random = True  # readahead is requested for what is used: here, and by the filler if raw bytes are rare
         self._filter = only or Filter({})
         self._filtered = bool(only)
         self._view_names = view_names
@@ -57,7 +57,7 @@ class Documents:
         self._aligned: set[tuple[int, int]] = set()
         self._remembers: tuple[int, int] | None = None
         self.raw_is_rare = False
-        """Whether of a block's raw bytes few are shown, so that each document's are to be asked for by themselves."""
+        """Whether few of a block's raw bytes are used, so that readahead is requested for each document."""
 
     def document(self, draw: int) -> Document:
         lookup = self._at(draw)
@@ -67,7 +67,7 @@ class Documents:
         """The first draw from ``draw`` on whose document the filter keeps. Raises ``DataError`` if it keeps none."""
         if not self._filtered:
             return draw
-        end = draw + 2 * self._order.n_documents  # so many draws hold a whole epoch, wherever they begin
+        end = draw + 2 * self._order.n_documents  # these contain a whole epoch, wherever they begin
         while draw < end:
             lookup = self._at(draw)
             kept = lookup.next_kept(draw)
@@ -77,8 +77,8 @@ class Documents:
         raise DataError(self._filter.nothing_in(self._split))
 
     def forget(self) -> None:
-        """What was remembered of blocks, if the order has come to another window of them since. Call it when all rows
-        that were laid out are filled: they are filled out of what is remembered."""
+        """Drop the cached blocks if the order has reached another window since. Call it only when all rows that were
+        laid out are filled, because filling reads the cache."""
         if self._lookup is not None and self._lookup.window != self._remembers:
             self._remembers = self._lookup.window
             self._columns.clear()
@@ -110,7 +110,7 @@ class Documents:
         return raw
 
     def _checked_symbols(self, view: int, block: int) -> NDArray[Any]:
-        """One pass over a block's symbols, so that a damaged one is named, not looked up in the embedding."""
+        """One pass over a block's symbols, so that a damaged one is reported, and never looked up in the embedding."""
         name = self.view_name(view)
         symbols = self._split.view(name, block).symbols
         will_need(symbols)
@@ -149,7 +149,7 @@ class Documents:
 
 
 class Document:
-    """One document of the stream; a handle that stays valid when the stream has moved on."""
+    """One document of the stream; a handle that stays valid after the stream has moved on."""
 
     __slots__ = ("_index", "_lookup", "at_byte_0", "at_end", "block", "documents", "raw_bytes")
 
@@ -162,7 +162,7 @@ class Document:
         self.at_byte_0 = lookup.at_byte_0[index]
         """Whether it begins its input document, rather than being a later part of one that was cut."""
         self.at_end = lookup.at_end[index]
-        """Whether its input document ends with it, rather than going on in another part."""
+        """Whether its input document ends with it, rather than continuing in another part."""
         self.raw_bytes = lookup.raw_bytes[index]
 
     @property
@@ -171,7 +171,7 @@ class Document:
 
     @property
     def number(self) -> int:
-        """In the split, counted from ``Documents.first_number``."""
+        """Its number in the split, counted from ``Documents.first_number``."""
         return self._lookup.numbers[self._index]
 
     @property
@@ -179,7 +179,7 @@ class Document:
         return self._lookup.appearance_draws[self._index]
 
     def chances(self, purpose: Purpose, count: int) -> NDArray[np.float64]:
-        """More draws in [0, 1) of its own, as many as are asked for."""
+        """``count`` more draws in [0, 1) for this document."""
         return fractions(self._lookup.key(self._index, purpose), np.arange(count, dtype=np.uint64))
 
     def chance(self, purpose: Purpose, number: int) -> float:
@@ -197,7 +197,7 @@ class Document:
 
 
 class _Lookup:
-    """A stretch with what is needed per document, as plain lists: picking from an array costs ten times more."""
+    """A stretch, with what is needed per document as plain lists: indexing an array costs ten times more."""
 
     def __init__(self, documents: Documents, split: Split, stretch: Stretch, seed: int, filtered: bool) -> None:
         self.documents = documents
@@ -235,7 +235,7 @@ class _Lookup:
         return self.first_draw + int(self._kept[place]) if place < len(self._kept) else None
 
     def key(self, index: int, purpose: Purpose) -> int:
-        """Of a document's own counter-based draws."""
+        """The key of a document's counter-based draws."""
         return key_of(self._seed, purpose, self._stretch.epoch, int(self._stretch.documents[index]))
 
     def extents(self, view: int) -> tuple[list[int], list[int]]:

@@ -1,4 +1,4 @@
-"""What is drawn while training, and for what: draws by ``pcdata.dataset.splitmix``, so there is no state to save."""
+"""The random draws of training, each with a purpose. They are hashes (``pcdata.dataset.splitmix``), without state."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Purpose(IntEnum):
     DOCUMENTS = 2
     """The order of the documents of a window."""
     KIND = 3
-    """Whether a document is shown raw, compressed or as a pair."""
+    """Whether a document appears raw, compressed or as a pair."""
     VIEW = 4
-    """In which compressed view."""
+    """Which compressed view it appears in."""
     PAIR_ORDER = 5
     """Which side of a pair comes first."""
     DATASET = 6
@@ -30,11 +30,11 @@ class Purpose(IntEnum):
     SPLICE_VIEW = 8
     """Which view that is."""
     FRESH = 9
-    """Whether a document shown raw is cut into short pieces, and how long each is."""
+    """Whether a raw document is cut into short pieces, and how long each is."""
     PLACEBO = 10
-    """In which order a document's compressed symbols are shown, where they are to say nothing."""
+    """The order of a document's compressed symbols in a placebo."""
     ROWS = 11
-    """In which order the rows of a window are shown."""
+    """The order of the rows of a window."""
 
 
 def uniform(seed: int, epoch: int, documents: NDArray[np.uint64], purpose: Purpose) -> NDArray[np.float64]:

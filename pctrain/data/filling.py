@@ -1,4 +1,4 @@
-"""The symbols of rows that are laid out: the only place of the training path that copies them."""
+"""Fills rows that are laid out with ids: the only place in training that copies symbols."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class _Ids(NamedTuple):
 
 
 def _empty(rows: int, seq_len: int) -> Arrays:
-    """Arrays in one piece of memory: glibc gives back to the system what is freed in several, and page faults on the
-    next batch would then cost several times more than filling it."""
+    """Arrays in a single allocation: glibc returns several smaller ones to the system when they are freed, and page
+    faults in the next batch would then cost several times as much as filling it."""
     shape, places = (rows, seq_len), rows * seq_len
     memory = np.empty(29 * places, np.uint8)
     return Arrays(
@@ -39,8 +39,8 @@ def _empty(rows: int, seq_len: int) -> Arrays:
 
 
 def _ask_for_raw(rows: Sequence[Row]) -> None:
-    """Have rare raw bytes read all at once where they lie on a disk, rather than each when it is copied. (Of all else
-    ``Documents`` asks for whole blocks.)"""
+    """Request readahead for rare raw bytes all at once, rather than read each from the disk as it is copied. (For all
+    other data, ``Documents`` requests whole blocks.)"""
     for row in rows:
         for span in row.spans:
             if span.view == RAW and span.documents.raw_is_rare:
@@ -63,8 +63,8 @@ class Filler:
     def fill(self, rows: Sequence[Row]) -> Arrays:
         """New arrays, one line per row.
 
-        Ids are put together in the narrowest integers that hold them, and widened twice, as inputs and as targets: a
-        quarter faster than to put them together wide and to copy them twice. All else is written to where it stays.
+        Ids are assembled in the narrowest integers that hold them, and widened twice, as inputs and as targets: a
+        quarter faster than assembling them wide and copying them twice. Everything else is written in place.
         """
         _ask_for_raw(rows)
         arrays = _empty(len(rows), self._seq_len)
@@ -77,7 +77,7 @@ class Filler:
         return arrays
 
     def _fill_row(self, spans: Sequence[Span], line: int, ids: NDArray[Any], flat: Arrays) -> list[int]:
-        """Write one line; returns the flat places at which its samples end (exclusive), which may be one too far."""
+        """Write one row; returns the flat positions where its samples end (exclusive), which may be one too far."""
         ids_of, views = self._ids, flat.target_views_RT
         at = first = line * self._seq_len
         begins = []
@@ -86,7 +86,7 @@ class Filler:
             if begins_sample:
                 begins.append(at)
                 if bos:
-                    ids[at + line] = BOS  # lines of ids are longer by one
+                    ids[at + line] = BOS  # rows of ids are longer by one
                     at += 1
             ids[at + line] = open_id
             begin, at = at + 1, at + 1 + end - start
@@ -94,7 +94,7 @@ class Filler:
             if closes:
                 ids[at + line] = close_id
                 at += 1
-            views[max(first, begin - 2) : at - 1] = view  # a target stands one place before its symbol
+            views[max(first, begin - 2) : at - 1] = view  # a target is one position before its symbol
         ends = [*begins[1:], at]
         last = first + self._seq_len
         for number, (begin, end) in enumerate(zip(begins, ends, strict=True), 1):
@@ -104,7 +104,7 @@ class Filler:
         return ends
 
     def _end_samples(self, ends: Sequence[Sequence[int]], flat: Arrays) -> None:
-        """The last symbol of a sample has nothing to predict, and after the last sample there is nothing."""
+        """The last symbol of a sample has no target, and after the last sample there is nothing."""
         all_arrays: tuple[NDArray[Any], ...] = flat
         for line, of_line in enumerate(ends, 1):
             line_end = line * self._seq_len

@@ -15,7 +15,7 @@ from pcdata.dataset.columns import BaseColumns
 
 
 class Filter:
-    """Documents of which every named column matches one of its globs. Case matters, but not in lang."""
+    """Documents whose every named column matches one of its globs. Case matters, except in lang."""
 
     def __init__(self, where: Mapping[str, Sequence[str]]) -> None:
         """``where`` as in ``DataConfig``."""
@@ -37,7 +37,7 @@ class Filter:
         return np.flatnonzero(np.concatenate([self.rows(split.base(block)) for block in range(split.n_blocks)]))
 
     def nothing_in(self, split: Split) -> str:
-        """The sentence for a split of which no document is read."""
+        """The error message for a split in which no document matches."""
         folder, languages = split.dataset.folder, split.dataset.manifest.base.languages
         return (
             f"no document of the {split.name} split of {folder} has {self}; it has the languages "
@@ -45,7 +45,7 @@ class Filter:
         )
 
     def __bool__(self) -> bool:
-        """Whether it may leave out any."""
+        """Whether it may skip any documents."""
         return bool(self.where)
 
     def __str__(self) -> str:
@@ -58,5 +58,5 @@ def _pattern(column: str, globs: Sequence[str]) -> re.Pattern[str]:
 
 
 def _text(value: Any) -> str:
-    """Paths are bytes, and need not be text."""
+    """Paths are bytes, and may not be valid text."""
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value

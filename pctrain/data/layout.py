@@ -1,8 +1,8 @@
-"""What a row takes of a document at once, and the words for it.
+"""The parts of a row: spans of documents.
 
-A sample is ``[bos] <open> symbols [<close>]``, or several such spans in other views. ``bos`` stands at byte 0 of a
-document only, and a close mark only where what is shown in that view ends the document. What does not fit goes on in
-the next row as a new sample, under a fresh open mark.
+A sample is ``[bos] <open> symbols [<close>]``, or several such spans in different views. ``bos`` occurs only at byte 0
+of a document, and a close mark only where a view reaches the end of the document. What does not fit continues in the
+next row as a new sample, after a new open mark.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pctrain.data.mixture import Appearance
 
 
 class Span(NamedTuple):
-    """A run of one document's symbols in one view, with its marks: one open mark, and perhaps others."""
+    """Consecutive symbols of one document in one view, with their marks: one open mark, and perhaps others."""
 
     documents: Documents
-    """Of the dataset that it is from."""
+    """Of its dataset."""
     document: int
-    """As ``Documents`` numbers it."""
+    """Its number in ``Documents``."""
     view: int
     block: int
     start: int
@@ -28,12 +28,12 @@ class Span(NamedTuple):
     end: int
     """Exclusive."""
     begins: bool
-    """Whether it begins a sample; else it belongs to that of the span before it. Samples attend to themselves only."""
+    """Whether it begins a sample, or continues that of the previous span. Samples attend only to themselves."""
     bos: bool
     """Whether ``bos`` comes before the open mark."""
     closes: bool
     raw_bytes: int
-    """How many raw bytes it stands for, in proportion where it ends inside a unit."""
+    """How many raw bytes it encodes; in proportion, if it ends inside a unit."""
 
     @property
     def length(self) -> int:
@@ -47,11 +47,11 @@ class BegunDocument(NamedTuple):
     dataset: int
     appearance: Appearance
     passed_over: int
-    """Documents left out before it."""
+    """Documents skipped before it."""
 
 
 class Paired(NamedTuple):
-    """Two spans, the same raw bytes in two views."""
+    """Two spans: the same raw bytes in two views."""
 
     raw: Span
     compressed: Span
@@ -59,20 +59,20 @@ class Paired(NamedTuple):
 
 
 class Unpaired(NamedTuple):
-    """What is shown of a unit of a pair that has to be shown compressed alone."""
+    """Part of a unit that has to appear compressed alone, though its document is a pair."""
 
     begins: bool
-    """The unit, rather than going on in it."""
+    """Whether it begins the unit, rather than continuing it."""
     raw_bytes: int
-    """That it stands for."""
+    """How many it encodes."""
 
 
 @dataclass(slots=True)
 class Row:
-    """The layout of one row: spans end to end, and what the sums of a batch count besides."""
+    """The layout of one row: consecutive spans, and what else the sums of a batch count."""
 
     room: int
-    """Symbols and marks that still fit; at the end, padding."""
+    """How many symbols and marks still fit; at the end, the padding."""
     spans: list[Span] = field(default_factory=list)
     begun: list[BegunDocument] = field(default_factory=list)
     paired: list[Paired] = field(default_factory=list)
@@ -80,24 +80,24 @@ class Row:
 
 
 class Placement(Protocol):
-    """A document in some appearance, and how far it has come."""
+    """A document in one appearance, and how much of it has been placed."""
 
     appearance: Appearance
     offset_symbols: int
-    """As in ``Cursor``: with the document and its appearance, the whole state."""
+    """As in ``Cursor``: together with the document and its appearance, this is the whole state."""
     size_symbols: int
     """The offset at its end."""
     done: bool
 
     def place(self, row: Row) -> bool:
-        """Move on by what fits into the row, and put it there; False if that is nothing but marks. An empty row always
-        fits some."""
+        """Put what fits into the row and advance past it; False if only marks would fit. An empty row always fits
+        some symbols."""
 
 
 def take(left: int, ends: bool, space: int) -> int | None:
-    """How many of ``left`` symbols go into ``space``, with a close mark after the last where the document ends.
+    """How many of ``left`` symbols fit into ``space``, with a close mark after the last if the document ends there.
 
-    None if there are symbols and none goes in. The last symbol never parts from its close mark.
+    None if there are symbols but none fits. The last symbol is never separated from its close mark.
     """
     if left + ends <= space:
         return left
@@ -106,5 +106,5 @@ def take(left: int, ends: bool, space: int) -> int | None:
 
 
 def proportion(raw_bytes: int, symbols: int, of: int) -> int:
-    """The raw bytes that the first ``symbols`` of ``of`` symbols stand for, in proportion."""
+    """The raw bytes that the first ``symbols`` of ``of`` symbols encode, in proportion."""
     return raw_bytes * symbols // of if of else 0

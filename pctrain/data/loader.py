@@ -1,8 +1,8 @@
-"""Batches of a split: the one door from shards to training.
+"""Batches of a split: the only way from shards to training.
 
-The sequence of global batches is a function of the dataset, the settings and the steps. A global batch is a fixed few
-rows out of one window of one global stream of rows (``shuffle``); a rank takes every W-th of them, so that W need not
-divide their number.
+The sequence of global batches is a function of the dataset, the settings and the step. A global batch is a fixed number
+of rows from one window of one global stream of rows (``shuffle``). Each of W ranks takes every W-th of them, so W need
+not divide their number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pctrain.errors import CheckpointError, ConfigError, DataError
 
 
 class Loader:
-    """Global batches in order, this rank's rows of them."""
+    """This rank's rows of the global batches, in order."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class Loader:
     ) -> None:
         """Begin at ``cursor``, or with the first document of the first epoch; ``steps`` is the length of the whole run.
 
-        ``splits`` are of one dataset or of several; ``vocabulary`` is that of a run that goes on. Raises
-        ``ConfigError`` for a view that a dataset has not or that is another in each, and where views are to be shown
+        ``splits`` are of one dataset or of several; ``vocabulary`` is that of a run being resumed. Raises
+        ``ConfigError`` for a view that a dataset lacks or that differs between datasets, and if the mixture needs views
         and there are none; ``DataError`` for a split without documents, or without any that the filter keeps;
-        ``CheckpointError`` for a cursor that these cannot have.
+        ``CheckpointError`` for a cursor that is impossible here.
         """
         named = _named([splits] if isinstance(splits, Split) else splits)
         cursor = cursor or Cursor()
@@ -59,7 +59,7 @@ class Loader:
         self.dataset_names: list[str] = [*named]
         """In the order of the cursor and the sums of a batch."""
         self.view_names: list[str] = _view_names(self._splits, self._settings, cursor)
-        """Compressed views that are shown; the i-th is number 1 + i in the batches."""
+        """Compressed views in use; the i-th is number 1 + i in the batches."""
         self.vocabulary: Vocabulary = vocabulary or vocabulary_of(
             [split.dataset for split in self._splits], self.view_names
         )
@@ -77,24 +77,23 @@ class Loader:
         self._resume(cursor.place)
 
     def next_batch(self) -> Batch:
-        """The next global batch. Raises ``DatasetError`` where a shard is not as the manifest says."""
+        """The next global batch. Raises ``DatasetError`` if a shard is not as the manifest says."""
         rows = self._next_rows()
         arrays = self._filler.fill(rows[self._rank :: self._world_size])
         stats, shown = stats_of(rows, self._seq_len, 1 + len(self.view_names), len(self.dataset_names))
         return Batch(arrays, shown, stats, self._cursor)
 
     def pass_over(self) -> None:
-        """As ``next_batch``, where somebody else makes its arrays: nothing is read of most documents but their
-        lengths."""
+        """Skip a batch whose arrays another process makes: for most documents, only their lengths are read."""
         self._next_rows()
 
     @property
     def cursor(self) -> Cursor:
-        """Where the batches stand: after the last one that was made."""
+        """The position after the last batch that was made."""
         return self._cursor
 
     def _next_rows(self) -> list[Row]:
-        """Those of the next batch; and the cursor moves on to after it."""
+        """The rows of the next batch; advances the cursor past it."""
         before, step = self._cursor, self._cursor.step
         window = self._window or self._lay_out(before)
         rows = window.rows(step)
@@ -106,9 +105,9 @@ class Loader:
         return rows
 
     def _lay_out(self, cursor: Cursor) -> RowWindow:
-        """The window in progress, under its own settings, or the next one, under those of now.
+        """The window in progress with its own settings, or the next one with the current settings.
 
-        Raises ``CheckpointError`` if the window has fewer batches than were made of it.
+        Raises ``CheckpointError`` if the window has fewer batches than were already made of it.
         """
         if self._drawn_by != (settings := cursor.settings or self._settings):
             self._draw_by(settings)
@@ -124,8 +123,8 @@ class Loader:
         window = RowWindow(first, batches, rows_of, self._seed)
         if cursor.step >= window.end_step:
             raise CheckpointError(
-                f"the checkpoint stands after step {cursor.step}, in a window of rows that ends at step "
-                f"{window.end_step}; another pctrain made it: continue with that one, or begin anew with --restart"
+                f"the checkpoint is after step {cursor.step}, in a window of rows that ends at step "
+                f"{window.end_step}; another pctrain made it: continue with that one, or start over with --restart"
             )
         return window
 
@@ -138,7 +137,7 @@ class Loader:
         self._stream.draw_by(weights)
 
     def _place(self) -> StreamPlace:
-        """Where the stream stands: after the last row that was laid out."""
+        """The position after the last row that was laid out."""
         placement, dataset, draws = self._packer.placement, self._stream.dataset, tuple(self._stream.draws)
         if placement is None or dataset is None:
             return StreamPlace(draws)
@@ -154,23 +153,25 @@ class Loader:
         placement = self._packer.resume(place.dataset, appearance, place.offset_symbols)
         if placement.appearance != appearance or place.offset_symbols >= placement.size_symbols:
             raise CheckpointError(
-                f"the checkpoint stands at symbol {place.offset_symbols} of document "
+                f"the checkpoint is at symbol {place.offset_symbols} of document "
                 f"{place.draws[place.dataset]}, which has {placement.size_symbols}; it was made on another dataset: "
                 "give the one it was trained on"
             )
 
 
 def _named(splits: Sequence[Split]) -> dict[str, Split]:
-    """By the names of their datasets, in that order. Raises ``DataError`` for one without documents."""
+    """Splits by the names of their datasets, sorted. Raises ``DataError`` for one without documents."""
     for split in splits:
         if not split.n_documents:
-            raise DataError(f"the {split.name} split of {split.dataset.folder} has no documents; build it from more")
+            raise DataError(
+                f"the {split.name} split of {split.dataset.folder} has no documents; build it from more documents"
+            )
     of = {split.dataset: split for split in splits}
     return {name: of[dataset] for name, dataset in by_name(of).items()}
 
 
 def _settings(named: Mapping[str, Split], data: DataConfig, mixture: MixtureConfig, steps: int) -> StreamSettings:
-    """Raises ``ConfigError`` if the mixture shows views and there are none."""
+    """Raises ``ConfigError`` if the mixture needs views and there are none."""
     schedule, splits = Schedule(mixture, steps), [*named.values()]
     views: dict[str, float] = {}
     if not schedule.raw_only:
@@ -179,7 +180,7 @@ def _settings(named: Mapping[str, Split], data: DataConfig, mixture: MixtureConf
         if not views:
             raise ConfigError(
                 f"{splits[0].dataset.folder} has no compressed views, but the mixture "
-                f"({' and '.join(schedule.modes)}) shows some; "
+                f"({' and '.join(schedule.modes)}) needs some; "
                 "build it with --compressor, or train on raw bytes alone with --mode raw"
             )
     weights = dict(zip(named, dataset_weights(named, data.weights), strict=True))
@@ -187,15 +188,15 @@ def _settings(named: Mapping[str, Split], data: DataConfig, mixture: MixtureConf
 
 
 def _view_names(splits: Sequence[Split], settings: StreamSettings, cursor: Cursor) -> list[str]:
-    """In the manifest's order, however the settings are ordered: the views that are shown, and those of the window in
-    progress, which is shown to its end if the settings have dropped them since."""
+    """The views in use, in the order of the manifest rather than of the settings. They include those of the window in
+    progress, which keeps them to its end even if the settings have dropped them."""
     begun = {name for name in cursor.place.views if name is not None}
     begun |= {*cursor.settings.views} if cursor.settings else set()
     for name in begun - {*settings.views}:
         for split in splits:
             if name not in split.dataset.vocabulary.views:
                 raise CheckpointError(
-                    f"the checkpoint stands in a document shown in view {name!r}, which {split.dataset.folder} does "
+                    f"the checkpoint is in a document that uses view {name!r}, which {split.dataset.folder} does "
                     "not have; give the dataset it was trained on"
                 )
     names = begun | {*settings.views}
@@ -203,11 +204,12 @@ def _view_names(splits: Sequence[Split], settings: StreamSettings, cursor: Curso
 
 
 def _stream(splits: Sequence[Split], names: Sequence[str], data: DataConfig, seed: int, place: StreamPlace) -> Stream:
-    """Each dataset shuffled with a seed of its own. Raises ``DataError`` for one of which the filter leaves nothing."""
+    """Each dataset is shuffled with its own seed. Raises ``DataError`` for one in which no document matches the
+    filter."""
     draws = place.draws or (0,) * len(splits)
     if len(draws) != len(splits):
         raise CheckpointError(
-            f"the checkpoint stands in {len(draws)} datasets, {len(splits)} are given; give those it was trained on"
+            f"the checkpoint uses {len(draws)} datasets, {len(splits)} are given; give those it was trained on"
         )
     only = Filter(data.where)
     first_numbers = accumulate((split.n_documents for split in splits), initial=0)

@@ -1,9 +1,8 @@
-"""How a document is shown: raw, compressed, or in two views at once. What the schedule says becomes odds, and a
-document's draws decide.
+"""How a document appears: raw, compressed, or in two views at once. The schedule gives the odds, and the document's
+random draws decide.
 
-The schedule is a function of the optimizer step alone (``schedule``), and the draws of a document are its own
-(``draws``). A document's appearance is settled in the step in which the first of it is placed, and holds until its
-end.
+The schedule depends only on the optimizer step (``schedule``), and the draws only on the document (``draws``). A
+document's appearance is decided in the step in which its first symbol is placed, and stays the same to its end.
 """
 
 from __future__ import annotations
@@ -24,44 +23,44 @@ RAW: Final = 0
 
 
 class Arrangement(StrEnum):
-    """In which arrangement a document is shown. The names are written into cursors."""
+    """How the views of a document are arranged. The names are written into cursors."""
 
     SINGLE = "single"
-    """In one view."""
+    """One view."""
     PAIR = "pair"
-    """In two views, the same span of bytes side by side in one sample."""
+    """Two views: the same bytes one after the other, in one sample."""
     PARALLEL = "parallel"
-    """As a pair, but the two sides are samples of their own, which cannot see each other."""
+    """As a pair, but each side is a sample of its own, so they cannot see each other."""
     SPLICE = "splice"
-    """Now in one view, now in the other, no byte twice."""
+    """Switching between two views, no byte twice."""
 
 
 class Splicing(NamedTuple):
-    """What the stretches of a spliced document are drawn from."""
+    """What decides the stretches of a spliced document."""
 
     share: float
-    """Of its raw bytes, how much is shown compressed on average."""
+    """The mean share of its raw bytes that appears compressed."""
     mean_bytes: int
-    """Raw bytes of a stretch on average."""
+    """Mean raw bytes of a stretch."""
 
 
 class Appearance(NamedTuple):
-    """How a document is shown, settled when it begins."""
+    """How a document appears, decided when it begins."""
 
     arrangement: Arrangement
     views: tuple[int, ...]
-    """One, or raw and another: of a pair in order."""
+    """One view, or raw and another; for a pair, in order."""
     splicing: Splicing | None = None
     """Of a spliced document."""
 
 
 def single(view: int) -> Appearance:
-    """In this view only."""
+    """The appearance in this view only."""
     return _SINGLE[view]
 
 
 _SINGLE: Final = [Appearance(Arrangement.SINGLE, (view,)) for view in range(1 + MAX_VIEWS)]
-"""Made once: most documents are shown so, and making one takes as long as drawing it."""
+"""Made once: most documents appear like this, and making one takes as long as drawing it."""
 
 
 class AppearanceDraws(NamedTuple):
@@ -74,18 +73,19 @@ class AppearanceDraws(NamedTuple):
 
 @dataclass(frozen=True)
 class Odds:
-    """How likely a document is shown in two views, or compressed alone; else it is shown raw alone."""
+    """The probabilities that a document appears in two views, or compressed alone; otherwise it appears raw alone."""
 
     both: float
     compressed: float
     arrangement: Arrangement = Arrangement.PAIR
     """The arrangement of two views."""
     share: float = 0.0
-    """Of a spliced document, how much is compressed."""
+    """How much of a spliced document is compressed."""
 
 
 def _pairs(share: float, arrangement: Arrangement) -> Odds:
-    """As published: of all samples (a pair makes two), ``share`` are compressed, as many as possible in pairs."""
+    """As published: ``share`` of all appearances (a pair counts as two) are compressed, with as many pairs as
+    possible."""
     if share <= 0.5:
         return Odds(share / (1 - share), 0.0, arrangement)
     both = 1 / share - 1
@@ -102,30 +102,31 @@ _ODDS: dict[str, Callable[[float], Odds]] = {
 }
 
 _RAW_FIRST = {"random": 0.5, "raw_first": 1.0, "compressed_first": 0.0}
-"""How likely the raw side of a pair comes first."""
+"""The probability that the raw side of a pair comes first."""
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Mean symbols of a document as it is drawn: shown raw (its bytes), and compressed (by the views' weights)."""
+    """Mean symbols of a drawn document: raw (its bytes), and compressed (weighted over the views)."""
 
     raw: float
     compressed: float
 
     def by_documents(self, share: float) -> float:
-        """The share of samples that must be compressed for ``share`` of the symbols to be.
+        """The share of appearances that must be compressed so that ``share`` of the symbols are.
 
-        Of samples, y compressed and 1 - y raw, the symbols are y · compressed and (1 - y) · raw on average; y follows.
+        If a share y of the appearances is compressed, the mean symbols are y · compressed and (1 - y) · raw; solve for
+        y.
         """
         weight = share * self.raw
         return weight / (weight + (1 - share) * self.compressed) if weight else 0.0
 
 
 class Mixture:
-    """Turns what the schedule says into odds, and a document's draws into its appearance."""
+    """Turns the schedule into odds, and a document's draws into its appearance."""
 
     def __init__(self, config: MixtureConfig, weights: Sequence[float], lengths: Lengths) -> None:
-        """``weights`` are those of the views, in any unit: 0 for one that is not shown."""
+        """``weights``: those of the views, in any unit; 0 for one that is not used."""
         self._raw_first = _RAW_FIRST[config.pair_order]
         whole = sum(weights) or 1.0
         self._view_below = [end / whole for end in accumulate(weights)][:-1]
@@ -137,7 +138,7 @@ class Mixture:
         return _ODDS[phase.mode](share)
 
     def appearance(self, odds: Odds, appearance_draws: AppearanceDraws) -> Appearance:
-        """The view is drawn whether or not it is shown, so that one draw never shifts the meaning of another."""
+        """The view is drawn even if it is not used, so that one draw never changes the meaning of another."""
         view = 1 + bisect_right(self._view_below, appearance_draws.view)
         if appearance_draws.kind >= odds.both:
             return single(view if appearance_draws.kind < odds.both + odds.compressed else RAW)

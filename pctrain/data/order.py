@@ -1,8 +1,8 @@
-"""In which order documents are read: blocks shuffled, then documents within a window of blocks.
+"""The order in which documents are read: blocks are shuffled, then documents within a window of blocks.
 
-Reading by blocks keeps the page cache warm; the window mixes documents of blocks that lie far apart. An epoch shows
-every document once, and the next one in another order. Both permutations are pointwise, so that any place in any
-epoch is found without walking there: memory grows with the number of blocks, never with that of documents.
+Reading by blocks keeps the page cache warm; the window mixes documents of blocks that are far apart. An epoch has every
+document once, and each epoch another order. Both permutations can be computed at any index, so any position in any
+epoch is found directly, and memory grows with the number of blocks, never with that of documents.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _LEAST_HALF_BITS = 2
 
 
 def permute(indices: NDArray[np.uint64], size: int, key: int) -> NDArray[np.uint64]:
-    """Where a pseudo-random permutation of 0 … size - 1 takes each index.
+    """The image of each index under a pseudo-random permutation of 0 … size - 1.
 
-    A Feistel network over the next even power of two, with cycle walking: what lands outside is sent on until it
-    comes back inside (Black and Rogaway 2002). The power is less than 4 × size, or 16.
+    A Feistel network over the next power of four, with cycle walking: an index that lands outside is permuted again
+    until it is inside (Black and Rogaway 2002). The power is less than 4 × size, or 16.
     """
     half = max(_LEAST_HALF_BITS, ((size - 1).bit_length() + 1) // 2)
     keys = [key_of(key, number) for number in range(_ROUNDS)]
@@ -46,7 +46,7 @@ def _feistel(indices: NDArray[np.uint64], half: int, keys: list[int]) -> NDArray
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """The documents of consecutive draws that lie in one window of one epoch; arrays have an entry per draw."""
+    """The documents of consecutive draws within one window of one epoch; arrays have an entry per draw."""
 
     first_draw: int
     epoch: int
@@ -62,7 +62,7 @@ class Stretch:
 
 
 def seed_of(seed: int, dataset: int) -> int:
-    """The seed of a run's n-th dataset: that of the run for the first, so that one alone has it."""
+    """The seed of a run's n-th dataset. The first, and so a single one, has the seed of the run."""
     return key_of(seed, Purpose.DATASET, dataset) if dataset else seed
 
 
@@ -78,7 +78,7 @@ class Order:
         self.n_documents = int(block_documents.sum())
 
     def stretch(self, draw: int, limit: int) -> Stretch:
-        """The documents of at most ``limit`` draws from ``draw`` on; fewer where the window ends before."""
+        """The documents of at most ``limit`` draws from ``draw`` on; fewer if the window ends earlier."""
         epoch, position = divmod(draw, self.n_documents)
         blocks, window_ends = self._epoch(epoch)
         window = int(np.searchsorted(window_ends, position, side="right"))

@@ -1,6 +1,6 @@
-"""Documents into rows: which symbols a row holds, found by arithmetic on lengths alone.
+"""Documents into rows: which symbols a row holds, computed from lengths alone.
 
-So every rank can lay out all rows of a global batch, which costs microseconds, and fill (``filling``) only its own.
+So every rank can lay out all rows of a global batch, in microseconds, and fill (``filling``) only its own.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Packer:
         """The document in progress; None between two."""
 
     def resume(self, dataset: int, appearance: Appearance, offset_symbols: int) -> Placement:
-        """Take up the document in progress where an earlier run left it."""
+        """Continue the document in progress where an earlier run left it."""
         document = self._stream.resume(dataset)
         self.placement = placement_of(document, appearance, offset_symbols, self._row_symbols, self._short)
         return self.placement
 
     def row(self, mixture: Mixture, odds: Odds) -> Row:
-        """Lay out the next row; documents that begin in it are shown as ``mixture`` draws with ``odds``."""
+        """Lay out the next row; ``mixture`` draws the appearance of documents that begin in it, with ``odds``."""
         row = Row(self._row_symbols)
         while row.room >= _LEAST_SAMPLE and self._place(row, mixture, odds):
             pass
@@ -49,7 +49,7 @@ class Packer:
             document = self._stream.peek()
             appearance = mixture.appearance(odds, document.appearance_draws)
             placement = placement_of(document, appearance, 0, self._row_symbols, self._short)
-            if not placement.place(row):  # it has not begun: it is drawn again in the next row, perhaps with other odds
+            if not placement.place(row):  # not begun: drawn again in the next row, perhaps with other odds
                 return False
             dataset, passed_over = self._stream.begin()
             row.begun.append(BegunDocument(dataset, placement.appearance, passed_over))
@@ -104,6 +104,6 @@ def stats_of(rows: Sequence[Row], seq_len: int, n_views: int, n_datasets: int) -
 
 
 def _effective_number(sizes: Collection[int]) -> float:
-    """The inverse of Simpson's index: how many parts of equal size are as mixed as these. Of nothing it is 1."""
+    """The inverse of Simpson's index: how many equal parts would be as mixed as these. 1 if there are none."""
     whole = sum(sizes)
     return whole**2 / sum(size**2 for size in sizes) if whole else 1.0

@@ -1,8 +1,8 @@
-"""The placebo: a view whose symbols say nothing of what they stand for.
+"""The placebo: a view whose symbols say nothing about the bytes they encode.
 
-Each document keeps the symbols that it has, and so how often each occurs, but not their order. A model trained through
-it has had as many symbols and as long a schedule as one trained through the view itself; what it lacks is what the
-view taught. The difference is transfer.
+Each document keeps its symbols, and so how often each occurs, but not their order. A model trained with the placebo
+sees as many symbols, on the same schedule, as one trained with the view; it lacks only what the view teaches. The
+difference is transfer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One document on its way into rows: how much of it fits into what is left of a row, by arithmetic on lengths.
+"""Places one document into rows: how much of it fits into what is left of a row, computed from lengths.
 
-No symbol is shown twice. Spliced documents are in ``splice``.
+No symbol is placed twice. Spliced documents are in ``splice``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pctrain.data.splice import Splice
 
 
 class ShortSampling(NamedTuple):
-    """Which documents shown raw alone are cut into short pieces (``DataConfig.short_sample_share``)."""
+    """Which of the documents that appear raw alone are cut into short pieces (``DataConfig.short_sample_share``)."""
 
     share: float
     most_bytes: int
@@ -24,7 +24,8 @@ class ShortSampling(NamedTuple):
         return self.share > 0 and document.chance(Purpose.FRESH, 0) < self.share
 
     def piece_bytes(self, document: Document, offset: int) -> int:
-        """The length of the piece that begins at ``offset``: a function of the place, so a cursor need not keep it."""
+        """The length of the piece that begins at ``offset``: a function of the offset, so a cursor need not store
+        it."""
         return 1 + int(document.chance(Purpose.FRESH, 1 + offset) * self.most_bytes)
 
 
@@ -38,7 +39,7 @@ def placement_of(
     row_symbols: int,
     short: ShortSampling = NEVER_SHORT,
 ) -> Placement:
-    """Begin a document, or go on at ``offset_symbols``. An empty one is shown raw, whatever its appearance."""
+    """Begin a document, or continue at ``offset_symbols``. An empty one is raw, whatever its appearance."""
     if not document.raw_bytes:
         return SingleView(document, single(RAW), offset_symbols)
     if appearance.arrangement is Arrangement.SINGLE:
@@ -66,7 +67,7 @@ class SingleView:
         self.done = False
 
     def place(self, row: Row, most: int | None = None) -> bool:
-        """``most``: how much of the row's room to take."""
+        """``most``: how much of the room in the row to use."""
         room = row.room if most is None else min(row.room, most)
         document, begin, size = self._document, self.offset_symbols, self.size_symbols
         bos = begin == 0 and document.at_byte_0
@@ -112,10 +113,10 @@ class ShortSamples(SingleView):
 
 
 class Pair:
-    """A document raw and in one view, side by side: both sides cover the same bytes, in whole units, in one row.
+    """A document raw and in one view: both sides cover the same bytes, in whole units, in one row.
 
-    The sides are one sample, or in parallel two. A unit that does not fit into an empty row beside its raw bytes is
-    shown compressed alone, cut like a single view.
+    The sides are one sample, or two in parallel. A unit that does not fit into an empty row together with its raw bytes
+    appears compressed alone, and may be cut like a ``SingleView``.
     """
 
     def __init__(self, document: Document, appearance: Appearance, offset_symbols: int, row_symbols: int) -> None:
@@ -139,10 +140,10 @@ class Pair:
         self.offset_symbols = offset_symbols
 
     def _begin_unit(self, unit: int) -> None:
-        """What is shown next is of this unit."""
+        """Continue with this unit."""
         self._unit = unit
         self._symbols, self._bytes = self._ends(unit)
-        """Before it."""
+        """Before the unit."""
         self.done = unit > self._last
 
     def _ends(self, unit: int) -> tuple[int, int]:
@@ -163,7 +164,7 @@ class Pair:
         return self._place_unpaired(row, bos)
 
     def _units_within(self, space: int) -> int:
-        """The end (exclusive) of the units that fit, from the current one on; a close mark counts for each side."""
+        """The end (exclusive) of the units that fit, from the current one on, with a close mark for each side."""
         begin = self._symbols + self._bytes
         if self._cost - begin + 2 * self._at_end <= space:
             return self._last + 1
@@ -201,7 +202,7 @@ class Pair:
         return True
 
     def _span(self, view: int, begin: int, end: int, begins: bool, bos: bool, raw_bytes: int) -> Span:
-        """``bos`` is for the sample that it begins. It closes if the document ends with what is placed."""
+        """``bos`` applies if the span begins a sample. It closes if the document ends here."""
         closes = self.done and self._at_end
         start = self._raw_start if view == RAW else self._start
         return Span(

@@ -1,4 +1,4 @@
-"""Batches made ahead of the step, by one thread. Nothing but the time of waiting depends on it."""
+"""Batches made ahead of the step, by one thread. Only the waiting time depends on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pctrain.data.loader import Loader
 class Prefetcher:
     """The next ``batches`` of ``loader``, up to ``depth`` of them made ahead; 0 makes each when asked for it.
 
-    Close it, or use it as a context manager. The loader is the thread's alone from here on, and so is its split.
+    Close it, or use it as a context manager. From here on only the thread may use the loader and its split.
     """
 
     def __init__(self, loader: Loader, batches: int, depth: int) -> None:
@@ -27,13 +27,13 @@ class Prefetcher:
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._work, args=(batches,), name="prefetch", daemon=True)
         self.wait_seconds = 0.0
-        """How long ``next_batch`` has kept its callers waiting, in all."""
+        """How long callers of ``next_batch`` have waited in total."""
         self._ahead = depth > 0
         if self._ahead:
             self._thread.start()
 
     def next_batch(self) -> Batch:
-        """As ``Loader.next_batch``; what went wrong while it was made is raised here."""
+        """As ``Loader.next_batch``; an error in making the batch is raised here."""
         if self._failure is not None:
             raise self._failure
         if self._closing or not self._left:
@@ -48,7 +48,7 @@ class Prefetcher:
         return made
 
     def close(self) -> None:
-        """Let the thread finish the batch it is at, and end. Batches made ahead are lost; no cursor knows of them."""
+        """Let the thread finish its current batch and end. Batches made ahead are dropped; no cursor includes them."""
         self._closing = True
         if self._thread.is_alive():
             self._free.release()
@@ -68,8 +68,7 @@ class Prefetcher:
         return made
 
     def _make(self) -> Batch | Exception:
-        """What goes wrong is a result too: it is raised by ``next_batch``, in the thread that can do something about
-        it."""
+        """An error is a result too: ``next_batch`` raises it in the thread that can handle it."""
         try:
             return self._loader.next_batch()
         except Exception as error:

@@ -1,6 +1,6 @@
-"""The schedule: in which mode documents are shown at an optimizer step, and how much of it compressed.
+"""The schedule: the mode at an optimizer step, and the compressed share.
 
-(That of the learning rate is in ``training.optim``.)
+(The schedule of the learning rate is in ``training.optim``.)
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ class Phase:
 
     mode: str
     share: float
-    """Of what is shown, how much is compressed; what it counts is ``share_by``."""
+    """How much is compressed; ``share_by`` says what is counted."""
 
 
 @dataclass(frozen=True)
 class PhaseBounds:
-    """From where to where a phase goes."""
+    """The first step and the end of a phase."""
 
     begin: int
     end: int | None
-    """Exclusive; None if it has none, since what comes after the last step is shown as what came before."""
+    """Exclusive; None for the last phase, which continues past the last step."""
     share_moves: bool
 
 
@@ -58,7 +58,8 @@ class Schedule:
 
     @property
     def decay_begin(self) -> int:
-        """The first step of the final decay; ``steps`` if there is none. Rounded as the learning rate's (``wsd``)."""
+        """The first step of the final decay; ``steps`` if there is none. Rounded like that of the learning rate
+        (``wsd``)."""
         config = self.config
         begin = (
             self.steps - config.decay_steps if config.decay_steps else round(self.steps * (1 - config.decay_fraction))
@@ -67,11 +68,11 @@ class Schedule:
 
     @property
     def raw_only(self) -> bool:
-        """Whether no phase shows anything compressed."""
+        """Whether no phase uses anything compressed."""
         return {*self.modes} == {"raw"}
 
     def at(self, step: int) -> Phase:
-        """Beyond the run it is as in its last step."""
+        """The phase at a step; past the end of the run, that of its last step."""
         config, step = self.config, min(step, self.steps - 1)
         if step < self.warmup_steps:
             share = _between(config.warmup_share, config.share, step / self.warmup_steps)
@@ -83,7 +84,7 @@ class Schedule:
         return Phase(config.decay_mode, _between(config.share, config.decay_share, done))
 
     def bounds(self, step: int) -> PhaseBounds:
-        """Of the phase that a step is in."""
+        """The bounds of the phase that a step is in."""
         config, decay_begin = self.config, self.decay_begin
         if step < self.warmup_steps:
             moves = config.warmup_share != config.share and config.warmup_mode not in _MODES_WITHOUT_SHARE

@@ -1,4 +1,4 @@
-"""Which documents a batch showed, by number and path: for a person who is told of a step that went wrong."""
+"""The documents of a batch, by number and path, for the report of a bad step."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class ShownDocument:
 
 
 def shown_documents(datasets: Mapping[str, Dataset], batch: Batch) -> Iterator[ShownDocument]:
-    """Those of all ranks' rows, by dataset; ``datasets`` by name, in the order of their names.
+    """The documents in the rows of all ranks, by dataset; ``datasets`` are by name, sorted.
 
-    Opens the files anew: a loader's own may be busy in another thread.
+    Opens the files again, because those of the loader may be in use by another thread.
     """
     first = 0
     for name, dataset in datasets.items():

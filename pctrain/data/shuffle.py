@@ -1,9 +1,8 @@
-"""In which order rows are shown: a window of the stream of rows is laid out, and each batch draws some of its rows.
+"""The order of rows: a window of the stream of rows is laid out, and each batch draws some of its rows.
 
-A document that is longer than a row fills many rows of the stream, one after the other. Shown in that order, a batch
-would be one document, or a few. So the rows of a window are permuted, and each batch takes the next few of them.
-Nothing else changes: a row holds what it would hold without, and how a document is shown is settled by its place in the
-stream.
+A document longer than a row fills several consecutive rows of the stream. In that order, a batch would have one
+document or a few. So the rows of a window are permuted, and each batch takes the next few of them. Nothing else
+changes: the contents of a row, and the appearance of a document, depend only on the position in the stream.
 
 As published: there, each process shuffles the rows of 64 of its batches (Zheng et al. 2026, with the loader of Meta
 lingua).
@@ -22,29 +21,31 @@ from pctrain.data.layout import Row
 from pctrain.data.order import permute
 from pctrain.data.schedule import Schedule
 
-# These numbers are part of the sequence of batches: a run begun under others cannot be resumed within a window.
+# These numbers are part of the sequence of batches: a run begun with others cannot be resumed within a window.
 _FEWEST_BATCHES: Final = 64
 _FEWEST_ROWS: Final = 1024
-"""Of a window while the share moves, if the phase has so many."""
+"""The least rows of a window while the share changes, if the phase has as many."""
 _WINDOWS_OF_A_MOVING_SHARE: Final = 8
 _BEYOND_THE_RUN: Final = 16
-"""How many times the batches that are left of a run its last window may hold."""
+"""The most batches of the last window, in multiples of the batches left in the run."""
 _MOST_SPANS: Final = 1 << 17
-"""At which a window ends early. Where documents are short, a row has many spans; each costs some microseconds and 300
-bytes, and so many are documents enough."""
+"""A window with this many spans ends early. Rows of short documents have many spans, each of which takes some
+microseconds and 300 bytes; and this many documents are mixed well enough."""
 
 
 def batches_of_window(schedule: Schedule, step: int, batch_rows: int, shuffle_rows: int) -> int:
-    """How many batches of ``batch_rows`` the window that begins at ``step`` holds: of ``shuffle_rows`` at most, or one.
+    """How many batches of ``batch_rows`` the window that begins at ``step`` has: at most ``shuffle_rows`` rows, or one
+    batch.
 
-    Its rows are shown at any of its steps, so a window ends where a phase of the mixture does. While the share moves,
-    a window is at most an eighth of the phase, so that the share moves by steps of that length; but at least 64 batches
-    and 1,024 rows, since few documents cost more than a coarse share gains. (Through bpe, 1,500 batches of 2 x 512, the
-    share falling from 0.9 to 0 over the last 30 %: 2.72 bits per byte with windows of 128 rows, 2.62 with one window.)
+    A row may be used at any step of its window, so a window never crosses a phase of the mixture. While the share
+    changes, a window is at most an eighth of the phase, so the share changes in steps of that length; but it is at
+    least 64 batches and 1,024 rows, because few documents cost more than a finer share gains. (With bpe, 1,500 batches
+    of 2 x 512, the share falling from 0.9 to 0 over the last 30 %: 2.72 bits per byte with windows of 128 rows, 2.62
+    with one window.)
 
-    The windows of a phase are about equally long. Only one at the run's end may go beyond it, so that a short run, too,
-    is shown rows of many documents. (0.8 M parameters, raw bytes of the standard library, 500 batches of 4 x 512: 2.44
-    with the rows of the run shuffled, 2.32 with as many out of 32,000.)
+    The windows of a phase are about equally long. Only the last window of a run may extend past its end, so that a
+    short run, too, has rows of many documents. (0.8 M parameters, raw bytes of the standard library, 500 batches of 4 x
+    512: 2.44 with the rows of the run shuffled, 2.32 with the same number drawn from 32,000.)
     """
     most = max(1, shuffle_rows // batch_rows)
     phase = schedule.bounds(step)
@@ -59,11 +60,11 @@ def batches_of_window(schedule: Schedule, step: int, batch_rows: int, shuffle_ro
 
 
 class RowWindow:
-    """Consecutive rows of the stream, laid out, and the order in which they are shown: a function of the seed and the
-    window's first step."""
+    """Consecutive rows of the stream, laid out, and the order in which they are used: a function of the seed and the
+    first step of the window."""
 
     def __init__(self, first_step: int, batches: int, lay_out: Callable[[int], list[Row]], seed: int) -> None:
-        """``lay_out`` lays out the next rows of the stream, as many as a batch has: those of the step it is given."""
+        """``lay_out`` is given a step, and lays out the next batch of rows of the stream for it."""
         self.first_step = first_step
         self._rows: list[Row] = []
         self.end_step = first_step
@@ -75,10 +76,10 @@ class RowWindow:
             self.end_step += 1
         self._batch_rows = len(self._rows) // (self.end_step - first_step)
         self._order = np.arange(len(self._rows), dtype=np.uint64)
-        if self.end_step - first_step > 1:  # else all of them are in one batch, and its rows have no order
+        if self.end_step - first_step > 1:  # otherwise all are in one batch, whose rows have no order
             self._order = permute(self._order, len(self._rows), key_of(seed, Purpose.ROWS, first_step))
 
     def rows(self, step: int) -> list[Row]:
-        """Those of one global batch."""
+        """The rows of one global batch."""
         begin = (step - self.first_step) * self._batch_rows
         return [self._rows[place] for place in self._order[begin : begin + self._batch_rows].tolist()]

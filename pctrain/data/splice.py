@@ -1,8 +1,8 @@
-"""A document that switches between its raw bytes and one view, at alignment points; no byte is shown twice.
+"""A document that switches between its raw bytes and one view, at alignment points; no byte appears twice.
 
-Each stretch stands under its own open mark, and a switch is that mark alone. Were a stretch closed where another
-follows, a model would learn to end raw text in the middle of a document, which is what a close mark tells a reader and
-``pctrain generate``; so only the last one is closed, where the document ends.
+Each stretch begins with its own open mark, and a switch is only that mark. A close mark tells ``pctrain generate`` that
+the text ends. If every stretch were closed, a model would learn to end raw text in the middle of a document. So only
+the last stretch is closed, where the document ends.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def switches(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The units at which stretches begin, and whether each is compressed; ``anew`` and ``views`` are draws per unit.
 
-    The view is drawn at the first unit, and anew after a unit with a probability in proportion to its bytes, once in
-    so many bytes that stretches (between draws that differ) have the mean length. A draw is compressed with probability
-    ``share``, whatever came before: so is the byte it is drawn for, and that is the share.
+    The view is drawn at the first unit, and again after each unit with a probability in proportion to its bytes, chosen
+    so that stretches (between draws that differ) have the mean length. Each draw is compressed with probability
+    ``share``, independently of earlier draws; so every byte is too.
     """
     share, mean_bytes = splicing
-    bytes_between_draws = 2 * share * (1 - share) * mean_bytes  # of the draws, 2 · share · (1 - share) differ
+    bytes_between_draws = 2 * share * (1 - share) * mean_bytes  # 2 · share · (1 - share) of the draws change the view
     drawn = np.flatnonzero(np.append(True, anew[1:] * bytes_between_draws < unit_bytes[:-1]))
     compressed = views[drawn] < share
     changes = np.append(True, compressed[1:] != compressed[:-1])
@@ -38,7 +38,7 @@ def switches(
 
 
 class Splice:
-    """Its offsets count the symbols of its stretches, one after the other. It may be cut at any of them."""
+    """A spliced document. Offsets count the symbols of its stretches in order. It may be cut at any of them."""
 
     def __init__(self, document: Document, appearance: Appearance, offset_symbols: int) -> None:
         assert appearance.splicing is not None
@@ -56,10 +56,10 @@ class Splice:
         starts = np.where(compressed, document.extent(view)[0] + symbols[:-1], document.extent(RAW)[0] + raw[:-1])
         self._views: list[int] = np.where(compressed, view, RAW).tolist()
         self._starts: list[int] = starts.tolist()
-        """In the column of the stretch's view."""
+        """Start of each stretch in the column of its view."""
         self._raw_bytes: list[int] = np.diff(raw).tolist()
         self._ends: list[int] = np.cumsum(sizes).tolist()
-        """As offsets, exclusive."""
+        """End of each stretch as an offset, exclusive."""
         self.size_symbols = self._ends[-1]
         self.offset_symbols = offset_symbols
         self._stretch = bisect_right(self._ends, offset_symbols)
@@ -75,7 +75,7 @@ class Splice:
         return len(row.spans) > placed
 
     def _place_stretch(self, room: int, begins: bool, bos: bool) -> Span | None:
-        """What fits of the stretch in progress; None if that is nothing but marks."""
+        """What fits of the stretch in progress; None if only marks would fit."""
         number, offset, end = self._stretch, self.offset_symbols, self._ends[self._stretch]
         ends_document = number == len(self._ends) - 1 and self._at_end
         taken = take(end - offset, ends_document, room - bos - 1)

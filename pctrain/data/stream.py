@@ -1,8 +1,8 @@
-"""One stream of documents out of several datasets: which is next is a function of how many each has given so far.
+"""One stream of documents from several datasets: which is next depends only on how many each has given so far.
 
-The dataset of the n-th draw (over all of them) is a counter-based hash of n against the weights; within a dataset,
-documents come in its own order, through its own epochs. So the whole state is a count per dataset. Weights may change
-between two draws: no count means anything else then.
+A counter-based hash of n, compared with the weights, decides the dataset of the n-th draw. Within a dataset, documents
+come in its own order, through its own epochs. So the whole state is one count per dataset. Weights may change between
+two draws without changing the meaning of the counts.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from pctrain.data.documents import Document, Documents
 from pctrain.data.draws import Purpose, uniform
 
 _CHOICES = 4096
-"""How many draws are decided at once; one by one would cost more than all the rest."""
+"""How many draws are decided at once; deciding them one by one would cost more than everything else."""
 
 
 class Stream:
-    """Documents of ``datasets``, as often of each as ``draw_by`` says; ``draws`` is how many each has given so far."""
+    """Documents of ``datasets``, drawn with the weights of ``draw_by``; ``draws`` is how many each has given so far."""
 
     def __init__(self, datasets: Sequence[Documents], draws: Sequence[int], seed: int) -> None:
         self._datasets = datasets
         self._seed = seed
         self.draws = [*draws]
-        """Documents drawn of each dataset, read or passed over; that in progress is not among them."""
+        """Documents drawn from each dataset, read or skipped, without the one in progress."""
         self.dataset: int | None = None
-        """That of the document in progress; None between two."""
+        """The dataset of the document in progress; None between two documents."""
         self.draw_by([1.0] * len(datasets))
 
     def draw_by(self, weights: Sequence[float]) -> None:
-        """Draw by these weights from here on; a document that was looked at and has not begun is drawn again."""
+        """Draw with these weights from here on; a document that was peeked at and has not begun is drawn again."""
         self._below = [end / sum(weights) for end in accumulate(weights)][:-1]
         self._next: tuple[int, Document] | None = None
         self._chunk = -1
@@ -44,12 +44,12 @@ class Stream:
             documents.forget()
 
     def expect_raw(self, share: float) -> None:
-        """How many of the documents are to be read as raw bytes. Nothing but what is read ahead depends on it."""
+        """The share of documents to be read as raw bytes. Only readahead depends on it."""
         for documents in self._datasets:
             documents.raw_is_rare = share < 0.5
 
     def peek(self) -> Document:
-        """The document that would begin next, the same until one does."""
+        """The document that would begin next; the same until one begins."""
         if self._next is None:
             dataset = self._choice(sum(self.draws)) if self._below else 0
             documents = self._datasets[dataset]
@@ -57,7 +57,7 @@ class Stream:
         return self._next[1]
 
     def begin(self) -> tuple[int, int]:
-        """The document of ``peek`` is in progress; returns its dataset, and how many were passed over for it."""
+        """Begin the document of ``peek``; returns its dataset, and how many documents were skipped before it."""
         assert self._next is not None
         dataset, document = self._next
         passed_over = document.draw - self.draws[dataset]
@@ -65,7 +65,7 @@ class Stream:
         return dataset, passed_over
 
     def resume(self, dataset: int) -> Document:
-        """Take up the document at which ``draws`` stands in ``dataset``, which an earlier run has begun."""
+        """Continue the document at ``draws`` in ``dataset``, which an earlier run has begun."""
         self.dataset = dataset
         return self._datasets[dataset].document(self.draws[dataset])
 

@@ -8,8 +8,8 @@ Both go to the workers of a ``DataLoader`` as paths and settings; each worker ma
     documents = DataLoader(DocumentDataset("shards/"), batch_size=8, collate_fn=list, num_workers=2)
     batches = DataLoader(PackedBatches("shards/", steps=1000), batch_size=None, num_workers=2)
 
-A batch is made by one worker, and a ``DataLoader`` asks its workers in turn, so the batches, and their order, are those
-of ``Loader`` for any number of workers.
+One worker makes each batch, and a ``DataLoader`` asks its workers in turn, so for any number of workers the batches and
+their order are those of ``Loader``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pctrain.errors import CheckpointError
 
 
 class DocumentDataset(TorchDataset[dict[str, Any]]):
-    """The documents of one split, by number. Lengths differ: give a ``DataLoader`` a ``collate_fn`` (``list`` will do).
+    """The documents of one split, by number. Lengths differ: give a ``DataLoader`` a ``collate_fn``, such as ``list``.
 
     A document is a dictionary: ``path`` (bytes), ``lang``, ``source``, ``doc_id`` (str); ``raw`` (uint8 [B]); and for
     each view ``symbols`` (int64 [S], from 0 on: a model's ids begin at the view's ``first_id``), ``symbol_ends`` and
@@ -41,7 +41,7 @@ class DocumentDataset(TorchDataset[dict[str, Any]]):
     """
 
     def __init__(self, folder: str | Path, split: str = "train", views: Sequence[str] | None = None) -> None:
-        """``views``: which to read; None: all. Raises ``DatasetError`` for what is not there."""
+        """``views``: which to read; None: all. Raises ``DatasetError`` for a missing split or view."""
         dataset = Dataset(Path(folder))
         self.split = dataset.split(split)
         self.views = [view.name for view in dataset.manifest.views] if views is None else [*views]
@@ -67,14 +67,14 @@ class DocumentDataset(TorchDataset[dict[str, Any]]):
 
 
 class PackedBatches(IterableDataset[dict[str, Tensor]]):
-    """The batches that ``pctrain fit`` would train on with these settings, one rank's rows of them. Each iteration
-    begins with the first one, but for the one after ``load_state_dict``.
+    """One rank's rows of the batches that ``pctrain fit`` would train on with these settings. Each iteration begins
+    with the first batch, except the one after ``load_state_dict``.
 
-    A batch is a dictionary of ``Batch``'s arrays as tensors [R, T]: ``inputs``, ``targets`` (the next ids already: do
+    A batch is a dictionary of ``Batch``'s arrays as tensors [R, T]: ``inputs``, ``targets`` (already the next ids: do
     not shift them again), ``positions``, ``samples`` and ``target_views``. Give the ``DataLoader`` ``batch_size=None``.
 
-    ``state_dict`` and ``load_state_dict`` are those of torchdata's ``StatefulDataLoader``: it goes on behind the batch
-    that it gave out last, with as many workers as before.
+    ``state_dict`` and ``load_state_dict`` are for torchdata's ``StatefulDataLoader``: it resumes after the last batch
+    that it returned, with the same number of workers.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        """``steps``: of the whole run, which the schedule of ``mixture`` is stretched over. Raises as ``Loader``."""
+        """``steps``: of the whole run; the schedule of ``mixture`` depends on it. Raises as ``Loader``."""
         self._splits = [Dataset(Path(folder)).split(split) for folder in folders]
         self._data, self._mixture = data or DataConfig(), mixture or MixtureConfig()
         self._steps, self._seed = steps, seed
@@ -98,7 +98,7 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
         self._begin = Cursor()
         """Where the next iteration begins."""
         self._cursor = Cursor()
-        """Where the one in progress stands."""
+        """The position of the one in progress."""
 
     def __len__(self) -> int:
         return self._steps
@@ -118,14 +118,16 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
         self._cursor = Cursor()
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream stands behind the batch given out last. Plain values."""
+        """The position of the stream after the last batch that was returned. Plain values."""
         return self._cursor.to_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there at the next ``iter``. Raises ``CheckpointError`` for what is no such state."""
+        """Continue from there at the next ``iter``. Raises ``CheckpointError`` if it is not such a state."""
         cursor = Cursor.from_dict(state)
         if cursor.step > self._steps:
-            raise CheckpointError(f"{cursor.step} batches are done of {self._steps}, by the state; give the run's own")
+            raise CheckpointError(
+                f"the state is after batch {cursor.step} of {self._steps}; give the state of this run"
+            )
         self._begin = self._cursor = cursor
 
     def _loader(self, cursor: Cursor) -> Loader:
@@ -142,5 +144,5 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
 
 
 def _tensors(batch: Batch) -> dict[str, Tensor]:
-    """By name; the shape at a name's end is for readers of numpy code."""
+    """The arrays by name, without the shape suffix."""
     return {name.removesuffix("_RT"): torch.from_numpy(array) for name, array in batch.arrays._asdict().items()}

@@ -101,7 +101,7 @@ def _curve(name: str, lines: Sequence[Any]) -> Curve | None:
     trained = [line for line in lines if line["kind"] == "train"]
     if not points or not trained:
         return None
-    # What a line covers was trained under one setting: another begins with a run that goes on.
+    # All steps of a line were trained with one configuration: a resume starts a new line.
     flops = [
         line["steps"] * flops_of_step(_in_force(settings, line["step"] - 1), starts[0]["n_ids"]) for line in trained
     ]

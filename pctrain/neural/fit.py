@@ -1,6 +1,6 @@
 """``pctrain neural fit``: train the byte model with pctrain's own loop, then write it down as a codec's artifact.
 
-The run (checkpoints, metrics) lies in ``run/`` inside the artifact's folder and goes on where it was stopped. The
+The run (checkpoints, metrics) lies in ``run/`` inside the artifact's folder and resumes where it was stopped. The
 artifact is written when the training is done, its record last: without the record it is none.
 """
 

@@ -1,10 +1,10 @@
-"""Checkpoints: a folder per step, there whole or not at all.
+"""Checkpoints: one folder per step, complete or absent.
 
 ``run/checkpoints/step-00000200/`` holds ``state.json`` (everything that is not a tensor), ``model/`` and ``optimizer/``
-(tensors by parameter name, as safetensors, which no code is unpickled from), and ``SHA256SUMS`` of all files, as
-``sha256sum -c`` reads it. Every process writes the shards it has (``torch.distributed.checkpoint``), so the folder must
-be one that all of them see; any number of processes, or one, reads them back. It is written under a temporary name,
-synced and renamed. No pointer says which is the last or the best: the names and the states do.
+(tensors by parameter name, as safetensors, which cannot hold code), and ``SHA256SUMS`` of all files, as ``sha256sum
+-c`` reads it. Every process writes its shards (``torch.distributed.checkpoint``), so all of them must see the folder;
+any number of processes can read it. It is written under a temporary name, synced and renamed. The last and the best are
+found from the names and the states; no pointer is stored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ _ALONE: Final = World()
 
 
 def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer, world: World = _ALONE) -> Path:
-    """Write a checkpoint; when this returns it is on the disk, and older ones may go. All processes call this.
+    """Write a checkpoint; when this returns it is on the disk, and older ones may be removed. All processes must call
+    this.
 
     Raises ``CheckpointError`` if it cannot be written; nothing of it is left then.
     """
@@ -55,7 +56,7 @@ def save(run: Path, state: State, model: nn.Module, optimizer: torch.optim.Optim
         if not isinstance(cause, Exception) or of_peer(cause):
             raise cause from None
         raise CheckpointError(
-            f"{folder} cannot be written: {_reason(cause)}; mend that and run again, from the last checkpoint"
+            f"{folder} cannot be written: {_reason(cause)}; fix that and rerun to resume from the last checkpoint"
         ) from error
     return folder
 
@@ -97,9 +98,9 @@ def _reason(error: BaseException) -> str:
 
 
 def prune(run: Path, keep_last: int) -> list[str]:
-    """Remove checkpoints that are neither among the last few nor the best, and what a kill left half written.
+    """Remove checkpoints that are neither among the last few nor the best, and unfinished ones of killed runs.
 
-    One that is damaged stays, since it may have been the best. Returns what is wrong with each of those.
+    A damaged one is kept, since it may have been the best. Returns what is wrong with each of those.
     """
     there, measured, damages = checkpoints(run), [], []
     kept = {*there[-keep_last:]}
@@ -119,7 +120,7 @@ def prune(run: Path, keep_last: int) -> list[str]:
 
 
 def remove_unfinished(run: Path) -> None:
-    """Remove what was being written, or removed, when a process ended. Nobody may be writing."""
+    """Remove what a process left half written or half removed. No process may be writing."""
     remove_left_beside(_folder(run))
     for folder in _folder(run).glob(f"step-*{TEMPORARY}"):
         remove(folder)
@@ -131,7 +132,7 @@ def clear(run: Path) -> None:
 
 
 def _folder(run: Path) -> Path:
-    """Where a run's checkpoints are. Raises ``CheckpointError`` if that is elsewhere."""
+    """The folder of a run's checkpoints. Raises ``CheckpointError`` if it is a link."""
     folder = run / "checkpoints"
     if folder.is_symlink():
         raise CheckpointError(f"{folder} is a symbolic link, which is not followed; put the folder itself there")
@@ -183,7 +184,7 @@ def load_state(folder: Path) -> State:
 def check_shape(folder: Path, config: ModelConfig, n_ids: int) -> None:
     """Raises ``CheckpointError`` unless the files have the tensors of such a model, before there is memory for one.
 
-    Only what the files say of themselves is read: a state may ask for more than they have.
+    Reads only the headers of the files: a state may claim more than they have.
     """
     shapes = _shapes(folder, _MODEL)
     n_modules = max(config.layers, config.predict_heads, config.raw_predict_heads)
@@ -211,13 +212,13 @@ def load_optimizer(folder: Path, model: nn.Module, optimizer: torch.optim.Optimi
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """All that a model has, sharing its memory; what has two names (tied embeddings) under the first."""
+    """All tensors of a model, sharing its memory; one with two names (tied embeddings) has the first."""
     return {name: tensor.detach() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
 
 
 def _averages(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """AdamW's tensors by the names of their parameters, sharing its memory; a step count as a line of one number,
-    since safetensors' slices have no form for less."""
+    """AdamW's tensors by the names of their parameters, sharing its memory; a step count has shape [1],
+    because safetensors cannot slice a scalar."""
     return {
         f"{name}.{key}": tensor if tensor.ndim else tensor.view(1)
         for name, parameter in model.named_parameters()
@@ -261,8 +262,8 @@ def _check_same(where: Path, shapes: Mapping[str, tuple[int, ...]], tensors: Map
 
 @contextmanager
 def _readable(folder: Path, name: str) -> Iterator[None]:
-    """Let whatever torch and safetensors find wrong with the files be a ``CheckpointError``; what the machine lacks
-    stays what it is."""
+    """Turn errors of torch and safetensors about the files into ``CheckpointError``; problems of the machine pass
+    unchanged."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -278,7 +279,7 @@ def _readable(folder: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch wonders aloud whether a process that is alone meant to be."""
+    """Hide torch's warning about a single process."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         yield

@@ -1,9 +1,8 @@
-"""Several processes as one: who this one is, adding up what each of them has, and a model whose weights they share.
+"""Several processes as one: their ranks, sums over all of them, and a model whose weights they share.
 
-``torchrun`` starts the processes and says in the environment who is who; without it there is one. On CPUs they talk by
-gloo, on GPUs by NCCL. Weights, gradients and AdamW's averages lie in shards, a part of each tensor with each process
-(FSDP2, ``torch.distributed.fsdp.fully_shard``); any number of processes goes on from
-a checkpoint.
+``torchrun`` starts the processes and gives each its rank in the environment; without it there is one. They communicate
+with gloo on CPUs and NCCL on GPUs. Weights, gradients and AdamW's averages are sharded, a part of each tensor per
+process (FSDP2, ``torch.distributed.fsdp.fully_shard``); any number of processes can resume from a checkpoint.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class World:
 
     @property
     def is_launched(self) -> bool:
-        """Whether something started this process that also ends it: it is one of several, or ``torchrun``'s."""
+        """Whether a launcher started this process and will end it: it is one of several, or ``torchrun``'s."""
         return self.size > 1 or self.agent is not None
 
     def is_orphaned(self) -> bool:
@@ -54,12 +53,12 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the one that speaks to people and writes files."""
+        """Whether it is the process that prints and writes files."""
         return self.rank == 0
 
     def sum(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The sum over all processes, which must all call this; exact where each element is 0 in all of them but
-        one."""
+        """The sum over all processes, which must all call this; exact if each element is nonzero in at most one
+        of them."""
         if self.size == 1:
             return array
         tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
@@ -76,7 +75,7 @@ class World:
         return int(tensor.item())
 
     def gathered_from_all(self, items: list[T]) -> list[T]:
-        """The items of all processes, by rank; small ones: they travel as pickles."""
+        """The items of all processes, by rank; they must be small, because they are sent as pickles."""
         if self.size == 1:
             return items
         lists: list[Any] = [None] * self.size
@@ -84,9 +83,10 @@ class World:
         return [item for each in lists for item in each]
 
     def divided(self, items: Sequence[T], work: Callable[[Sequence[T]], Iterable[R]]) -> list[R]:
-        """What ``work`` makes of all items, of which each process does a share; small, as in ``gathered_from_all``.
+        """The results of ``work`` on all items; each process does a share. Results must be small
+        (``gathered_from_all``).
 
-        Where the machine refuses one of them something, all raise that error, and none waits for the others.
+        If the machine fails one of them, all raise that error, and none waits for the others.
         """
         done: list[R | OSError | MemoryError]
         try:
@@ -101,7 +101,7 @@ class World:
         return results
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes are here."""
         if self.size > 1:
             dist.barrier()
 
@@ -111,7 +111,7 @@ def joined(device: torch.device) -> Iterator[World]:
     """Join the processes that ``torchrun`` started, each with a GPU of its own if ``device`` is one; leave at the
     end."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    # Known before the processes meet: they meet through the agent, and do not if it has ended by then.
+    # Read before the rendezvous, which goes through the agent and fails if the agent has ended by then.
     agent = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
     if size == 1:
         yield World(device=device, agent=agent)
@@ -122,16 +122,16 @@ def joined(device: torch.device) -> Iterator[World]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield World(dist.get_rank(), size, device, int(os.environ.get("LOCAL_WORLD_SIZE", "1")), agent)
-        gc.collect()  # what still holds on to the group when it is destroyed brings gloo's threads down
+        gc.collect()  # an object that still refers to the group when it is destroyed crashes gloo's threads
         dist.barrier()
     finally:
         dist.destroy_process_group()
 
 
 def shard(objective: Objective, world: World, replicas: int) -> None:
-    """Share the weights among the processes, in ``replicas`` groups of which each has them all.
+    """Shard the weights over the processes, in ``replicas`` groups that each hold all of them.
 
-    Each layer is gathered when it is its turn. Raises ``ConfigError`` for replicas that the processes cannot form.
+    Each layer is gathered when it runs. Raises ``ConfigError`` for replicas that the processes cannot form.
     """
     if world.size % replicas:
         raise ConfigError(f"runtime.replicas must divide the {world.size} processes, got {replicas}")
@@ -146,7 +146,7 @@ def shard(objective: Objective, world: World, replicas: int) -> None:
 
 @contextmanager
 def gathered(objective: Objective) -> Iterator[None]:
-    """Inside, what is outside the layers (embedding, output) is whole, for a forward pass by another door."""
+    """Inside, embedding and output are gathered too, for a forward pass that bypasses the hooks."""
     if not isinstance(objective, FSDPModule):
         yield
         return
@@ -156,5 +156,5 @@ def gathered(objective: Objective) -> Iterator[None]:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A tensor with all its shards; every process must ask for it."""
+    """A tensor gathered from all its shards; every process must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

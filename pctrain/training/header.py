@@ -27,7 +27,7 @@ def header(trainer: Trainer, flops_per_step: int, peak_flops: float, *, verified
     yield f"steps   {_steps(trainer)}"
     yield from (f"data    {line}" for line in _data(trainer))
     if not verified:
-        yield "data    not verified (--no-verify): what is damaged would be trained on"
+        yield "data    not verified (--no-verify): damaged data would go unnoticed"
     days = (trainer.config.train.steps - trainer.first_step) * flops_per_step / peak_flops / _DAY
     if days > 1:
         yield f"time    at least {days:,.0f} days, even if every step were as fast as this device's largest products"
@@ -38,17 +38,17 @@ def _model(trainer: Trainer) -> str:
     vocabulary = trainer.loader.vocabulary
     views = [f"{name} {vocabulary.views[name].n_symbols:,}" for name in trainer.loader.view_names]
     return (
-        f"{size.parameters:,} parameters, {size.beside_embeddings:,} beside the embeddings; "
+        f"{size.parameters:,} parameters, {size.beside_embeddings:,} without embeddings; "
         f"{vocabulary.padded_size:,} ids: {', '.join(['raw bytes', *views])}"
     )
 
 
 def _device(trainer: Trainer) -> str:
     free, wanted = trainer.free_bytes, trainer.memory.total_bytes
-    there_is = "" if free is None else f" of {gigabytes(free)} free{', which may not suffice' * (wanted > free)}"
+    there_is = "" if free is None else f", {gigabytes(free)} free{', which may not be enough' * (wanted > free)}"
     dtype = str(precision(trainer.device, trainer.config.runtime.dtype)).removeprefix("torch.")
     processes = f", {trainer.world.size} processes" if trainer.world.size > 1 else ""
-    return f"{trainer.device}, {dtype}{processes}; wants about {gigabytes(wanted)} of memory{there_is}"
+    return f"{trainer.device}, {dtype}{processes}; needs about {gigabytes(wanted)} of memory{there_is}"
 
 
 def _steps(trainer: Trainer) -> str:

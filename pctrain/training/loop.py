@@ -1,8 +1,8 @@
 """The training loop: data → step → log → measure → checkpoint.
 
-Step s makes the weights after s + 1 steps from batch s; what is logged and saved says how many steps are done. On one
-CPU process, a run that was killed and went on has the losses of one that was not, to the last bit. Under ``torchrun``
-every process runs the same loop on its own rows; the first writes and speaks.
+Step s uses batch s, and gives the weights after s + 1 steps; logs and checkpoints count finished steps. On one CPU
+process, a run that was killed and resumed has the same losses as an uninterrupted one, to the last bit. Under
+``torchrun`` every process runs the same loop on its own rows; only the first writes and prints.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Outcome:
     step: int
     """Optimizer steps done and saved."""
     signal: signal.Signals | None = None
-    """What told it to stop, if something did."""
+    """The signal that stopped it, if any."""
     val: dict[str, Any] | None = field(default=None, compare=False)
     """The last measurement on val, if one was made."""
 
@@ -60,11 +60,11 @@ def fit(
 ) -> Outcome:
     """Train until ``config.train.steps`` are done, from the last checkpoint in ``run`` if there is one.
 
-    ``folders`` are those of one dataset or of several, which ``config.data.weights`` tells apart by their names.
-    ``restart`` throws away what an earlier run left in the folder; ``verify`` compares each file of data with its hash
-    before the first step, unless this run has found it right before and it is as it was then. SIGINT and SIGTERM end
-    the call after the step in progress, with a checkpoint; a second one ends the process, but for ``torchrun``'s.
-    ``quiet`` leaves out whatever is said but for faults. Raises ``PctrainError`` and ``DatasetError``.
+    ``folders`` are those of one dataset or of several, which ``config.data.weights`` refers to by name. ``restart``
+    deletes what an earlier run left in the folder. ``verify`` compares each data file with its hash before the first
+    step, unless this run has verified it before and it has not changed since. SIGINT and SIGTERM end the call after the
+    current step, with a checkpoint; a second one ends the process, except under ``torchrun``. ``quiet`` prints errors
+    only. Raises ``PctrainError`` and ``DatasetError``.
     """
     tell = _nothing if quiet else say
     with (
@@ -77,8 +77,11 @@ def fit(
         trainer = Trainer.prepare([Dataset(path) for path in paths], run, config, world, anew=restart)
         if trainer.first_step >= config.train.steps:
             if world.is_first:
-                _prune(trainer, set())  # one that was killed may not have come to it
-            tell(f"{run} is finished ({trainer.first_step} steps); more with --set train.steps=N, anew with --restart")
+                _prune(trainer, set())  # a killed run may not have done this
+            tell(
+                f"{run} is finished ({trainer.first_step} steps); "
+                "extend it with --set train.steps=N, start over with --restart"
+            )
             return Outcome(trainer.first_step)
         if trainer.first_step:
             tell(
@@ -98,8 +101,8 @@ def fit(
 
 
 def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: bool) -> Outcome:
-    """The loop itself. ``until_parted`` ends when the processes have left each other: until then, a signal that comes
-    again finds its handler."""
+    """The loop itself. ``until_parted`` closes after the process group has; until then, a repeated signal still has its
+    handler."""
     config, steps = trainer.config, trainer.config.train.steps
     splits = [dataset.split("val") for dataset in trainer.datasets.values()]
     data, runtime = config.data, config.runtime
@@ -112,7 +115,7 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
             say(text)
     bad_steps, measured = 0, None
     said: set[str] = set()
-    """Of old checkpoints, what was said to be wrong with them."""
+    """Damage of old checkpoints that was already reported."""
     with (
         MetricsLog(trainer.run / METRICS, trainer.first_step, writes=trainer.world.is_first) as log,
         Prefetcher(trainer.loader, steps - trainer.first_step, runtime.prefetch) as batches,
@@ -174,8 +177,8 @@ def _nothing(text: str) -> None:
 
 
 def _prune(trainer: Trainer, said: set[str]) -> None:
-    """Older checkpoints go. What is wrong with one that stays is said, unless it was ``said`` before."""
+    """Remove older checkpoints. Report damaged ones, which are kept, unless they were ``said`` before."""
     damages = {*checkpoint.prune(trainer.run, trainer.config.checkpoint.keep_last)}
     for damage in sorted(damages - said):
-        say(f"{damage}; training goes on without it")
+        say(f"{damage}; training continues without it")
     said |= damages

@@ -1,5 +1,5 @@
-"""What a person sees while a run trains: a bar on a terminal, else a plain line per measurement. All of it on stderr,
-and of several processes from the first alone."""
+"""The progress of a run: a bar on a terminal, otherwise a plain line per measurement. All of it goes to stderr, and
+only from the first of several processes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Progress(_Bar):
         return [f"loss {self._nats / self._targets:.3f} ({', '.join(bits)} bits/byte)"]
 
     def _left(self, step: int) -> list[str]:
-        """How long the rest takes if it goes on like this; nothing when it is done."""
+        """The time left at the current speed; nothing when it is done."""
         if step == self._steps:
             return []
         seconds = (perf_counter() - self._begun) / (step - self._first_step) * (self._steps - step)
@@ -105,8 +105,7 @@ def in_words(values: Mapping[str, Any]) -> str:
 
 
 class ByteProgress(_Bar):
-    """How much of some bytes is dealt with: a bar on a terminal, else a plain line as the work begins, and one now and
-    then."""
+    """Progress over some bytes: a bar on a terminal, otherwise a plain line at the beginning and now and then."""
 
     def __init__(self, what: str, n_bytes: int, quiet: bool) -> None:
         self._what, self._n_bytes, self._done = what, n_bytes, 0
@@ -118,14 +117,14 @@ class ByteProgress(_Bar):
             self._say(f"{n_bytes:,} bytes")
 
     def update(self, n_bytes: int) -> None:
-        """So many more are dealt with."""
+        """Count ``n_bytes`` more as done."""
         self._bar.update(n_bytes)
         self._done += n_bytes
         if self._in_lines and monotonic() - self._said >= _SILENT_SECONDS:
             self._say(f"{self._done:,} of {self._n_bytes:,} bytes ({self._done / self._n_bytes:.0%})")
 
     def over(self, texts: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-        """The same texts, each dealt with when the next is asked for."""
+        """The same texts; each counts as done when the next is requested."""
         for text in texts:
             yield text
             self.update(len(text))
@@ -136,14 +135,14 @@ class ByteProgress(_Bar):
 
 
 def say(text: str) -> None:
-    """One line to a person, above the bar if there is one; of several processes the first says it."""
+    """Print one line, above the bar if there is one, and only in the first of several processes."""
     if speaks():
         with tqdm.external_write_mode(file=sys.stderr):
             terminal.say(text)
 
 
 def speaks() -> bool:
-    """Whether this is the process that speaks, by what ``torchrun`` says."""
+    """Whether this is the process that prints, according to ``torchrun``."""
     return os.environ.get("RANK", "0") == "0"
 
 

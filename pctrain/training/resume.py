@@ -1,4 +1,4 @@
-"""Where a run stands, but for its tensors; and whether it may go on from there under other settings (law 5)."""
+"""The state of a run without its tensors, and whether a run may resume with other settings (law 5)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from pctrain.settings import flat
 
 _VERSION = 6
 _READ = (5, _VERSION)
-"""5 had earlier names of settings; 4 showed rows in the order of the stream; 3 had settings that are gone; 2 had the
-ids of the dataset, and whole tensors; 1 knew one dataset."""
+"""5 had earlier names of settings; 4 did not shuffle rows; 3 had settings that no longer exist; 2 had the ids of the
+dataset, and whole tensors; 1 knew one dataset."""
 
 _MOST_IDS = 1 << 32
 
@@ -44,16 +44,16 @@ class Fingerprints:
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands, but for its tensors."""
+    """The state of a run, without its tensors."""
 
     cursor: Cursor
     config: RunConfig
     vocabulary: Vocabulary
-    """The ids of all views that the run ever used; as the model knows them, not the dataset."""
+    """The ids of all views that the run ever used, as numbered in the model, not in the dataset."""
     datasets: dict[str, Fingerprints]
     """By name, in the order of the cursor."""
     val_bits_per_byte: float | None
-    """On the fixed slice of val, at this step; None if it was not measured (a run that was told to stop)."""
+    """On the fixed slice of val, at this step; None if it was not measured (a run that was stopped)."""
 
     @property
     def step(self) -> int:
@@ -71,21 +71,21 @@ class State:
 
     @classmethod
     def from_json(cls, data: bytes) -> State:
-        """Raises ``CheckpointError`` for another version, ``ConfigError``, ``ValueError`` or ``TypeError`` for what is
-        no state."""
+        """Raises ``CheckpointError`` for another version, ``ConfigError``, ``ValueError`` or ``TypeError`` if it
+        is not a state."""
         values = parse_json(data)
         version = values.pop("version", None) if isinstance(values, dict) else None
         if version not in _READ:
             raise CheckpointError(
                 f"it has version {version!r}, this pctrain reads {_VERSION}; continue with the pctrain that wrote it, "
-                "or begin anew with --restart"
+                "or start over with --restart"
             )
         cursor, config = Cursor.from_dict(values.pop("cursor")), RunConfig.from_dict(values.pop("config"))
         datasets = {name: typed(Fingerprints, prints, "datasets") for name, prints in values.pop("datasets").items()}
         vocabulary = Vocabulary({name: _ids(name, ids) for name, ids in values.pop("vocabulary")["views"].items()})
         bits = values["val_bits_per_byte"]
         if not datasets or not (bits is None or (type(bits) in (int, float) and math.isfinite(bits))):
-            raise ValueError("it is not what a run writes")
+            raise ValueError("no run writes such a state")
         return cls(cursor=cursor, config=config, datasets=datasets, vocabulary=vocabulary, **values)
 
 
@@ -97,16 +97,16 @@ def _ids(name: str, values: Any) -> ViewIds:
 
 
 def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset]) -> None:
-    """What decides the batches and the weights must be what it was. The message names the field that differs.
+    """Raises ``CheckpointError`` if a setting differs that decides the batches or the weights, and names it.
 
-    Weights and rates, schedule and steps are free; so are the views used, as far as the model has ids for them.
+    Weights, rates, schedule and steps may change; so may the views, if the model has ids for them.
     """
     then, now = flat(state.config.to_dict()), flat(config.to_dict())
     for name in {**now, **then}:
         if _is_fixed(name) and then.get(name) != now.get(name):
             raise CheckpointError(
                 f"this run was begun with {name} = {then.get(name)!r}, now it is {now.get(name)!r}, which a resume may "
-                "not change; give another folder with -o, or --restart to throw this run away"
+                "not change; give another folder with -o, or --restart to delete this run"
             )
     check_datasets(state, datasets)
     if Schedule(config.mixture, config.train.steps).raw_only:
@@ -128,7 +128,7 @@ def _is_fixed(name: str) -> bool:
 def check_datasets(state: State, datasets: Mapping[str, Dataset]) -> None:
     """Raises ``CheckpointError`` if these are not the datasets that the checkpoint was trained on.
 
-    Where there are several, the order of their names is that of the cursor; one alone may have been renamed.
+    If there are several, the cursor relies on the order of their names; a single one may be renamed.
     """
     if len(state.datasets) > 1 and datasets.keys() != state.datasets.keys():
         raise CheckpointError(

@@ -1,5 +1,5 @@
-"""The run folder: ``config.json``, ``metrics.jsonl``, ``verified.json`` and ``checkpoints/``; who may write in it, and
-reading it back."""
+"""The run folder: ``config.json``, ``metrics.jsonl``, ``verified.json`` and ``checkpoints/``; locking and
+reading it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LONGEST_REASON = 200
 
 @dataclass(frozen=True)
 class Place:
-    """Where a dataset lay."""
+    """Where a dataset was."""
 
     given: str
     """As typed, relative to the folder that pctrain fit ran in."""
@@ -80,14 +80,14 @@ def read_settings(run: Path) -> Settings:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = repr(error)[:_LONGEST_REASON]
-        raise CheckpointError(f"{path} is damaged ({reason}); give pctrain fit --restart to begin anew") from error
+        raise CheckpointError(f"{path} is damaged ({reason}); start over with pctrain fit --restart") from error
 
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Make the folder, keep other processes from writing in it, and remove what those left that were killed.
+    """Make the folder, lock out other processes, and remove leftovers of killed ones.
 
-    A folder in which nothing was written is as it was before, or gone.
+    If nothing was written, the folder is left as it was, or removed if it is new.
     """
     is_new = not run.exists()
     try:
@@ -111,7 +111,7 @@ def locked(run: Path) -> Iterator[None]:
 
 
 def clear(run: Path) -> None:
-    """Throw away what a run wrote, and nothing else that lies in its folder."""
+    """Delete what a run wrote, and nothing else in its folder."""
     checkpoint.clear(run)
     for name in (CONFIG, METRICS, VERIFIED):
         (run / name).unlink(missing_ok=True)
@@ -129,7 +129,7 @@ def load_model(run: Path, which: str, device: torch.device) -> tuple[Decoder, St
 
 
 def open_datasets(run: Path, state: State) -> dict[str, Dataset]:
-    """The datasets a checkpoint was trained on, by name, where they lay. Checked by their fingerprints."""
+    """The datasets a checkpoint was trained on, by name, at their recorded places. Checked by their fingerprints."""
     places = read_settings(run).datasets
     opened: dict[str, Dataset] = {}
     for name, place in places.items():
@@ -143,7 +143,7 @@ def open_datasets(run: Path, state: State) -> dict[str, Dataset]:
 
 
 def open_dataset(run: Path, state: State, given: Path | None) -> Dataset:
-    """The dataset a checkpoint was trained on, or the one of several that is ``given``; where it lay, or lies now."""
+    """The dataset a checkpoint was trained on, or the one that is ``given``, which may have moved."""
     if given is None:
         datasets = open_datasets(run, state)
         if len(datasets) > 1:

@@ -1,5 +1,5 @@
-"""Told to stop: SIGINT and SIGTERM, or the end of ``torchrun``'s agent; remembered until a step is done, and agreed
-upon by all processes."""
+"""Requests to stop: SIGINT, SIGTERM, or the end of ``torchrun``'s agent. They are remembered until a step is done, and
+all processes agree on them."""
 
 from __future__ import annotations
 

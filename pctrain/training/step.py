@@ -1,4 +1,4 @@
-"""One optimizer step: a batch → gradients → weights, or the refusal to learn from it.
+"""One optimizer step: a batch → gradients → weights, or none if something is wrong with it.
 
 Legend: R rows, T positions, W the raw bytes and the views.
 """
@@ -27,13 +27,13 @@ from pctrain.training.run_folder import METRICS
 from pctrain.training.trainer import Trainer
 
 _MOST_BAD_STEPS = 10
-"""In a row: then it is not the documents."""
+"""In a row: more than that, and the documents are not the cause."""
 _NAMED = 3
-"""Documents that a sentence names."""
+"""Documents named in a message."""
 
 
 def take_step(trainer: Trainer, rate: float, batch: Batch) -> Losses:
-    """One optimizer step, unless its losses have a fault: then the weights stay as they were."""
+    """One optimizer step. If something is wrong with its losses, the weights stay as they were."""
     set_learning_rate(trainer.optimizer, rate)
     losses = gradients(trainer, batch)
     if losses.fault(trainer.config.optim) is None:
@@ -43,17 +43,17 @@ def take_step(trainer: Trainer, rate: float, batch: Batch) -> Losses:
 
 
 def gradients(trainer: Trainer, batch: Batch) -> Losses:
-    """Add the gradient of the mean loss over all targets of the global batch, in pieces of ``micro_rows``; clip its
-    norm. Of several processes each brings its rows; all have the same result."""
+    """Add the gradient of the mean loss over all targets of the global batch, in pieces of ``micro_rows``, and clip its
+    norm. Each process computes its own rows; all get the same result."""
     runtime, world = trainer.config.runtime, trainer.world
     n_views = len(trainer.loader.view_names)
     targets = max(1, int(world.sum(np.array([(batch.arrays.targets_RT != IGNORE).sum()]))[0]))
-    # A GPU is never waited for before the last piece: the batch is there before the first, and sums stay there.
+    # The host waits for a GPU only after the last piece: the batch is moved before the first, and sums stay there.
     total = torch.zeros(1 + 2 * (n_views + 1), dtype=torch.float64, device=trainer.device)
     for rows in micro_batches(batch, runtime.micro_rows, -(-trainer.config.data.rows // world.size), trainer.device):
         with autocast(trainer.device, runtime.dtype):
             sums = trainer.objective(*rows)
-        # FSDP takes the mean over processes, the loss is a sum over them.
+        # FSDP averages over processes, but the loss is a sum over them.
         (sums.nats / targets * world.size).backward()
         total += torch.cat([sums.nats.detach()[None], sums.nats_W, sums.targets_W])
     norm = whole(torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), trainer.config.optim.clip or math.inf))
@@ -63,9 +63,10 @@ def gradients(trainer: Trainer, batch: Batch) -> Losses:
 
 
 def micro_batches(batch: Batch, micro_rows: int, n_rows: int, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
-    """The batch's arrays on a device in pieces of ``micro_rows`` (0: in one), in the order of ``Objective``.
+    """The arrays of the batch on a device, in pieces of ``micro_rows`` (0: in one), in the order of the arguments of
+    ``Objective``.
 
-    Filled up with empty rows to ``n_rows``: processes that share weights must all make as many forward passes.
+    Padded with empty rows to ``n_rows``: processes that share weights must make the same number of forward passes.
     """
     arrays: tuple[NDArray[Any], ...] = batch.arrays
     missing = n_rows - len(arrays[0])
@@ -78,16 +79,16 @@ def micro_batches(batch: Batch, micro_rows: int, n_rows: int, device: torch.devi
 
 
 def refuse(fault: str, shown: Sequence[ShownDocument], settings: OptimConfig, in_a_row: int) -> None:
-    """Say that a step was skipped. Raises ``PctrainError`` if the settings say to stop, or too many were."""
+    """Report that a step was skipped. Raises ``PctrainError`` if the settings say to stop, or too many were skipped."""
     names = [f"{one.dataset} {one.document} ({one.path})" for one in shown[:_NAMED]]
     more = f" and {len(shown) - _NAMED} more, all of them in {METRICS}" if len(shown) > _NAMED else ""
-    where = f"{fault}; it showed {', '.join(names)}{more}"
+    where = f"{fault}; its documents are {', '.join(names)}{more}"
     if settings.bad_step == "skip" and in_a_row < _MOST_BAD_STEPS:
-        say(f"{where}; nothing is learnt from it")
+        say(f"{where}; the update is skipped")
         return
     if settings.bad_step == "skip":
         where += f"; {in_a_row} steps in a row were skipped"
-        advice = "lower optim.lr"
+        advice = "lower optim.lr;"
     else:
-        advice = "lower optim.lr, or pass over such steps with optim.bad_step=skip,"
-    raise PctrainError(f"{where}; {advice} and run again: it goes on from the last checkpoint")
+        advice = "lower optim.lr, or skip such steps with optim.bad_step=skip;"
+    raise PctrainError(f"{where}; {advice} rerun to resume from the last checkpoint")

@@ -1,4 +1,4 @@
-"""Everything that a run is made of: datasets, loader, model, optimizer, as of its last checkpoint."""
+"""The parts of a run: datasets, loader, model, optimizer, as of its last checkpoint."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Trainer:
     optimizer: torch.optim.Optimizer
     world: World
     memory: Memory
-    """What a step is estimated to want."""
+    """The estimated memory of a step."""
     free_bytes: int | None
-    """What there was for this process before the model was made; None where the system does not say."""
+    """Free memory for this process before the model was made; None if the system does not say."""
 
     @classmethod
     def prepare(
@@ -105,7 +105,7 @@ class Trainer:
         )
 
     def state(self, batch: Batch, bits_per_byte: float | None) -> State:
-        """Where the run stands after ``batch``."""
+        """The state of the run after ``batch``."""
         prints = {name: Fingerprints.of(dataset, self.loader.view_names) for name, dataset in self.datasets.items()}
         return State(batch.cursor, self.config, self.loader.vocabulary, prints, bits_per_byte)
 
@@ -162,7 +162,7 @@ def _wants_flex(attention: str, device: torch.device, model: ModelConfig) -> boo
 
 
 def with_views(config: RunConfig, datasets: Sequence[Dataset]) -> RunConfig:
-    """The settings with the views named, so that a view added later does not change a run that goes on."""
+    """The settings with the views named, so that a view added later does not change a resumed run."""
     if Schedule(config.mixture, config.train.steps).raw_only:
         return config
     views = config.data.views or dict.fromkeys(view_names(datasets), 1.0)

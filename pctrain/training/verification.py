@@ -1,8 +1,6 @@
-"""No run trains on damaged data in silence: before its first step, each file that it will read is compared with the
-manifest.
+"""Verify data before training: before its first step, a run compares each file that it will read with the manifest.
 
-What was found right is remembered in the run's folder, so that a run that goes on reads nothing again but what was
-changed, or moved, since.
+The run folder remembers the files that passed, so a resumed run rehashes only those that were changed or moved since.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ _MOST_THREADS: Final = 16
 
 
 class Seal(NamedTuple):
-    """What a file was like when its hash was found right; if it is like that still, its hash is too."""
+    """The state of a file when its hash was right; while the state is the same, so is the hash."""
 
     bytes: int
     mtime_ns: int
@@ -52,11 +50,11 @@ class Listed:
 
     @property
     def path(self) -> str:
-        """Where it lies, wherever the command ran."""
+        """Its absolute path."""
         return os.path.realpath(self.folder / self.entry.path)
 
     def seal(self) -> Seal | None:
-        """What it is like now; None if it is not there."""
+        """Its state now; None if it does not exist."""
         try:
             found = (self.folder / self.entry.path).stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -76,7 +74,7 @@ def files_read(datasets: Mapping[str, Dataset], views: Sequence[str]) -> list[Li
 
 
 def verified(files: Sequence[Listed], known: Mapping[str, Seal], world: World, *, quiet: bool) -> dict[str, Seal]:
-    """The seals of all files, of which those are not read that have the one that is ``known``. All processes call this.
+    """The seals of all files; files with the ``known`` seal are not read. All processes must call this.
 
     Raises ``DatasetError`` in each of them if any file is not what its manifest says.
     """
@@ -104,7 +102,7 @@ def _compared(
         _Hashing(progress, threads) as hashing,
     ):
         for one, what in zip(new, hashing.faults(new), strict=True):
-            # The seal is from before it was hashed: what is changed meanwhile has another one.
+            # The seal is taken before hashing: a file changed meanwhile has another one.
             yield one.path, what or seals[one.path] or "it is missing"
 
 
@@ -121,7 +119,7 @@ class _Hashing:
 
     def _advance(self, n_bytes: int) -> None:
         if self._left:
-            raise InterruptedError  # nobody waits for it
+            raise InterruptedError  # nobody waits for the result
         with self._lock:
             self._progress.update(n_bytes)
 
@@ -134,7 +132,7 @@ class _Hashing:
 
 
 def read_verified(run: Path) -> dict[str, Seal]:
-    """What the run remembers, by path; nothing if that is not readable, since it saves time alone."""
+    """The remembered seals by path; none if they cannot be read, since they only save time."""
     try:
         values: Any = parse_json(regular_file(run, VERIFIED).read_bytes())
         if values["version"] != _VERSION:
@@ -145,6 +143,6 @@ def read_verified(run: Path) -> dict[str, Seal]:
 
 
 def write_verified(run: Path, seals: Mapping[str, Seal]) -> None:
-    """Have the run remember it."""
+    """Store the seals in the run folder."""
     with replacing(run / VERIFIED) as file:
         file.write((json.dumps({"version": _VERSION, "files": seals}, indent=1) + "\n").encode())

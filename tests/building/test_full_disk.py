@@ -46,7 +46,7 @@ def test_the_file_is_named_and_the_build_resumes(
     code_, said = run(command(code, output, workers, [compressor]), preexec_fn=partial(_limited, file_bytes))
     assert code_ == 1
     named, _, rest = said.removeprefix("error: ").partition(": ")
-    assert rest == "File too large; mend that and run the same command again"
+    assert rest == "File too large; fix that and run the same command again"
     assert Path(named).match(full), named
     assert not list(output.rglob("*.tmp"))  # they would go on filling the disk
     build(options(code, output, compressor), Silent())

@@ -166,7 +166,7 @@ def test_files_that_are_missing_are_named() -> None:
         ("ngram:symbol_bits=5", "symbol_bits must divide window_bits=16 and be at most 16"),
         ("ngram:window_bits=32,symbol_bits=32", "symbol_bits must divide window_bits=32 and be at most 16"),
         ("ngram:reset=never", "reset must be one of segment, window, got 'never'"),
-        ("ngram:ids=raw", "the symbols of ngram are no bytes"),
+        ("ngram:ids=raw", "the symbols of ngram are not bytes"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(text: str, says: str) -> None:

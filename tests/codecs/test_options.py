@@ -32,7 +32,7 @@ from tests.codecs.examples import REQUESTS, codec
         ("token-bytes:vocab_size=65537", "vocab_size must be 256 … 65536, got 65537"),
         ("token-bytes:code=grey", "code must be one of plain, gray, got 'grey'"),
         ("bit:bits=2", "unknown option 'bits'; known: name, ids, artifact"),
-        ("halfbyte:ids=raw", "the symbols of halfbyte are no bytes"),
+        ("halfbyte:ids=raw", "the symbols of halfbyte are not bytes"),
         ("gzip:level=0", "level must be 1 … 9, got 0"),
         ("gzip:size=0", "size must be 64 … 65536, got 0"),
         ("bpe:vocab_size=255", "vocab_size must be 256 … 1048576, got 255"),
@@ -59,7 +59,7 @@ def test_two_views_of_one_name_are_refused() -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("json:loads", "'mine' is registered as json:loads, which is no subclass of Codec"),
+        ("json:loads", "'mine' is registered as json:loads, which is not a subclass of Codec"),
         ("json:Codec", "'mine' is registered as json:Codec, which cannot be loaded: module 'json' has no attribute"),
         ("no_such_module:Codec", "cannot be loaded: No module named 'no_such_module'"),
         (None, "'mine' is registered twice, as a:A and b:B; uninstall one"),

@@ -326,7 +326,7 @@ def test_a_cursor_of_the_last_version_is_read(then, now):
         (StreamPlace((3,), 10**6, 0, "pair", (None, LETTERS)), "another dataset"),
         (StreamPlace((3,), 10**6, 0, "splice", (None, LETTERS), (0.5, 20)), "another dataset"),
         (StreamPlace((3,), 5, 0, "single", ("gone",)), "view 'gone'"),
-        (StreamPlace((3, 4)), "stands in 2 datasets, 1 are given"),
+        (StreamPlace((3, 4)), "uses 2 datasets, 1 are given"),
     ],
 )
 def test_a_cursor_of_another_dataset_is_refused(split, place, message):

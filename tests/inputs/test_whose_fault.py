@@ -28,7 +28,7 @@ OF_THE_MACHINE = {
     "EPERM": "--exclude",
     "EIO": "check the disk",
     "ENOSPC": "make room",
-    "ENOMEM": "mend that",
+    "ENOMEM": "fix that",
 }
 
 

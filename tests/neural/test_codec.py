@@ -182,7 +182,7 @@ def test_a_build_cannot_fit_it() -> None:
     [
         ("neural:segment=1", "segment must be 2 … 64, got 1"),
         ("neural:reset=never", "reset must be one of segment, window, got 'never'"),
-        ("neural:ids=raw", "the symbols of neural are no bytes"),
+        ("neural:ids=raw", "the symbols of neural are not bytes"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(text: str, says: str) -> None:

@@ -148,7 +148,7 @@ def test_an_artifact_may_be_handed_in_and_that_is_said(code: Path, tmp_path: Pat
     handed, fitted = found.compressors["bpe"], found.compressors["fitted"]
     assert (handed.handed_in, fitted.handed_in) == (True, False)
     assert handed.distances == fitted.distances
-    assert "bpe: an artifact that was handed in; it may have been fitted on the probed documents" in render(found)
+    assert "bpe: a given artifact, which may have been fitted on the probed documents" in render(found)
 
 
 def test_bytes_that_are_no_text_are_probed_too(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_one_that_cannot_be_written_is_a_sentence_and_leaves_nothing(tmp_path: P
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
-        with pytest.raises(CheckpointError, match=r"step-00000002 cannot be written: File too large; mend that"):
+        with pytest.raises(CheckpointError, match=r"step-00000002 cannot be written: File too large; fix that"):
             checkpoint.save(tmp_path, state(2), *trained_once)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

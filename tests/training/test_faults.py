@@ -24,16 +24,16 @@ SAVE = r"lower runtime\.micro_rows \(now 4\) or data\.seq_len \(now 64\), or tak
 
 
 def test_an_allocation_that_fails_is_told_with_what_to_change() -> None:
-    with pytest.raises(PctrainError, match=rf"\(\d+ bytes more were wanted\); {SAVE}"), explained(CONFIG):
+    with pytest.raises(PctrainError, match=rf"\(\d+ bytes more needed\); {SAVE}"), explained(CONFIG):
         torch.empty(1 << 60, dtype=torch.uint8)
-    with pytest.raises(PctrainError, match=rf"\([\d.]+ PiB more were wanted\); {SAVE}"), explained(CONFIG):
+    with pytest.raises(PctrainError, match=rf"\([\d.]+ PiB more needed\); {SAVE}"), explained(CONFIG):
         np.empty(1 << 52, np.uint8)
     said = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79 GiB"
-    with pytest.raises(PctrainError, match=r"\(20\.00 GiB more were wanted\)"), explained(CONFIG):
+    with pytest.raises(PctrainError, match=r"\(20\.00 GiB more needed\)"), explained(CONFIG):
         raise torch.OutOfMemoryError(said)
-    with pytest.raises(PctrainError, match=rf"the memory does not suffice; {SAVE}"), explained(CONFIG):
+    with pytest.raises(PctrainError, match=rf"not enough memory; {SAVE}"), explained(CONFIG):
         raise RuntimeError("CUDA error: out of memory")
-    with pytest.raises(PctrainError, match=rf"the memory does not suffice; {SAVE}"), explained(CONFIG):
+    with pytest.raises(PctrainError, match=rf"not enough memory; {SAVE}"), explained(CONFIG):
         raise MemoryError
 
 

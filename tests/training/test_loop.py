@@ -258,7 +258,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_documents(
         number = int(one["document"].removeprefix("train:"))
         assert one == {"dataset": dataset.folder.name, "document": f"train:{number}", "path": f"train-{number}"}
     first, sentence = bad["documents"][0], str(stopped.value)
-    assert f"it showed {first['dataset']} {first['document']} ({first['path']}), " in sentence
+    assert f"its documents are {first['dataset']} {first['document']} ({first['path']}), " in sentence
     assert f" and {len(bad['documents']) - 3} more, all of them in metrics.jsonl; lower optim.lr, or " in sentence
 
 
@@ -279,7 +279,7 @@ def test_too_many_bad_steps_in_a_row_stop_the_run(
 ) -> None:
     broken_at(monkeypatch, set(range(1, 100)))
     with pytest.raises(
-        PctrainError, match=r"step 11: the loss is nan.*; 10 steps in a row were skipped; lower optim\.lr and"
+        PctrainError, match=r"step 11: the loss is nan.*; 10 steps in a row were skipped; lower optim\.lr; rerun"
     ):
         fit(dataset.folder, tmp_path, settings("optim.bad_step=skip", "checkpoint.every=100", "log.every=1"))
     skipped = lines(tmp_path, "train")[1:]

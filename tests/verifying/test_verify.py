@@ -196,8 +196,11 @@ def test_flips_under_a_right_hash_never_crash_the_command(folder: Path, seed: in
         (lambda folder: (folder / REJECTS).write_bytes(b""), "rejects.jsonl: it has 0 bytes, the manifest says"),
         (lambda folder: (folder / "base/new.arrow").touch(), "base/new.arrow: the manifest does not list it"),
         (lambda folder: (folder / "base/new\x1b[2J").touch(), "base/new␛[2J: the manifest does not list it"),
-        (lambda folder: (folder / "base/x.7.tmp").touch(), "base/x.7.tmp: it was left by a write that was cut short"),
-        (lambda folder: (folder / ".build/scan").mkdir(parents=True), ".build: it is the state of a command"),
+        (lambda folder: (folder / "base/x.7.tmp").touch(), "base/x.7.tmp: it was left by an interrupted write"),
+        (
+            lambda folder: (folder / ".build/scan").mkdir(parents=True),
+            ".build: it is the state of an interrupted command",
+        ),
         (lambda folder: (folder / "link").symlink_to(folder), "link: the manifest does not list it"),
     ],
     ids=["missing", "cut", "unlisted", "hostile name", "temporary", "unfinished", "link"],
@@ -289,7 +292,7 @@ def test_an_alignment_that_lies_is_found_where_decoding_does_not_need_it(indepen
     faults = [decode_fault(_Lax(independent), columns, 0, raw.tobytes(), number) for number in range(6)]
     lies = [fault is not None for fault in faults]
     assert lies == ([False, True, True] * 2 if independent else [False, True, False] * 2)
-    assert faults[1] == "unit 1 does not stand for the bytes that its alignment points say"
+    assert faults[1] == "unit 1 does not encode the bytes at its alignment points"
 
 
 @pytest.mark.usefixtures("in_process")
@@ -301,7 +304,7 @@ def test_many_findings_in_one_file_are_cut_short(folder: Path) -> None:
     rewrite(folder, "base/train-00000.arrow", change)
     found = [text for text in texts(verify(folder)) if "base/train-00000.arrow" in text]
     assert len(found) == 11
-    assert "there is more of this" in found[-1]
+    assert "there is more like this" in found[-1]
 
 
 def _manifest_change(manifest: Manifest, name: str) -> Manifest:
@@ -378,7 +381,7 @@ def test_a_child_that_dies_is_a_finding(folder: Path, tmp_path: Path, monkeypatc
     reseal(folder)
     report = verify(folder)
     assert report.decoded == 60
-    given_up = ", as others did; no more files of this view were looked at"
+    given_up = ", as others did; no more files of this view were checked"
     assert sorted(texts(report)) == [
         f"views/gzip/{name}.arrow: the process that read it died (SIGSEGV){more}; {REBUILD}"
         for name, more in (("train-00000", ""), ("train-00001", ""), ("train-00002", given_up))
@@ -437,7 +440,7 @@ def test_only_symbols_that_are_bytes_share_their_ids(folder: Path) -> None:
     bpe, *others = load_manifest(folder).views
     save(folder, replace(load_manifest(folder), views=(replace(bpe, ids="raw", first_id=64), *others)))
     assert any(
-        "view bpe shares the ids of the bytes, but its symbols are none" in text for text in texts(verify(folder))
+        "view bpe shares the ids of the bytes, but its symbols are not bytes" in text for text in texts(verify(folder))
     )
 
 
