@@ -31,7 +31,7 @@ COMMANDS = {
 }
 
 
-WARM = ("pcdata", "pctrain")
+WARM = ("pctrain",)
 QUIET = {"PYTHONWARNINGS": "ignore"}  # of other people's packages
 
 
