@@ -247,14 +247,7 @@ _OPTIM = (
     *("weight_decay_on", "clip", "bad_step", "largest_norm", "largest_loss"),
 )
 _RUNTIME = (
-    "device",
-    "dtype",
-    "compile",
-    "attention",
-    "micro_rows",
-    "activation_checkpointing",
-    "replicas",
-    "peak_flops",
+    *("device", "dtype", "compile", "attention", "micro_rows", "activation_checkpointing", "replicas", "peak_flops"),
 )
 
 RENAMED: Final = {

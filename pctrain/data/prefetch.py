@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 from queue import SimpleQueue
 from time import perf_counter
-from types import TracebackType
-from typing import Self
 
 from pctrain.data.batch import Batch
 from pctrain.data.loader import Loader
 
 
-class Prefetcher:
+class Prefetcher(AbstractContextManager["Prefetcher"]):
     """The next ``batches`` of ``loader``, up to ``depth`` of them made ahead; 0 makes each when asked for it.
 
     Close it, or use it as a context manager. From here on only the thread may use the loader and its split.
@@ -54,12 +53,7 @@ class Prefetcher:
             self._free.release()
             self._thread.join()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _next(self) -> Batch | Exception:

@@ -15,6 +15,7 @@ their order are those of ``Loader``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,11 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
         world_size: int = 1,
     ) -> None:
         """``steps``: of the whole run; the schedule of ``mixture`` depends on it. Raises as ``Loader``."""
-        self._splits = [Dataset(Path(folder)).split(split) for folder in folders]
-        self._data, self._mixture = data or DataConfig(), mixture or MixtureConfig()
-        self._steps, self._seed = steps, seed
-        self._rank, self._world_size = rank, world_size
-        self.vocabulary: Vocabulary = self._loader(Cursor()).vocabulary
+        splits = [Dataset(Path(folder)).split(split) for folder in folders]
+        data, mixture = data or DataConfig(), mixture or MixtureConfig()
+        self._loader = partial(Loader, splits, data, mixture, steps=steps, seed=seed, rank=rank, world_size=world_size)
+        self._steps = steps
+        self.vocabulary: Vocabulary = self._loader().vocabulary
         """The ids in the batches; a model needs ``vocabulary.padded_size`` of them."""
         self._begin = Cursor()
         """Where the next iteration begins."""
@@ -107,7 +108,7 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker is not None else (0, 1)
         self._cursor, self._begin = self._begin, Cursor()
-        loader = self._loader(self._cursor)
+        loader = self._loader(cursor=self._cursor)
         for step in range(self._cursor.step, self._steps):
             if step % workers == number:
                 batch = loader.next_batch()
@@ -129,18 +130,6 @@ class PackedBatches(IterableDataset[dict[str, Tensor]]):
                 f"the state is after batch {cursor.step} of {self._steps}; give the state of this run"
             )
         self._begin = self._cursor = cursor
-
-    def _loader(self, cursor: Cursor) -> Loader:
-        return Loader(
-            self._splits,
-            self._data,
-            self._mixture,
-            steps=self._steps,
-            seed=self._seed,
-            rank=self._rank,
-            world_size=self._world_size,
-            cursor=cursor,
-        )
 
 
 def _tensors(batch: Batch) -> dict[str, Tensor]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ from pctrain.config import OptimConfig
 from pctrain.data.batch import BatchStats
 
 
-class MetricsLog:
+class MetricsLog(AbstractContextManager["MetricsLog"]):
     """Appends lines to a JSONL file; on resume, lines after the resumed step (and a half-written one) are dropped."""
 
     def __init__(self, path: Path, step: int, *, writes: bool = True) -> None:
@@ -50,12 +50,7 @@ class MetricsLog:
                 self._file.write(line.encode() + b"\n")
                 self._file.flush()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._writes:
             self._file.close()
 
@@ -114,11 +109,7 @@ class Tally:
     """Sums over the steps since the last line. Ratios are taken when it is read."""
 
     def __init__(
-        self,
-        view_names: Sequence[str],
-        dataset_names: Sequence[str],
-        flops_per_step: int,
-        peak_flops: float,
+        self, view_names: Sequence[str], dataset_names: Sequence[str], flops_per_step: int, peak_flops: float
     ) -> None:
         """``peak_flops`` are those that all devices together could do in a second."""
         self._names = ["raw", *view_names]

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -106,7 +107,7 @@ def _compared(
             yield one.path, what or seals[one.path] or "it is missing"
 
 
-class _Hashing:
+class _Hashing(AbstractContextManager["_Hashing"]):
     """Threads that hash files, until they are done or the block is left."""
 
     def __init__(self, progress: ByteProgress, threads: int) -> None:
@@ -122,9 +123,6 @@ class _Hashing:
             raise InterruptedError  # nobody waits for the result
         with self._lock:
             self._progress.update(n_bytes)
-
-    def __enter__(self) -> _Hashing:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._left = True
