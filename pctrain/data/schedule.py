@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from pctrain.config import MixtureConfig
 from pctrain.errors import ConfigError
@@ -20,17 +21,30 @@ class Phase:
     """How much is compressed; ``share_by`` says what is counted."""
 
 
+_MODES_WITHOUT_SHARE = ("raw", "compressed")
+
+
 @dataclass(frozen=True)
 class PhaseBounds:
-    """The first step and the end of a phase."""
+    """One of the up to three phases: its steps, and between which shares it moves."""
 
+    mode: str
     begin: int
-    end: int | None
-    """Exclusive; None for the last phase, which continues past the last step."""
-    share_moves: bool
+    end: int
+    """Exclusive."""
+    first_share: float
+    last_share: float
+    """In the step after the last."""
+    is_open: bool = False
+    """Whether it continues past the last step of the run."""
 
+    @property
+    def share_moves(self) -> bool:
+        return self.first_share != self.last_share and self.mode not in _MODES_WITHOUT_SHARE
 
-_MODES_WITHOUT_SHARE = ("raw", "compressed")
+    def at(self, step: int) -> Phase:
+        done = (step - self.begin) / (self.end - self.begin)
+        return Phase(self.mode, self.first_share + (self.last_share - self.first_share) * done)
 
 
 @dataclass(frozen=True)
@@ -72,39 +86,26 @@ class Schedule:
         return {*self.modes} == {"raw"}
 
     def at(self, step: int) -> Phase:
-        """The phase at a step; past the end of the run, that of its last step."""
-        config, step = self.config, min(step, self.steps - 1)
-        if step < self.warmup_steps:
-            share = _between(config.warmup_share, config.share, step / self.warmup_steps)
-            return Phase(config.warmup_mode, share)
-        decay = self.steps - self.decay_begin
-        if step < self.decay_begin or not decay:
-            return Phase(config.mode, config.share)
-        done = min(1.0, (step - self.decay_begin) / decay)
-        return Phase(config.decay_mode, _between(config.share, config.decay_share, done))
+        """Mode and share at a step; past the end of the run, those of its last step."""
+        step = min(step, self.steps - 1)
+        return self.bounds(step).at(step)
 
     def bounds(self, step: int) -> PhaseBounds:
-        """The bounds of the phase that a step is in."""
-        config, decay_begin = self.config, self.decay_begin
-        if step < self.warmup_steps:
-            moves = config.warmup_share != config.share and config.warmup_mode not in _MODES_WITHOUT_SHARE
-            return PhaseBounds(0, self.warmup_steps, moves)
-        if step < decay_begin:
-            return PhaseBounds(self.warmup_steps, decay_begin if decay_begin < self.steps else None, False)
-        if step < self.steps:
-            moves = config.share != config.decay_share and config.decay_mode not in _MODES_WITHOUT_SHARE
-            return PhaseBounds(decay_begin, self.steps, moves)
-        return PhaseBounds(self.steps, None, False)
+        """The phase that a step of the run is in."""
+        return next(phase for phase in self._phases if step < phase.end)
 
     @property
     def modes(self) -> list[str]:
         """The modes that occur, in order."""
-        config = self.config
-        warmup = [config.warmup_mode] if self.warmup_steps else []
-        main = [config.mode] if self.warmup_steps < self.decay_begin else []
-        final = [config.decay_mode] if self.decay_begin < self.steps else []
-        return [*warmup, *main, *final]
+        return [phase.mode for phase in self._phases]
 
-
-def _between(begin: float, end: float, done: float) -> float:
-    return begin + (end - begin) * done
+    @cached_property
+    def _phases(self) -> list[PhaseBounds]:
+        """Those that have steps, in order."""
+        config, main, decay, end = self.config, self.warmup_steps, self.decay_begin, self.steps
+        phases = [
+            PhaseBounds(config.warmup_mode, 0, main, config.warmup_share, config.share),
+            PhaseBounds(config.mode, main, decay, config.share, config.share, is_open=decay == end),
+            PhaseBounds(config.decay_mode, decay, end, config.share, config.decay_share),
+        ]
+        return [phase for phase in phases if phase.begin < phase.end]

@@ -48,8 +48,7 @@ def batches_of_window(schedule: Schedule, step: int, batch_rows: int, shuffle_ro
     512: 2.44 with the rows of the run shuffled, 2.32 with the same number drawn from 32,000.)
     """
     most = max(1, shuffle_rows // batch_rows)
-    phase = schedule.bounds(step)
-    if phase.end is None:
+    if step >= schedule.steps or (phase := schedule.bounds(step)).is_open:
         return min(most, _BEYOND_THE_RUN * max(1, schedule.steps - step))
     if phase.share_moves:
         fewest = max(_FEWEST_BATCHES, _FEWEST_ROWS // batch_rows)
