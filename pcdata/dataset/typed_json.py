@@ -15,16 +15,21 @@ from pcdata.errors import DatasetError
 MOST_NESTED: Final = 16
 """How deep a value may be nested where the type leaves it open (``Any``)."""
 
-_type_hints = functools.cache(typing.get_type_hints)
-"""To work them out anew for each shard would be half of the time that reading a manifest takes."""
-
-
 _PLAIN: Final = {dict: "a table", list: "a list", tuple: "a list"}
+
+
+@functools.cache
+def _type_hints(kind: type[Any]) -> dict[str, Any]:
+    """Of a dataclass's fields. To work them out anew for each shard would be half of the time that reading a manifest
+    takes."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def typed(kind: Any, value: Any, at: str = "", *, partial: bool = False) -> Any:
     """``value`` as a ``kind``: a dataclass (an object of its fields and no others; ``partial``: those left out have
-    their defaults), ``tuple[X, ...]``, ``list[X]``, ``dict[str, X]``, ``X | None``, ``Any``, or a plain type.
+    their defaults), ``tuple[X, ...]``, ``tuple[X, Y]``, ``list[X]``, ``dict[str, X]``, ``X | None``, ``Any``, or a
+    plain type.
 
     Raises ``DatasetError``, as the dataclasses do; its message begins with where the value is, below ``at``.
     """
@@ -36,7 +41,9 @@ def typed(kind: Any, value: Any, at: str = "", *, partial: bool = False) -> Any:
         made = {name: typed(hints[name], item, _below(at, name), partial=partial) for name, item in value.items()}
         return kind(**made)
     if origin in (tuple, list) and isinstance(value, list | tuple):
-        return origin(typed(arguments[0], item, at) for item in value)
+        kinds = arguments if origin is tuple and ... not in arguments else arguments[:1] * len(value)
+        if len(kinds) == len(value):
+            return origin(typed(each, item, at) for each, item in zip(kinds, value, strict=True))
     if origin is dict and isinstance(value, dict):
         return {typed(str, key, at): typed(arguments[1], item, _below(at, key)) for key, item in value.items()}
     if origin is types.UnionType:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pcdata.dataset.typed_json import typed
+from pcdata.errors import DatasetError
 from pctrain.config import MixtureConfig, RunConfig
 from pctrain.data.mixture import Arrangement
 from pctrain.errors import CheckpointError, ConfigError
@@ -50,19 +52,19 @@ class StreamPlace:
 
     def is_sound(self) -> bool:
         """Whether a stream can have this position: values from a file may be anything."""
-        counts = (self.offset_symbols, self.dataset)
-        if not isinstance(self.draws, tuple) or not all(map(_is_count, (*self.draws, *counts))):
+        if not all(map(_is_count, (*self.draws, self.offset_symbols, self.dataset))):
             return False
         if self.arrangement is None:
-            return (*counts, self.views, self.splicing) == (0, 0, (), None)
+            return self == StreamPlace(self.draws)
         if not self.offset_symbols or self.dataset >= len(self.draws) or self.arrangement not in set(Arrangement):
-            return False
-        if not isinstance(self.views, tuple) or not all(name is None or isinstance(name, str) for name in self.views):
             return False
         single = self.arrangement == Arrangement.SINGLE
         if len(self.views) != 2 - single or (not single and self.views.count(None) != 1):
             return False
-        return _is_splicing(self.splicing) if self.arrangement == Arrangement.SPLICE else self.splicing is None
+        if self.splicing is None:
+            return self.arrangement != Arrangement.SPLICE
+        share, mean_bytes = self.splicing
+        return self.arrangement == Arrangement.SPLICE and 0 <= share <= 1 and 0 < mean_bytes < _MOST
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,7 @@ class StreamSettings:
 
     def is_sound(self) -> bool:
         """As ``StreamPlace.is_sound``."""
-        weights = [self.views, self.weights]
-        if not all(isinstance(each, dict) and all(map(_is_weight, each.values())) for each in weights):
-            return False
-        return _is_count(self.steps) and self.steps > 0
+        return 0 < self.steps < _MOST and all(weight > 0 for weight in (*self.views.values(), *self.weights.values()))
 
 
 @dataclass(frozen=True)
@@ -112,27 +111,13 @@ class Cursor:
                 "continue with the pctrain that wrote it"
             )
         try:
-            cursor = cls._of(**{name: value for name, value in values.items() if name != "version"})
-        except (TypeError, ValueError, KeyError, ConfigError):
+            cursor: Cursor | None = typed(cls, _current(values))
+        except (AttributeError, TypeError, KeyError, ConfigError, DatasetError):
             cursor = None
         if cursor is None or not cursor._is_sound():
             shown = repr(dict(values))[:_LONGEST_SHOWN]
             raise CheckpointError(f"the checkpoint's data cursor is damaged: {shown}; use an older checkpoint")
         return cursor
-
-    @classmethod
-    def _of(cls, step: Any, window_step: Any, place: Any, settings: Any) -> Cursor:
-        """From values out of JSON, which may have any type."""
-        lists_as_tuples: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in dict(place).items()
-        }
-        if "how" in lists_as_tuples:  # in version 3
-            arrangement = lists_as_tuples.pop("how")
-            lists_as_tuples["arrangement"] = "single" if arrangement == "alone" else arrangement
-        if settings is not None:
-            mixture = RunConfig.from_dict({"mixture": settings["mixture"]}).mixture
-            settings = StreamSettings(**{**settings, "mixture": mixture})
-        return cls(step, window_step, StreamPlace(**lists_as_tuples), settings)
 
     def _is_sound(self) -> bool:
         if not (_is_count(self.step) and _is_count(self.window_step) and self.place.is_sound()):
@@ -142,16 +127,21 @@ class Cursor:
         return self.window_step < self.step and self.settings.is_sound()
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < _MOST
+def _current(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values under the names of today. Raises as one does who takes them for what they should be."""
+    place, settings = dict(values["place"]), values["settings"]
+    if "how" in place:  # in version 3
+        how = place.pop("how")
+        place["arrangement"] = "single" if how == "alone" else how
+    if settings is not None:
+        mixture = RunConfig.from_dict({"mixture": settings["mixture"]}).to_dict()["mixture"]
+        settings = {**settings, "mixture": mixture}
+    return {
+        **{name: value for name, value in values.items() if name != "version"},
+        "place": place,
+        "settings": settings,
+    }
 
 
-def _is_weight(value: Any) -> bool:
-    return type(value) in (int, float) and value > 0
-
-
-def _is_splicing(value: Any) -> bool:
-    if not isinstance(value, tuple) or len(value) != 2:
-        return False
-    share, mean_bytes = value
-    return isinstance(share, float) and 0 <= share <= 1 and _is_count(mean_bytes) and mean_bytes > 0
+def _is_count(value: int) -> bool:
+    return 0 <= value < _MOST
