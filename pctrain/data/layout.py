@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from pctrain.data.documents import Documents
+from pctrain.data.documents import Document, Documents
 from pctrain.data.mixture import Appearance
 
 
@@ -39,6 +39,13 @@ class Span(NamedTuple):
     def length(self) -> int:
         """Symbols and marks."""
         return self.bos + 1 + self.end - self.start + self.closes
+
+
+def span_of(
+    document: Document, view: int, start: int, end: int, begins: bool, bos: bool, closes: bool, raw_bytes: int
+) -> Span:
+    documents, number, block = document.documents, document.number, document.block
+    return Span(documents, number, view, block, start, end, begins, bos, closes, raw_bytes)
 
 
 class BegunDocument(NamedTuple):

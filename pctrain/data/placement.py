@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pctrain.data.documents import Document
 from pctrain.data.draws import Purpose
-from pctrain.data.layout import Paired, Placement, Row, Span, Unpaired, proportion, take
+from pctrain.data.layout import Paired, Placement, Row, Span, Unpaired, proportion, span_of, take
 from pctrain.data.mixture import RAW, Appearance, Arrangement, single
 from pctrain.data.splice import Splice
 
@@ -79,21 +79,8 @@ class SingleView:
         closes = done and document.at_end
         before = self._bytes_shown
         self._bytes_shown = shown = proportion(self._raw_bytes, end, size)
-        start = self._start
-        row.spans.append(
-            Span(
-                document.documents,
-                document.number,
-                self._view,
-                document.block,
-                start + begin,
-                start + end,
-                True,
-                bos,
-                closes,
-                shown - before,
-            )
-        )
+        start, raw_bytes = self._start, shown - before
+        row.spans.append(span_of(document, self._view, start + begin, start + end, True, bos, closes, raw_bytes))
         row.room -= bos + 1 + taken + closes
         return True
 
@@ -122,16 +109,14 @@ class Pair:
     def __init__(self, document: Document, appearance: Appearance, offset_symbols: int, row_symbols: int) -> None:
         self.appearance = appearance
         self._samples = 2 if appearance.arrangement is Arrangement.PARALLEL else 1
-        self._documents, self._document = document.documents, document.number
+        self._document = document
         self._view = max(appearance.views)
-        self._block = document.block
         self._raw_start, _ = document.extent(RAW)
         self._start, _ = document.extent(self._view)
         points = document.alignment(self._view)
         self._symbol_ends, self._raw_ends = points.symbol_ends, points.raw_ends
         self._costs = points.symbol_ends + points.raw_ends
-        self._at_byte_0 = document.at_byte_0
-        self._at_end = document.at_end
+        self._at_byte_0, self._at_end = document.at_byte_0, document.at_end
         self._row_symbols = row_symbols
         self._last = len(self._costs) - 1
         self.size_symbols = int(self._symbol_ends[-1])
@@ -205,15 +190,4 @@ class Pair:
         """``bos`` applies if the span begins a sample. It closes if the document ends here."""
         closes = self.done and self._at_end
         start = self._raw_start if view == RAW else self._start
-        return Span(
-            self._documents,
-            self._document,
-            view,
-            self._block,
-            start + begin,
-            start + end,
-            begins,
-            begins and bos,
-            closes,
-            raw_bytes,
-        )
+        return span_of(self._document, view, start + begin, start + end, begins, begins and bos, closes, raw_bytes)

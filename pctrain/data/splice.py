@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pctrain.data.documents import Document
 from pctrain.data.draws import Purpose
-from pctrain.data.layout import Row, Span, proportion, take
+from pctrain.data.layout import Row, Span, proportion, span_of, take
 from pctrain.data.mixture import RAW, Appearance, Splicing
 
 _PURPOSES = (Purpose.SPLICE_DRAW, Purpose.SPLICE_VIEW)
@@ -43,7 +43,7 @@ class Splice:
     def __init__(self, document: Document, appearance: Appearance, offset_symbols: int) -> None:
         assert appearance.splicing is not None
         self.appearance = appearance
-        self._documents, self._document, self._block = document.documents, document.number, document.block
+        self._document = document
         self._at_byte_0, self._at_end = document.at_byte_0, document.at_end
         view = max(appearance.views)
         points = document.alignment(view)
@@ -88,17 +88,5 @@ class Splice:
         self.done = self._stretch == len(self._ends)
         shown, before = offset + taken - begin, offset - begin
         stands_for = proportion(raw_bytes, shown, size) - proportion(raw_bytes, before, size)
-        closes = self.done and self._at_end
-        view = self._views[number]
-        return Span(
-            self._documents,
-            self._document,
-            view,
-            self._block,
-            start + before,
-            start + shown,
-            begins,
-            bos,
-            closes,
-            stands_for,
-        )
+        closes, view = self.done and self._at_end, self._views[number]
+        return span_of(self._document, view, start + before, start + shown, begins, bos, closes, stands_for)

@@ -25,7 +25,7 @@ from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluation import Documents, Evaluation
 from pctrain.model.decoder import Decoder
 from pctrain.model.device import autocast, choose_device
-from pctrain.model.scoring import RAW, Alphabet, Window, Windowing, cut_document, scores
+from pctrain.model.scoring import RAW, Alphabet, Window, Windowing, cut, scores
 from pctrain.training.distributed import World, joined
 from pctrain.training.progress import ByteProgress
 from pctrain.training.run_folder import load_model, open_dataset
@@ -172,7 +172,7 @@ class _Reading:
         def windows() -> Iterator[Window]:
             for document, part in self._read("model, raw bytes" if view is None else f"model, view {view}"):
                 symbols: NDArray[np.unsignedinteger] = part.raw if view is None else part.symbols(view)
-                for window in cut_document(part, symbols, kind, windowing):
+                for window in cut(symbols, kind, part.part_start_bytes == 0, windowing):
                     cut_from.append(document)
                     yield window
 

@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pcdata.dataset import Document
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, PAD, RAW_OPEN, ViewIds
 from pctrain.errors import ConfigError
 from pctrain.model.decoder import Decoder
@@ -100,12 +99,6 @@ def cut(
         yield Window((alphabet.open_id,), ids[start:end], scored - start)
 
 
-def cut_document(
-    document: Document, symbols: NDArray[np.unsignedinteger], kind: Alphabet, windowing: Windowing
-) -> list[Window]:
-    return list(cut(symbols, kind, document.part_start_bytes == 0, windowing))
-
-
 def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] | NDArray[np.floating]) -> float:
     """The standard error of Σ bits / Σ sizes over a sample of documents, by the ratios that remain when one of them is
     left out (Efron and Stein 1981, *The jackknife estimate of variance*).
@@ -135,8 +128,7 @@ def scores(
 def _score_batch(model: Decoder, windows: list[Window], alphabet: Alphabet, device: torch.device) -> Iterator[Score]:
     """Score some windows in one forward pass, each a row, padded on the right to the longest."""
     n_positions = max(len(window.opening) + len(window.ids) - 1 for window in windows)
-    inputs_RT = np.full((len(windows), n_positions), PAD, np.int64)
-    targets_RT = np.full((len(windows), n_positions), PAD, np.int64)
+    inputs_RT, targets_RT = np.full((2, len(windows), n_positions), PAD, np.int64)
     for row, window in enumerate(windows):
         first = len(window.opening) - 1
         inputs_RT[row, : first + len(window.ids)] = np.concatenate([window.opening, window.ids[:-1]])
@@ -146,9 +138,8 @@ def _score_batch(model: Decoder, windows: list[Window], alphabet: Alphabet, devi
     hidden_ND = model.hidden(torch.from_numpy(inputs_RT).to(device))[here_RT]
     bits_N, full_bits_N = _symbol_bits(model, hidden_ND, torch.from_numpy(targets_RT).to(device)[here_RT], alphabet)
     symbols_R = scored_RT.sum(axis=1).tolist()
-    for symbols, bits, full_bits in zip(
-        symbols_R, torch.split(bits_N, symbols_R), torch.split(full_bits_N, symbols_R), strict=True
-    ):
+    by_window = (torch.split(of_symbols, symbols_R) for of_symbols in (bits_N, full_bits_N))
+    for symbols, bits, full_bits in zip(symbols_R, *by_window, strict=True):
         yield Score(symbols, float(bits.sum()), float(full_bits.sum()))
 
 
