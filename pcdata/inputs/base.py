@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol
 
 from pcdata.errors import InputError
 
@@ -61,9 +61,6 @@ class RecordFile(Protocol):
         """A record again. Asked for in the order of ``scan``, from any of them on, each record is read once."""
 
     def close(self) -> None: ...
-
-
-Scanned: TypeAlias = Record | Fault
 
 
 def too_large(size: int, most: int = MAX_RECORD_BYTES) -> Fault:

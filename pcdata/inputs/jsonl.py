@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 
 from pcdata.dataset.json_files import parse_json_text
 from pcdata.inputs.base import MAX_RECORD_BYTES, Changed, Fault, Located, Record, keys_of, no_text, too_large
-from pcdata.inputs.large_lines import Line, parse_apart
 from pcdata.inputs.streams import BUFFER_BYTES, decompressed
 from pcdata.inputs.values import bytes_in
+from pcdata.processes.isolated import Died, Isolated, Limits, Send
 
 LARGE_LINE_BYTES = 1 << 24
-"""A longer line is parsed in a process of its own."""
+"""A longer line is parsed in a process that may die: ``[[],[],…`` takes twenty times its size in memory."""
+
+LIMITS = Limits(memory_bytes=2_000_000_000, cpu_seconds=60)
+"""Of that process."""
 
 _NOT_LINES = "; records are read one a line: jq -c '.[]' writes those of a list so"
 
@@ -70,7 +75,7 @@ class JsonlFile:
             return too_large(size)
         if size <= LARGE_LINE_BYTES:
             return parse_record(self._text_key, line, offset)
-        found = parse_apart(parse_record, Line(self._text_key, line, offset, self._wanted))
+        found = _parsed_apart(self._text_key, self._wanted, line, offset)
         if isinstance(found, Record) and (fields := bytes_in(found.fields)) > MAX_RECORD_BYTES:
             return too_large(fields)
         return found
@@ -112,6 +117,25 @@ class JsonlFile:
 
 def _is_cut(line: bytes) -> bool:
     return len(line) > MAX_RECORD_BYTES and not line.endswith(b"\n")
+
+
+def _parsed_apart(text_key: str, wanted: frozenset[str], line: bytes, offset: int) -> Record | Fault:
+    """What ``parse_record`` makes of a line, without the fields that are not wanted: they may be as large."""
+    with closing(Isolated(partial, _answer, text_key, wanted, limits=LIMITS)) as process:
+        try:
+            (found,) = process.ask((line, offset))
+        except Died as death:
+            return Fault("too large", f"{len(line):,} bytes; the process that parsed it {death}")
+    assert isinstance(found, Record | Fault)
+    return found
+
+
+def _answer(text_key: str, wanted: frozenset[str], request: tuple[bytes, int], send: Send) -> None:
+    """In that process."""
+    found = parse_record(text_key, *request)
+    if isinstance(found, Record):
+        found = Record(found.raw, {name: value for name, value in found.fields.items() if name in wanted})
+    send(found)
 
 
 def parse_record(text_key: str, line: bytes, offset: int) -> Record | Fault:

@@ -34,6 +34,7 @@ from pcdata.inputs.languages import FIRST_LINE_BYTES, language_of
 from pcdata.inputs.options import InputOptions
 from pcdata.inputs.sources import Entry, entry_path, kind_of, opener
 from pcdata.inputs.table_process import IsolatedTable, table_of
+from pcdata.inputs.tables import Selection
 from pcdata.inputs.tar import TarMembers
 from pcdata.inputs.whose_fault import Unreadable, changed, reading
 
@@ -175,17 +176,8 @@ def _open_records(options: InputOptions, entry: Entry, file: io.FileIO) -> Recor
         return JsonlFile(file, entry.compression, options.text_key, wanted, entry.begin, entry.end)
     if entry.kind == "tar":
         return TarMembers(file, entry.compression)
-    table = table_of(
-        file,
-        entry_path(options, entry),
-        entry.kind,
-        text_key=options.text_key,
-        wanted=wanted,
-        max_record_bytes=MAX_RECORD_BYTES,
-        begin=entry.begin,
-        end=entry.end,
-    )
-    return IsolatedTable(table)
+    selection = Selection(options.text_key, wanted, MAX_RECORD_BYTES, entry.begin, entry.end)
+    return IsolatedTable(table_of(file, entry_path(options, entry), entry.kind, selection))
 
 
 def _understood(

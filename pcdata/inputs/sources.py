@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -21,6 +22,7 @@ from pcdata.inputs.options import InputOptions
 from pcdata.inputs.passed_over import reason_to_pass_over
 from pcdata.inputs.saved import saved_files
 from pcdata.inputs.table_process import sizes_of, table_of
+from pcdata.inputs.tables import Selection
 from pcdata.inputs.whose_fault import Unreadable, changed, reading
 
 Kind: TypeAlias = Literal["file", "jsonl", "parquet", "arrow", "tar"]
@@ -34,6 +36,8 @@ _NAMES: Final[dict[Kind, re.Pattern[bytes]]] = {
 
 Identity: TypeAlias = tuple[int, int]
 """Of a folder, by whatever name: its device and its inode."""
+
+_NOT_FOLLOWED: Final = "symbolic links are not followed unless named, as by a glob: DIR/*"
 
 RANGE_BYTES = 16_000_000
 """About how much of a large file of records one task reads."""
@@ -132,8 +136,7 @@ def kind_of(name: bytes, asked: str) -> Kind:
     """What a file that was named is read as."""
     if asked == "auto":
         return next((kind for kind, pattern in _NAMES.items() if pattern.search(name)), "file")
-    kinds: dict[str, Kind] = {"files": "file", "jsonl": "jsonl", "parquet": "parquet", "arrow": "arrow", "tar": "tar"}
-    return kinds[asked]
+    return next((kind for kind in _NAMES if kind == asked), "file")
 
 
 def only_files(options: InputOptions) -> bool:
@@ -158,8 +161,8 @@ def _ranges(options: InputOptions, entry: Entry) -> Iterator[Entry | Skipped]:
         return
     path = entry_path(options, entry)
     try:
-        with reading(printable(path)):
-            sizes = _chunk_sizes(options, entry)
+        with reading(printable(path)), open(path, "rb", buffering=0, opener=opener(options, entry)) as file:
+            sizes = sizes_of(table_of(file, path, entry.kind, Selection()))
     except Unreadable as error:
         yield Skipped(entry.root, entry.relative, "unreadable", str(error))
         return
@@ -169,13 +172,6 @@ def _ranges(options: InputOptions, entry: Entry) -> Iterator[Entry | Skipped]:
         if number == len(sizes) or held >= RANGE_BYTES:
             yield entry._replace(begin=begin, end=number if number < len(sizes) else None, size=held)
             begin, held = number, 0
-
-
-def _chunk_sizes(options: InputOptions, entry: Entry) -> list[int]:
-    """About how many bytes each row group or record batch has; one number for a stream, which is read in one go."""
-    path = entry_path(options, entry)
-    with open(path, "rb", buffering=0, opener=opener(options, entry)) as file:
-        return sizes_of(table_of(file, path, entry.kind))
 
 
 def _walk(root: int, top: bytes, options: InputOptions, left_out: Identity | None) -> Iterator[Entry | Skipped]:
@@ -201,9 +197,7 @@ def _walk(root: int, top: bytes, options: InputOptions, left_out: Identity | Non
                 if fault is not None:
                     yield Skipped(root, relative + b"/", "unreadable", fault)
         elif found.is_symlink():
-            yield Skipped(
-                root, relative, "symlink", "symbolic links are not followed unless named, as by a glob: DIR/*"
-            )
+            yield Skipped(root, relative, "symlink", _NOT_FOLLOWED)
         elif not found.is_file(follow_symlinks=False):
             yield Skipped(root, relative, "not a file", "only regular files are read")
         elif is_excluded(relative):
@@ -228,14 +222,10 @@ def _listed(folder: bytes, prefix: bytes) -> tuple[list[tuple[bytes, os.DirEntry
     """What lies in a folder, last name first, each with its relative path; and the fault if it cannot be listed."""
     try:
         with reading(printable(folder)), os.scandir(folder) as entries:
-            found = sorted(entries, key=_name, reverse=True)
+            found = sorted(entries, key=attrgetter("name"), reverse=True)
     except Unreadable as error:
         return [], str(error)
     return [(prefix + entry.name, entry) for entry in found], None
-
-
-def _name(entry: os.DirEntry[bytes]) -> bytes:
-    return entry.name
 
 
 def _identity(path: bytes) -> Identity | None:

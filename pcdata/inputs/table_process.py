@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import pyarrow as pa
 
 from pcdata.inputs.base import Changed, Fault, Located, Record
-from pcdata.inputs.tables import ROWS_AT_ONCE, Chunks, Row, TableFile, open_chunks
+from pcdata.inputs.tables import ROWS_AT_ONCE, Chunks, Row, Selection, TableFile, open_chunks
 from pcdata.inputs.values import bytes_in
 from pcdata.inputs.whose_fault import Unreadable
 from pcdata.processes.isolated import Died, Isolated, Limits, Send
@@ -44,24 +44,19 @@ _Shared: TypeAlias = ctypes.Array[ctypes.c_ubyte]
 
 @dataclass(frozen=True)
 class Table:
-    """One file, or the chunks ``begin`` … ``end - 1`` of it; ``end`` None: to the last."""
+    """What is read of one file."""
 
     path: bytes
     identity: tuple[int, ...]
     """Of this name there may be another file by now."""
     kind: str
     """parquet or arrow."""
-    text_key: str = ""
-    wanted: frozenset[str] = frozenset()
-    """Columns besides the text; others are not read."""
-    max_record_bytes: int = 0
-    begin: int = 0
-    end: int | None = None
+    selection: Selection
 
 
-def table_of(file: io.FileIO, path: bytes, kind: str, **rest: Any) -> Table:
+def table_of(file: io.FileIO, path: bytes, kind: str, selection: Selection) -> Table:
     """The table in an open file."""
-    return Table(path, _identity(file), kind, **rest)
+    return Table(path, _identity(file), kind, selection)
 
 
 def _identity(file: io.FileIO) -> tuple[int, ...]:
@@ -236,9 +231,7 @@ class _TableReader:
 
     def _opened(self, table: Table) -> TableFile:
         if self._rows is None or self._table != table:
-            chunks = self._chunks_of(table)
-            wanted, most = table.wanted, table.max_record_bytes
-            self._rows = TableFile(chunks, table.text_key, wanted, most, table.begin, table.end)
+            self._rows = TableFile(self._chunks_of(table), table.selection)
         return self._rows
 
     def _chunks_of(self, table: Table) -> Chunks:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -18,12 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pcdata.dataset.ipc_footer import IpcFooter
-from pcdata.inputs.base import (
-    Fault,
-    keys_of,
-    no_text,
-    too_large,
-)
+from pcdata.inputs.base import MAX_RECORD_BYTES, Fault, keys_of, no_text, too_large
 from pcdata.inputs.values import Unconvertible, Values, bytes_in, checked, is_text
 from pcdata.inputs.whose_fault import Unreadable
 
@@ -62,34 +58,38 @@ class Row(NamedTuple):
     fields: dict[str, Any]
 
 
-class TableFile:
-    """Chunks ``begin`` … ``end - 1`` of a table; ``end`` None: to the last. Columns outside ``wanted`` are not read."""
+@dataclass(frozen=True)
+class Selection:
+    """What is read of a table: chunks ``begin`` … ``end - 1``; ``end`` None: to the last."""
 
-    def __init__(
-        self,
-        chunks: Chunks,
-        text_key: str,
-        wanted: Set[str],
-        max_record_bytes: int,
-        begin: int = 0,
-        end: int | None = None,
-    ) -> None:
+    text_key: str = ""
+    wanted: frozenset[str] = frozenset()
+    """Columns besides the text; others are not read."""
+    max_record_bytes: int = MAX_RECORD_BYTES
+    begin: int = 0
+    end: int | None = None
+
+
+class TableFile:
+    """What is selected of a table."""
+
+    def __init__(self, chunks: Chunks, selection: Selection) -> None:
         self._chunks = chunks
-        self._text_key = text_key
-        self._text = next((key for key in keys_of(text_key) if key in chunks.column_names), None)
-        self._columns = [name for name in chunks.column_names if name == self._text or name in wanted]
+        self._selection = selection
+        self._text = next((key for key in keys_of(selection.text_key) if key in chunks.column_names), None)
+        self._columns = [name for name in chunks.column_names if name == self._text or name in selection.wanted]
         self._twice = next((name for name in self._columns if self._columns.count(name) > 1), None)
-        self._max_record_bytes = max_record_bytes
         self._first_rows = [0, *accumulate(chunks.rows or [])]
         n_chunks = 1 if chunks.rows is None else len(chunks.rows)
-        self._range = range(begin, n_chunks if end is None else min(end, n_chunks))
+        end = n_chunks if selection.end is None else min(selection.end, n_chunks)
+        self._range = range(selection.begin, end)
         self._ahead: tuple[int, Iterator[_Rows]] = 0, iter(())
         self._rows: _Rows | None = None
 
     def rows(self, first: int, rows_at_once: int) -> Iterator[Row]:
         """Some rows, from row ``first`` of the file on; none after the last. Asked for in order, each is read once."""
         if self._text is None:
-            yield Row(0, no_text(self._text_key, self._chunks.column_names), {})
+            yield Row(0, no_text(self._selection.text_key, self._chunks.column_names), {})
         elif self._twice is not None:
             yield Row(0, Fault("column twice", f"more than one column is named {self._twice!r}; rename them"), {})
         elif (rows := self._with(first, rows_at_once)) is not None:
@@ -127,7 +127,7 @@ class TableFile:
         end = None if self._chunks.rows is None else self._first_rows[chunk + 1]
         for batch, damage in self._chunks.read(chunk, self._columns, rows_at_once):
             some = batch if end is None else batch.slice(0, end - row)
-            yield _Rows(some, damage, self._text, chunk, row, self._max_record_bytes)
+            yield _Rows(some, damage, self._text, chunk, row, self._selection.max_record_bytes)
             row += len(some)
             if len(some) < len(batch):
                 raise Unreadable(f"it has more than {row:,} rows in its first {chunk + 1:,} parts, and says otherwise")

@@ -15,12 +15,12 @@ import pytest
 import zstandard
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.dataset import Dataset
 from pcdata.inputs import records, table_process
 from pcdata.inputs.base import Fault
 from pcdata.inputs.table_process import IsolatedTable, end_table_process, table_of
-from pcdata.inputs.tables import ArrowChunks, StreamChunks, TableFile
+from pcdata.inputs.tables import ArrowChunks, Selection, StreamChunks, TableFile
 from pcdata.inputs.whose_fault import Unreadable
 from pcdata.processes.isolated import Limits
 from tests.building.corpora import options, write_jsonl
@@ -39,7 +39,7 @@ def built(path: Path, **more: Any) -> tuple[list[bytes], list[dict[str, Any]]]:
     """Documents and rejects of a file, and of a good one after it, whose only document is the last."""
     write_jsonl(path.parent / "good.jsonl", [{"text": "good"}])
     output = path.parent / "shards"
-    build(options([path, path.parent / "good.jsonl"], output, **{"val_fraction": 0.0, **more}), Silent())
+    build(options([path, path.parent / "good.jsonl"], output, **{"val_fraction": 0.0, **more}), Reporter())
     split = Dataset(output).split("train")
     documents = [split.document(number).raw.tobytes() for number in range(split.n_documents)]
     assert documents.pop() == b"good"
@@ -134,7 +134,7 @@ def test_the_file_that_is_read_is_the_one_that_was_opened(tmp_path: Path) -> Non
         pq.write_table(pa.table({"text": [name]}), tmp_path / name)
     path = os.fsencode(tmp_path / "a.parquet")
     with (tmp_path / "a.parquet").open("rb", buffering=0) as file:
-        table = IsolatedTable(table_of(file, path, "parquet", max_record_bytes=100))
+        table = IsolatedTable(table_of(file, path, "parquet", Selection(max_record_bytes=100)))
         assert [located.found.raw for located in table.scan()] == [b"a.parquet"]  # type: ignore[union-attr]
         end_table_process()
         (tmp_path / "b.parquet").rename(tmp_path / "a.parquet")
@@ -184,7 +184,7 @@ class Claims:
 @pytest.mark.parametrize(("rows", "before"), [([3, 3], 6), ([2, 3], 2), ([4, 3], 3), ([3, 1], 4), ([3, 7], 6)])
 def test_a_file_that_has_other_rows_than_it_says_is_read_up_to_there(rows: list[int], before: int) -> None:
     """Places that do not fit would be those of other rows in the second pass."""
-    table = TableFile(Claims(rows), "", set(), 100)  # type: ignore[arg-type]
+    table = TableFile(Claims(rows), Selection(max_record_bytes=100))  # type: ignore[arg-type]
     found: list[bytes] = []
 
     def read() -> None:
@@ -225,7 +225,7 @@ def test_counting_rows_decompresses_nothing(tmp_path: Path) -> None:
 def test_a_compressed_stream_is_read_batch_by_batch(tmp_path: Path) -> None:
     compressed(tmp_path / "a.arrow", pa.ipc.new_stream)
     before = pa.default_memory_pool().bytes_allocated()
-    table = TableFile(StreamChunks(pa.memory_map(str(tmp_path / "a.arrow"))), "", set(), 1 << 20)
+    table = TableFile(StreamChunks(pa.memory_map(str(tmp_path / "a.arrow"))), Selection(max_record_bytes=1 << 20))
     read = 0
     while some := [*table.rows(read, 256)]:
         read += len(some)
