@@ -12,9 +12,8 @@ from typing import TypeAlias, TypedDict, Unpack
 
 from pcdata.building.build import build as run_build
 from pcdata.building.options import BuildOptions
-from pcdata.building.progress import Reporter, Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs.requests import ViewRequest, parse_requests
-from pcdata.commands.progress import BarReporter
 from pcdata.dataset import Dataset
 from pcdata.editing.add_view import add_views
 from pcdata.editing.drop_view import drop_view as drop
@@ -97,7 +96,7 @@ def build(
     ['bpe']
     """
     asked = BuildOptions.of(_paths(inputs), Path(output), _requests(compressors), **options)
-    run_build(asked, _reporter(progress), restart=restart)
+    run_build(asked, Reporter(quiet=not progress), restart=restart)
     return open(output)
 
 
@@ -110,7 +109,7 @@ def add_view(
     ['bpe', 'gzip']
     """
     folder = _folder(dataset)
-    add_views(folder, _requests(compressors), workers, _reporter(progress))
+    add_views(folder, _requests(compressors), workers, Reporter(quiet=not progress))
     return open(folder)
 
 
@@ -129,7 +128,7 @@ def merge(
     datasets: Iterable[Dataset | AnyPath], output: AnyPath, *, workers: int = 0, progress: bool = False
 ) -> Dataset:
     """Join datasets that have the same views, as ``pcdata merge`` does. Raises ``PcdataError``."""
-    join([_folder(dataset) for dataset in datasets], Path(output), workers, _reporter(progress))
+    join([_folder(dataset) for dataset in datasets], Path(output), workers, Reporter(quiet=not progress))
     return open(output)
 
 
@@ -168,7 +167,7 @@ def probe(
     """Which compressor is a good proxy, as ``pcdata probe`` measures it; writes nothing. Raises ``PcdataError``."""
     probing = {"documents": documents, "document_bytes": document_bytes, "seed": seed, "workers": workers}
     asked = ProbeOptions.of(_paths(inputs), _requests(compressors), **probing, **options)
-    return measure(asked, _reporter(progress))
+    return measure(asked, Reporter(quiet=not progress))
 
 
 def _paths(inputs: Inputs) -> list[Path]:
@@ -183,7 +182,3 @@ def _requests(compressors: Sequence[str]) -> list[ViewRequest]:
 
 def _folder(dataset: Dataset | AnyPath) -> Path:
     return dataset.folder if isinstance(dataset, Dataset) else Path(dataset)
-
-
-def _reporter(progress: bool) -> Reporter:
-    return BarReporter(quiet=False) if progress else Silent()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs.bpe import BpeCodec
 from pcdata.shell import without_head
 from pctrain.config import MODES, presets
@@ -44,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("completion")
     write_code(folder / "code")
-    build(options(folder / "code", folder / "my shards", "gzip", "bpe:vocab_size=300,name=small"), Silent())
+    build(options(folder / "code", folder / "my shards", "gzip", "bpe:vocab_size=300,name=small"), Reporter())
     return folder
 
 

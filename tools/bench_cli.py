@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs.requests import parse_requests
 from tools.benching import Figure, in_turn, parser_of, print_json, print_table, processor_seconds
 from tools.building import options
@@ -31,7 +31,7 @@ def make_shards(corpus: Path, dataset: Path, shards: int) -> None:
     for number in range(shards):
         (corpus / f"{number:05}.py").write_text(f"x = {number}\n" * 4)
     small = options(corpus, dataset, parse_requests(["gzip"]))
-    build(replace(small, dataset=replace(small.dataset, shard_bytes=1)), Silent())
+    build(replace(small, dataset=replace(small.dataset, shard_bytes=1)), Reporter())
 
 
 def run(*arguments: object) -> None:

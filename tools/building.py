@@ -12,7 +12,7 @@ from unittest import mock
 
 from pcdata.building.build import build
 from pcdata.building.options import BuildOptions
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs.base import Codec, codec_class, open_codec
 from pcdata.codecs.requests import ViewRequest, parse_requests
 from pcdata.dataset import Dataset
@@ -40,7 +40,7 @@ def options(
 
 def rebuild(corpus: Path | tuple[Path, ...], output: Path, requests: Sequence[ViewRequest], workers: int = 1) -> None:
     """Build into a folder that ``clear`` has made room for."""
-    build(options(corpus, output, requests, workers), Silent())
+    build(options(corpus, output, requests, workers), Reporter())
 
 
 def clear(*outputs: Path) -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pcdata.building.fit import fit_views, open_views
 from pcdata.building.options import DatasetOptions
 from pcdata.building.plan import SAMPLE, Plan
+from pcdata.building.planning import Trial, trial
 from pcdata.building.progress import Reporter
 from pcdata.building.reread import read_pieces
 from pcdata.building.shaping import handed_in_artifacts
-from pcdata.building.trial import Trial, trial
 from pcdata.codecs.base import Codec, naming
 from pcdata.dataset.schema import DOC_ID_BYTES
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from pcdata.building.fit import fit_views, open_views
 from pcdata.building.options import DatasetOptions
+from pcdata.building.planning import Trial, trial
 from pcdata.building.progress import Reporter
 from pcdata.building.scan import inputs_digest, listed_digest
 from pcdata.building.shaping import shaping
-from pcdata.building.trial import Trial, trial
 from pcdata.building.versions import library_versions
 from pcdata.codecs.base import codec_class
 from pcdata.codecs.fitted import RECORD, ArtifactRecord, read_record

@@ -1,8 +1,14 @@
-"""The first half of a build: list the inputs, scan them, plan. Nothing is written but into the workspace."""
+"""The first half of a build: list the inputs, scan them, plan. Nothing is written but into the workspace; of a trial,
+with which ``--dry-run``, ``pcdata fit`` and ``pcdata probe`` begin, into a temporary one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
 from pcdata.building.engines.base import Engine
+from pcdata.building.engines.process import ProcessEngine
 from pcdata.building.filters import misspelt
 from pcdata.building.mentions import check_mentions
 from pcdata.building.options import DatasetOptions
@@ -10,7 +16,9 @@ from pcdata.building.plan import Plan, make_plan
 from pcdata.building.progress import Reporter
 from pcdata.building.scan import list_inputs, pending_scans, run_scan
 from pcdata.building.workspace import Workspace
-from pcdata.errors import UnbuildableError
+from pcdata.dataset.files import temporary_folder
+from pcdata.errors import OptionError, UnbuildableError
+from pcdata.inputs.options import is_stream
 from pcdata.inputs.sources import only_files
 
 
@@ -34,3 +42,28 @@ def planned(options: DatasetOptions, workspace: Workspace, engine: Engine, repor
             "the nearest one was put there"
         )
     return plan, len(scans)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A build that is planned and not written."""
+
+    options: DatasetOptions
+    workspace: Workspace
+    plan: Plan
+
+
+@contextmanager
+def trial(options: DatasetOptions, workers: int, report: Reporter) -> Iterator[Trial]:
+    """List, scan and plan for real; the folder is gone afterwards. Raises what ``build`` would raise up to there.
+
+    Always by processes: the folder is one of this machine.
+    """
+    if any(map(is_stream, options.inputs.paths)):
+        raise OptionError("standard input and pipes, which can be read only once, are for pcdata build; name a file")
+    with temporary_folder() as folder:
+        workspace = Workspace(folder)
+        with workspace.locked():
+            with closing(ProcessEngine(workers)) as engine:
+                plan, _ = planned(options, workspace, engine, report)
+            yield Trial(options, workspace, plan)

@@ -1,28 +1,34 @@
-"""Where a build says how far it is."""
+"""How far a command is, for whoever runs it."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from contextlib import contextmanager
+
+from pcdata.terminal import safe, say
 
 
-class Reporter(Protocol):
-    """What the command line shows."""
+class Reporter:
+    """Progress bars and sentences on standard error; bars only on a terminal, and nothing where it is quiet."""
 
-    def stage(self, name: str, total_bytes: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        """Open a progress bar; the function it gives is told of raw bytes done."""
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-
-
-class Silent:
-    """A reporter that says nothing, for tests and benchmarks."""
+    def __init__(self, quiet: bool = True) -> None:
+        self._quiet = quiet
 
     @contextmanager
     def stage(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
-        yield lambda done: None
+        """Open a progress bar; the function it gives is told of raw bytes done."""
+        if self._quiet:
+            yield lambda done: None
+            return
+        from tqdm import tqdm
+
+        shape = {"unit": "B", "unit_scale": True, "disable": None, "file": sys.stderr}  # None: unless a terminal
+        with tqdm(total=total_bytes, desc=safe(name), **shape) as bar:
+            # Nothing done is told so that the clock goes on.
+            yield lambda done: bar.update(done) if done else bar.refresh()
 
     def say(self, text: str) -> None:
-        pass
+        """Print a line."""
+        if not self._quiet:
+            say(text)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from pcdata.building.progress import Reporter
 from pcdata.commands.options import COMPRESSORS, DATASET, WORKERS
-from pcdata.commands.progress import BarReporter
 from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 
@@ -31,6 +31,6 @@ def add_view(dataset: Path, compressors: tuple[str, ...], workers: int, quiet: b
     requests = parse_requests(compressors)
     if not requests:
         raise OptionError("no view to add; name one with --compressor")
-    manifest = add_views(dataset, requests, workers, BarReporter(quiet))
+    manifest = add_views(dataset, requests, workers, Reporter(quiet))
     if not quiet:
         say(f"{dataset} has the views {', '.join(view.name for view in manifest.views)}")

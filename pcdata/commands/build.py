@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcdata.building.options import BuildOptions
+from pcdata.building.progress import Reporter
 from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, options_of, output_of
-from pcdata.commands.progress import BarReporter
 from pcdata.commands.sections import Command
 from pcdata.shared_options import QUIET
 from pcdata.terminal import answer, say
@@ -47,7 +47,7 @@ def build(
     from pcdata.codecs.requests import parse_requests
 
     options = BuildOptions.of(inputs, output, parse_requests(compressors), **rest)
-    report = BarReporter(quiet)
+    report = Reporter(quiet)
     if dry_run:
         from pcdata.building.dry_run import dry_run as try_out
 

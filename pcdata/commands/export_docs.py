@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from pcdata.building.progress import Reporter
 from pcdata.commands.options import DATASET
-from pcdata.commands.progress import BarReporter
 from pcdata.completion import complete_language
 from pcdata.shared_options import QUIET
 from pcdata.shell import named_in, split_names
@@ -64,7 +64,7 @@ def export_docs(
     check_export(opened, output, text_key)
     choice = Choice(splits or tuple(opened.splits), langs, limit)
     total = sum(opened.split(name).raw_bytes for name in choice.splits)
-    with BarReporter(quiet).stage("export", total) as advance:
+    with Reporter(quiet).stage("export", total) as advance:
         done = write(opened, output, choice, text_key, advance)
     if not quiet:
         say(f"{output}: {done.documents:,} documents, {done.raw_bytes / 1e6:,.1f} MB")

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from pcdata.building.options import DatasetOptions
+from pcdata.building.progress import Reporter
 from pcdata.commands.options import CONFIG, INPUTS, WORKERS, input_options, output_of
-from pcdata.commands.progress import BarReporter
 from pcdata.commands.sections import Command
 from pcdata.completion import complete_codec
 from pcdata.shared_options import QUIET
@@ -34,7 +34,7 @@ def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int, quiet:
     from pcdata.codecs.requests import parse_request
 
     request = parse_request(codec)
-    result = fit_artifact(DatasetOptions.of(inputs, [request], **rest), output, workers, BarReporter(quiet))
+    result = fit_artifact(DatasetOptions.of(inputs, [request], **rest), output, workers, Reporter(quiet))
     if not quiet:
         record = result.record
         size = sum(entry.bytes for entry in record.files)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from pcdata.building.progress import Reporter
 from pcdata.commands.options import WORKERS
-from pcdata.commands.progress import BarReporter
 from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 
@@ -26,7 +26,7 @@ def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -
     """
     from pcdata.editing.merge import merge as join
 
-    result = join(datasets, output, workers, BarReporter(quiet))
+    result = join(datasets, output, workers, Reporter(quiet))
     if not quiet:
         if result.was_complete:
             say(f"{output} is there already, of the same parts; nothing to do")

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from pcdata.building.progress import Reporter
 from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, PLOT, WORKERS, options_of, parse_span
-from pcdata.commands.progress import BarReporter
 from pcdata.commands.sections import Command, Option
 from pcdata.probing.options import DOCUMENT_BYTES, VAL_FRACTION, ProbeOptions
 from pcdata.shared_options import JSON, QUIET
@@ -55,7 +55,7 @@ def probe(
 
     replaced = plot is not None and check_plot(plot)
     options = ProbeOptions.of(inputs, parse_requests(compressors), **rest)
-    found = measure(options, BarReporter(quiet))
+    found = measure(options, Reporter(quiet))
     answer(json.dumps(found.to_dict(), indent=1) if as_json else render(found))
     if plot is not None:
         from pcdata.probing.plot import plot as draw

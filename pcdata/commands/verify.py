@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
+from pcdata.building.progress import Reporter
 from pcdata.commands.options import DATASET, WORKERS
-from pcdata.commands.progress import BarReporter
 from pcdata.shared_options import JSON, QUIET
 from pcdata.starting import EXIT_FAULT
 from pcdata.terminal import answer
@@ -30,7 +30,7 @@ def verify(dataset: Path, quick: bool, sample: float | None, as_json: bool, work
     from pcdata.verifying.verify import work_bytes
 
     total = work_bytes(load_manifest(dataset), quick=quick)
-    with BarReporter(quiet).stage("verify", total) as advance:
+    with Reporter(quiet).stage("verify", total) as advance:
         report = check(dataset, quick=quick, sample=sample, workers=workers or cores(), progress=advance)
     if as_json:
         answer(json.dumps(report.to_dict(), indent=1))

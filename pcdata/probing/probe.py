@@ -16,9 +16,9 @@ import numpy as np
 
 from pcdata.building.fit import fit_views, open_views
 from pcdata.building.plan import EmptyValError
+from pcdata.building.planning import trial
 from pcdata.building.progress import Reporter
 from pcdata.building.shaping import handed_in_artifacts
-from pcdata.building.trial import trial
 from pcdata.codecs.base import Codec, naming
 from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.manifest import FittedView

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pcdata.building.planning import Trial
 from pcdata.building.reread import read_pieces
-from pcdata.building.trial import Trial
 from pcdata.building.workspace import PIECE, Pieces
 from pcdata.dataset.splitmix import key_of
 from pcdata.errors import InputError

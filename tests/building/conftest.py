@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from tests.building.corpora import options, write_code
 from tests.building.interrupted import VIEWS
 
@@ -22,5 +22,5 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def reference(code: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("reference") / "shards"
-    build(options(code, output, *VIEWS), Silent())
+    build(options(code, output, *VIEWS), Reporter())
     return output

@@ -13,7 +13,7 @@ import zstandard
 
 from pcdata.building.fit_artifact import FitResult, fit_artifact
 from pcdata.building.options import BuildOptions
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs.requests import parse_requests
 
 
@@ -26,7 +26,7 @@ def options(inputs: Path | list[Path], output: Path, *compressors: str, **rest: 
 
 def fit(asked: BuildOptions) -> FitResult:
     """What ``pcdata fit`` does with these options."""
-    return fit_artifact(asked.dataset, asked.output, asked.running.workers, Silent())
+    return fit_artifact(asked.dataset, asked.output, asked.running.workers, Reporter())
 
 
 def write_code(folder: Path, files: int = 40) -> None:

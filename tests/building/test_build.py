@@ -20,7 +20,7 @@ import pcdata.building.planning
 import pcdata.building.scan
 import pcdata.building.write
 from pcdata.building.build import BuildResult, build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.cli import main
 from pcdata.codecs.gzip import GzipCodec
 from pcdata.dataset import Dataset
@@ -38,7 +38,7 @@ def rejects_of(folder: Path) -> list[dict[str, object]]:
 
 
 def run(*arguments: object, **rest: object) -> BuildResult:
-    return build(options(*arguments, **rest), Silent())  # type: ignore[arg-type]
+    return build(options(*arguments, **rest), Reporter())  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +252,7 @@ def test_nothing_to_build(tmp_path: Path, files: dict[str, bytes], arguments: di
     assert (tmp_path / "shards" / "manifest.json").exists()
 
 
-class Said(Silent):
+class Said(Reporter):
     """A reporter that remembers the lines."""
 
     def __init__(self) -> None:

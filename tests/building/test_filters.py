@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pcdata.building.build import build
 from pcdata.building.filters import Measured
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.dataset.block import Metadata
@@ -33,7 +33,7 @@ RECORDS = [
 
 def made(tmp_path: Path, **more: Any) -> tuple[Dataset, list[dict[str, Any]]]:
     write_jsonl(tmp_path / "data.jsonl", RECORDS)
-    build(options(tmp_path / "data.jsonl", tmp_path / "shards", **{"val_fraction": 0.0, **more}), Silent())
+    build(options(tmp_path / "data.jsonl", tmp_path / "shards", **{"val_fraction": 0.0, **more}), Reporter())
     lines = (tmp_path / "shards" / "rejects.jsonl").read_text().splitlines()
     return Dataset(tmp_path / "shards"), [json.loads(line) for line in lines]
 
@@ -117,7 +117,7 @@ def test_a_limit_counts_documents_and_not_their_parts(tmp_path: Path) -> None:
 def test_duplicates_may_stay(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "data.jsonl", [{"text": "same"}] * 3 + [{"text": "other"}])
     asked = options(tmp_path / "data.jsonl", tmp_path / "shards", val_fraction=0.0, dedup="off")
-    build(asked, Silent())
+    build(asked, Reporter())
     assert [d.raw.tobytes() for d in of(Dataset(tmp_path / "shards"), "train")] == [b"same"] * 3 + [b"other"]
 
 
@@ -144,7 +144,7 @@ def test_a_list_says_what_is_val(tmp_path: Path) -> None:
     assert [document.path.decode() for document in of(dataset, "val")] == listed
     (tmp_path / "other.txt").write_text("nothing\n")
     with pytest.raises(InputError, match=r"no document has a path that .*other\.txt lists"):
-        build(options(tmp_path / "data.jsonl", tmp_path / "o", val_list=tmp_path / "other.txt"), Silent())
+        build(options(tmp_path / "data.jsonl", tmp_path / "o", val_list=tmp_path / "other.txt"), Reporter())
 
 
 @pytest.mark.parametrize(

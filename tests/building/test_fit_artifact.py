@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs.fitted import RECORD, read_record
 from pcdata.codecs.requests import parse_request
 from pcdata.dataset import Dataset
@@ -45,8 +45,8 @@ def test_a_build_handed_the_artifact_makes_the_view_that_it_would_have_made(
 ) -> None:
     artifact = tmp_path / "my artifact"
     record = fit(options(source, artifact, CODECS[codec], workers=workers)).record
-    build(options(source, tmp_path / "fitting", CODECS[codec]), Silent())
-    build(options(source, tmp_path / "handed", f"{codec}:artifact={artifact}"), Silent())
+    build(options(source, tmp_path / "fitting", CODECS[codec]), Reporter())
+    build(options(source, tmp_path / "handed", f"{codec}:artifact={artifact}"), Reporter())
     fitting, handed = (Dataset(tmp_path / name).manifest.view(codec) for name in ("fitting", "handed"))
     assert view_files(tmp_path / "fitting", codec) == view_files(tmp_path / "handed", codec)
     assert len(view_files(tmp_path / "handed", codec)) > 2

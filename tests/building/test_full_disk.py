@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from tests.building.corpora import assert_same_tree, options
 from tests.building.interrupted import command, run
 
@@ -23,7 +23,7 @@ def whole(code: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     """What no disk disturbed, by compressor."""
     folders = {name: tmp_path_factory.mktemp("whole") / "shards" for name in ("bit", "zstd")}
     for name, folder in folders.items():
-        build(options(code, folder, name), Silent())
+        build(options(code, folder, name), Reporter())
     return folders
 
 
@@ -49,5 +49,5 @@ def test_the_file_is_named_and_the_build_resumes(
     assert rest == "File too large; fix that and run the same command again"
     assert Path(named).match(full), named
     assert not list(output.rglob("*.tmp"))  # they would go on filling the disk
-    build(options(code, output, compressor), Silent())
+    build(options(code, output, compressor), Reporter())
     assert_same_tree(whole[compressor], output)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.dataset import Dataset
 from pcdata.processes.kill_points import STEPS
 from tests.building.corpora import assert_same_tree, options
@@ -34,7 +34,7 @@ def test_killed_at_a_named_step(code: Path, reference: Path, tmp_path: Path, ste
     assert run(command(code, output), f"{step}:{occasion}") == (-signal.SIGKILL, "")
     done_before = {path: path.stat().st_mtime_ns for path in output.glob(".build/done/*.json")}
     shards_before = {path: path.stat().st_mtime_ns for path in output.rglob("*.arrow") if _is_done(path, output)}
-    result = build(options(code, output, *VIEWS), Silent())
+    result = build(options(code, output, *VIEWS), Reporter())
     assert_same_tree(reference, output)
     n_shards = sum(len(shards) for shards in Dataset(reference).manifest.base.splits.values())
     if not result.was_complete:
@@ -64,7 +64,7 @@ def test_killed_again_and_again(code: Path, reference: Path, tmp_path: Path) -> 
             killed += 1
         process.wait()
     assert killed >= 2
-    build(options(code, output, *VIEWS), Silent())
+    build(options(code, output, *VIEWS), Reporter())
     assert_same_tree(reference, output)
 
 
@@ -93,7 +93,7 @@ def test_a_worker_dies_at_a_named_step(code: Path, reference: Path, tmp_path: Pa
     output = tmp_path / "shards"
     assert run(command(code, output, workers=2), f"{step}:1") == (1, DIED)
     assert not list(output.rglob("*.tmp"))
-    build(options(code, output, *VIEWS), Silent())
+    build(options(code, output, *VIEWS), Reporter())
     assert_same_tree(reference, output)
 
 
@@ -115,7 +115,7 @@ def test_workers_die_anywhere(code: Path, reference: Path, tmp_path: Path) -> No
         assert (process.returncode, said) in [(0, ""), (1, DIED)]
         deaths += process.returncode
     assert deaths >= 2
-    build(options(code, output, *VIEWS), Silent())
+    build(options(code, output, *VIEWS), Reporter())
     assert_same_tree(reference, output)
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.errors import BuildError
 from tests.building.corpora import assert_same_tree, options
 
@@ -87,5 +87,5 @@ def test_every_locale_gives_the_same_bytes(locale: str, corpus: Path, tmp_path_f
 def test_an_output_that_arrow_cannot_open_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x")
     with pytest.raises(BuildError, match=r"Arrow opens only paths in UTF-8; name another folder"):
-        build(options(tmp_path / "a.py", tmp_path / os.fsdecode(b"\xff")), Silent())
+        build(options(tmp_path / "a.py", tmp_path / os.fsdecode(b"\xff")), Reporter())
     assert [path.name for path in tmp_path.iterdir()] == ["a.py"]

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from pcdata.building import scan
 from pcdata.building.build import build
 from pcdata.building.dry_run import dry_run
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import InputError, OptionError
@@ -24,7 +24,7 @@ from tests.building.corpora import options, write_jsonl
 RECORDS = [{"text": f"x = {number}\n", "path": f"p/{number}.py", "stars": number} for number in range(1, 9)]
 
 
-class Heard(Silent):
+class Heard(Reporter):
     """A reporter that remembers what was said."""
 
     def __init__(self) -> None:
@@ -52,10 +52,10 @@ def asked(tmp_path: Path, listed: bytes | None = None, **more: Any) -> Any:
 )
 def test_a_listed_path_of_no_document_is_an_error(listed: bytes, shown: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"val\.txt: {shown}"):
-        build(asked(tmp_path, listed), Silent())
+        build(asked(tmp_path, listed), Reporter())
     with pytest.raises(InputError, match=shown):
-        dry_run(asked(tmp_path, listed).dataset, 1, Silent())
-    build(asked(tmp_path, b"p/1.py\r\np/2.py"), Silent())  # in the same folder, with a mended list
+        dry_run(asked(tmp_path, listed).dataset, 1, Reporter())
+    build(asked(tmp_path, b"p/1.py\r\np/2.py"), Reporter())  # in the same folder, with a mended list
     assert Dataset(tmp_path / "shards").split("val").n_documents == 2
 
 
@@ -66,7 +66,7 @@ def test_a_listed_document_may_be_refused_by_a_filter_or_twice_there(tmp_path: P
     both = options(
         [tmp_path / "a.jsonl", tmp_path / "b.jsonl"], given.output, val_list=given.dataset.split.val_list, max_bytes=50
     )
-    build(both, Silent())
+    build(both, Reporter())
     assert Dataset(tmp_path / "shards").manifest.rejects == {"duplicate": 1, "too long": 1}
 
 
@@ -76,7 +76,7 @@ def test_no_copy_of_a_listed_document_is_trained_on(tmp_path: Path) -> None:
     given = asked(tmp_path, b"copy\n")
     build(
         options([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], given.output, val_list=tmp_path / "val.txt"),
-        Silent(),
+        Reporter(),
     )
     dataset = Dataset(tmp_path / "shards")
     val, train = dataset.split("val"), dataset.split("train")
@@ -88,7 +88,7 @@ def test_a_record_without_a_path_is_listed_by_its_line(tmp_path: Path, monkeypat
     monkeypatch.setattr(sources, "RANGE_BYTES", 50)
     write_jsonl(tmp_path / "a.jsonl", [{"text": f"x = {number}\n"} for number in range(100)])
     (tmp_path / "val.txt").write_text("a.jsonl:57\n")
-    build(options(tmp_path / "a.jsonl", tmp_path / "shards", val_list=tmp_path / "val.txt"), Silent())
+    build(options(tmp_path / "a.jsonl", tmp_path / "shards", val_list=tmp_path / "val.txt"), Reporter())
     val = Dataset(tmp_path / "shards").split("val")
     assert [val.document(number).raw.tobytes() for number in range(val.n_documents)] == [b"x = 56\n"]
 
@@ -102,7 +102,7 @@ def test_a_kept_column_that_holds_nothing_is_said_and_refused_with_strict(tmp_pa
     ]
     strict = options(tmp_path / "a.jsonl", tmp_path / "strict", val_fraction=0.0, keep=("starz",), strict=True)
     with pytest.raises(InputError, match="--keep starz: none of 8 documents has it"):
-        build(strict, Silent())
+        build(strict, Reporter())
     assert not (tmp_path / "strict").exists()
 
 
@@ -123,7 +123,7 @@ def test_the_fields_that_datatrove_nests_are_found(
 ) -> None:
     nested = {"path": "p/a.py", "language": "Python", "repo_name": "r", "stars": 3}
     records = [{"text": "x", "id": "1", "metadata": nested}, {"text": "y", "metadata": nested, "path": "own.c"}]
-    build(options(written(tmp_path, records), tmp_path / "shards", val_fraction=0.0, keep=("stars:int64",)), Silent())
+    build(options(written(tmp_path, records), tmp_path / "shards", val_fraction=0.0, keep=("stars:int64",)), Reporter())
     split = Dataset(tmp_path / "shards").split("train")
     first, second = map(split.document, range(2))
     assert (first.path, first.lang, first.source, first.kept("stars")) == (b"p/a.py", "Python", "r", 3)
@@ -146,6 +146,6 @@ def test_a_url_is_no_path(arguments: list[str], tmp_path: Path, monkeypatch: pyt
 def test_a_path_with_a_colon_is_a_path(tmp_path: Path) -> None:
     (tmp_path / "c:").mkdir()
     write_jsonl(tmp_path / "c:" / "a.jsonl", RECORDS)
-    build(options(tmp_path / "c:" / "a.jsonl", tmp_path / "shards"), Silent())
+    build(options(tmp_path / "c:" / "a.jsonl", tmp_path / "shards"), Reporter())
     with pytest.raises(OptionError, match="does not exist"):
         options(tmp_path / "d:" / "a.jsonl", tmp_path / "other")

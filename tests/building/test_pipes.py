@@ -14,7 +14,7 @@ import pytest
 
 from pcdata.building.build import build
 from pcdata.building.dry_run import dry_run
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.dataset import Dataset
 from pcdata.errors import OptionError
 from tests.building.corpora import options, write_jsonl
@@ -40,7 +40,7 @@ def texts(folder: Path) -> list[bytes]:
 def test_a_named_pipe_is_read_as_a_file_of_its_name(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_bytes(b'{"text": "of a file"}\n')
     with pipe(tmp_path / "p.jsonl", LINES) as named, pipe(tmp_path / "notes.txt", b"a note") as other:
-        build(options([named, tmp_path / "b.jsonl", other], tmp_path / "shards", val_fraction=0.0), Silent())
+        build(options([named, tmp_path / "b.jsonl", other], tmp_path / "shards", val_fraction=0.0), Reporter())
     found = texts(tmp_path / "shards")
     assert found == [*(b"x = %d" % number for number in range(20_000)), b"of a file", b"a note"]
     assert Dataset(tmp_path / "shards").manifest.options["inputs"] == [
@@ -67,4 +67,4 @@ def test_a_substituted_command_is_jsonl_as_standard_input_is(tmp_path: Path) -> 
 def test_a_pipe_is_for_a_build_alone(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p.jsonl")
     with pytest.raises(OptionError, match="standard input and pipes"):
-        dry_run(options(tmp_path / "p.jsonl", tmp_path / "shards").dataset, 1, Silent())
+        dry_run(options(tmp_path / "p.jsonl", tmp_path / "shards").dataset, 1, Reporter())

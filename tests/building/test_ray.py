@@ -18,7 +18,7 @@ import pytest
 from pcdata.building.build import build
 from pcdata.building.engines.options import EngineOptions
 from pcdata.building.options import BuildOptions
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.building.versions import library_versions
 from pcdata.building.workspace import Workspace
 from pcdata.errors import BuildError, InputError, OptionError
@@ -65,7 +65,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reference(code: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """By the engine ``process``."""
     output = tmp_path_factory.mktemp("reference") / "shards"
-    build(options(code, output, *VIEWS, workers=2), Silent())
+    build(options(code, output, *VIEWS, workers=2), Reporter())
     return output
 
 
@@ -83,7 +83,7 @@ def places(job: Job) -> list[str]:
 
 
 def test_two_nodes_build_the_same_bytes(cluster: Any, code: Path, reference: Path, tmp_path: Path) -> None:
-    result = build(ray_options(cluster, code, tmp_path / "shards"), Silent())
+    result = build(ray_options(cluster, code, tmp_path / "shards"), Reporter())
     assert result.scanned >= 1
     assert result.written > 4
     assert_same_tree(reference, tmp_path / "shards")
@@ -162,12 +162,12 @@ def test_both_engines_say_the_same_sentence(cluster: Any, tmp_path: Path) -> Non
     sentences = set()
     for engine in (asked, replace(asked, running=EngineOptions("ray", cluster.address))):
         with pytest.raises(InputError) as caught:
-            build(engine, Silent())
+            build(engine, Reporter())
         sentences.add(str(caught.value))
     assert len(sentences) == 1
 
 
-class At(Silent):
+class At(Reporter):
     """A reporter that does something when the first shard is written."""
 
     def __init__(self, first_shard: Callable[[], None]) -> None:
@@ -244,7 +244,7 @@ def test_resumes_what_processes_began(cluster: Any, code: Path, reference: Path,
     assert run_command(command(code, output), "write.done:2") == (-signal.SIGKILL, "")
     before = _finished(output)
     assert len(before) == 2 * (1 + len(VIEWS))
-    result = build(ray_options(cluster, code, output), Silent())
+    result = build(ray_options(cluster, code, output), Reporter())
     assert result.scanned == 0
     assert_same_tree(reference, output)
     assert before == {path: path.stat().st_mtime_ns for path in before}
@@ -293,7 +293,7 @@ def test_a_cluster_that_is_not_there(
     code: Path, tmp_path: Path, address: str, fault: type[Exception], sentence: str
 ) -> None:
     with pytest.raises(fault, match=sentence):
-        build(options(code, tmp_path / "shards", engine="ray", ray_address=address), Silent())
+        build(options(code, tmp_path / "shards", engine="ray", ray_address=address), Reporter())
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

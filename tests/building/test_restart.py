@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.building.workspace import Workspace
 from pcdata.errors import BuildError
 from pcdata.processes.kill_points import RESTART_STEPS
@@ -47,7 +47,7 @@ def unfinished(code: Path, tmp_path: Path) -> Path:
 def reference(code: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Path]:
     folders = {views: tmp_path_factory.mktemp("reference") / "shards" for views in (OLD, NEW)}
     for views, folder in folders.items():
-        build(options(code, folder, *views), Silent())
+        build(options(code, folder, *views), Reporter())
     return folders
 
 
@@ -56,11 +56,11 @@ def test_nothing_is_left_of_a_build_with_other_options(
 ) -> None:
     asked = options(code, unfinished, *NEW)
     with pytest.raises(BuildError, match=r"the views zstd and bpe:vocab_size=300, and .* discard it with --restart"):
-        build(asked, Silent())
-    build(asked, Silent(), restart=True)
+        build(asked, Reporter())
+    build(asked, Reporter(), restart=True)
     assert_same_tree(reference[NEW], unfinished)
     assert not (unfinished / "views" / "bpe").exists()
-    assert build(asked, Silent(), restart=True).was_complete, "what is finished stays"
+    assert build(asked, Reporter(), restart=True).was_complete, "what is finished stays"
 
 
 @pytest.mark.parametrize("step", [f"{step}:1" for step in RESTART_STEPS] + ["restart.removed:4", "scan.written:1"])
@@ -70,7 +70,7 @@ def test_killed_in_the_middle_of_a_restart(
 ) -> None:
     """The same command again, and also the one of the build that was to be thrown away: nothing of it is taken."""
     killed([*command(code, unfinished, compressors=NEW), "--restart"], step)
-    build(options(code, unfinished, *views), Silent(), restart=views == NEW or step == "scan.written:1")
+    build(options(code, unfinished, *views), Reporter(), restart=views == NEW or step == "scan.written:1")
     assert_same_tree(reference[views], unfinished)
 
 
@@ -104,13 +104,13 @@ def test_what_is_no_unfinished_build_is_not_discarded(code: Path, unfinished: Pa
     del values["compressors"]
     claim.write_text(json.dumps({**values, "merge": {}}))
     with pytest.raises(BuildError, match="holds no unfinished build to discard; name a new folder with -o"):
-        build(options(code, unfinished, *NEW), Silent(), restart=True)
+        build(options(code, unfinished, *NEW), Reporter(), restart=True)
     claim.write_text(json.dumps({"discarding": True, "compressors": [{"name": "zstd"}]}))
     (unfinished / "manifest.json").write_text("{}")  # as no command leaves it
     with pytest.raises(BuildError, match="holds no unfinished build"):
-        build(options(code, unfinished, *NEW), Silent())
+        build(options(code, unfinished, *NEW), Reporter())
     claim.write_text(json.dumps({**values, "compressors": [{"name": "../.."}]}))
     (unfinished / "manifest.json").unlink()
     with pytest.raises(BuildError, match="which is no name"):
-        build(options(code, unfinished, *NEW), Silent(), restart=True)
+        build(options(code, unfinished, *NEW), Reporter(), restart=True)
     assert {path: path.read_bytes() for path in unfinished.rglob("*.arrow")} == files

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from tests.building.corpora import assert_same_tree, options
 from tests.building.interrupted import VIEWS, command, run
 
@@ -22,5 +22,5 @@ def test_stop_signals_end_in_one_sentence(
     sentence = "stopped; what was committed is kept; rerun the same command to resume"
     assert run(command(code, output), f"{step}:1", stop.name) == (128 + stop, sentence)
     assert not list(output.rglob("*.tmp"))
-    build(options(code, output, *VIEWS), Silent())
+    build(options(code, output, *VIEWS), Reporter())
     assert_same_tree(reference, output)

@@ -15,7 +15,7 @@ import pytest
 
 from pcdata.building.build import build
 from pcdata.building.config_file import render_config
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset.manifest import MANIFEST, load_manifest
 from pcdata.editing.add_view import add_views
@@ -30,7 +30,7 @@ VIEWS = ("zstd:dictionary=0", "bpe:vocab_size=300")
 
 
 def add(folder: Path, *compressors: str) -> None:
-    add_views(folder, parse_requests(compressors), 1, Silent())
+    add_views(folder, parse_requests(compressors), 1, Reporter())
 
 
 def entries(folder: Path) -> dict[str, bytes | str | None]:
@@ -50,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus in ``code``, and ``made``, built from it."""
     place = tmp_path_factory.mktemp("place")
     write_code(place / "code", files=12)
-    build(options(place / "code", place / "made", *VIEWS), Silent())
+    build(options(place / "code", place / "made", *VIEWS), Reporter())
     return place
 
 
@@ -66,7 +66,7 @@ def dataset(place: Path, tmp_path: Path) -> Path:
 COMMANDS: dict[str, Callable[[Path, Path], Any]] = {
     "drop-view": lambda dataset, code: drop_view(dataset, "bpe"),
     "add-view": lambda dataset, code: add(dataset, "gzip"),
-    "build": lambda dataset, code: build(options(code, dataset, *VIEWS), Silent()),
+    "build": lambda dataset, code: build(options(code, dataset, *VIEWS), Reporter()),
 }
 
 
@@ -128,8 +128,8 @@ REFUSED: dict[str, Callable[[Path, Path], Any]] = {
     "drop-view of none": lambda dataset, place: drop_view(dataset, "nope"),
     "drop-view of a path": lambda dataset, place: drop_view(dataset, "../views/bpe"),
     "add-view of a name that is taken": lambda dataset, place: add(dataset, "gzip:name=bpe"),
-    "build with other options": lambda dataset, place: build(options(place / "code", dataset), Silent()),
-    "merge into it": lambda dataset, place: merge([place / "made", _other(place)], dataset, 1, Silent()),
+    "build with other options": lambda dataset, place: build(options(place / "code", dataset), Reporter()),
+    "merge into it": lambda dataset, place: merge([place / "made", _other(place)], dataset, 1, Reporter()),
 }
 
 
@@ -151,7 +151,7 @@ def test_a_command_that_is_refused_changes_nothing(dataset: Path, place: Path, c
 def test_a_refused_build_leaves_no_folder(place: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(PcdataError):
-        build(options(tmp_path / "empty", tmp_path / "new"), Silent())
+        build(options(tmp_path / "empty", tmp_path / "new"), Reporter())
     assert not (tmp_path / "new").exists()
 
 
@@ -161,7 +161,7 @@ def test_a_state_that_does_not_say_of_what_is_not_gone_on_with(place: Path, tmp_
     (output / ".build" / "lock").touch()
     (output / ".build" / "plan" / "plan.json").write_text('{"shards": [], "rejects": {}}')
     (output / ".build" / "inputs.json").write_text('{"tasks": 0, "digest": ""}')
-    build(options(place / "code", output, *VIEWS), Silent())
+    build(options(place / "code", output, *VIEWS), Reporter())
     assert_same_tree(place / "made", output)
 
 

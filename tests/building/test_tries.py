@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.building.scan import ScanTask, run_scan
 from pcdata.building.write import WriteTask, run_write
 from pcdata.dataset.arrow_writer import ArrowWriter
@@ -34,7 +34,7 @@ def test_a_try_within_a_try(code: Path, reference: Path, tmp_path: Path, monkeyp
 
     monkeypatch.setattr("pcdata.building.planning.run_scan", scan_twice)
     monkeypatch.setattr("pcdata.building.build.run_write", write_twice)
-    result = build(options(code, tmp_path / "shards", *VIEWS), Silent())
+    result = build(options(code, tmp_path / "shards", *VIEWS), Reporter())
     assert len(seconds) == result.scanned + 1 > 1
     assert result.written > 2  # all by one task
     assert_same_tree(reference, tmp_path / "shards")
@@ -50,7 +50,7 @@ def test_a_try_that_was_killed(code: Path, reference: Path, tmp_path: Path, monk
         run_write(task, advance)
 
     monkeypatch.setattr("pcdata.building.build.run_write", write_after_a_kill)
-    build(options(code, output, *VIEWS), Silent())
+    build(options(code, output, *VIEWS), Reporter())
     assert_same_tree(reference, output)
 
 
@@ -76,7 +76,7 @@ def test_a_try_that_outlives_its_build(
         run_write(task, advance)
 
     monkeypatch.setattr("pcdata.building.build.run_write", write_beside_the_lost)
-    build(options(code, tmp_path / "shards", *VIEWS), Silent())
+    build(options(code, tmp_path / "shards", *VIEWS), Reporter())
     built.set()
     lost[0].join()
     assert [type(fault) for fault in faults] == [FileNotFoundError]

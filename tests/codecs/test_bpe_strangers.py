@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs import bpe_engines, bpe_format
 from pcdata.codecs.bpe_engines import IsolatedTokenizersEngine, TokenizersEngine, choose, open_engine
 from pcdata.codecs.laws import HOSTILE
@@ -119,7 +119,7 @@ def test_a_build_names_the_view_and_the_artifact(tmp_path: Path) -> None:
         with pytest.raises(
             CodecError, match=rf"^view mine \({where}\): bpe: tokenizer\.json cannot be used: tokenizers"
         ):
-            build(options(tmp_path / "code", tmp_path / name, request, workers=1), Silent())
+            build(options(tmp_path / "code", tmp_path / name, request, workers=1), Reporter())
 
 
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset
 from pcdata.editing.add_view import add_views
@@ -44,7 +44,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "two": ["b", "d.jsonl"],
         "both": ["a", "c.jsonl", "b", "d.jsonl"],
     }.items():
-        build(options([root / path for path in inputs], root / name, *views, **SHAPE), Silent())
+        build(options([root / path for path in inputs], root / name, *views, **SHAPE), Reporter())
     return root
 
 
@@ -62,7 +62,7 @@ def rows(folder: Path) -> dict[str, list[tuple[object, ...]]]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_merge_is_a_build_from_both(root: Path, tmp_path: Path, workers: int) -> None:
-    merge([root / "one", root / "two"], tmp_path / "merged", workers, Silent())
+    merge([root / "one", root / "two"], tmp_path / "merged", workers, Reporter())
     merged, both = contents(tmp_path / "merged"), contents(root / "both")
     assert verify(tmp_path / "merged").ok
     assert rows(tmp_path / "merged") == rows(root / "both")
@@ -78,11 +78,11 @@ def test_a_merge_is_a_build_from_both(root: Path, tmp_path: Path, workers: int) 
 
 
 def test_a_second_run_does_nothing_and_other_parts_are_refused(root: Path, tmp_path: Path) -> None:
-    assert not merge([root / "one", root / "two"], tmp_path / "merged", 1, Silent()).was_complete
+    assert not merge([root / "one", root / "two"], tmp_path / "merged", 1, Reporter()).was_complete
     before = contents(tmp_path / "merged")
-    assert merge([root / "one", root / "two"], tmp_path / "merged", 1, Silent()).was_complete
+    assert merge([root / "one", root / "two"], tmp_path / "merged", 1, Reporter()).was_complete
     with pytest.raises(BuildError, match="finished dataset of other parts"):
-        merge([root / "two", root / "one"], tmp_path / "merged", 1, Silent())
+        merge([root / "two", root / "one"], tmp_path / "merged", 1, Reporter())
     assert contents(tmp_path / "merged") == before
 
 
@@ -95,15 +95,15 @@ def test_killed_at_a_named_step(root: Path, tmp_path: Path, step: str) -> None:
     killed = subprocess.run(command, env={**os.environ, "PCDATA_KILL_AT": step}, check=False)
     assert killed.returncode == -signal.SIGKILL
     subprocess.run(command, check=True)
-    merge([root / "one", root / "two"], tmp_path / "whole", 1, Silent())
+    merge([root / "one", root / "two"], tmp_path / "whole", 1, Reporter())
     assert contents(tmp_path / "merged") == contents(tmp_path / "whole")
 
 
 def test_a_merged_dataset_takes_more_views(root: Path, tmp_path: Path) -> None:
-    merge([root / "one", root / "two"], tmp_path / "merged", 1, Silent())
+    merge([root / "one", root / "two"], tmp_path / "merged", 1, Reporter())
     both = Path(shutil.copytree(root / "both", tmp_path / "both"))
     for folder in (tmp_path / "merged", both):
-        add_views(folder, parse_requests(("ngram:contexts=20,symbol_bits=4",)), 1, Silent())
+        add_views(folder, parse_requests(("ngram:contexts=20,symbol_bits=4",)), 1, Reporter())
     files = [
         {name: data for name, data in contents(folder).items() if "ngram" in name}
         for folder in (tmp_path / "merged", both)
@@ -113,16 +113,16 @@ def test_a_merged_dataset_takes_more_views(root: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_merged(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    build(options(root / "b", other, "bpe:vocab_size=290", "gzip", "zstd:dictionary=0", **SHAPE), Silent())
+    build(options(root / "b", other, "bpe:vocab_size=290", "gzip", "zstd:dictionary=0", **SHAPE), Reporter())
     with pytest.raises(BuildError, match="view 'bpe' has another"):
-        merge([root / "one", other], tmp_path / "out", 1, Silent())
-    build(options(root / "b", tmp_path / "fewer", "gzip", **SHAPE), Silent())
+        merge([root / "one", other], tmp_path / "out", 1, Reporter())
+    build(options(root / "b", tmp_path / "fewer", "gzip", **SHAPE), Reporter())
     with pytest.raises(BuildError, match=r"has no view '(bpe|zstd)'"):
-        merge([root / "one", tmp_path / "fewer"], tmp_path / "out", 1, Silent())
+        merge([root / "one", tmp_path / "fewer"], tmp_path / "out", 1, Reporter())
     with pytest.raises(BuildError, match="is given twice"):
-        merge([root / "one", root / "one"], tmp_path / "out", 1, Silent())
+        merge([root / "one", root / "one"], tmp_path / "out", 1, Reporter())
     with pytest.raises(BuildError, match="at least two"):
-        merge([root / "one"], tmp_path / "out", 1, Silent())
+        merge([root / "one"], tmp_path / "out", 1, Reporter())
     assert not (tmp_path / "out").exists()
     damaged = Path(shutil.copytree(root / "two", tmp_path / "damaged"))
     path = next((damaged / "views" / "gzip").glob("*.arrow"))
@@ -130,7 +130,7 @@ def test_what_cannot_be_merged(root: Path, tmp_path: Path) -> None:
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(DatasetError, match=r"gzip.*\.arrow is damaged"):
-        merge([root / "one", damaged], tmp_path / "out", 1, Silent())
+        merge([root / "one", damaged], tmp_path / "out", 1, Reporter())
     rejects = [json.loads(line) for line in (root / "two" / "rejects.jsonl").read_text().splitlines()]
     assert all(set(line) == {"file", "position", "reason", "detail"} for line in rejects)
 
@@ -141,4 +141,4 @@ def test_a_document_that_does_not_end_where_it_says_is_a_sentence(tmp_path: Path
     write_dataset(tmp_path / "a", [Row(b"cut", b"first part", rest=rest), Row(b"b", b"more"), last], views=("gzip",))
     write_dataset(tmp_path / "b", [Row(b"c", b"other"), last], views=("gzip",))
     with pytest.raises(DatasetError, match=r"train-00000.arrow block 0, row 0: no part ends where its document does"):
-        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "both", 1, Silent())
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "both", 1, Reporter())

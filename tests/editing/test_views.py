@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs.requests import parse_requests
 from pcdata.dataset import Dataset
 from pcdata.editing.add_view import add_views
@@ -28,7 +28,7 @@ MORE = ("bpe:vocab_size=300", "gzip:ids=raw", "ngram:contexts=20,symbol_bits=4",
 
 
 def add(folder: Path, *compressors: str, workers: int = 1) -> None:
-    add_views(folder, parse_requests(compressors), workers, Silent())
+    add_views(folder, parse_requests(compressors), workers, Reporter())
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +42,14 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def together(code: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("together") / "shards"
-    build(options(code, output, *FIRST, *MORE, max_document_bytes=5_000, fit_bytes=60_000), Silent())
+    build(options(code, output, *FIRST, *MORE, max_document_bytes=5_000, fit_bytes=60_000), Reporter())
     return output
 
 
 @pytest.fixture(scope="module")
 def plain(code: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("plain") / "shards"
-    build(options(code, output, *FIRST, max_document_bytes=5_000, fit_bytes=60_000), Silent())
+    build(options(code, output, *FIRST, max_document_bytes=5_000, fit_bytes=60_000), Reporter())
     return output
 
 
@@ -102,7 +102,7 @@ def test_an_unfinished_view_can_be_given_up(dataset: Path, plain: Path, code: Pa
     command = [sys.executable, "-c", KILLED, str(dataset), *MORE]
     subprocess.run(command, env={**os.environ, "PCDATA_KILL_AT": "write.done:1"}, capture_output=True, check=False)
     with pytest.raises(BuildError, match=r"finished dataset with views being added \(bpe"):
-        build(options(code, dataset, *FIRST, max_document_bytes=5_000, fit_bytes=60_000), Silent())
+        build(options(code, dataset, *FIRST, max_document_bytes=5_000, fit_bytes=60_000), Reporter())
     drop_view(dataset, "bpe")
     assert contents(dataset) == contents(plain)
 

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.dataset import Dataset
 from pcdata.errors import DatasetError, OptionError
 from pcdata.exporting.export import check_export, export_docs
@@ -70,7 +70,7 @@ def write_parquet(path: Path, records: list[dict[str, Any]]) -> None:
 
 def rebuilt(path: Path, output: Path) -> Path:
     more = {"keep": ("stars:int64",), "val_fraction": 0.0, "max_document_bytes": 64}
-    build(options(path, output, "doublebyte", **more), Silent())
+    build(options(path, output, "doublebyte", **more), Reporter())
     return output
 
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from tests.building.corpora import HOSTILE_CONTENTS, options
 
 FOLDER = Path(__file__).parent / "v1"
@@ -48,7 +48,7 @@ def main() -> None:
         source.mkdir()
         for name, raw in contents().items():
             (source / name.decode()).write_bytes(raw)
-        build(options(source, FOLDER, *VIEWS, shard_bytes=6_000, max_document_bytes=700), Silent())
+        build(options(source, FOLDER, *VIEWS, shard_bytes=6_000, max_document_bytes=700), Reporter())
 
 
 if __name__ == "__main__":

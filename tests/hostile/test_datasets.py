@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.dataset import Dataset
 from tests.building.corpora import options, write_code, write_jsonl
 from tests.dataset.contents import contents
@@ -43,7 +43,7 @@ def sound_files() -> dict[str, bytes]:
         write_jsonl(root / "records.jsonl", [{"text": f"record {n}\n" * 9, "stars": n, "note": None} for n in range(9)])
         shape = {"max_document_bytes": 900, "keep": ("stars:int64", "note"), "val_fraction": 0.2, "shard_bytes": 6_000}
         patch.setattr("pcdata.building.write.BLOCK_RAW_BYTES", 2_000)  # several blocks in a shard
-        build(options([root / "corpus", root / "records.jsonl"], root / "ds", *VIEWS, **shape), Silent())
+        build(options([root / "corpus", root / "records.jsonl"], root / "ds", *VIEWS, **shape), Reporter())
         return contents(root / "ds")
 
 

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.dataset import Dataset
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_OPEN
 from pctrain.config import ModelConfig, resolve
@@ -221,7 +221,7 @@ def test_groups_add_up_to_the_whole(tmp_path: Path, model: Decoder) -> None:
         (tmp_path / "two" / f"{number}.py").write_bytes(raw[:400])
         (tmp_path / "two" / f"{number}.md").write_bytes(raw[100:300])
     inputs = [tmp_path / "one", tmp_path / "two"]
-    build(options(inputs, tmp_path / "shards", "ngram:contexts=20,symbol_bits=4", val_fraction=0.4), Silent())
+    build(options(inputs, tmp_path / "shards", "ngram:contexts=20,symbol_bits=4", val_fraction=0.4), Reporter())
     split = Dataset(tmp_path / "shards").split("val")
     wide = Decoder(model.config, split.dataset.vocabulary.padded_size)
     init_weights(wide, 1)

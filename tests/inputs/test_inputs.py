@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from pcdata.building import scan
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.errors import InputError, OptionError
@@ -38,7 +38,7 @@ def documents(folder: Path) -> list[bytes]:
 
 
 def built(path: Path, output: Path, **more: Any) -> Path:
-    build(options(path, output, "doublebyte", val_fraction=0.0, **more), Silent())
+    build(options(path, output, "doublebyte", val_fraction=0.0, **more), Reporter())
     assert verify(output).ok
     return output
 
@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_a_reject_with_its_place(tmp_path: Path) -> None:
         binary.size = 3
         tar.addfile(binary, io.BytesIO(b"\0\1\2"))
     inputs = sorted(tmp_path.iterdir())
-    build(options(inputs, tmp_path / "shards", val_fraction=0.0), Silent())
+    build(options(inputs, tmp_path / "shards", val_fraction=0.0), Reporter())
     lines = (tmp_path / "shards" / "rejects.jsonl").read_text().splitlines()
     found = [(line["file"], line["position"], line["reason"]) for line in map(json.loads, lines)]
     assert found[:5] == [
@@ -144,7 +144,7 @@ def test_what_cannot_be_read_is_a_reject_with_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ['[{"text": "x"}, {"text": "y"}]', '[\n{"text": "x"}\n]\n'])
 def test_json_that_is_not_lines_is_told_how_to_be(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(text.encode()))
-    build(options([tmp_path / "a.json.gz", Path(__file__)], tmp_path / "shards", val_fraction=0.0), Silent())
+    build(options([tmp_path / "a.json.gz", Path(__file__)], tmp_path / "shards", val_fraction=0.0), Reporter())
     assert "jq -c" in json.loads((tmp_path / "shards" / "rejects.jsonl").read_text().splitlines()[0])["detail"]
 
 
@@ -267,6 +267,6 @@ def test_a_file_is_gone_through_once_for_all_shards_of_a_split(
         return opened[-1]
 
     monkeypatch.setattr(records, "_open_records", counting)
-    result = build(options(path, tmp_path / "shards", "zstd", shard_bytes=4_000, workers=1), Silent())
+    result = build(options(path, tmp_path / "shards", "zstd", shard_bytes=4_000, workers=1), Reporter())
     assert result.written > 8
     assert len(opened) == 4

@@ -18,7 +18,7 @@ import pytest
 
 from pcdata.building import write
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.dataset import Dataset
 from pcdata.editing.merge import merge
 from pcdata.inputs import base, records
@@ -51,7 +51,7 @@ def made(tmp_path: Path, name: str, table: pa.Table | None = None, **more: Any) 
     """Documents and rejects of a table."""
     if table is not None:
         WRITERS[name](tmp_path / name, table)
-    build(options(tmp_path / name, tmp_path / "shards", "doublebyte", val_fraction=0.0, **more), Silent())
+    build(options(tmp_path / name, tmp_path / "shards", "doublebyte", val_fraction=0.0, **more), Reporter())
     assert verify(tmp_path / "shards").ok
     split = Dataset(tmp_path / "shards").split("train")
     lines = (tmp_path / "shards" / "rejects.jsonl").read_text().splitlines()
@@ -115,7 +115,7 @@ def test_two_columns_of_one_name_cost_the_file(name: str, twice: str, tmp_path: 
     WRITERS[name](tmp_path / name, pa.Table.from_arrays([column] * 3, names=names))
     write_jsonl(tmp_path / "b.jsonl", [{"text": "good"}])
     both = [tmp_path / name, tmp_path / "b.jsonl"]
-    build(options(both, tmp_path / "shards", val_fraction=0.0), Silent())
+    build(options(both, tmp_path / "shards", val_fraction=0.0), Reporter())
     (reject,) = map(json.loads, (tmp_path / "shards" / "rejects.jsonl").read_text().splitlines())
     assert (reject["file"], reject["reason"]) == (name, "column twice")
     assert f"'{twice}'" in reject["detail"]
@@ -149,7 +149,7 @@ def test_a_batch_that_claims_more_rows_than_it_has_is_no_endless_work(tmp_path: 
     rows = struct.pack("<q", 999)
     (tmp_path / "a.arrow").write_bytes(data.replace(rows, struct.pack("<q", 1 << 40)))
     write_jsonl(tmp_path / "b.jsonl", [{"text": "good"}])
-    build(options([tmp_path / "a.arrow", tmp_path / "b.jsonl"], tmp_path / "shards", val_fraction=0.0), Silent())
+    build(options([tmp_path / "a.arrow", tmp_path / "b.jsonl"], tmp_path / "shards", val_fraction=0.0), Reporter())
     (reject,) = map(json.loads, (tmp_path / "shards" / "rejects.jsonl").read_text().splitlines())
     assert reject["reason"] == "unreadable"
 
@@ -194,9 +194,9 @@ def test_blocks_of_long_metadata_are_the_same_after_a_merge(tmp_path: Path, monk
     for name, inputs in {"one": ["a"], "two": ["b"], "both": ["a", "b"]}.items():
         build(
             options([tmp_path / f"{each}.jsonl" for each in inputs], tmp_path / name, "zstd:dictionary=0", **more),
-            Silent(),
+            Reporter(),
         )
-    merge([tmp_path / "one", tmp_path / "two"], tmp_path / "merged", 1, Silent())
+    merge([tmp_path / "one", tmp_path / "two"], tmp_path / "merged", 1, Reporter())
     blocks = [
         [shard.block_documents for shard in Dataset(tmp_path / name).manifest.base.splits["train"]]
         for name in ("both", "merged")

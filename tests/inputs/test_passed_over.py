@@ -13,7 +13,7 @@ import pytest
 
 from pcdata.building.build import build
 from pcdata.building.config_file import render_config
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.dataset.manifest import load_manifest
 from pcdata.inputs import passed_over
 from pcdata.inputs.options import InputOptions
@@ -115,7 +115,7 @@ def test_archives_in_a_folder_say_what_to_do(tmp_path: Path) -> None:
             archive.add(folder / "a.py")
     (folder / "a.7z").write_bytes(b"7z\xbc\xaf")
     pq.write_table(pa.table({"text": ["x"]}), folder / "a.parquet")
-    build(options(folder, tmp_path / "out", val_fraction=0.0, strict=True), Silent())
+    build(options(folder, tmp_path / "out", val_fraction=0.0, strict=True), Reporter())
     rejects = {
         one["file"]: one for one in map(json.loads, (tmp_path / "out" / "rejects.jsonl").read_text().splitlines())
     }

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.dataset import Dataset
 from pcdata.errors import BuildError, InputError
 from pcdata.inputs.options import InputOptions
@@ -61,7 +61,7 @@ def test_every_faulty_line_is_a_reject_with_its_line(tmp_path: Path, suffix: str
 def test_metadata_is_kept(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"data.{suffix}"
     write_jsonl(path, FAULTY)
-    build(options(path, tmp_path / "out", val_fraction=0.0), Silent())
+    build(options(path, tmp_path / "out", val_fraction=0.0), Reporter())
     split = Dataset(tmp_path / "out").split("train")
     found = [
         (document.path, document.lang, document.source, document.raw.tobytes())
@@ -87,13 +87,13 @@ def test_strict_makes_a_reject_an_error(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     write_jsonl(path, FAULTY)
     with pytest.raises(InputError, match=r"data\.jsonl line 2: lone surrogate"):
-        build(options(path, tmp_path / "out", strict=True, val_fraction=0.0), Silent())
+        build(options(path, tmp_path / "out", strict=True, val_fraction=0.0), Reporter())
     with pytest.raises(BuildError, match="with other val_fraction"):
-        build(options(path, tmp_path / "out", val_fraction=0.5), Silent())
+        build(options(path, tmp_path / "out", val_fraction=0.5), Reporter())
     with pytest.raises(InputError, match="lone surrogate"):  # what was refused has changed nothing
-        build(options(path, tmp_path / "out", strict=True, val_fraction=0.0), Silent())
-    build(options(path, tmp_path / "out", val_fraction=0.0), Silent())
-    build(options(path, tmp_path / "never strict", val_fraction=0.0), Silent())
+        build(options(path, tmp_path / "out", strict=True, val_fraction=0.0), Reporter())
+    build(options(path, tmp_path / "out", val_fraction=0.0), Reporter())
+    build(options(path, tmp_path / "never strict", val_fraction=0.0), Reporter())
     ours, others = (Dataset(tmp_path / name).manifest for name in ("out", "never strict"))
     assert ours == others, "as the message says, it can be built without"
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.cli import main
 from pcdata.errors import InputError
 from pcdata.inputs import records, sources
@@ -94,9 +94,9 @@ def test_a_build_that_the_machine_stops_goes_on(
     with monkeypatch.context() as patch:
         refusing(patch, records, b"module2.py" if name == "code" else name.encode(), at)
         with pytest.raises(InputError, match="Too many open files; raise the limit"):
-            build(asked, Silent())
-    build(asked, Silent())
-    build(options(tmp_path / name, tmp_path / "whole", "zstd", val_fraction=0.0), Silent())
+            build(asked, Reporter())
+    build(asked, Reporter())
+    build(options(tmp_path / name, tmp_path / "whole", "zstd", val_fraction=0.0), Reporter())
     assert_same_tree(tmp_path / "whole", tmp_path / "shards")
     assert (tmp_path / "shards" / "rejects.jsonl").read_bytes() == b""
 
@@ -121,4 +121,4 @@ def test_a_folder_that_cannot_be_listed_ends_the_call(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(InputError, match=r"package1: Permission denied; let this user read it, or leave it out"):
-        build(options(tmp_path / "in", tmp_path / "shards"), Silent())
+        build(options(tmp_path / "in", tmp_path / "shards"), Reporter())

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pcdata.building.build import build
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.dataset import Dataset
 from pcdata.verifying.verify import verify
 from pctrain.config import resolve
@@ -36,7 +36,7 @@ def view(coder: Path) -> str:
 
 @pytest.fixture
 def built(code: Path, view: str, tmp_path: Path) -> Path:
-    build(options(code, tmp_path / "one", view, shard_bytes=8000), Silent())
+    build(options(code, tmp_path / "one", view, shard_bytes=8000), Reporter())
     return tmp_path / "one"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pcdata.building.progress import Silent
+from pcdata.building.progress import Reporter
 from pcdata.codecs.bits import DoubleByteCodec
 from pcdata.codecs.bpe import BpeCodec
 from pcdata.errors import InputError, OptionError
@@ -64,7 +64,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def probed(inputs: Path | list[Path], *compressors: str, seed: int = 0, most: int = 6, **rest: Any) -> Probe:
     asked = options(inputs, NOWHERE, *compressors, **rest).dataset
-    return probe(ProbeOptions(asked, documents=most, document_bytes=(1, 64_000), seed=seed), Silent())
+    return probe(ProbeOptions(asked, documents=most, document_bytes=(1, 64_000), seed=seed), Reporter())
 
 
 def test_the_order_is_the_published_one() -> None:
@@ -172,10 +172,10 @@ def test_an_edit_that_changes_nothing_has_no_figure(tmp_path: Path) -> None:
 
 def test_documents_of_other_lengths_are_not_probed(code: Path, seen: list[Sample]) -> None:
     asked = options(code, NOWHERE, "gzip").dataset
-    probe(ProbeOptions(asked, document_bytes=(1_000, 3_000)), Silent())
+    probe(ProbeOptions(asked, document_bytes=(1_000, 3_000)), Reporter())
     assert {1_000 <= len(raw) <= 3_000 for raw in seen[0].raws} == {True}
     with pytest.raises(InputError, match=r"none of \d+ documents of val has at least 999,999 bytes"):
-        probe(ProbeOptions(asked, document_bytes=(999_999, 2**63 - 1)), Silent())
+        probe(ProbeOptions(asked, document_bytes=(999_999, 2**63 - 1)), Reporter())
 
 
 def test_options_that_leave_nothing_to_probe_are_refused(code: Path) -> None:
