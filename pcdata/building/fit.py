@@ -100,11 +100,7 @@ def _opened(output: Path, views_json: bytes) -> list[tuple[FittedView, Codec]]:
 
 
 def _fit_view(
-    output: Path,
-    request: ViewRequest,
-    sample: Sequence[bytes],
-    handed_in: Artifact | None,
-    report: Reporter,
+    output: Path, request: ViewRequest, sample: Sequence[bytes], handed_in: Artifact | None, report: Reporter
 ) -> FittedView:
     cls = codec_class(request.codec)
     artifact = handed_in or {}

@@ -135,10 +135,13 @@ def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
     name = f"scan/{task.number:05}"
     lines: dict[int, int] = {}
     with workspace.writing(f"{name}.digests") as digests, workspace.writing(f"{name}.rejects") as rejects:
+
+        def refuse(reject: Reject) -> None:
+            rejects.write(RejectLine.of(number, reject).to_text().encode())
+
         for number, entry in enumerate(TaskInputs(workspace, task.number)):
             if isinstance(entry, Skipped):
-                reject = Reject(printable(entry.relative), 0, entry.reason, entry.detail)
-                rejects.write(RejectLine.of(number, reject).to_text().encode())
+                refuse(Reject(printable(entry.relative), 0, entry.reason, entry.detail))
                 continue
             document = _Document(filters, options.split, task.number, number, entry)
             for found in scan_entry(options.inputs, entry):
@@ -146,14 +149,14 @@ def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
                     lines[number] = found.lines
                 elif isinstance(found, Reject):
                     _refuse_if_strict(options.inputs, found)
-                    rejects.write(RejectLine.of(number, found).to_text().encode())
+                    refuse(found)
                 else:
                     advance(len(found.raw))
                     document.add(found)
                     if found.last:
                         met.add(found.metadata)
                         if (refused := document.refused()) is not None:
-                            rejects.write(RejectLine.of(number, refused).to_text().encode())
+                            refuse(refused)
                         else:
                             digests.write(document.digests())
                         document = _Document(filters, options.split, task.number, number, entry)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from pcdata.building.workspace import Workspace
 from pcdata.inputs.options import STDIN, InputOptions, is_stream
@@ -21,7 +20,8 @@ def without_streams(options: InputOptions, workspace: Workspace) -> InputOptions
         if is_stream(path):
             name = _name_of_stream(number, path)
             if not workspace.has(name):
-                with workspace.writing(name) as file, _opened_stream(path) as stream:
+                opened = nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb")
+                with workspace.writing(name) as file, opened as stream:
                     shutil.copyfileobj(stream, file, 1 << 20)
             paths[number] = workspace.folder / name
     return replace(options, paths=tuple(paths))
@@ -32,7 +32,3 @@ def _name_of_stream(number: int, path: Path) -> str:
     if path == STDIN:
         return "stdin.jsonl"
     return f"input-{number}.jsonl" if path.is_symlink() or path.is_char_device() else f"input-{number}-{path.name}"
-
-
-def _opened_stream(path: Path) -> AbstractContextManager[IO[bytes]]:
-    return nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb")

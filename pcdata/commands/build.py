@@ -78,14 +78,14 @@ def _print_summary(output: Path, result: BuildResult, seconds: float) -> None:
     if result.was_complete:
         say(f"{output} is complete already, from the same inputs and options; nothing to do")
         return
-    shards = [shard for of_split in manifest.base.splits.values() for shard in of_split]
+    shards = manifest.base.shards
     raw_bytes = sum(shard.raw_bytes for shard in shards)
     say(
         f"built {output}: {_documents(result.whole_documents, sum(shard.documents for shard in shards), 'documents')}, "
         f"{raw_bytes / 1e6:,.1f} MB raw, {len(shards)} shards, in {seconds:.1f} s"
     )
     for view in manifest.views:
-        symbols = sum(shard.symbols for of_split in view.splits.values() for shard in of_split)
+        symbols = sum(shard.symbols for shard in view.shards)
         rate = f"{raw_bytes / symbols:.2f} raw bytes per symbol" if symbols else "no symbols"
         say(f"  view {view.name}: {symbols:,} symbols, {rate}")
     if manifest.rejects:

@@ -31,6 +31,6 @@ def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -
         if result.was_complete:
             say(f"{output} is there already, of the same parts; nothing to do")
             return
-        shards = [shard for of_split in result.manifest.base.splits.values() for shard in of_split]
+        shards = result.manifest.base.shards
         amount = f"{sum(shard.documents for shard in shards):,} documents"
         say(f"merged {len(datasets)} datasets into {output}: {amount}, {len(shards)} shards")

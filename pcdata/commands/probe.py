@@ -36,12 +36,7 @@ from pcdata.terminal import answer, say
 @WORKERS
 @QUIET
 def probe(
-    inputs: tuple[Path, ...],
-    compressors: tuple[str, ...],
-    plot: Path | None,
-    as_json: bool,
-    quiet: bool,
-    **rest: Any,
+    inputs: tuple[Path, ...], compressors: tuple[str, ...], plot: Path | None, as_json: bool, quiet: bool, **rest: Any
 ) -> None:
     """Measure which compressor is a good proxy.
 

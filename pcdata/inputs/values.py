@@ -7,14 +7,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from pcdata.inputs.whose_fault import one_line
+
 _FAILURES: Final = (ValueError, OverflowError, KeyError, pa.ArrowException)
 """Of a date out of range, text that is not UTF-8 inside of a list, a time zone that nobody knows, …"""
 
-_AS_BYTES: Final = {
-    pa.string(): pa.binary(),
-    pa.large_string(): pa.large_binary(),
-    pa.string_view(): pa.binary_view(),
-}
+_AS_BYTES: Final = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view()}
 
 
 class Unconvertible(Exception):
@@ -47,7 +45,7 @@ def _damage_of(batch: pa.RecordBatch) -> str | None:
     except MemoryError:
         raise
     except pa.ArrowException as error:
-        return _one_line(error)
+        return one_line(error)
     return None
 
 
@@ -99,7 +97,7 @@ def _converted(scalar: pa.Scalar) -> Any:
     except _FAILURES as error:
         if is_text(scalar.type):
             return scalar.as_buffer().to_pybytes()
-        raise Unconvertible(_one_line(error)) from error
+        raise Unconvertible(one_line(error)) from error
 
 
 def _has_nanoseconds(kind: pa.DataType) -> bool:
@@ -117,7 +115,3 @@ def _in_microseconds(times: Any) -> Any:
         return times.cast(coarser)
     except pa.ArrowInvalid:
         return times
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

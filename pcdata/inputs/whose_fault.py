@@ -44,13 +44,13 @@ def reading(file: str) -> Iterator[None]:
         raise InputError(_sentence(file, "out of memory", "use fewer --workers, or free some memory,")) from error
     except OSError as error:
         if error.errno is None or error.errno == errno.ENAMETOOLONG:
-            raise Unreadable(_one_line(error)) from error
+            raise Unreadable(one_line(error)) from error
         reason = os.strerror(error.errno)
         if error.errno in _GONE:
             raise InputError(changed(file, reason)) from error
         raise InputError(_sentence(file, reason, _WHAT_TO_DO.get(error.errno, "fix that"))) from error
     except (EOFError, pa.ArrowException) as error:
-        raise Unreadable(_one_line(error)) from error
+        raise Unreadable(one_line(error)) from error
 
 
 def changed(file: str, what: str) -> str:
@@ -62,6 +62,6 @@ def _sentence(file: str, what: str, then: str) -> str:
     return f"{file}: {what}; {then} and run the same command again"
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     known = error.errno if isinstance(error, OSError) else None
     return os.strerror(known) if known else " ".join(str(error).split())

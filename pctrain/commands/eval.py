@@ -10,8 +10,7 @@ import click
 from pcdata.shared_options import JSON, QUIET
 from pcdata.shell import among
 from pcdata.terminal import answer
-from pctrain.commands.options import CHECKPOINT, DEVICE, LANG, PATH
-from pctrain.completion import complete_column
+from pctrain.commands.options import CHECKPOINT, DEVICE, LANG, PATH, where_option
 from pctrain.config import resolve
 from pctrain.options import filter_by
 
@@ -27,13 +26,7 @@ from pctrain.options import filter_by
 @click.option("--stride", type=click.IntRange(1), help="Symbols by which windows move on. [default: the window]")
 @click.option("--by", type=click.Choice(["lang", "source"]), help="Also by language, or by input of the build.")
 @LANG
-@click.option(
-    "--where",
-    multiple=True,
-    metavar="COLUMN=GLOB",
-    shell_complete=complete_column,
-    help="Only documents like this; 'path=*' measures all. [default: as in the run]",
-)
+@where_option("Only documents like this; 'path=*' measures all. [default: as in the run]")
 @DEVICE
 @JSON
 @QUIET

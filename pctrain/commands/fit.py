@@ -12,8 +12,8 @@ import click
 from pcdata.shared_options import QUIET
 from pcdata.shell import named_in, view_names
 from pcdata.starting import EXIT_SIGNAL
-from pctrain.commands.options import CONFIG, LANG, NO_VERIFY, PATH, RESTART, SETTINGS
-from pctrain.completion import complete_column, complete_dataset, complete_preset
+from pctrain.commands.options import CONFIG, LANG, NO_VERIFY, PATH, RESTART, SETTINGS, preset_option, where_option
+from pctrain.completion import complete_dataset
 from pctrain.config import MODES, presets
 from pctrain.options import DEFAULT_PRESET, filter_by, one_mode, settings_of_run, weighted_by
 
@@ -24,12 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("shards", type=PATH, nargs=-1, required=True)
 @click.option("-o", "--output", "run", type=PATH, default="run", show_default=True, help="Folder of the run.")
-@click.option(
-    "--preset",
-    metavar="NAME",
-    shell_complete=complete_preset,
-    help=f"Settings to begin from: {', '.join(presets())}. [default: {DEFAULT_PRESET}]",
-)
+@preset_option(DEFAULT_PRESET, presets())
 @click.option(
     "--view",
     "views",
@@ -47,13 +42,7 @@ if TYPE_CHECKING:
     help="Of a dataset, by its folder's name.",
 )
 @LANG
-@click.option(
-    "--where",
-    multiple=True,
-    metavar="COLUMN=GLOB",
-    shell_complete=complete_column,
-    help="Only documents like this, such as 'path=*/src/*'; likewise.",
-)
+@where_option("Only documents like this, such as 'path=*/src/*'; likewise.")
 @click.option("--mode", type=click.Choice(MODES), help="One mode throughout, instead of the published schedule.")
 @CONFIG
 @SETTINGS
@@ -82,12 +71,7 @@ def fit(
     """
     from pctrain.training.loop import fit as train
 
-    short = [
-        *weighted_by("view", views),
-        *weighted_by("weight", weights),
-        *filter_by(langs, where),
-        *one_mode(mode),
-    ]
+    short = [*weighted_by("view", views), *weighted_by("weight", weights), *filter_by(langs, where), *one_mode(mode)]
     resolved = settings_of_run(None if restart else run, preset, config, [*short, *settings])
     outcome = train(shards, run, resolved, restart=restart, verify=verify, quiet=quiet)
     exit_if_stopped(outcome)

@@ -9,8 +9,7 @@ import click
 from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 from pctrain.commands.fit import exit_if_stopped
-from pctrain.commands.options import CONFIG, NO_VERIFY, PATH, RESTART, SETTINGS
-from pctrain.completion import complete_preset
+from pctrain.commands.options import CONFIG, NO_VERIFY, PATH, RESTART, SETTINGS, preset_option
 from pctrain.options import settings_of_run
 
 NEURAL_PRESET = "neural-1m"
@@ -24,12 +23,7 @@ def neural() -> None:
 @neural.command("fit")
 @click.argument("shards", type=PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=PATH, required=True, help="Folder of the artifact, and of the run that makes it.")
-@click.option(
-    "--preset",
-    metavar="NAME",
-    shell_complete=complete_preset,
-    help=f"Settings to begin from. [default: {NEURAL_PRESET}]",
-)
+@preset_option(NEURAL_PRESET)
 @CONFIG
 @SETTINGS
 @RESTART

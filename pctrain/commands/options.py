@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pcdata.shell import among
-from pctrain.completion import complete_setting
+from pctrain.completion import complete_column, complete_preset, complete_setting
 
 PATH = click.Path(path_type=Path)
 CHECKPOINT = click.option(
@@ -25,6 +27,19 @@ DEVICE = click.option(
     shell_complete=among("auto", "cpu", "cuda"),
     help="auto, cpu, cuda, or cuda:N.",
 )
+
+
+def preset_option(default: str, known: Iterable[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``known`` are listed in the help."""
+    listed = f": {', '.join(known)}" if known else ""
+    help = f"Settings to begin from{listed}. [default: {default}]"
+    return click.option("--preset", metavar="NAME", shell_complete=complete_preset, help=help)
+
+
+def where_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--where", multiple=True, metavar="COLUMN=GLOB", shell_complete=complete_column, help=help)
+
+
 LANG = click.option(
     "--lang", "langs", multiple=True, metavar="NAME", help="Only documents in this language; may be repeated."
 )

@@ -46,7 +46,6 @@ class Documents:
         self.first_number = first_number
         split.random = True  # readahead is requested for what is used: here, and by the filler if raw bytes are rare
         self._filter = only or Filter({})
-        self._filtered = bool(only)
         self._view_names = view_names
         self._order = Order(split.block_documents, window_blocks, seed)
         self._seed = seed
@@ -65,7 +64,7 @@ class Documents:
 
     def next_kept(self, draw: int) -> int:
         """The first draw from ``draw`` on whose document the filter keeps. Raises ``DataError`` if it keeps none."""
-        if not self._filtered:
+        if not self._filter:
             return draw
         end = draw + 2 * self._order.n_documents  # these contain a whole epoch, wherever they begin
         while draw < end:
@@ -95,13 +94,17 @@ class Documents:
         """All symbols of a block in one view, flat: a read-only view of the mapped file, or a placebo's copy."""
         column = self._columns.get((view, block))
         if column is None:
-            split = self._split
             column = self._raw(block) if view == RAW else self._checked_symbols(view, block)
             if self._placebo and view != RAW:
-                offsets = split.view(self.view_name(view), block).symbol_offsets
-                column = permuted(column, offsets, key_of(self._seed, Purpose.PLACEBO, block))
+                column = permuted(column, self.offsets(view, block), key_of(self._seed, Purpose.PLACEBO, block))
             self._columns[view, block] = column
         return column
+
+    def offsets(self, view: int, block: int) -> NDArray[np.int64]:
+        """Where each document of a block begins in its ``column``, and where the last ends."""
+        if view == RAW:
+            return self._split.base(block).raw_offsets
+        return self._split.view(self.view_name(view), block).symbol_offsets
 
     def _raw(self, block: int) -> NDArray[np.uint8]:
         raw = self._split.base(block).raw
@@ -139,13 +142,9 @@ class Documents:
     def _at(self, draw: int) -> _Lookup:
         lookup = self._lookup
         if lookup is None or not lookup.first_draw <= draw < lookup.end_draw:
-            lookup = self._look_up(draw)
+            stretch = self._order.stretch(draw, _STRETCH_DOCUMENTS)
+            lookup = self._lookup = _Lookup(self, self._split, stretch, self._seed, bool(self._filter))
         return lookup
-
-    def _look_up(self, draw: int) -> _Lookup:
-        stretch = self._order.stretch(draw, _STRETCH_DOCUMENTS)
-        self._lookup = _Lookup(self, self._split, stretch, self._seed, self._filtered)
-        return self._lookup
 
 
 class Document:
@@ -193,7 +192,7 @@ class Document:
 
     def alignment(self, view: int) -> Alignment:
         """Raises ``DatasetError`` if the view's units do not rise strictly to the document's ends."""
-        return self._lookup.alignment(view, self._index)
+        return self.documents.alignment(view, self.block, self._lookup.rows[self._index])
 
 
 class _Lookup:
@@ -209,7 +208,7 @@ class _Lookup:
         self.end_draw = stretch.first_draw + len(stretch)
         self.window = (stretch.epoch, stretch.window)
         self.blocks: list[int] = stretch.blocks.tolist()
-        self._rows: list[int] = stretch.rows.tolist()
+        self.rows: list[int] = stretch.rows.tolist()
         self.numbers: list[int] = (stretch.documents + np.uint64(documents.first_number)).tolist()
         purposes = (Purpose.KIND, Purpose.VIEW, Purpose.PAIR_ORDER)
         draws = (uniform(seed, stretch.epoch, stretch.documents, purpose).tolist() for purpose in purposes)
@@ -243,19 +242,10 @@ class _Lookup:
         if view not in self._extents:
             starts, ends = np.empty((2, len(self._stretch)), np.int64)
             for block, here in self._by_block():
-                offsets = self._offsets(view, block)
-                rows = self._stretch.rows[here]
+                offsets, rows = self.documents.offsets(view, block), self._stretch.rows[here]
                 starts[here], ends[here] = offsets[rows], offsets[rows + 1]
             self._extents[view] = starts.tolist(), ends.tolist()
         return self._extents[view]
-
-    def alignment(self, view: int, index: int) -> Alignment:
-        return self.documents.alignment(view, self.blocks[index], self._rows[index])
-
-    def _offsets(self, view: int, block: int) -> NDArray[np.int64]:
-        if view == RAW:
-            return self._split.base(block).raw_offsets
-        return self._split.view(self.documents.view_name(view), block).symbol_offsets
 
     def _by_block(self) -> list[tuple[int, NDArray[np.int64]]]:
         """Each block that occurs, with the indices of its documents."""

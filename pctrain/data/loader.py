@@ -215,13 +215,7 @@ def _stream(splits: Sequence[Split], names: Sequence[str], data: DataConfig, see
     first_numbers = accumulate((split.n_documents for split in splits), initial=0)
     datasets = [
         Documents(
-            split,
-            names,
-            data.window_blocks,
-            seed_of(seed, number),
-            only,
-            first_number=first,
-            placebo=data.placebo,
+            split, names, data.window_blocks, seed_of(seed, number), only, first_number=first, placebo=data.placebo
         )
         for number, (split, first) in enumerate(zip(splits, first_numbers, strict=False))
     ]
