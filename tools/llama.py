@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from pctrain.config import ModelConfig
+from pctrain.inference.export import llama_config
 
 
 def llama(shape: ModelConfig, n_ids: int, positions: int, **more: Any) -> Any:
@@ -16,16 +17,4 @@ def llama(shape: ModelConfig, n_ids: int, positions: int, **more: Any) -> Any:
     os.environ["HF_HUB_OFFLINE"] = "1"
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=n_ids,
-            hidden_size=shape.width,
-            intermediate_size=shape.hidden,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.attention_heads,
-            num_key_value_heads=shape.kv_heads,
-            max_position_embeddings=positions,
-            rms_norm_eps=shape.norm_eps,
-            **more,
-        )
-    )
+    return LlamaForCausalLM(LlamaConfig(**llama_config(shape, n_ids, positions), **more))

@@ -33,6 +33,7 @@ from pcdata.dataset.vocab import (
     RAW_IDS,
     RAW_OPEN,
 )
+from pctrain.config import ModelConfig
 from pctrain.errors import PctrainError
 from pctrain.model.decoder import Decoder
 from pctrain.training.resume import State
@@ -149,7 +150,7 @@ def _json_files(state: State) -> dict[str, Any]:
     marks = {"bos_token_id": BOS, "eos_token_id": RAW_CLOSE, "pad_token_id": PAD}
     names = special_names()
     return {
-        "config.json": _llama_config(state) | marks,
+        "config.json": llama_config(state.config.model, RAW_IDS, state.config.data.seq_len) | marks,
         "generation_config.json": marks
         | {
             "max_length": state.config.data.seq_len,
@@ -172,12 +173,12 @@ def _json_files(state: State) -> dict[str, Any]:
     }
 
 
-def _llama_config(state: State) -> dict[str, Any]:
-    model = state.config.model
+def llama_config(model: ModelConfig, n_ids: int, positions: int) -> dict[str, Any]:
+    """A model's shape in Llama's words."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "vocab_size": RAW_IDS,
+        "vocab_size": n_ids,
         "hidden_size": model.width,
         "intermediate_size": model.hidden,
         "num_hidden_layers": model.layers,
@@ -185,7 +186,7 @@ def _llama_config(state: State) -> dict[str, Any]:
         "num_key_value_heads": model.kv_heads,
         "head_dim": model.width // model.attention_heads,
         "hidden_act": "silu",
-        "max_position_embeddings": state.config.data.seq_len,
+        "max_position_embeddings": positions,
         "rms_norm_eps": model.norm_eps,
         "rope_theta": model.rope_base,
         "rope_parameters": {"rope_type": "default", "rope_theta": model.rope_base},

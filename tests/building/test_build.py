@@ -256,6 +256,7 @@ class Said(Reporter):
     """A reporter that remembers the lines."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lines: list[str] = []
 
     def say(self, text: str) -> None:

@@ -28,6 +28,7 @@ class Heard(Reporter):
     """A reporter that remembers what was said."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.said: list[str] = []
 
     def say(self, text: str) -> None:

@@ -171,6 +171,7 @@ class At(Reporter):
     """A reporter that does something when the first shard is written."""
 
     def __init__(self, first_shard: Callable[[], None]) -> None:
+        super().__init__()
         self._first_shard = first_shard
 
     @contextmanager

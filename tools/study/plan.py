@@ -16,6 +16,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
+from pctrain.settings import merged
+
 EQUAL: Final = ("flops", "raw_symbols", "raw_bytes")
 """What an arm can be given as much of as the arm it names in ``like``: raw symbols shown, or raw bytes that were shown
 or stood for."""
@@ -143,7 +145,6 @@ def read_study(path: Path) -> Study:
         device = values.pop("device", "cpu")
     except (TypeError, KeyError) as error:
         raise StudyError(f"{path}: {error}") from None
-    values.pop("extends", None)
     if values:
         raise StudyError(f"{path}: unknown: {', '.join(values)}; known: corpus, device, settings, sizes, arms, extends")
     first = next(iter(sizes), "")
@@ -166,14 +167,9 @@ def _read(path: Path) -> dict[str, Any]:
         return values
     below = _read(path.parent / values.pop("extends"))
     every_arm = values.pop("every_arm", {})
-    merged = _merged(below, values)
-    merged["arms"] = [{**arm, **every_arm} for arm in merged.get("arms", [])]
-    return merged
-
-
-def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    both = {name: _merged(low[name], value) for name, value in high.items() if isinstance(low.get(name), dict)}
-    return {**low, **high, **both}
+    both = merged(below, values)
+    both["arms"] = [{**arm, **every_arm} for arm in both.get("arms", [])]
+    return both
 
 
 def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,9 +180,8 @@ def _with_placebo(arm: Arm, size: str) -> Iterator[Arm]:
     arm = dataclasses.replace(arm, size=size)
     yield arm
     if arm.placebo:
+        name, what = arm.name + PLACEBO, f"placebo of {arm.name}"
         settings = {**arm.settings, "data.placebo": True}
-        what = f"placebo of {arm.name}"
-        name = arm.name + PLACEBO
         yield dataclasses.replace(arm, name=name, what=what, settings=settings, placebo=False, measured=False)
 
 

@@ -114,12 +114,12 @@ class Bench:
         self.study = study
         self.datasets = datasets
         self._dataset = Dataset(datasets.shards)
-        self._runs, self.results = datasets.folder / "runs", results
-        for folder in (self._runs, self.results):
+        self.results = results
+        for folder in (datasets.folder / "runs", results):
             folder.mkdir(parents=True, exist_ok=True)
 
     def run_folder(self, trial: Trial) -> Path:
-        return self._runs / trial.name
+        return self.datasets.folder / "runs" / trial.name
 
     def all_results(self) -> list[Result]:
         """Of every trial that was run as the study now says."""
