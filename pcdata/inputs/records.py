@@ -10,10 +10,10 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from pcdata.dataset.block import Metadata
 from pcdata.errors import InputError
@@ -26,11 +26,10 @@ from pcdata.inputs.base import (
     Fault,
     Record,
     RecordFile,
-    too_large,
 )
 from pcdata.inputs.file_names import printable
 from pcdata.inputs.jsonl import JsonlFile
-from pcdata.inputs.languages import FIRST_LINE_BYTES, language_of
+from pcdata.inputs.metadata import fields_wanted, file_metadata, record_metadata
 from pcdata.inputs.options import InputOptions
 from pcdata.inputs.sources import Entry, entry_path, kind_of, opener
 from pcdata.inputs.table_process import IsolatedTable, table_of
@@ -38,19 +37,8 @@ from pcdata.inputs.tables import Selection
 from pcdata.inputs.tar import TarMembers
 from pcdata.inputs.whose_fault import Unreadable, changed, reading
 
-PATH_KEYS = ("path", "file_path", "filepath", "filename", "max_stars_repo_path")
-LANG_KEYS = ("lang", "language", "programming_language")
-SOURCE_KEYS = ("source", "repo", "repo_name", "repository_name", "max_stars_repo_name")
-"""Under which names The Stack, StarCoder data, stack-edu and others say what ``Metadata`` wants to know."""
-
-NESTED = "metadata"
-"""Where datatrove puts all fields but the text. A record's own come first."""
-
 MAX_DETAIL = 1_000
 """Characters of a reject's detail: it may quote a value of any size."""
-
-_MAX_LANG_BYTES = 1_000
-"""Of a language's name, which the manifest lists."""
 
 _BINARY_PROBE = 8_000
 """A NUL among this many first bytes makes a file binary: git's rule."""
@@ -116,7 +104,7 @@ def _scan_file(options: InputOptions, entry: Entry, file: io.FileIO) -> Iterator
     if not options.keep_binary and (fault := _no_document(entry.relative, raw)) is not None:
         yield Reject(printable(entry.relative), 0, fault.reason, fault.detail)
         return
-    metadata = _file_metadata(options, entry, file)
+    metadata = file_metadata(options, entry, file)
     start = 0
     while len(raw) > limit:
         end = cut(raw, limit)
@@ -170,8 +158,7 @@ def _opened(options: InputOptions, entry: Entry) -> io.FileIO:
 
 
 def _open_records(options: InputOptions, entry: Entry, file: io.FileIO) -> RecordFile:
-    kept = (column.name for column in options.kept_columns)
-    wanted = frozenset((*PATH_KEYS, *LANG_KEYS, *SOURCE_KEYS, NESTED, *kept))
+    wanted = fields_wanted(options)
     if entry.kind == "jsonl":
         return JsonlFile(file, entry.compression, options.text_key, wanted, entry.begin, entry.end)
     if entry.kind == "tar":
@@ -188,7 +175,7 @@ def _understood(
         return found
     if entry.kind == "tar" and not options.keep_binary and _is_binary(found.raw):
         return _BINARY
-    metadata = _record_metadata(options, entry, found, position)
+    metadata = record_metadata(options, entry, found, position)
     return metadata if isinstance(metadata, Fault) else (found.raw, metadata)
 
 
@@ -211,42 +198,6 @@ def cut(raw: bytes, limit: int) -> int:
         if raw[end] & 0xC0 != 0x80:  # not inside a character
             return end
     return limit
-
-
-def _file_metadata(options: InputOptions, entry: Entry, file: io.FileIO) -> Metadata:
-    """Every part of a file has the language of its beginning."""
-    nothing = (None,) * len(options.kept_columns)
-    language = language_of(entry.relative, os.pread(file.fileno(), FIRST_LINE_BYTES, 0))
-    return Metadata(entry.relative, language, options.source_names[entry.root], nothing)
-
-
-def _record_metadata(options: InputOptions, entry: Entry, record: Record, position: int) -> Metadata | Fault:
-    """What a record says of itself; else its file and position, and the language of its path or ``#!`` line."""
-    fields = record.fields
-    path = _first_text(fields, PATH_KEYS)
-    path_bytes = path.encode("utf-8", "backslashreplace") if isinstance(path, str) else path
-    lang = _first_text(fields, LANG_KEYS) or language_of(path_bytes or b"", record.raw)
-    source = _first_text(fields, SOURCE_KEYS) or options.source_names[entry.root]
-    kept = []
-    for column in options.kept_columns:
-        value = next((scope[column.name] for scope in _scopes(fields) if scope.get(column.name) is not None), None)
-        try:
-            kept.append(column.converted(value))
-        except RecursionError:
-            return Fault("kept column", f"{column.name!r} is nested too deeply")
-        except (ValueError, TypeError, OverflowError) as error:
-            return Fault("kept column", f"{column.name!r} is no {column.type}: {error}")
-    if len(lang) > _MAX_LANG_BYTES:
-        return Fault("odd value", f"its language has a name of {len(lang):,} bytes, which none has")
-    path_bytes = path_bytes or entry.relative + b":%d" % position
-    metadata = Metadata(path_bytes, _clean(lang), _clean(source), tuple(kept))
-    return metadata if metadata.size <= MAX_RECORD_BYTES else too_large(metadata.size)
-
-
-def _scopes(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield fields
-    if isinstance(nested := fields.get(NESTED), Mapping):
-        yield nested
 
 
 class EntryReader:
@@ -305,7 +256,7 @@ class EntryReader:
             self._file.seek(start)
         raw = _read_up_to(self._file, length)
         self._offset = start + len(raw)
-        return raw, _file_metadata(self.options, self.entry, self._file)
+        return raw, file_metadata(self.options, self.entry, self._file)
 
 
 _BINARY: Final = Fault("binary", "it has a NUL byte; --keep-binary takes it")
@@ -331,17 +282,6 @@ def _no_document(name: bytes, raw: bytes) -> Fault | None:
 
 def _is_binary(raw: bytes) -> bool:
     return b"\0" in raw[:_BINARY_PROBE]
-
-
-def _first_text(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    return next(
-        (scope[key] for scope in _scopes(fields) for key in keys if isinstance(scope.get(key), str | bytes)), None
-    )
-
-
-def _clean(text: str | bytes) -> str:
-    """Without lone surrogates, which no column of text can hold."""
-    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else printable(text)
 
 
 def _read_up_to(file: io.FileIO, length: int, expected: int | None = None) -> bytes:

@@ -21,7 +21,7 @@ from pcdata.building.build import build
 from pcdata.building.progress import Reporter
 from pcdata.dataset import Dataset
 from pcdata.editing.merge import merge
-from pcdata.inputs import base, records
+from pcdata.inputs import base, metadata
 from pcdata.inputs.options import InputOptions
 from pcdata.inputs.sources import Entry
 from pcdata.verifying.verify import verify
@@ -209,7 +209,7 @@ def test_blocks_of_long_metadata_are_the_same_after_a_merge(tmp_path: Path, monk
 
 
 def test_a_kept_value_that_is_too_large_costs_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pcdata.inputs.records.MAX_RECORD_BYTES", 500)
+    monkeypatch.setattr("pcdata.inputs.metadata.MAX_RECORD_BYTES", 500)
     table = pa.table({"text": ["a", "b"], "note": ["z" * 1_000, "z"]})
     documents, rejects = made(tmp_path, "a.parquet", table, keep=("note",))
     assert [document.kept("note") for document in documents] == ["z"]
@@ -269,6 +269,6 @@ def test_a_value_that_is_too_deep_for_json_costs_its_record(tmp_path: Path) -> N
         deep = [deep]
     (tmp_path / "a.jsonl").touch()
     asked = InputOptions((tmp_path / "a.jsonl",), keep=("note",))
-    found = records._record_metadata(asked, Entry(0, b"a.jsonl", 0, "jsonl"), base.Record(b"", {"note": deep}), 1)
+    found = metadata.record_metadata(asked, Entry(0, b"a.jsonl", 0, "jsonl"), base.Record(b"", {"note": deep}), 1)
     assert isinstance(found, base.Fault)
     assert "nested too deeply" in found.detail
