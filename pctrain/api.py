@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 from pcdata.dataset import Dataset
 from pcdata.dataset.json_files import parse_json
-from pcdata.dataset.names import regular_file
 from pctrain.config import RunConfig
 from pctrain.errors import PctrainError
 from pctrain.inference.evaluate import evaluate_run
@@ -21,6 +20,7 @@ from pctrain.options import settings_of_run
 from pctrain.settings import nested
 from pctrain.training.checkpoint import checkpoints, load_state
 from pctrain.training.loop import fit as train
+from pctrain.training.metrics import whole_lines
 from pctrain.training.run_folder import METRICS, load_model, read_settings
 
 AnyPath: TypeAlias = str | PathLike[str]
@@ -51,8 +51,7 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl: of kind ``train``, over some steps; of kind ``val``, measurements."""
-        with regular_file(self.folder, METRICS).open("rb") as file:
-            return [parse_json(line) for line in file]
+        return [parse_json(line) for line in whole_lines(self.folder / METRICS)]
 
     def evaluate(
         self,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from queue import SimpleQueue
 from time import perf_counter
 
 from pctrain.data.batch import Batch
@@ -20,60 +20,34 @@ class Prefetcher(AbstractContextManager["Prefetcher"]):
     def __init__(self, loader: Loader, batches: int, depth: int) -> None:
         self._loader = loader
         self._left = batches
-        self._free = threading.Semaphore(depth)
-        self._made: SimpleQueue[Batch | Exception] = SimpleQueue()
-        self._closing = False
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._work, args=(batches,), name="prefetch", daemon=True)
+        self._depth = depth
+        self._thread = ThreadPoolExecutor(1, "prefetch")
+        self._ahead: deque[Future[Batch]] = deque()
         self.wait_seconds = 0.0
         """How long callers of ``next_batch`` have waited in total."""
-        self._ahead = depth > 0
-        if self._ahead:
-            self._thread.start()
+        self._make_ahead()
 
     def next_batch(self) -> Batch:
-        """As ``Loader.next_batch``; an error in making the batch is raised here."""
-        if self._failure is not None:
-            raise self._failure
-        if self._closing or not self._left:
+        """As ``Loader.next_batch``; an error in making the batch is raised here, and again by every later call."""
+        if not self._left:
             raise ValueError("no batch is left")
-        self._left -= 1
         start = perf_counter()
-        made = self._next() if self._ahead else self._make()
+        made = self._ahead[0].result() if self._ahead else self._loader.next_batch()
         self.wait_seconds += perf_counter() - start
-        if isinstance(made, Exception):
-            self._failure = made
-            raise made
+        self._left -= 1
+        if self._ahead:
+            self._ahead.popleft()
+            self._make_ahead()
         return made
 
     def close(self) -> None:
         """Let the thread finish its current batch and end. Batches made ahead are dropped; no cursor includes them."""
-        self._closing = True
-        if self._thread.is_alive():
-            self._free.release()
-            self._thread.join()
+        self._left = 0
+        self._thread.shutdown(cancel_futures=True)
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _next(self) -> Batch | Exception:
-        made = self._made.get()
-        self._free.release()
-        return made
-
-    def _make(self) -> Batch | Exception:
-        """An error is a result too: ``next_batch`` raises it in the thread that can handle it."""
-        try:
-            return self._loader.next_batch()
-        except Exception as error:
-            return error
-
-    def _work(self, batches: int) -> None:
-        for _ in range(batches):
-            self._free.acquire()
-            if self._closing:
-                return
-            made = self._make()
-            self._made.put(made)
-            if isinstance(made, Exception):
-                return
+    def _make_ahead(self) -> None:
+        while len(self._ahead) < min(self._depth, self._left):
+            self._ahead.append(self._thread.submit(self._loader.next_batch))

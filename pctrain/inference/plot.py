@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset.json_files import parse_json
-from pcdata.dataset.names import regular_file
 from pcdata.output_files import FIGURE, check_output
 from pcdata.plotting import as_label, colours_for, save_figure
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError, PctrainError
 from pctrain.model.flops import flops_of_step
+from pctrain.training.metrics import whole_lines
 from pctrain.training.optim import learning_rate
 from pctrain.training.run_folder import METRICS, read_settings
 
@@ -85,7 +85,9 @@ def read_curve(run: Path, name: str) -> Curve:
     read_settings(run)
     path = run / METRICS
     try:
-        curve = _curve(name, [parse_json(line) for line in _lines(path)])
+        curve = _curve(name, [parse_json(line) for line in whole_lines(path)])
+    except OSError as error:
+        raise PctrainError(f"{path} cannot be read: {error.strerror}") from error
     except (ConfigError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise PctrainError(f"{path} is damaged ({repr(error)[:_LONGEST_REASON]}); leave this run out") from error
     if curve is None:
@@ -184,12 +186,3 @@ def _names(runs: Sequence[Path]) -> list[str]:
         if len({*names}) == len(names):
             return names
     return [str(run) for run in runs]
-
-
-def _lines(path: Path) -> list[bytes]:
-    """All whole lines; a run in progress may be in the middle of one."""
-    try:
-        data = regular_file(path.parent, path.name).read_bytes()
-    except OSError as error:
-        raise PctrainError(f"{path} cannot be read: {error.strerror}") from error
-    return [line for line in data.splitlines(keepends=True) if line.endswith(b"\n")]

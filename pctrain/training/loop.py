@@ -66,7 +66,7 @@ def fit(
     current step, with a checkpoint; a second one ends the process, except under ``torchrun``. ``quiet`` prints errors
     only. Raises ``PctrainError`` and ``DatasetError``.
     """
-    tell = _nothing if quiet else say
+    tell = (lambda text: None) if quiet else say
     with (
         ExitStack() as until_parted,
         joined(choose_device(config.runtime.device)) as world,
@@ -84,9 +84,7 @@ def fit(
             )
             return Outcome(trainer.first_step)
         if trainer.first_step:
-            tell(
-                f"{run}: resuming from step {trainer.first_step}" + "".join(f"; {change}" for change in trainer.changes)
-            )
+            tell("; ".join([f"{run}: resuming from step {trainer.first_step}", *trainer.changes]))
         seals = None
         if verify:
             known = {} if restart else read_verified(run)
@@ -170,10 +168,6 @@ def _count(
     log.write("bad", done, what=fault, **values, documents=[asdict(one) for one in shown])
     refuse(f"step {done}: {fault}", shown, trainer.config.optim, bad_steps + 1)
     return bad_steps + 1
-
-
-def _nothing(text: str) -> None:
-    """Instead of ``say``."""
 
 
 def _prune(trainer: Trainer, said: set[str]) -> None:

@@ -35,7 +35,8 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         self._writes, self._path = writes, path
         if not writes:
             return
-        kept = [line for line in _lines(path) if _step_of(line) <= step] if step else []
+        before = whole_lines(path) if step and path.exists() else []
+        kept = [line for line in before if _step_of(line) <= step]
         with replacing(path) as file:
             file.write(b"".join(kept))
         self._file = open_to_append(path)
@@ -59,17 +60,16 @@ def _is_no_number(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
-def _lines(path: Path) -> list[bytes]:
-    try:
-        return regular_file(path.parent, path.name).read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:
-        return []
+def whole_lines(path: Path) -> list[bytes]:
+    """Those of a log; a run in progress may be in the middle of the last one."""
+    lines = regular_file(path.parent, path.name).read_bytes().splitlines(keepends=True)
+    return [line for line in lines if line.endswith(b"\n")]
 
 
 def _step_of(line: bytes) -> float:
-    """Infinity for a line that is not whole."""
+    """Infinity for a line that says none."""
     try:
-        return int(parse_json(line)["step"]) if line.endswith(b"\n") else math.inf
+        return int(parse_json(line)["step"])
     except (ValueError, KeyError, TypeError, OverflowError):
         return math.inf
 

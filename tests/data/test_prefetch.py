@@ -42,7 +42,7 @@ class Counting:
 
 
 def threads() -> int:
-    return sum(thread.name == "prefetch" for thread in threading.enumerate())
+    return sum(thread.name.startswith("prefetch") for thread in threading.enumerate())
 
 
 def settle(made: list[int]) -> int:
