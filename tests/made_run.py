@@ -18,14 +18,13 @@ from pcdata.dataset.columns import ViewColumns
 from pcdata.dataset.listing import Promised
 from pcdata.dataset.manifest import FittedView
 from pcdata.dataset.schema import ViewTypes
-from pcdata.dataset.vocab import RAW_IDS
+from pcdata.dataset.vocab import RAW_IDS, ViewIds
 from pctrain.config import RunConfig, resolve
-from pctrain.model.scoring import Alphabet
 
 VIEW = "triples"
 TYPES = ViewTypes(n_symbols=512, max_unit_bytes=3, max_unit_symbols=1)
 
-IDS = {VIEW: Alphabet(5, RAW_IDS, TYPES.n_symbols)}
+IDS = {VIEW: ViewIds(0, RAW_IDS, TYPES.n_symbols)}
 """As ``evaluate`` wants them."""
 
 WORDS = ["the", "cat", "sat", "on", "mats", "and", "saw", "small", "birds", "sing", "né", "über", "猫", "over"]

@@ -59,6 +59,10 @@ class ViewIds:
         return self.first_id + self.n_symbols
 
 
+RAW_VIEW = ViewIds(-1, FIRST_BYTE, N_BYTES)
+"""Those of the raw bytes, whose marks are where those of a slot before the first would be."""
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """All ids of a dataset, or those that a model learns of them."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset.mapping import will_need
-from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_CLOSE, RAW_OPEN, Vocabulary
+from pcdata.dataset.vocab import BOS, RAW_VIEW, Vocabulary
 from pctrain.data.batch import IGNORE, NO_VIEW, NOTHING, Arrays
 from pctrain.data.layout import Row, Span
 from pctrain.data.mixture import RAW
@@ -55,8 +55,7 @@ class Filler:
         used = [vocabulary.views[name] for name in views]
         self._narrow = np.min_scalar_type(vocabulary.size - 1)
         first = self._narrow.type
-        self._ids = [_Ids(RAW_OPEN, RAW_CLOSE, first(FIRST_BYTE))]
-        self._ids += [_Ids(ids.open_id, ids.close_id, first(ids.first_id)) for ids in used]
+        self._ids = [_Ids(ids.open_id, ids.close_id, first(ids.first_id)) for ids in (RAW_VIEW, *used)]
         self._seq_len = seq_len
         self._count_T = np.arange(seq_len, dtype=np.int64)
 

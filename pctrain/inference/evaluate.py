@@ -19,13 +19,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcdata.dataset import Document, Split
+from pcdata.dataset.vocab import RAW_VIEW, ViewIds
 from pctrain.data.filter import Filter
 from pctrain.errors import ConfigError, DataError
 from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluation import Documents, Evaluation
 from pctrain.model.decoder import Decoder
 from pctrain.model.device import autocast, choose_device
-from pctrain.model.scoring import RAW, Alphabet, Window, Windowing, cut, scores
+from pctrain.model.scoring import Window, Windowing, cut, scores
 from pctrain.training.distributed import World, joined
 from pctrain.training.progress import ByteProgress
 from pctrain.training.run_folder import load_model, open_dataset
@@ -71,7 +72,7 @@ def evaluate_run(
             result = evaluate(
                 model,
                 part,
-                {name: Alphabet.of(state.vocabulary.views[name]) for name in state.views},
+                {name: state.vocabulary.views[name] for name in state.views},
                 windowing=Windowing(seq_len, stride or seq_len),
                 rows=rows or state.config.runtime.micro_rows or 8,
                 step=state.step,
@@ -95,7 +96,7 @@ def _train_sample(measured: Split, read: Filter) -> Sample | None:
 def evaluate(
     model: Decoder,
     split: Split,
-    views: Mapping[str, Alphabet],
+    views: Mapping[str, ViewIds],
     *,
     windowing: Windowing,
     rows: int = 8,
@@ -119,8 +120,8 @@ def evaluate(
         windowing=windowing,
         step=step,
         documents=reading.documents,
-        raw=reading.score(model, None, RAW, windowing, rows),
-        views={name: reading.score(model, name, alphabet, windowing, rows) for name, alphabet in views.items()},
+        raw=reading.score(model, None, RAW_VIEW, windowing, rows),
+        views={name: reading.score(model, name, ids, windowing, rows) for name, ids in views.items()},
         unit_lengths_counted={name: manifest.view(name).has_unit_lengths for name in views},
         compressed_bytes=reading.compressed_bytes(),
         ngram_bits={} if sample is None else reading.ngram_bits(sample),
@@ -162,7 +163,7 @@ class _Reading:
         self._quiet = quiet
 
     def score(
-        self, model: Decoder, view: str | None, kind: Alphabet, windowing: Windowing, rows: int
+        self, model: Decoder, view: str | None, ids: ViewIds, windowing: Windowing, rows: int
     ) -> NDArray[np.float64]:
         """Symbols, bits and full-softmax bits of each document. [3, D]"""
         device = next(model.parameters()).device
@@ -172,11 +173,11 @@ class _Reading:
         def windows() -> Iterator[Window]:
             for document, part in self._read("model, raw bytes" if view is None else f"model, view {view}"):
                 symbols: NDArray[np.unsignedinteger] = part.raw if view is None else part.symbols(view)
-                for window in cut(symbols, kind, part.part_start_bytes == 0, windowing):
+                for window in cut(symbols, ids, part.part_start_bytes == 0, windowing):
                     cut_from.append(document)
                     yield window
 
-        for found in scores(model, windows(), kind, rows, device):
+        for found in scores(model, windows(), ids, rows, device):
             sums_3D[:, cut_from.popleft()] += (found.symbols, found.bits, found.full_bits)
         summed: NDArray[np.float64] = self._world.sum(sums_3D)
         return summed

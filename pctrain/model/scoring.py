@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, PAD, RAW_OPEN, ViewIds
+from pcdata.dataset.vocab import BOS, PAD, ViewIds
 from pctrain.errors import ConfigError
 from pctrain.model.decoder import Decoder
 from pctrain.model.loss import symbol_bits
@@ -29,28 +29,12 @@ _LOGITS_AT_ONCE = 1 << 23
 
 
 @dataclass(frozen=True)
-class Alphabet:
-    """The ids one kind of sequence is made of."""
-
-    open_id: int
-    first_id: int
-    n_symbols: int
-
-    @classmethod
-    def of(cls, ids: ViewIds) -> Alphabet:
-        return cls(ids.open_id, ids.first_id, ids.n_symbols)
-
-
-RAW = Alphabet(RAW_OPEN, FIRST_BYTE, N_BYTES)
-
-
-@dataclass(frozen=True)
 class Score:
     """Sums over scored symbols; ``+`` adds them."""
 
     symbols: int = 0
     bits: float = 0.0
-    """Under the softmax over the alphabet's own ids."""
+    """Under the softmax over the view's own ids."""
     full_bits: float = 0.0
     """Under the softmax over all ids."""
 
@@ -83,12 +67,10 @@ class Window:
     scored_from: int
 
 
-def cut(
-    symbols: NDArray[np.unsignedinteger], alphabet: Alphabet, begins: bool, windowing: Windowing
-) -> Iterator[Window]:
+def cut(symbols: NDArray[np.unsignedinteger], view: ViewIds, begins: bool, windowing: Windowing) -> Iterator[Window]:
     """The windows of one document. ``begins`` is false for the later parts of a document that was cut at build."""
-    ids = symbols.astype(np.int64) + alphabet.first_id
-    opening = (BOS, alphabet.open_id) if begins else (alphabet.open_id,)
+    ids = symbols.astype(np.int64) + view.first_id
+    opening = (BOS, view.open_id) if begins else (view.open_id,)
     # The first predicted position of a window that begins with BOS is the open mark, so it holds one symbol less.
     end = min(len(ids), windowing.seq_len + 1 - len(opening))
     if end:
@@ -96,7 +78,7 @@ def cut(
     while end < len(ids):
         scored, end = end, min(len(ids), end + windowing.stride)
         start = max(0, end - windowing.seq_len)
-        yield Window((alphabet.open_id,), ids[start:end], scored - start)
+        yield Window((view.open_id,), ids[start:end], scored - start)
 
 
 def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] | NDArray[np.floating]) -> float:
@@ -116,16 +98,16 @@ def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] |
 
 
 def scores(
-    model: Decoder, windows: Iterable[Window], alphabet: Alphabet, rows: int, device: torch.device
+    model: Decoder, windows: Iterable[Window], view: ViewIds, rows: int, device: torch.device
 ) -> Iterator[Score]:
     """Score each window, ``rows`` at a time. That number changes the sums by rounding only, the counts not at all."""
     windows = iter(windows)
     while batch := list(islice(windows, rows)):
-        yield from _score_batch(model, batch, alphabet, device)
+        yield from _score_batch(model, batch, view, device)
 
 
 @torch.no_grad()
-def _score_batch(model: Decoder, windows: list[Window], alphabet: Alphabet, device: torch.device) -> Iterator[Score]:
+def _score_batch(model: Decoder, windows: list[Window], view: ViewIds, device: torch.device) -> Iterator[Score]:
     """Score some windows in one forward pass, each a row, padded on the right to the longest."""
     n_positions = max(len(window.opening) + len(window.ids) - 1 for window in windows)
     inputs_RT, targets_RT = np.full((2, len(windows), n_positions), PAD, np.int64)
@@ -136,18 +118,17 @@ def _score_batch(model: Decoder, windows: list[Window], alphabet: Alphabet, devi
     scored_RT = targets_RT != PAD
     here_RT = torch.from_numpy(scored_RT).to(device)
     hidden_ND = model.hidden(torch.from_numpy(inputs_RT).to(device))[here_RT]
-    bits_N, full_bits_N = _symbol_bits(model, hidden_ND, torch.from_numpy(targets_RT).to(device)[here_RT], alphabet)
+    bits_N, full_bits_N = _symbol_bits(model, hidden_ND, torch.from_numpy(targets_RT).to(device)[here_RT], view)
     symbols_R = scored_RT.sum(axis=1).tolist()
     by_window = (torch.split(of_symbols, symbols_R) for of_symbols in (bits_N, full_bits_N))
     for symbols, bits, full_bits in zip(symbols_R, *by_window, strict=True):
         yield Score(symbols, float(bits.sum()), float(full_bits.sum()))
 
 
-def _symbol_bits(model: Decoder, hidden_ND: Tensor, targets_N: Tensor, alphabet: Alphabet) -> tuple[Tensor, Tensor]:
+def _symbol_bits(model: Decoder, hidden_ND: Tensor, targets_N: Tensor, view: ViewIds) -> tuple[Tensor, Tensor]:
     """As ``symbol_bits``, float64 [N] each, with the logits of a large vocabulary made in pieces."""
     positions = max(1, _LOGITS_AT_ONCE // model.head.out_features)
     pieces = zip(torch.split(hidden_ND, positions), torch.split(targets_N, positions), strict=True)
-    end_id = alphabet.first_id + alphabet.n_symbols
-    found = [symbol_bits(model.logits(hidden), targets, alphabet.first_id, end_id) for hidden, targets in pieces]
+    found = [symbol_bits(model.logits(hidden), targets, view.first_id, view.end_id) for hidden, targets in pieces]
     bits, full_bits = zip(*found, strict=True)
     return torch.cat(bits).cpu(), torch.cat(full_bits).cpu()

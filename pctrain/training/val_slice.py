@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from pcdata.dataset import Split
+from pcdata.dataset.vocab import RAW_VIEW
 from pctrain.data.filter import Filter
 from pctrain.errors import DataError
 from pctrain.model.decoder import Decoder
-from pctrain.model.scoring import RAW, Score, Window, Windowing, cut, jackknife_error, scores
+from pctrain.model.scoring import Score, Window, Windowing, cut, jackknife_error, scores
 
 
 class Piece(NamedTuple):
@@ -53,7 +54,7 @@ class ValSlice:
                 base = split.base(piece.block)
                 raw = base.raw_of(piece.row)[piece.start_bytes : piece.end_bytes]
                 begins = piece.start_bytes == 0 and base.part_starts[piece.row] == 0
-                windows = [*cut(raw, RAW, begins, windowing)]
+                windows = [*cut(raw, RAW_VIEW, begins, windowing)]
                 self._windows += windows
                 self._documents += [(number, piece.document)] * len(windows)
                 self.raw_bytes += len(raw)
@@ -71,7 +72,7 @@ class ValSlice:
         """
         model.eval()
         by_document: dict[tuple[int, int], Score] = {}
-        found = scores(model, self._windows, RAW, self._rows, device)
+        found = scores(model, self._windows, RAW_VIEW, self._rows, device)
         for document, one in zip(self._documents, found, strict=True):
             by_document[document] = by_document.get(document, Score()) + one
         model.train()

@@ -29,7 +29,7 @@ from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluate import COMPRESSORS, evaluate, evaluate_run
 from pctrain.inference.evaluation import ratio
 from pctrain.model.decoder import Decoder, init_weights
-from pctrain.model.scoring import Alphabet, Windowing
+from pctrain.model.scoring import Windowing
 from pctrain.training.loop import fit
 from tests.building.corpora import options, write_code
 from tests.made_run import IDS, SETTINGS, TYPES, VIEW, make_dataset, triples, write_dataset
@@ -229,7 +229,7 @@ def test_groups_add_up_to_the_whole(tmp_path: Path, model: Decoder) -> None:
         result = evaluate(
             wide.eval(),
             split,
-            {"ngram": Alphabet.of(split.dataset.vocabulary.views["ngram"])},
+            {"ngram": split.dataset.vocabulary.views["ngram"]},
             windowing=Windowing(256, 256),
             by=by,
         )

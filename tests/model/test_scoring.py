@@ -10,17 +10,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_OPEN
+from pcdata.dataset.vocab import BOS, FIRST_BYTE, RAW_OPEN, RAW_VIEW
 from pctrain.config import ModelConfig
 from pctrain.errors import ConfigError
 from pctrain.model.decoder import Decoder, init_weights
-from pctrain.model.scoring import RAW, Score, Window, Windowing, cut, jackknife_error, scores
+from pctrain.model.scoring import Score, Window, Windowing, cut, jackknife_error, scores
 
 CPU = torch.device("cpu")
 
 
 def score(model: Decoder, windows: Iterable[Window], rows: int) -> Score:
-    return sum(scores(model, windows, RAW, rows, CPU), Score())
+    return sum(scores(model, windows, RAW_VIEW, rows, CPU), Score())
 
 
 def symbols(count: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def symbols(count: int) -> np.ndarray:
 )
 def test_windows_score_every_symbol_once_and_fit(count: int, seq_len: int, stride: int, begins: bool) -> None:
     stride = min(stride, seq_len)
-    windows = list(cut(symbols(count), RAW, begins, Windowing(seq_len, stride)))
+    windows = list(cut(symbols(count), RAW_VIEW, begins, Windowing(seq_len, stride)))
     scored = [window.ids[window.scored_from :] - FIRST_BYTE for window in windows]
     assert np.array_equal(np.concatenate([np.zeros(0, int), *scored]), symbols(count))
     for index, window in enumerate(windows):
@@ -46,7 +46,7 @@ def test_windows_score_every_symbol_once_and_fit(count: int, seq_len: int, strid
 
 
 def test_overlap_gives_all_the_context_there_is() -> None:
-    *_, last = cut(symbols(50), RAW, True, Windowing(16, 4))
+    *_, last = cut(symbols(50), RAW_VIEW, True, Windowing(16, 4))
     assert np.array_equal(last.ids, symbols(50)[-16:].astype(int) + FIRST_BYTE)
 
 
@@ -62,7 +62,9 @@ def test_the_score_is_that_of_one_document_at_a_time(stride: int) -> None:
     model = Decoder(ModelConfig(width=32, layers=2, attention_heads=2, kv_heads=1, hidden=48), 384)
     init_weights(model, 0)
     windowing = Windowing(16, stride)
-    windows = [window for count in (40, 1, 17, 16, 3) for window in cut(symbols(count), RAW, count != 17, windowing)]
+    windows = [
+        window for count in (40, 1, 17, 16, 3) for window in cut(symbols(count), RAW_VIEW, count != 17, windowing)
+    ]
     expected = 0.0
     with torch.no_grad():
         for window in windows:
@@ -81,7 +83,7 @@ def test_a_model_without_opinion_scores_exactly_8_bits() -> None:
     model = Decoder(ModelConfig(width=32, layers=1, attention_heads=2, kv_heads=1, hidden=48), 384)
     init_weights(model, 0)
     torch.nn.init.zeros_(model.head.weight)
-    windows = cut(symbols(1000), RAW, True, Windowing(16, 16))
+    windows = cut(symbols(1000), RAW_VIEW, True, Windowing(16, 16))
     result = score(model, windows, 7)
     assert (result.symbols, result.bits) == (1000, 8000.0)
 

@@ -21,7 +21,7 @@ from pcdata.probing.stability import distance
 from pctrain.inference.evaluate import evaluate
 from pctrain.model.decoder import Cache, Decoder
 from pctrain.model.device import autocast, choose_device
-from pctrain.model.scoring import Alphabet, Windowing
+from pctrain.model.scoring import Windowing
 from pctrain.training.resume import State
 from pctrain.training.run_folder import load_model
 from tools.benching import parser_of
@@ -46,7 +46,7 @@ def measure(run: Path, folder: Path, device: str) -> dict[str, Any]:
 def edited_bits(model: Decoder, state: State, place: Path) -> dict[str, float]:
     """Bits per byte of the text as it is after the edit: raw, and by view."""
     windowing = Windowing(state.config.data.seq_len, state.config.data.seq_len)
-    views = {name: Alphabet.of(state.vocabulary.views[name]) for name in state.views}
+    views = {name: state.vocabulary.views[name] for name in state.views}
     values = evaluate(model, Dataset(place).split("train"), views, windowing=windowing).to_dict()
     return {name: figures["bits_per_byte"] for name, figures in {"raw": values["raw"], **values["views"]}.items()}
 
