@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import typing
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,10 +13,13 @@ from pctrain.config import COLUMNS, SETTINGS, RunConfig, presets
 def complete_setting(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """``SECTION.NAME=VALUE`` of ``--set``."""
     key, equals, _ = begun.partition("=")
-    kinds = dict(_settings())
     if not equals:
-        return beginning((f"{name}=" for name in kinds), begun)
-    words = ("true", "false") if kinds.get(key) is bool else SETTINGS[key].choices if key in SETTINGS else ()
+        return beginning((f"{name}=" for name in SETTINGS), begun)
+    if key not in SETTINGS:
+        return []
+    section, _, name = key.partition(".")
+    is_bool = isinstance(getattr(getattr(RunConfig(), section), name), bool)
+    words = ("true", "false") if is_bool else SETTINGS[key].choices
     return beginning((f"{key}={word}" for word in words), begun)
 
 
@@ -37,9 +36,3 @@ def complete_dataset(context: click.Context, parameter: click.Parameter, begun: 
     """``NAME=WEIGHT`` of ``--weight``: the folders named before it."""
     folders = context.params.get("shards") or context.args  # args: where the option's value is still to come
     return beginning((f"{Path(folder).name}=" for folder in folders), begun)
-
-
-def _settings() -> Iterator[tuple[str, Any]]:
-    for section in dataclasses.fields(RunConfig):
-        for name, kind in typing.get_type_hints(type(section.default)).items():
-            yield f"{section.name}.{name}", kind

@@ -85,6 +85,7 @@ OFFERS = [
     ("pctrain fit code --set runtime.comp", ["runtime.compile="]),
     ("pctrain fit code --set runtime.compile=", ["true", "false"]),
     ("pctrain fit code --set mixture.decay_mode=sp", ["splice"]),
+    ("pctrain fit code --set log.", ["log.every="]),
     ("pctrain fit code --where p", ["path="]),
     ("pctrain fit code --preset ", presets()),
     ("pctrain presets sm", ["small"]),

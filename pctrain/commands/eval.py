@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,20 +31,7 @@ from pctrain.options import filter_by
 @DEVICE
 @JSON
 @QUIET
-def eval(
-    run: Path,
-    split: str,
-    which: str,
-    data: Path | None,
-    rows: int | None,
-    stride: int | None,
-    by: str | None,
-    langs: tuple[str, ...],
-    where: tuple[str, ...],
-    device: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def eval(run: Path, langs: tuple[str, ...], where: tuple[str, ...], as_json: bool, quiet: bool, **asked: Any) -> None:
     """Measure a model in bits per raw byte.
 
     The table also has gzip, zstd, and byte n-grams of the train split.
@@ -51,17 +39,7 @@ def eval(
     from pctrain.inference.evaluate import evaluate_run
 
     chosen = filter_by(langs, where)
-    result = evaluate_run(
-        run,
-        split=split,
-        which=which,
-        data=data,
-        rows=rows,
-        stride=stride,
-        by=by,
-        where=resolve(None, None, chosen).data.where if chosen else None,
-        device=device,
-        quiet=quiet,
-    )
+    asked["where"] = resolve(None, None, chosen).data.where if chosen else None
+    result = evaluate_run(run, quiet=quiet, **asked)
     if result is not None:  # under torchrun only the first process has it
         answer(json.dumps(result.to_dict(), indent=1) if as_json else result.table())

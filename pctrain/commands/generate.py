@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,22 +31,19 @@ from pctrain.commands.options import CHECKPOINT, DEVICE, PATH
 def generate(
     run: Path,
     prompt: str,
-    max_bytes: int,
-    temperature: float,
-    top_p: float,
-    seed: int,
     stop: str | None,
     drafts: bool,
     which: str,
     device: str,
     quiet: bool,
+    **drawing: Any,
 ) -> None:
     """Continue a text with a model, byte by byte."""
     from pctrain.inference.generate import Generation, Sampling, characters, until
     from pctrain.model.device import choose_device
     from pctrain.training.run_folder import load_model
 
-    sampling = Sampling(max_bytes, temperature, top_p, seed)
+    sampling = Sampling(**drawing)
     model, state = load_model(run, which, choose_device(device))
     start = os.fsencode(prompt)
     made = Generation(model, start, sampling, state.config.data.seq_len, drafts=drafts)
