@@ -32,12 +32,7 @@ class Group(click.Group):
     """Commands whose faults and signals become sentences. What is a bug keeps its traceback."""
 
     def __init__(
-        self,
-        *args: Any,
-        package: str = "",
-        names: Sequence[str] = (),
-        resuming: Sequence[str] = (),
-        **named: Any,
+        self, *args: Any, package: str = "", names: Sequence[str] = (), resuming: Sequence[str] = (), **named: Any
     ) -> None:
         """``names`` are commands, in the order of the help. The command ``add-view`` is ``add_view`` in the module of
         that name in ``package``, which is loaded when the command, or its summary, is asked for. ``resuming`` are those

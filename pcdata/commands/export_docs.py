@@ -42,13 +42,7 @@ from pcdata.terminal import say
 @click.option("--text-key", default="text", show_default=True, help="What records call the text.")
 @QUIET
 def export_docs(
-    dataset: Path,
-    output: Path,
-    splits: tuple[str, ...],
-    langs: tuple[str, ...],
-    limit: int,
-    text_key: str,
-    quiet: bool,
+    dataset: Path, output: Path, splits: tuple[str, ...], langs: tuple[str, ...], limit: int, text_key: str, quiet: bool
 ) -> None:
     """Write the raw documents as files, JSONL or Parquet.
 

@@ -58,7 +58,7 @@ class RecordFile(Protocol):
         """All records in order. Memory: a few of them."""
 
     def at(self, offset: int) -> Record | Fault:
-        """A record again. Asked for in the order of ``scan``, from any of them on, each record is read once."""
+        """A record again. Asked for once each, in the order of ``scan``, from any of them on, each is read once."""
 
     def close(self) -> None: ...
 

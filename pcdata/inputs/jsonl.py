@@ -45,7 +45,6 @@ class JsonlFile:
         self._offset = 0
         self.lines = 0
         """That ``scan`` has read."""
-        self._last: tuple[int, Record | Fault] | None = None
 
     def close(self) -> None:
         self._lines.close()
@@ -63,12 +62,10 @@ class JsonlFile:
             offset += size
 
     def at(self, offset: int) -> Record | Fault:
-        if self._last is None or self._last[0] != offset:
-            self._skip_to(offset)
-            line = self._lines.readline(MAX_RECORD_BYTES + 1)
-            self._offset = offset + len(line)
-            self._last = offset, self._parsed(line, offset, len(line))
-        return self._last[1]
+        self._skip_to(offset)
+        line = self._lines.readline(MAX_RECORD_BYTES + 1)
+        self._offset = offset + len(line)
+        return self._parsed(line, offset, len(line))
 
     def _parsed(self, line: bytes, offset: int, size: int) -> Record | Fault:
         if size > MAX_RECORD_BYTES:

@@ -208,6 +208,7 @@ class EntryReader:
         self.entry = entry
         self._records: RecordFile | None = None
         self._offset = 0  # of a whole file: its next byte; of a file of records: the record that was read last
+        self._last: tuple[bytes, Metadata] | Fault | None = None  # that record
         self._open()
 
     def _open(self) -> None:
@@ -233,7 +234,7 @@ class EntryReader:
             with reading(_place(self.options, self.entry)):
                 if self.entry.kind == "file":
                     return self._read_file(start, length)
-                understood = _understood(self.options, self.entry, self._records_from(offset).at(offset), line)
+                understood = self._record(line, offset)
         except (Changed, Unreadable) as error:
             raise InputError(self.changed(str(error))) from error
         if isinstance(understood, Fault):
@@ -241,15 +242,18 @@ class EntryReader:
         raw, metadata = understood
         return raw[start : start + length], metadata
 
-    def _records_from(self, offset: int) -> RecordFile:
-        """The records, opened anew if this one has gone by."""
+    def _record(self, line: int, offset: int) -> tuple[bytes, Metadata] | Fault:
+        """A record, for which the file is opened anew if it has gone by. A long one is asked for part by part."""
+        if self._last is not None and offset == self._offset:
+            return self._last
         if self._records is not None and offset < self._offset:
             self.close()
             self._open()
         if self._records is None:
             self._records = _open_records(self.options, self.entry, self._file)
-        self._offset = offset
-        return self._records
+        self._offset, self._last = offset, None  # it need not be in memory with the next
+        self._last = _understood(self.options, self.entry, self._records.at(offset), line)
+        return self._last
 
     def _read_file(self, start: int, length: int) -> tuple[bytes, Metadata]:
         if start != self._offset:

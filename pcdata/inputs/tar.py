@@ -22,7 +22,6 @@ class TarMembers:
         self._stream = decompressed(file, compression)
         self._headers = TarHeaders(self._stream)
         self._number = -1
-        self._last: tuple[int, Record | Fault] | None = None
 
     def close(self) -> None:
         self._stream.close()
@@ -33,17 +32,13 @@ class TarMembers:
                 yield Located(self._number + 1, self._number, self._record(member))
 
     def at(self, offset: int) -> Record | Fault:
-        if self._last is not None and self._last[0] == offset:
-            return self._last[1]
         member = None
         while self._number < offset:
             member = self._next()
             if member is None:
                 raise Changed(f"it has no member {offset + 1}")
         assert member is not None, "members are asked for in order"
-        found = self._record(member)
-        self._last = offset, found
-        return found
+        return self._record(member)
 
     def _next(self) -> Member | None:
         member = self._headers.next()
