@@ -19,7 +19,6 @@ from torch.utils.checkpoint import checkpoint
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
 from pctrain.model.attention import Visible, attend, causal, nearby, within_samples
-from pctrain.model.heads import Ahead
 
 
 class Decoder(nn.Module):
@@ -163,6 +162,22 @@ class FeedForward(nn.Module):
     def forward(self, x_RTD: Tensor) -> Tensor:
         y_RTD: Tensor = self.down(F.silu(self.gate(x_RTD)) * self.up(x_RTD))
         return y_RTD
+
+
+class Ahead(nn.Module):
+    """Hidden states for the next symbol → hidden states for one further ahead.
+
+    A residual block that begins as nothing at all, as in Medusa (Cai et al. 2024, section 2.1.1); the output matrix
+    behind it is the first head's, as in Gloeckle et al. 2024, *Better & Faster LLMs via Multi-token Prediction*.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.turn = nn.Linear(width, width, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        further: Tensor = hidden + F.silu(self.turn(hidden))
+        return further
 
 
 class RMSNorm(nn.Module):
