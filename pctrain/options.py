@@ -21,17 +21,11 @@ def settings_of_run(
 
     if run is None or preset is not None or file is not None or not checkpoints(run):
         return resolve(preset or default, file, given)
-    now = joined(given)
-    named = {f"{section}.{name}" for section, table in now.items() if isinstance(table, Mapping) for name in table}
-    begun = {
-        section: {
-            name: value
-            for name, value in values.items()
-            # A table that is given now takes the place of the run's; merged, nothing could ever be left out.
-            if not (isinstance(value, dict) and f"{section}.{name}" in named)
-        }
-        for section, values in read_settings(run).config.to_dict().items()
-    }
+    now, begun = joined(given), read_settings(run).config.to_dict()
+    for section, table in now.items():
+        for name in table if isinstance(table, Mapping) else ():
+            # Of a setting that is a table too: merged with the run's, nothing could ever be left out.
+            begun.get(section, {}).pop(name, None)
     return resolve(None, None, [begun, now])
 
 

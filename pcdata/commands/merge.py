@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from pcdata.building.progress import Reporter
-from pcdata.commands.options import WORKERS
+from pcdata.commands.options import PATH, WORKERS
 from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 
 
 @click.command()
-@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the dataset.")
+@click.argument("datasets", nargs=-1, required=True, type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="Folder of the dataset.")
 @WORKERS
 @QUIET
 def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -> None:

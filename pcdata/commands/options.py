@@ -18,6 +18,8 @@ from pcdata.completion import complete_codec, complete_language
 from pcdata.options import Option as OptionText
 from pcdata.options import flag_of, options_in
 
+PATH = click.Path(path_type=Path)
+
 
 def _expanded(context: click.Context, argument: click.Parameter, inputs: tuple[Path, ...]) -> tuple[Path, ...]:
     """Those of the command line, else of ``--config``. Globs that the shell left alone are expanded; what matches
@@ -35,14 +37,13 @@ def _expanded(context: click.Context, argument: click.Parameter, inputs: tuple[P
 INPUTS = click.argument(
     "inputs", nargs=-1, metavar="INPUTS...", type=click.Path(path_type=Path, allow_dash=True), callback=_expanded
 )
-DATASET = click.argument("dataset", type=click.Path(path_type=Path))
+DATASET = click.argument("dataset", type=PATH)
 
 
 def output_of(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The folder that a command writes."""
-    folder = click.Path(path_type=Path)
     return click.option(
-        "-o", "--output", type=folder, required=True, cls=Option, section="Output", help=f"Folder of the {what}."
+        "-o", "--output", type=PATH, required=True, cls=Option, section="Output", help=f"Folder of the {what}."
     )
 
 
@@ -57,12 +58,7 @@ COMPRESSORS = click.option(
     section="Views",
     help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
 )
-PLOT = click.option(
-    "--plot",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Draw a figure: .png, .pdf or .svg; one that is there is replaced.",
-)
+PLOT = click.option("--plot", type=PATH, help="Draw a figure: .png, .pdf or .svg; one that is there is replaced.")
 
 
 def _with_config(context: click.Context, option: click.Parameter, file: Path | None) -> None:
@@ -75,7 +71,7 @@ def _with_config(context: click.Context, option: click.Parameter, file: Path | N
 
 CONFIG = click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=PATH,
     is_eager=True,
     expose_value=False,
     callback=_with_config,
@@ -109,7 +105,7 @@ def _click_option(section: Any, field: Field[Any], known: OptionText) -> Callabl
         case ():
             given = {"multiple": True}
         case None:
-            given["type"] = click.Path(path_type=Path)
+            given["type"] = PATH
         case default:
             given["show_default"] = bool(default)
     if known.choices:
