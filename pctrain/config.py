@@ -310,18 +310,13 @@ SETTINGS: Final = {
 
 def resolve(preset: str | None, file: Path | None, settings: Iterable[Layer]) -> RunConfig:
     """Merge the preset, a TOML file and settings, the last of which counts, over the defaults."""
-    from pcdata.dataset.json_files import parse_toml  # likewise
+    from pcdata.dataset.json_files import parse_toml, read_config_file  # likewise
 
     layers: list[Layer] = []
     if preset is not None:
         layers.append(parse_toml(preset_text(preset).encode()))
     if file is not None:
-        try:
-            layers.append(parse_toml(file.read_bytes()))
-        except OSError as error:
-            raise ConfigError(f"--config {file} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise ConfigError(f"--config {file} is not TOML: {error}") from error
+        layers.append(read_config_file(file, ConfigError))
     return RunConfig.from_dict(joined([*layers, *settings]))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pcdata.building.options import BuildOptions, DatasetOptions
-from pcdata.dataset.json_files import parse_toml
+from pcdata.dataset.json_files import read_config_file
 from pcdata.dataset.manifest import MANIFEST, load_manifest
 from pcdata.dataset.names import inside
 from pcdata.errors import DatasetError, OptionError
@@ -25,12 +25,7 @@ def read_config(file: Path) -> dict[str, Any]:
 
     Raises ``OptionError`` naming a key that there is not, or a value of another type.
     """
-    try:
-        given = parse_toml(file.read_bytes())
-    except OSError as error:
-        raise OptionError(f"--config {file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise OptionError(f"--config {file} is not TOML: {error}") from error
+    given = read_config_file(file, OptionError)
     known, spelled = _usual(), _spelled()
     options: dict[str, Any] = {}
     for key, value in given.items():

@@ -6,7 +6,6 @@ A fitted artifact is never fitted again: a resumed build reads what is there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,7 @@ def fit_requests(
         views = [
             _fit_view(workspace.output, request, sample, artifacts.get(request.name), report) for request in requests
         ]
-        workspace.write_json(_VIEWS, [asdict(view) for view in views])
+        workspace.write_json(_VIEWS, views)
         kill_point("fit.written")
     open_views(workspace)  # refuses other versions
 

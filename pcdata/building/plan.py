@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -109,7 +109,7 @@ def make_plan(options: DatasetOptions, workspace: Workspace, n_tasks: int) -> Pl
         _refuse_empty(options, workspace, shards, rejects, n_tasks)
         (workspace.folder / FATES).unlink()
         plan = Plan(tuple(shards), rejects, len(fates) - int(np.count_nonzero(fates)), unlucky)
-        workspace.write_json(_PLAN, asdict(plan))
+        workspace.write_json(_PLAN, plan)
         kill_point("plan.written")
     saved: Plan = workspace.read_typed(_PLAN, Plan)
     return saved

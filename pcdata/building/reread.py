@@ -7,7 +7,7 @@ can only be read onwards: to begin again for each shard would take time that gro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
@@ -76,16 +76,12 @@ def read_pieces(
 
 @contextmanager
 def _reader(options: InputOptions, entry: Entry, stay_open: bool) -> Iterator[EntryReader]:
-    reader = half_read.take(options, entry)
-    try:
+    with ExitStack() as until_left:
+        reader = until_left.enter_context(closing(half_read.take(options, entry)))
         yield reader
-    except BaseException:
-        reader.close()
-        raise
-    if stay_open and entry.kind != "file":
-        half_read.leave(reader)
-    else:
-        reader.close()
+        if stay_open and entry.kind != "file":
+            until_left.pop_all()
+            half_read.leave(reader)
 
 
 def _rows(pieces: Pieces) -> Iterator[tuple[int, ...]]:

@@ -157,7 +157,8 @@ class Workspace:
         return (self.folder / name).read_bytes()
 
     def write_json(self, name: str, value: Any) -> None:
-        self.write(name, json.dumps(value, indent=1).encode())
+        """Of plain values and dataclasses."""
+        self.write(name, json.dumps(value, indent=1, default=asdict).encode())
 
     def read_json(self, name: str) -> Any:
         """Raises ``BuildError`` for a file that no command wrote."""
@@ -256,7 +257,7 @@ class Workspace:
 
     def mark_done(self, shard: str, written: Any) -> None:
         """Note that a shard's files are all there, and what was written: a dataclass, or a dictionary of them."""
-        self.write_json(f"done/{shard}.json", _plain(written))
+        self.write_json(f"done/{shard}.json", written)
         kill_point("write.done")
 
     def done(self, shard: str, kind: Any) -> Any:
@@ -296,7 +297,3 @@ class Workspace:
                 shutil.rmtree(path)
             elif path.name != _LOCK:
                 path.unlink()
-
-
-def _plain(written: Any) -> Any:
-    return {name: asdict(each) for name, each in written.items()} if isinstance(written, dict) else asdict(written)

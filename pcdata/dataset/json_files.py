@@ -10,7 +10,10 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
+
+from pcdata.errors import PcdataError
 
 DEEPEST: Final = 100
 """Lists and objects in one another. What we write has fewer than ten."""
@@ -32,6 +35,16 @@ def parse_toml(data: bytes) -> dict[str, Any]:
     """The tables in UTF-8 text. Raises ``ValueError``."""
     tables: dict[str, Any] = _modest(_parsed(tomllib.loads, data.decode()))
     return tables
+
+
+def read_config_file(file: Path, fault: type[PcdataError]) -> dict[str, Any]:
+    """What ``--config`` names. Raises ``fault``."""
+    try:
+        return parse_toml(file.read_bytes())
+    except OSError as error:
+        raise fault(f"--config {file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise fault(f"--config {file} is not TOML: {error}") from error
 
 
 def rendered_json(value: Any) -> bytes:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +237,7 @@ def _plan(workspace: Workspace, datasets: list[Dataset]) -> _MergePlan:
             cutters[parts.splits[number].name].add(pieces[of == STAYS])
         shards = [shard for split in SPLITS for shard in cutters[split].finish()]
         (workspace.folder / FATES).unlink()
-        workspace.write_json(_PLAN, asdict(_MergePlan(tuple(shards), rejects)))
+        workspace.write_json(_PLAN, _MergePlan(tuple(shards), rejects))
         kill_point("plan.written")
     plan: _MergePlan = workspace.read_typed(_PLAN, _MergePlan)
     return plan

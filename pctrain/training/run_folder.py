@@ -3,7 +3,6 @@ reading it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ import torch
 
 from pcdata.dataset import Dataset, DatasetError
 from pcdata.dataset.files import LockFile, remove_temporary, replacing
-from pcdata.dataset.json_files import parse_json
+from pcdata.dataset.json_files import parse_json, rendered_json
 from pcdata.dataset.names import regular_file
 from pctrain.config import RunConfig
 from pctrain.errors import CheckpointError, ConfigError, PctrainError
@@ -53,9 +52,8 @@ def write_settings(run: Path, config: RunConfig, datasets: Mapping[str, Dataset]
     """Replace ``config.json``, whole or not at all."""
     places = {name: Place(str(one.folder), str(one.folder.resolve())) for name, one in datasets.items()}
     values = {"datasets": {name: asdict(place) for name, place in places.items()}, "config": config.to_dict()}
-    text = json.dumps({"version": _VERSION, **values}, indent=1) + "\n"
     with replacing(run / CONFIG) as file:
-        file.write(text.encode())
+        file.write(rendered_json({"version": _VERSION, **values}))
 
 
 def read_settings(run: Path) -> Settings:

@@ -5,7 +5,6 @@ The run folder remembers the files that passed, so a resumed run rehashes only t
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from pcdata.dataset import Dataset, DatasetError
 from pcdata.dataset.files import replacing
 from pcdata.dataset.hashing import file_fault
-from pcdata.dataset.json_files import parse_json
+from pcdata.dataset.json_files import parse_json, rendered_json
 from pcdata.dataset.manifest import FileEntry
 from pcdata.dataset.names import regular_file
 from pcdata.machine import cores
@@ -143,4 +142,4 @@ def read_verified(run: Path) -> dict[str, Seal]:
 def write_verified(run: Path, seals: Mapping[str, Seal]) -> None:
     """Store the seals in the run folder."""
     with replacing(run / VERIFIED) as file:
-        file.write((json.dumps({"version": _VERSION, "files": seals}, indent=1) + "\n").encode())
+        file.write(rendered_json({"version": _VERSION, "files": seals}))
