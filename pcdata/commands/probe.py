@@ -51,7 +51,7 @@ def probe(
     from pcdata.codecs.requests import parse_requests
     from pcdata.plotting import check_plot
     from pcdata.probing.probe import probe as measure
-    from pcdata.probing.render import render
+    from pcdata.probing.results import render
 
     replaced = plot is not None and check_plot(plot)
     options = ProbeOptions.of(inputs, parse_requests(compressors), **rest)
