@@ -35,6 +35,7 @@ FLOORS = {
         "verifying",
         "probing",
         "exporting",
+        "sections",
         "shared_options",
         "shell",
         "completion",

@@ -10,8 +10,8 @@ import click
 
 from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, PLOT, WORKERS, options_of, parse_span
 from pcdata.commands.progress import BarReporter
-from pcdata.commands.sections import Command, Option
 from pcdata.probing.options import DOCUMENT_BYTES, VAL_FRACTION, ProbeOptions
+from pcdata.sections import Command, Option
 from pcdata.shared_options import JSON, QUIET
 from pcdata.terminal import answer, say
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from typing import Any, Final
 
 import click
@@ -31,6 +30,7 @@ def presets(name: str | None, as_json: bool) -> None:
 
 
 def _preset(name: str) -> dict[str, Any]:
+    from pcdata.dataset.json_files import parse_toml
     from pcdata.dataset.vocab import RAW_IDS
     from pctrain.model.size import planned_size
 
@@ -42,7 +42,7 @@ def _preset(name: str) -> dict[str, Any]:
         "summary": text.partition("\n")[0].removeprefix("# "),
         "ids": n_ids,
         **planned_size(config.model, n_ids)._asdict(),
-        "settings": tomllib.loads(text),
+        "settings": parse_toml(text.encode()),
     }
 
 
