@@ -25,7 +25,7 @@ def presets(name: str | None, as_json: bool) -> None:
     if name is not None and not as_json:
         answer(preset_text(name).rstrip("\n"))
         return
-    found = [_preset(each) for each in ([name] if name else known())]
+    found = sorted((_preset(each) for each in ([name] if name else known())), key=_family_and_size)
     answer(json.dumps(found, indent=1) if as_json else _table(found))
 
 
@@ -44,6 +44,12 @@ def _preset(name: str) -> dict[str, Any]:
         **planned_size(config.model, n_ids)._asdict(),
         "settings": parse_toml(text.encode()),
     }
+
+
+def _family_and_size(preset: dict[str, Any]) -> tuple[bool, bool, int]:
+    """General presets, then those of the paper, then byte models of the codec neural; each by size."""
+    name: str = preset["name"]
+    return name.startswith("neural"), name.startswith("published"), preset["parameters"]
 
 
 def _table(presets: list[dict[str, Any]]) -> str:
