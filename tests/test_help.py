@@ -16,7 +16,7 @@ import pctrain.cli
 
 ROOT = Path(__file__).parent.parent
 GROUPS = {"pcdata": pcdata.cli.main, "pctrain": pctrain.cli.main}
-SHARED = {"__init__", "options", "progress"}
+SHARED = {"__init__", "options"}
 
 
 def commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
