@@ -71,15 +71,6 @@ class Sample(Sequence[bytes]):
         return self._documents[index]
 
 
-def _refuse_other_versions(view: FittedView) -> None:
-    now = codec_class(view.codec).versions(view.backends)
-    if now != view.versions:
-        raise BuildError(
-            f"view {view.name} was begun with {view.versions}, installed are {now}; "
-            "finish it with its own versions, or discard a build with pcdata build --restart"
-        )
-
-
 def open_views(workspace: Workspace) -> list[tuple[FittedView, Codec]]:
     """The fitted views and their codecs, opened once per process.
 
@@ -94,7 +85,12 @@ def _opened(output: Path, views_json: bytes) -> list[tuple[FittedView, Codec]]:
     """``views_json``, the content of the file, tells one build in a folder from the next."""
     fitted = Workspace(output).read_typed(_VIEWS, tuple[FittedView, ...])
     for view in fitted:
-        _refuse_other_versions(view)
+        now = codec_class(view.codec).versions(view.backends)
+        if now != view.versions:
+            raise BuildError(
+                f"view {view.name} was begun with {view.versions}, installed are {now}; "
+                "finish it with its own versions, or discard a build with pcdata build --restart"
+            )
     return [(view, open_codec(view, output)) for view in fitted]
 
 

@@ -56,7 +56,8 @@ class JsonlFile:
             if not line:
                 return
             self.lines += 1
-            size = len(line) + (self._rest_of_line() if _is_cut(line) else 0)
+            is_cut = len(line) > MAX_RECORD_BYTES and not line.endswith(b"\n")
+            size = len(line) + (self._rest_of_line() if is_cut else 0)
             if line.strip():
                 yield Located(self.lines, offset, self._parsed(line, offset, size))
             offset += size
@@ -110,10 +111,6 @@ class JsonlFile:
             if not skipped:
                 raise Changed(f"it ends before byte {offset}")
             self._offset += skipped
-
-
-def _is_cut(line: bytes) -> bool:
-    return len(line) > MAX_RECORD_BYTES and not line.endswith(b"\n")
 
 
 def _parsed_apart(text_key: str, wanted: frozenset[str], line: bytes, offset: int) -> Record | Fault:

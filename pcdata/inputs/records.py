@@ -122,7 +122,7 @@ def _scan_records(options: InputOptions, entry: Entry, file: io.FileIO) -> Itera
         with reading(_place(options, entry)), closing(_open_records(options, entry, file)) as records:
             for position, offset, found in records.scan():
                 understood = _understood(options, entry, found, position)
-                size += RECORD_BYTES + _size_of(understood)
+                size += RECORD_BYTES + (0 if isinstance(understood, Fault) else len(understood[0]) + understood[1].size)
                 if size > most:
                     yield Reject(name, position, "too large", _TOO_MUCH)
                     return
@@ -140,11 +140,6 @@ _TOO_MUCH: Final = (
     f"from here on the file is not read: its records have more than {MOST_EXPANSION:,} times as many bytes as it has "
     "itself, as no text does; write the records to a file uncompressed if they are right"
 )
-
-
-def _size_of(understood: tuple[bytes, Metadata] | Fault) -> int:
-    """Bytes of a record that are held and written somewhere."""
-    return 0 if isinstance(understood, Fault) else len(understood[0]) + understood[1].size
 
 
 def _place(options: InputOptions, entry: Entry) -> str:

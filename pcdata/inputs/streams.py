@@ -75,7 +75,7 @@ def _gunzipped(file: io.FileIO) -> Generator[bytes, None, None]:
             unread = b""
         unread = _after_padding(inflater.unused_data, file)
         if unread and not unread.startswith(_GZIP_MAGIC):
-            size = len(unread) + _size_of_rest(file)
+            size = len(unread) + sum(map(len, iter(lambda: file.read(_INPUT_BYTES), b"")))
             raise Unreadable(f"the gzip stream is whole, but the {size:,} bytes after it are no gzip")
 
 
@@ -98,10 +98,6 @@ def _after_padding(unread: bytes, file: io.FileIO) -> bytes:
     while len(unread) < len(_GZIP_MAGIC) and (more := file.read(_INPUT_BYTES)):
         unread = (unread + more).lstrip(b"\0")
     return unread
-
-
-def _size_of_rest(file: io.FileIO) -> int:
-    return sum(len(piece) for piece in iter(lambda: file.read(_INPUT_BYTES), b""))
 
 
 def _unzstd(file: io.FileIO) -> Generator[bytes, None, None]:

@@ -11,7 +11,7 @@ import io
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -100,7 +100,8 @@ class TableFile:
         rows, (at_once, ahead) = self._rows, self._ahead
         self._rows = None
         if rows is None or at_once != rows_at_once or not self._is_ahead(first, rows):
-            ahead = self._rows_from(max(self._range.start, self._chunk_of(first)), rows_at_once)
+            chunks = range(max(self._range.start, self._chunk_of(first)), self._range.stop)
+            ahead = chain.from_iterable(self._rows_of(chunk, rows_at_once) for chunk in chunks)
             self._ahead = rows_at_once, ahead
             rows = next(ahead, None)
         while rows is not None and first >= rows.end:
@@ -115,10 +116,6 @@ class TableFile:
     def _chunk_of(self, row: int) -> int:
         """The chunk that a row is in, or would be."""
         return 0 if self._chunks.rows is None else bisect_right(self._first_rows, row) - 1
-
-    def _rows_from(self, chunk: int, rows_at_once: int) -> Iterator[_Rows]:
-        for number in range(chunk, self._range.stop):
-            yield from self._rows_of(number, rows_at_once)
 
     def _rows_of(self, chunk: int, rows_at_once: int) -> Iterator[_Rows]:
         """Raises ``Unreadable`` after the last row if there are not as many as the file says."""
