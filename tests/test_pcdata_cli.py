@@ -43,12 +43,14 @@ MISTAKES = [
     (("build", "code", "-o", "out", "--engine", "spark"), "--engine must be one of process, ray"),
     (
         ("build", "code", "-o", "out", "--lang", "python", "--lang", "Pyton"),
-        "file can be in; did you mean python?",
+        "file can be in; did you mean Python?",
     ),
     (
         ("build", "lang.jsonl", "-o", "out", "--lang", "pyton"),
         "(go, which no --lang names); --lang pyton is no",
     ),
+    (("build", "code", "-o", "out", "--lang", "js"), "--lang js is no language that a file can be in; did you mean JavaScr"),
+    (("build", "code", "-o", "out", "-c", "Ztsd"), "unknown compressor 'Ztsd'; did you mean zstd?"),
     (("probe", "code", "-c", "gzip", "--lang", "%"), "pcdata stats lists those of a dataset"),
     (("build", "code", "-o", "out", "--ray-address", "auto"), "--ray-address auto needs --engine ray"),
     (("build", "cut.jsonl", "-o", "out"), "cut.jsonl line 1: cut line"),

@@ -83,6 +83,8 @@ def test_a_preset_is_printed_as_a_file_for_config(tmp_path: Path) -> None:
     unknown = CliRunner().invoke(main, ["presets", "huge"])
     assert unknown.exit_code == 1
     assert unknown.stderr.startswith("error: unknown preset 'huge'; known: base, large")
+    misspelt = CliRunner().invoke(main, ["presets", "tinny"])
+    assert misspelt.stderr == "error: unknown preset 'tinny'; did you mean tiny?\n"
 
 
 @pytest.mark.parametrize("name", SIZES)
