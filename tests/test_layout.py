@@ -24,6 +24,7 @@ FLOORS = {
         "extras",
         "starting",
         "terminal",
+        "text",
         "processes",
         "dataset",
         "plotting",
@@ -75,6 +76,7 @@ LIGHT = (
     "shell",
     "starting",
     "terminal",
+    "text",
 )
 COMMANDS = [f"pcdata.{name}" for name in LIGHT]
 FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", "pcdata.plotting", *COMMANDS]}

@@ -19,7 +19,7 @@ from pcdata.dataset import Dataset, Document
 from pcdata.dataset.alignment import Alignment
 from pcdata.errors import OptionError
 from pcdata.inspection.find import find_document, overall_number
-from pcdata.inspection.text import padded, ratio, table
+from pcdata.text import padded, ratio, table
 from pcdata.terminal import display_width, glyphs, safe
 
 SHOWN_BYTES = 2_000

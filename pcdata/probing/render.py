@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pcdata.inspection.text import UNDEFINED, ratio, size, table
+from pcdata.text import UNDEFINED, ratio, size, table
 from pcdata.probing.edits import EDITS
 from pcdata.probing.results import Distances, Figures, Probe, lengths_text, mean_of
 

@@ -15,7 +15,7 @@ from pcdata.dataset import Alignment, Dataset, DatasetError
 from pcdata.errors import OptionError
 from pcdata.inspection.find import find_document, overall_number
 from pcdata.inspection.show import lines_of, show
-from pcdata.inspection.text import size
+from pcdata.text import size
 from pcdata.terminal import display_width, glyphs, safe
 from tests.dataset.written import HOSTILE, Row, sample_rows, write_dataset
 
