@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pcdata.text import UNDEFINED, ratio, size, table
 from pcdata.probing.edits import EDITS
 from pcdata.probing.results import Distances, Figures, Probe, lengths_text, mean_of
+from pcdata.text import UNDEFINED, ratio, size, table
 
 
 def render(found: Probe) -> str:
