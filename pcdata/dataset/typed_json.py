@@ -19,7 +19,10 @@ _type_hints = functools.cache(typing.get_type_hints)
 """To work them out anew for each shard would be half of the time that reading a manifest takes."""
 
 
-_PLAIN: Final = {dict: "a table", list: "a list", tuple: "a list"}
+_PLAIN: Final = {
+    **{dict: "a table", list: "a list", tuple: "a list"},
+    **{bool: "true or false", int: "a whole number", float: "a number", str: "text"},
+}
 
 
 def typed(kind: Any, value: Any, at: str = "", *, partial: bool = False) -> Any:
@@ -50,7 +53,7 @@ def typed(kind: Any, value: Any, at: str = "", *, partial: bool = False) -> Any:
         return value
     if kind is float and type(value) is int and value.bit_length() < sys.float_info.max_exp:
         return float(value)
-    expected = _PLAIN.get(origin) or getattr(kind, "__name__", kind)
+    expected = _PLAIN.get(origin or kind) or getattr(kind, "__name__", kind)
     raise DatasetError(f"{at or 'the value'} must be {expected}, got {reprlib.repr(value)}")
 
 

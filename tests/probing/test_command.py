@@ -79,7 +79,7 @@ MISTAKES = [
     (("code",), "no compressor given"),
     (("code", "-c", "lzma"), "unknown compressor 'lzma'; known: bit, bpe,"),
     (("empty", "-c", "gzip"), "no files there"),
-    (("tiny", "-c", "gzip"), "none of 1 documents was drawn with --val-fraction 0.2; raise it, or add documents\n"),
+    (("tiny", "-c", "gzip"), "the only document was not drawn with --val-fraction 0.2; raise it, or add documents\n"),
     (("code", "-c", "gzip", "--document-bytes", "999999:"), "has at least 999,999 bytes, but"),
     (("code", "-c", "gzip", "--val-fraction", "0"), "--val-fraction 0 leaves no documents to probe"),
     (("code", "-c", "gzip", "--plot", "x.gif"), "--plot x.gif must end in .png, .pdf, .svg"),
