@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pcdata.group
 from pcdata.extras import EXTRAS, missing
-from pctrain.faults import of_memory, of_peer
+from pctrain.torch_errors import of_memory, of_peer
 
 
 class Group(pcdata.group.Group):

@@ -97,7 +97,7 @@ def raising(error: BaseException) -> Callable[..., Any]:
     ids=lambda value: repr(value)[:20],
 )
 @pytest.mark.parametrize("command", ["pcdata", "pctrain"])
-def test_faults_are_a_sentence(
+def test_explained_are_a_sentence(
     command: str, error: BaseException, code: int, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group = {"pcdata": pcdata.cli.main, "pctrain": pctrain.cli.main}[command]

@@ -16,8 +16,8 @@ import torch
 from click.testing import CliRunner
 
 from pctrain.cli import main
-from pctrain.faults import of_memory, of_peer
 from pctrain.group import Group
+from pctrain.torch_errors import of_memory, of_peer
 from tests.made_run import SETTINGS, make_dataset
 
 SET = [word for setting in (*SETTINGS, "train.steps=2") for word in ("--set", setting)]

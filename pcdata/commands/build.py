@@ -11,7 +11,7 @@ import click
 from pcdata.building.options import BuildOptions
 from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, options_of, output_of
 from pcdata.commands.progress import BarReporter
-from pcdata.commands.sections import Command
+from pcdata.sections import Command
 from pcdata.shared_options import QUIET
 from pcdata.terminal import answer, say
 from pcdata.text import size

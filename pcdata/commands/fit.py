@@ -10,8 +10,8 @@ import click
 from pcdata.building.options import DatasetOptions
 from pcdata.commands.options import CONFIG, INPUTS, WORKERS, input_options, output_of
 from pcdata.commands.progress import BarReporter
-from pcdata.commands.sections import Command
 from pcdata.completion import complete_codec
+from pcdata.sections import Command
 from pcdata.shared_options import QUIET
 from pcdata.terminal import say
 from pcdata.text import size

@@ -13,10 +13,10 @@ import click
 
 from pcdata.building.engines.options import EngineOptions
 from pcdata.building.options import DatasetOptions
-from pcdata.commands.sections import Choice, Option
 from pcdata.completion import complete_codec, complete_language
 from pcdata.options import Option as OptionText
 from pcdata.options import flag_of, options_in
+from pcdata.sections import Choice, Option
 
 
 def _expanded(context: click.Context, argument: click.Parameter, inputs: tuple[Path, ...]) -> tuple[Path, ...]:

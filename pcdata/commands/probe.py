@@ -10,8 +10,8 @@ import click
 
 from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, PLOT, WORKERS, options_of, parse_span
 from pcdata.commands.progress import BarReporter
-from pcdata.commands.sections import Command, Option
 from pcdata.probing.options import DOCUMENT_BYTES, VAL_FRACTION, ProbeOptions
+from pcdata.sections import Command, Option
 from pcdata.shared_options import JSON, QUIET
 from pcdata.terminal import answer, say
 
@@ -51,7 +51,7 @@ def probe(
     from pcdata.codecs.requests import parse_requests
     from pcdata.plotting import check_plot
     from pcdata.probing.probe import probe as measure
-    from pcdata.probing.render import render
+    from pcdata.probing.results import render
 
     replaced = plot is not None and check_plot(plot)
     options = ProbeOptions.of(inputs, parse_requests(compressors), **rest)

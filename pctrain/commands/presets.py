@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from typing import Any, Final
 
 import click
@@ -26,11 +25,12 @@ def presets(name: str | None, as_json: bool) -> None:
     if name is not None and not as_json:
         answer(preset_text(name).rstrip("\n"))
         return
-    found = [_preset(each) for each in ([name] if name else known())]
+    found = sorted((_preset(each) for each in ([name] if name else known())), key=_family_and_size)
     answer(json.dumps(found, indent=1) if as_json else _table(found))
 
 
 def _preset(name: str) -> dict[str, Any]:
+    from pcdata.dataset.json_files import parse_toml
     from pcdata.dataset.vocab import RAW_IDS
     from pctrain.model.size import planned_size
 
@@ -42,8 +42,14 @@ def _preset(name: str) -> dict[str, Any]:
         "summary": text.partition("\n")[0].removeprefix("# "),
         "ids": n_ids,
         **planned_size(config.model, n_ids)._asdict(),
-        "settings": tomllib.loads(text),
+        "settings": parse_toml(text.encode()),
     }
+
+
+def _family_and_size(preset: dict[str, Any]) -> tuple[bool, bool, int]:
+    """General presets, then those of the paper, then byte models of the codec neural; each by size."""
+    name: str = preset["name"]
+    return name.startswith("neural"), name.startswith("published"), preset["parameters"]
 
 
 def _table(presets: list[dict[str, Any]]) -> str:

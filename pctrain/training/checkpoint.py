@@ -29,8 +29,8 @@ from pcdata.dataset.files import remove, remove_left_beside, sync, temporary_nam
 from pcdata.dataset.names import TEMPORARY, check_path, regular_file
 from pctrain.config import ModelConfig
 from pctrain.errors import CheckpointError, ConfigError
-from pctrain.faults import of_memory, of_peer
 from pctrain.model.decoder import Decoder
+from pctrain.torch_errors import of_memory, of_peer
 from pctrain.training.distributed import World
 from pctrain.training.resume import State
 

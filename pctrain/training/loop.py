@@ -24,7 +24,7 @@ from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_of_step, matmul_flops_per_second
 from pctrain.training import checkpoint
 from pctrain.training.distributed import gathered, joined
-from pctrain.training.faults import explained
+from pctrain.training.explained import explained
 from pctrain.training.header import bytes_per_target, header
 from pctrain.training.metrics import Losses, MetricsLog, Tally, peak_memory_bytes
 from pctrain.training.optim import learning_rate

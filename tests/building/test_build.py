@@ -314,7 +314,7 @@ def test_two_builds_in_one_folder_at_once(code: Path, tmp_path: Path) -> None:
         run(code, tmp_path / "shards")
 
 
-def test_faults_are_all_of_one_family() -> None:
+def test_explained_are_all_of_one_family() -> None:
     assert issubclass(BuildError, PcdataError)
     assert issubclass(InputError, PcdataError)
 

@@ -21,7 +21,7 @@ class Stop(BaseException):
     """As a signal raises it."""
 
 
-@pytest.mark.parametrize("request_text", ["bpe:vocab_size=600", "ngram:contexts=50", "zstd:dictionary=2000"])
+@pytest.mark.parametrize("request_text", ["bpe:vocab_size=600", "ngram:contexts=50", "zstd:dictionary=16000"])
 @pytest.mark.parametrize("sample", [SAMPLE, SMALL, []], ids=["large", "small", "none"])
 def test_the_artifact_is_what_the_codec_makes(request_text: str, sample: tuple[bytes, ...]) -> None:
     request = parse_request(request_text)

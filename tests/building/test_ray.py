@@ -137,7 +137,7 @@ def test_a_task_that_kills_its_workers_is_given_up(
     assert len(places(jobs[0])) == 2
 
 
-def test_faults_of_tasks_arrive_as_themselves(cluster: Any, tmp_path: Path) -> None:
+def test_explained_of_tasks_arrive_as_themselves(cluster: Any, tmp_path: Path) -> None:
     jobs = [Job(tmp_path, number) for number in range(4)]
     with pytest.raises(InputError) as caught:
         run(cluster, engine_tasks.refuse, jobs, lambda done: None)

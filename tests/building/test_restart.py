@@ -16,7 +16,7 @@ from pcdata.building.workspace import Workspace
 from pcdata.errors import BuildError
 from pcdata.processes.kill_points import RESTART_STEPS
 from tests.building.corpora import assert_same_tree, options, write_code
-from tests.building.test_kill import command
+from tests.building.interrupted import command
 
 OLD = ("zstd", "bpe:vocab_size=300")
 NEW = ("gzip", "zstd:level=4,dictionary=0")

@@ -75,7 +75,7 @@ def test_a_large_file_is_split_among_tasks(tmp_path: Path, small_ranges: None) -
         assert entries[-1].end is None  # type: ignore[union-attr]
 
 
-def test_faults_have_the_lines_of_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explained_have_the_lines_of_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blank lines, lines longer than several ranges, a byte order mark, faults: the same, however it is cut."""
     lines: list[Any] = [b'\xef\xbb\xbf{"text": "first"}\n']
     for number in range(120):

@@ -111,7 +111,7 @@ def test_no_table_entry_is_near_the_middle_of_two_whole_numbers() -> None:
     [
         ({"reach": 0}, r"model.reach must be 1 … 64 in a codec of 2 layers, .* got 0"),
         ({"reach": 65}, "together they see at most 128 bytes; got 65"),
-        ({"reach": 4, "heads": 2}, "a codec's model has no further heads"),
+        ({"reach": 4, "predict_heads": 2}, "a codec's model has no further heads"),
         ({"reach": 4, "width": 4096}, "model.width must be at most 2048 in a codec, got 4096"),
     ],
 )

@@ -21,8 +21,7 @@ from pcdata.probing import speed
 from pcdata.probing.edits import EDITS, edited
 from pcdata.probing.options import ProbeOptions
 from pcdata.probing.probe import probe
-from pcdata.probing.render import render
-from pcdata.probing.results import Probe
+from pcdata.probing.results import Probe, render
 from pcdata.probing.sample import Sample
 from tests.building.corpora import fit, options, write_code
 from tests.probing.slow import slow_distance

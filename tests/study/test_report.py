@@ -27,7 +27,7 @@ def write_results(folder: Path) -> list[Result]:
 
 
 def write(folder: Path, result: Result) -> None:
-    (folder / "study" / "results" / f"{result.trial}.json").write_text(json.dumps(result.to_dict()))
+    (folder / "study" / "results" / f"{result.trial}.json").write_text(json.dumps(dataclasses.asdict(result)))
 
 
 def test_results_alone_are_enough_for_tables_and_figure(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_arms_of_one_view_stand_side_by_side(tmp_path: Path) -> None:
 def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     made = result("bpe", 1, math.pi, spent(1, 2))
     path = tmp_path / "bpe.json"
-    path.write_text(json.dumps(made.to_dict()))
+    path.write_text(json.dumps(dataclasses.asdict(made)))
     assert Result.read(path) == made
 
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from pctrain.config import RunConfig
 from pctrain.errors import PctrainError
-from pctrain.faults import of_memory
 from pctrain.model.memory import how_to_save
+from pctrain.torch_errors import of_memory
 
 _COMPILER: Final = ("torch._inductor", "torch._dynamo")
 """Where the errors of torch's compiler are defined; to import them takes seconds."""

@@ -15,7 +15,7 @@ import torch
 from pctrain.config import resolve
 from pctrain.errors import PctrainError
 from pctrain.training import loop
-from pctrain.training.faults import explained
+from pctrain.training.explained import explained
 from pctrain.training.loop import fit
 from tests.made_run import SETTINGS, make_dataset
 
