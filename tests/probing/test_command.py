@@ -80,7 +80,7 @@ MISTAKES = [
     (("code", "-c", "lzma"), "unknown compressor 'lzma'; known: bit, bpe,"),
     (("empty", "-c", "gzip"), "no files there"),
     (("tiny", "-c", "gzip"), "the only document was not drawn with --val-fraction 0.2; raise it, or add documents\n"),
-    (("code", "-c", "gzip", "--document-bytes", "999999:"), "has at least 999,999 bytes, but"),
+    (("code", "-c", "gzip", "--document-bytes", "999999:"), "has at least 999,999 bytes: those there have"),
     (("code", "-c", "gzip", "--val-fraction", "0"), "--val-fraction 0 leaves no documents to probe"),
     (("code", "-c", "gzip", "--plot", "x.gif"), "--plot x.gif must end in .png, .pdf, .svg"),
     (("code", "-c", "gzip", "--plot", "no/x.png"), "there is no folder no"),
