@@ -19,9 +19,14 @@ _type_hints = functools.cache(typing.get_type_hints)
 """To work them out anew for each shard would be half of the time that reading a manifest takes."""
 
 
-_PLAIN: Final = {
-    **{dict: "a table", list: "a list", tuple: "a list"},
-    **{bool: "true or false", int: "a whole number", float: "a number", str: "text"},
+_PLAIN: Final[dict[Any, str]] = {
+    dict: "a table",
+    list: "a list",
+    tuple: "a list",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
 }
 
 
