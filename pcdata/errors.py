@@ -4,6 +4,17 @@ The text of each is one sentence: where, what, and what to do next. The command 
 anything that is not one of these is a bug and keeps its traceback.
 """
 
+from collections.abc import Iterable
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """For a message about a name that there is not: the likeliest that was meant, or all there are."""
+    from difflib import get_close_matches  # only here, for commands start faster without
+
+    names = {name.lower(): name for name in known}
+    close = get_close_matches(given.lower(), names, n=1)
+    return f"did you mean {names[close[0]]}?" if close else f"known: {', '.join(names.values())}"
+
 
 class PcdataError(Exception):
     """A fault that a person can act on."""

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 import pcdata.shell  # noqa: F401  (registers how bash and zsh complete)
-from pcdata.errors import PcdataError
+from pcdata.errors import PcdataError, meant
 from pcdata.starting import EXIT_FAULT, EXIT_SIGNAL, STOPPING, quit_at_once
 from pcdata.terminal import STANDARD_OUTPUT, nobody_reads, prepare, say, say_lines
 
@@ -51,6 +51,14 @@ class Group(click.Group):
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(importlib.import_module(f"{self._package}.{name}"), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r}; {meant(name, self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, standalone_mode: bool = True, **named: Any) -> Any:
         run: Callable[..., Any] = partial(super().main, *args, standalone_mode=False, **named)
@@ -95,6 +103,9 @@ class Group(click.Group):
         match error:
             case click.ClickException():
                 if isinstance(error, click.UsageError) and error.ctx is not None:
+                    if error.message == error.ctx.get_help():  # no command was given
+                        say_lines(error.message)
+                        return error.exit_code
                     hint = f"Try '{error.ctx.command_path} {error.ctx.help_option_names[0]}' for help."
                     say_lines(f"{error.ctx.get_usage()}\n{hint}\n")
                 say(f"Error: {error.format_message()}")

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final, cast
 
-from pcdata.errors import DatasetError
+from pcdata.errors import DatasetError, meant
 from pctrain.errors import ConfigError
 from pctrain.settings import Layer, Section, check_names, current, merged, parsed, rules, setting
 
@@ -337,5 +337,5 @@ def presets() -> list[str]:
 def preset_text(name: str) -> str:
     """The TOML of a preset. Raises ``ConfigError`` with the names there are."""
     if name not in presets():
-        raise ConfigError(f"unknown preset {name!r}; known: {', '.join(presets())}")
+        raise ConfigError(f"unknown preset {name!r}; {meant(name, presets())}")
     return (resources.files("pctrain") / "presets" / f"{name}.toml").read_text(encoding="utf-8")

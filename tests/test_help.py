@@ -69,3 +69,23 @@ def test_quiet_means_one_thing(path: tuple[str, ...]) -> None:
     quiet = "-q, --quiet No progress and no summary; errors only."
     assert (quiet in help_text) == (path[-1] not in ANSWERS)
     assert ("--quiet" in help_text) == (path[-1] not in ANSWERS)
+
+
+@pytest.mark.parametrize("path", [path for path, command in COMMANDS if isinstance(command, click.Group)])
+def test_a_group_without_a_command_shows_its_help(path: tuple[str, ...]) -> None:
+    program, *group = path
+    run = CliRunner().invoke
+    bare, asked = run(GROUPS[program], group), run(GROUPS[program], [*group, "--help"])
+    assert (bare.exit_code, bare.stdout) == (2, "")
+    assert bare.stderr.rstrip() == asked.stdout.rstrip()
+    assert "Commands:\n" in bare.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "given", "then"),
+    [("pcdata", "biuld", "did you mean build?"), ("pctrain", "train", "known: fit, eval,")],
+)
+def test_a_misspelt_command_gets_a_suggestion(program: str, given: str, then: str) -> None:
+    done = CliRunner().invoke(GROUPS[program], [given])
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].startswith(f"Error: No such command {given!r}; {then}")

@@ -24,6 +24,7 @@ FLOORS = {
         "extras",
         "starting",
         "terminal",
+        "text",
         "processes",
         "dataset",
         "plotting",
@@ -77,6 +78,7 @@ LIGHT = (
     "shell",
     "starting",
     "terminal",
+    "text",
 )
 COMMANDS = [f"pcdata.{name}" for name in LIGHT]
 FOREIGN = {"pcdata": [], "pctrain": ["pcdata.dataset", "pcdata.plotting", *COMMANDS]}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pcdata.text import size
 from tests.building.corpora import write_code, write_jsonl
 from tests.command_lines import pcdata
 
@@ -43,12 +44,17 @@ MISTAKES = [
     (("build", "code", "-o", "out", "--engine", "spark"), "--engine must be one of process, ray"),
     (
         ("build", "code", "-o", "out", "--lang", "python", "--lang", "Pyton"),
-        "file can be in; did you mean python?",
+        "file can be in; did you mean Python?",
     ),
     (
         ("build", "lang.jsonl", "-o", "out", "--lang", "pyton"),
         "(go, which no --lang names); --lang pyton is no",
     ),
+    (
+        ("build", "code", "-o", "out", "--lang", "js"),
+        "no language that a file can be in; did you mean JavaScript?",
+    ),
+    (("build", "code", "-o", "out", "-c", "Ztsd"), "unknown compressor 'Ztsd'; did you mean zstd?"),
     (("probe", "code", "-c", "gzip", "--lang", "%"), "pcdata stats lists those of a dataset"),
     (("build", "code", "-o", "out", "--ray-address", "auto"), "--ray-address auto needs --engine ray"),
     (("build", "cut.jsonl", "-o", "out"), "cut.jsonl line 1: cut line"),
@@ -142,9 +148,9 @@ def test_dry_run_writes_nothing_and_says_what_would_be(built: Path, tmp_path: Pa
     assert done.exit_code == 0, done.output
     assert not (tmp_path / "out").exists()
     assert "documents  40" in done.stdout
-    real = sum(path.stat().st_size for path in (built / "views" / "gzip").glob("*.arrow")) / 1e6
-    estimate = float(done.stdout.partition("gzip       about ")[2].split()[0])
-    assert estimate == pytest.approx(real, rel=0.3, abs=0.06)
+    real = sum(path.stat().st_size for path in (built / "views" / "gzip").glob("*.arrow")) / 1e3
+    estimate, unit = done.stdout.partition("gzip       about ")[2].split()[:2]
+    assert (float(estimate), unit) == (pytest.approx(real, rel=0.3, abs=60), "kB")
 
 
 def test_output_to_a_closed_pipe_is_no_traceback(built: Path) -> None:
@@ -161,3 +167,13 @@ def test_fit_says_what_it_made_and_how_to_use_it(tmp_path: Path) -> None:
     assert f"Use it with --compressor ngram:artifact={tmp_path / 'out'}" in done.stderr
     assert "is there already, from the same inputs and options" in again.stderr
     assert done.stdout == again.stdout == ""
+
+
+def test_sizes_of_a_small_corpus_are_not_rounded_to_nothing(tmp_path: Path) -> None:
+    write_code(tmp_path / "code", files=2)
+    built = pcdata("build", tmp_path / "code", "-o", tmp_path / "out", "-c", "bpe", "-j1")
+    raw_bytes = sum(path.stat().st_size for path in (tmp_path / "code").rglob("*.*"))
+    said = built.stderr + pcdata("export-docs", tmp_path / "out", "-o", tmp_path / "docs.jsonl").stderr
+    assert raw_bytes < 40_000
+    assert said.count(size(raw_bytes)) == 2
+    assert " 0.0 " not in said

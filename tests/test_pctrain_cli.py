@@ -363,7 +363,7 @@ import sys
 sys.modules |= dict.fromkeys(["zstandard", "tokenizers", "gigatoken"])  # as if they were not installed
 import pctrain.inference.evaluate, pctrain.inference.generate, pctrain.training.loop
 ours = {name for name in sys.modules if name.startswith("pcdata.")}
-light = {"pcdata.errors", "pcdata.lazy", "pcdata.machine", "pcdata.terminal", "pcdata.version"}
+light = {"pcdata.errors", "pcdata.lazy", "pcdata.machine", "pcdata.terminal", "pcdata.text", "pcdata.version"}
 assert all(name.startswith("pcdata.dataset") or name in light for name in ours), ours
 """
 

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pcdata.inspection.text import table
+from pcdata.text import table
 
 
 class Figure(NamedTuple):

@@ -35,7 +35,7 @@ def refuse_other(found: dict[str, Any], asked: dict[str, Any], what: str, then: 
         if key == "inputs_digest":
             raise BuildError(f"{what}, and the input files have changed since; {then}")
         if key == VIEWS and (views := _in_words(found.get(key))) is not None:
-            raise BuildError(f"{what} with {views}, and asked for is one with {_in_words(asked.get(key))}; {then}")
+            raise BuildError(f"{what} with {views}, and you asked for {_in_words(asked.get(key))}; {then}")
         raise BuildError(f"{what} with other {key}: {found.get(key)!r}, now {asked.get(key)!r}; {then}")
 
 
@@ -54,4 +54,7 @@ def _in_words(views: Any) -> str | None:
         texts = [request_text(**vars(view)) for view in typed(tuple[_View, ...], views)]
     except DatasetError:
         return None
-    return f"the view{'s' * (len(texts) > 1)} {' and '.join(texts)}" if texts else "no views"
+    if not texts:
+        return "no views"
+    *others, last = texts
+    return f"the views {', '.join(others)} and {last}" if others else f"the view {last}"

@@ -11,7 +11,7 @@ from typing import Final
 from pcdata.building.options import FilterOptions
 from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import SAMPLE, draw
-from pcdata.inputs.languages import UNKNOWN, languages
+from pcdata.inputs.languages import UNKNOWN, language_of, languages
 from pcdata.inputs.records import Piece
 
 LANGUAGE: Final = "language"
@@ -71,10 +71,11 @@ class Filters:
 
 def misspelt(langs: Iterable[str]) -> str | None:
     """A sentence about the first language that no file can be in, if there is one; a record may say that it is."""
-    known = [name.lower() for name in (*languages(), UNKNOWN)]
+    known = {name.lower(): name for name in (*languages(), UNKNOWN)}
     for lang in langs:
         if lang.lower() not in known:
-            near = get_close_matches(lang.lower(), known, 1)
+            short = language_of(f".{lang}".encode())
+            near = [short] if short != UNKNOWN else [known[name] for name in get_close_matches(lang.lower(), known, 1)]
             then = f"did you mean {near[0]}?" if near else "pcdata stats lists those of a dataset"
             return f"--lang {lang} is no language that a file can be in; {then}"
     return None

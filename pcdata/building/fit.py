@@ -22,6 +22,7 @@ from pcdata.dataset.arrow_writer import write_file
 from pcdata.dataset.manifest import Amount, FittedView
 from pcdata.errors import BuildError, CodecError
 from pcdata.processes.kill_points import kill_point
+from pcdata.text import size
 
 _VIEWS = "views.json"
 
@@ -102,7 +103,7 @@ def _fit_view(
     fitted_on = request.fitted_on
     if handed_in is None and cls.is_fitted(request.parameters):
         fitted_on = Amount(len(sample), sum(map(len, sample)))
-        report.say(f"fitting {request.name} on {fitted_on.raw_bytes / 1e6:.1f} MB ({fitted_on.documents} documents)")
+        report.say(f"fitting {request.name} on {size(fitted_on.raw_bytes)} ({fitted_on.documents} documents)")
         with report.stage("fit", None) as advance:
             artifact = fitting.fit(request.codec, request.parameters, sample, advance)
     try:

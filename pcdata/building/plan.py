@@ -345,7 +345,8 @@ class EmptyValError(UnbuildableError):
     probe may not."""
 
     def __init__(self, documents: int, val_fraction: float) -> None:
-        self.drawn = f"none of {documents} documents was drawn with --val-fraction {val_fraction}"
+        none = "the only document was not" if documents == 1 else f"none of {documents:,} documents was"
+        self.drawn = f"{none} drawn with --val-fraction {val_fraction}"
         super().__init__(
             f"the val split is empty: {self.drawn}; add documents, or use --val-fraction 0 to build without val"
         )
@@ -379,5 +380,6 @@ def _refuse_empty(
         raise EmptyValError(counts["train"], options.split.val_fraction)
     if counts["train"] == 0:
         raise UnbuildableError(
-            f"the train split is empty: all documents, {counts['val']}, are val; lower --val-fraction, or add documents"
+            f"the train split is empty: val took all documents ({counts['val']:,}); lower --val-fraction, or add "
+            "documents"
         )

@@ -38,8 +38,8 @@ def planned(options: DatasetOptions, workspace: Workspace, engine: Engine, repor
     check_mentions(options, workspace, report.say)
     if plan.unlucky_split is not None:
         report.say(
-            f"no document was drawn into {plan.unlucky_split} with --val-fraction {options.split.val_fraction:g}; "
-            "the nearest one was put there"
+            f"no document was drawn into {plan.unlucky_split} with --val-fraction {options.split.val_fraction:g}, "
+            "so one was put there"
         )
     return plan, len(scans)
 

@@ -30,7 +30,7 @@ from pcdata.dataset.hashing import require_sound
 from pcdata.dataset.manifest import FittedView
 from pcdata.dataset.names import regular_file
 from pcdata.dataset.schema import ViewTypes
-from pcdata.errors import CodecError, DatasetError, OptionError
+from pcdata.errors import CodecError, DatasetError, OptionError, meant
 from pcdata.options import require_choice as require_choice
 from pcdata.options import require_range as require_range
 
@@ -166,8 +166,8 @@ def codec_class(name: str) -> type[Codec]:
     points = metadata.entry_points(group=ENTRY_POINTS)
     found = {point.value: point for point in points if point.name == name}
     if not found:
-        known = ", ".join(codec_names()) or "none (is pcdata installed?)"
-        raise OptionError(f"unknown compressor {name!r}; known: {known}")
+        known = codec_names() or ["none (is pcdata installed?)"]
+        raise OptionError(f"unknown compressor {name!r}; {meant(name, known)}")
     if len(found) > 1:
         raise OptionError(f"compressor {name!r} is registered twice, as {' and '.join(sorted(found))}; uninstall one")
     (value,) = found

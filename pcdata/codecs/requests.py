@@ -51,6 +51,8 @@ def parse_request(text: str) -> ViewRequest:
     """
     where = f"--compressor {text}"
     codec, _, rest = text.partition(":")
+    if "," in codec:
+        raise OptionError(f"{where} names several compressors; repeat --compressor, once for each")
     cls = codec_class(codec)
     given: dict[str, str] = {}
     for part in rest.split(",") if rest else []:
@@ -109,7 +111,10 @@ def parse_parameters(cls: type[Codec], given: Mapping[str, str], where: str) -> 
             known = ", ".join([*hints, "name", "ids", "artifact"])
             raise OptionError(f"{where}: unknown option {key!r}; known: {known}")
         values[key] = _parse_value(hints[key], text, f"{where}: {key}")
-    return cls.Parameters(**values)
+    try:
+        return cls.Parameters(**values)
+    except OptionError as error:
+        raise OptionError(f"{where}: {error}") from None
 
 
 def _with_artifact(

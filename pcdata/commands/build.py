@@ -14,6 +14,7 @@ from pcdata.commands.options import COMPRESSORS, CONFIG, INPUTS, options_of, out
 from pcdata.sections import Command
 from pcdata.shared_options import QUIET
 from pcdata.terminal import answer, say
+from pcdata.text import size
 
 if TYPE_CHECKING:
     from pcdata.building.build import BuildResult
@@ -68,9 +69,9 @@ def _print_dry_run(result: DryRun) -> None:
         shards = [shard for shard in plan.shards if shard.split == split]
         answer(f"{split:<10} {len(shards):,} shards, {sum(shard.documents for shard in shards):,} documents")
     answer(f"rejected   {sum(plan.rejects.values()):,}{_reasons(plan.rejects)}")
-    answer(f"base       about {plan.raw_bytes / 1e6:,.1f} MB on disk")
-    for name, size in result.view_bytes.items():
-        answer(f"{name:<10} about {size / 1e6:,.1f} MB on disk (from {result.sample_bytes / 1e6:.1f} MB encoded)")
+    answer(f"base       about {size(plan.raw_bytes)} on disk")
+    for name, view_bytes in result.view_bytes.items():
+        answer(f"{name:<10} about {size(view_bytes)} on disk (from {size(result.sample_bytes)} encoded)")
 
 
 def _print_summary(output: Path, result: BuildResult, seconds: float) -> None:
@@ -82,7 +83,7 @@ def _print_summary(output: Path, result: BuildResult, seconds: float) -> None:
     raw_bytes = sum(shard.raw_bytes for shard in shards)
     say(
         f"built {output}: {_documents(result.whole_documents, sum(shard.documents for shard in shards), 'documents')}, "
-        f"{raw_bytes / 1e6:,.1f} MB raw, {len(shards)} shards, in {seconds:.1f} s"
+        f"{size(raw_bytes)} raw, {len(shards)} shards, in {seconds:.1f} s"
     )
     for view in manifest.views:
         symbols = sum(shard.symbols for shard in view.shards)

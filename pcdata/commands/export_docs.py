@@ -12,6 +12,7 @@ from pcdata.completion import complete_language
 from pcdata.shared_options import QUIET
 from pcdata.shell import named_in, split_names
 from pcdata.terminal import say
+from pcdata.text import size
 
 
 @click.command("export-docs")
@@ -61,7 +62,7 @@ def export_docs(
     with Reporter(quiet).stage("export", total) as advance:
         done = write(opened, output, choice, text_key, advance)
     if not quiet:
-        say(f"{output}: {done.documents:,} documents, {done.raw_bytes / 1e6:,.1f} MB")
+        say(f"{output}: {done.documents:,} documents, {size(done.raw_bytes)}")
     if done.renamed:
         say(f"  {done.renamed:,} could not keep their path: it was taken, too long or led elsewhere")
     if done.left_out:

@@ -14,6 +14,7 @@ from pcdata.completion import complete_codec
 from pcdata.sections import Command
 from pcdata.shared_options import QUIET
 from pcdata.terminal import say
+from pcdata.text import size
 
 
 @click.command(cls=Command)
@@ -36,11 +37,10 @@ def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int, quiet:
     request = parse_request(codec)
     result = fit_artifact(DatasetOptions.of(inputs, [request], **rest), output, workers, Reporter(quiet))
     if not quiet:
-        record = result.record
-        size = sum(entry.bytes for entry in record.files)
+        fitted_on, files = result.record.fitted_on, result.record.files
         done = "is there already, from the same inputs and options" if result.was_there else "fitted"
         say(
-            f"{output}: {request.codec} {done}; {record.fitted_on.documents:,} documents, "
-            f"{record.fitted_on.raw_bytes / 1e6:,.1f} MB; {len(record.files)} files of {size / 1e6:.1f} MB. "
+            f"{output}: {request.codec} {done}; {fitted_on.documents:,} documents, "
+            f"{size(fitted_on.raw_bytes)}; {len(files)} files of {size(sum(file.bytes for file in files))}. "
             f"Use it with --compressor {request.codec}:artifact={output}"
         )

@@ -9,6 +9,7 @@ import click
 from pcdata.commands.options import DATASET
 from pcdata.shared_options import QUIET
 from pcdata.terminal import say
+from pcdata.text import size
 
 
 @click.command()
@@ -41,4 +42,4 @@ def report(
     write_report(Dataset(dataset), output, documents, document_bytes, seed, found)
     if not quiet:
         done = "replaced" if replaced else "written"
-        say(f"{output}: {done}, {output.stat().st_size / 1e6:.1f} MB; open it in a browser")
+        say(f"{output}: {done}, {size(output.stat().st_size)}; open it in a browser")

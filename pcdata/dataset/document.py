@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pcdata.dataset import schema
 from pcdata.dataset.alignment import Alignment
 from pcdata.errors import DatasetError
+from pcdata.terminal import safe
 
 if TYPE_CHECKING:
     from pcdata.dataset.columns import BaseColumns
@@ -39,7 +40,7 @@ class Document:
     """Of the block."""
 
     def __repr__(self) -> str:
-        return f"<Document {self.split.name}:{self.number} {self.path!r}, {self.lang}, {len(self.raw):,} bytes>"
+        return f"<Document {self.split.name}:{self.number} {safe(self.path)}, {self.lang}, {len(self.raw):,} bytes>"
 
     @property
     def _base(self) -> BaseColumns:

@@ -15,7 +15,15 @@ from pcdata.errors import DatasetError
 MOST_NESTED: Final = 16
 """How deep a value may be nested where the type leaves it open (``Any``)."""
 
-_PLAIN: Final = {dict: "a table", list: "a list", tuple: "a list"}
+_PLAIN: Final[dict[Any, str]] = {
+    dict: "a table",
+    list: "a list",
+    tuple: "a list",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+}
 
 
 @functools.cache
@@ -57,7 +65,7 @@ def typed(kind: Any, value: Any, at: str = "", *, partial: bool = False) -> Any:
         return value
     if kind is float and type(value) is int and value.bit_length() < sys.float_info.max_exp:
         return float(value)
-    expected = _PLAIN.get(origin) or getattr(kind, "__name__", kind)
+    expected = _PLAIN.get(origin or kind) or getattr(kind, "__name__", kind)
     raise DatasetError(f"{at or 'the value'} must be {expected}, got {reprlib.repr(value)}")
 
 

@@ -9,7 +9,8 @@ from itertools import islice
 
 from pcdata.dataset import Dataset, Document, Split
 from pcdata.dataset.identity import doc_id_of
-from pcdata.errors import DatasetError
+from pcdata.dataset.listing import OTHER_LANGUAGES
+from pcdata.errors import DatasetError, OptionError, meant
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,14 @@ class Writer(ABC):
 
 
 def whole_documents(dataset: Dataset, choice: Choice) -> Iterator[Whole]:
-    """The chosen documents in dataset order. Raises ``DatasetError`` for a split that is not there."""
+    """The chosen documents in dataset order. Raises ``DatasetError`` for a split that is not there, ``OptionError`` for
+    a language that no document is in."""
     wanted = {lang.casefold() for lang in choice.langs}
+    languages = dataset.manifest.base.languages
+    there = {lang.casefold() for lang in languages}
+    for lang in choice.langs:
+        if lang.casefold() not in there and OTHER_LANGUAGES not in languages:
+            raise OptionError(f"no document of {dataset.folder} is in --lang {lang}; {meant(lang, languages)}")
     found = (
         whole
         for split in [dataset.split(name) for name in choice.splits]

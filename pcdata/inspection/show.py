@@ -19,8 +19,8 @@ from pcdata.dataset import Dataset, Document
 from pcdata.dataset.alignment import Alignment
 from pcdata.errors import OptionError
 from pcdata.inspection.find import find_document, overall_number
-from pcdata.inspection.text import padded, ratio, table
 from pcdata.terminal import display_width, glyphs, safe
+from pcdata.text import padded, ratio, table
 
 SHOWN_BYTES = 2_000
 """How much of a long document is shown if nothing else is asked for."""

@@ -14,8 +14,8 @@ from typing import Any
 from pcdata.dataset.manifest import Manifest, View
 from pcdata.dataset.schema import FORMAT_VERSION
 from pcdata.dataset.vocab import FIRST_BYTE, RAW_IDS
-from pcdata.inspection.text import UNDEFINED, ratio, size, table
 from pcdata.terminal import safe
+from pcdata.text import UNDEFINED, ratio, size, table
 
 PERCENTILES = (10, 50, 90, 99)
 _BAR = 40

@@ -19,9 +19,9 @@ from pcdata.codecs.base import Codec, codec_class, naming, open_codec
 from pcdata.dataset import Dataset, Document
 from pcdata.dataset.manifest import View
 from pcdata.errors import CodecError
-from pcdata.inspection.text import ratio, table
 from pcdata.inspection.units import colliding, entropy, split_units
 from pcdata.processes.isolated import Died, Isolated, Limits, Send
+from pcdata.text import ratio, table
 
 MEASURED_BYTES: Final = 1_000_000
 """About how many raw bytes are read: a second or two per view."""

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from pcdata.dataset.manifest import Amount
-from pcdata.inspection.text import UNDEFINED, ratio, size, table
 from pcdata.probing.edits import EDITS
 from pcdata.probing.speed import Speed
 from pcdata.probing.stability import Lag
+from pcdata.text import UNDEFINED, ratio, size, table
 
 Distances: TypeAlias = Mapping[str, float | None]
 """By edit: the mean over the documents that it changed; None if it changed none."""

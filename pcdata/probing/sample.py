@@ -37,8 +37,8 @@ def draw_sample(options: ProbeOptions, planned: Trial) -> Sample:
     if not len(fitting):
         lengths = pieces["length"]
         raise InputError(
-            f"none of {len(pieces)} documents of val has {lengths_text(shortest, longest)}, but {lengths.min():,} "
-            f"to {lengths.max():,}; give other --document-bytes, or raise --val-fraction"
+            f"no document of val has {lengths_text(shortest, longest)}: those there have {lengths.min():,} to "
+            f"{lengths.max():,}; change --document-bytes, or raise --val-fraction"
         )
     draws = np.fromiter(_draws(options.seed, fitting["part"]), np.uint64, len(fitting))
     chosen = fitting[np.sort(np.argsort(draws, kind="stable")[: options.documents])]

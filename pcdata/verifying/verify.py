@@ -22,7 +22,7 @@ from pcdata.dataset.listing import OTHER_LANGUAGES, added_amounts
 from pcdata.dataset.manifest import MANIFEST, FileEntry, Manifest, View, load_manifest
 from pcdata.dataset.names import TEMPORARY
 from pcdata.errors import OptionError
-from pcdata.inspection.text import size
+from pcdata.text import size
 from pcdata.verifying.check_manifest import manifest_findings, reject_findings
 from pcdata.verifying.children import Children, Place, Task
 from pcdata.verifying.findings import REBUILD, RESTORE, Checked, Finding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from textwrap import wrap
 from typing import Any, Final
 
 import click
@@ -53,13 +54,13 @@ def _family_and_size(preset: dict[str, Any]) -> tuple[bool, bool, int]:
 
 
 def _table(presets: list[dict[str, Any]]) -> str:
-    millions = [(f"{each['parameters'] / 1e6:,.1f}", f"{each['beside_embeddings'] / 1e6:,.1f}") for each in presets]
-    lines = [f"{'preset':<15}{'parameters':>12}{'beside the embeddings':>24}   for"]
-    for each, (all_of_them, beside) in zip(presets, millions, strict=True):
-        lines.append(f"{each['name']:<15}{all_of_them:>12}{beside:>24}   {each['summary']}")
+    """At most 80 columns wide."""
+    lines = [f"{'':<15}{'millions of parameters':>24}", f"{'preset':<15}{'all':>10}{'no embeddings':>15}   for"]
+    for each in presets:
+        sizes = f"{each['parameters'] / 1e6:>10,.1f}{each['beside_embeddings'] / 1e6:>15,.1f}"
+        first, *more = wrap(each["summary"], width=36)
+        lines += [f"{each['name']:<15}{sizes}   {first}", *(f"{'':<43}{line}" for line in more)]
     most, least = (f"{limit(each['ids'] for each in presets):,}" for limit in (max, min))
-    lines.append(
-        f"millions of parameters, with {most} ids: raw bytes and a view of {_VIEW_IDS:,}, as bpe has by default;"
-    )
+    lines.append(f"with {most} ids: raw bytes and a view of {_VIEW_IDS:,}, as bpe has by default;")
     lines.append(f"those of the codec neural read raw bytes alone, {least} ids")
     return "\n".join(lines)

@@ -40,7 +40,7 @@ class Filter:
         """The error message for a split in which no document matches."""
         folder, languages = split.dataset.folder, split.dataset.manifest.base.languages
         return (
-            f"no document of the {split.name} split of {folder} has {self}; it has the languages "
+            f"no document of the {split.name} split of {folder} has {self}; the dataset has the languages "
             f"{', '.join(languages) or '(none)'}, and pcdata show prints a document's path and source"
         )
 

@@ -34,7 +34,7 @@ _LONGEST_REASON: Final = 200
 _AXES: Final = {
     "steps": "optimizer steps",
     "symbols": "symbols shown",
-    "raw_bytes": "raw bytes shown, or stood for",
+    "raw_bytes": "raw bytes shown or encoded",
     "flops": "training flops",
 }
 
@@ -155,8 +155,8 @@ def _draw(figure: Any, curves: Sequence[Curve]) -> None:
     axes[0, 0].set_ylabel("raw bits per byte, val")
     axes[1, 0].set_ylabel("schedule")
     figure.align_ylabels(axes[:, 0])
-    (share,) = axes[1, 0].plot([], [], color="0.3", linewidth=1, label="share to be shown compressed")
-    (rate,) = axes[1, 0].plot([], [], color="0.3", linewidth=0.9, linestyle=":", label="learning rate, of its highest")
+    (share,) = axes[1, 0].plot([], [], color="0.3", linewidth=1, label="compressed share")
+    (rate,) = axes[1, 0].plot([], [], color="0.3", linewidth=0.9, linestyle=":", label="learning rate / peak")
     of_runs, _ = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles=of_runs, loc="outside upper center", ncols=min(4, len(of_runs)))
     figure.legend(handles=[share, rate], loc="outside lower center", ncols=2)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pcdata.dataset import Split
+from pcdata.text import size
 from pctrain.data.datasets import dataset_weights, mean_lengths, symbols_of
 from pctrain.data.mixture import Arrangement, Lengths, Mixture, Odds
 from pctrain.data.schedule import Schedule
@@ -34,11 +35,11 @@ def header(trainer: Trainer, flops_per_step: int, peak_flops: float, *, verified
 
 
 def _model(trainer: Trainer) -> str:
-    size = size_of(trainer.model)
+    model = size_of(trainer.model)
     vocabulary = trainer.loader.vocabulary
     views = [f"{name} {vocabulary.views[name].n_symbols:,}" for name in trainer.loader.view_names]
     return (
-        f"{size.parameters:,} parameters, {size.beside_embeddings:,} without embeddings; "
+        f"{model.parameters:,} parameters, {model.beside_embeddings:,} without embeddings; "
         f"{vocabulary.padded_size:,} ids: {', '.join(['raw bytes', *views])}"
     )
 
@@ -63,7 +64,7 @@ def _data(trainer: Trainer) -> Iterator[str]:
     for name, split in _train_splits(trainer).items():
         read = f"the run reads about {_rounded(epochs[name])} epochs" if epochs else "as far as data.where keeps it"
         which = f"{name}: " if len(trainer.datasets) > 1 else ""
-        yield f"{which}{split.raw_bytes / 1e6:,.1f} MB of raw bytes an epoch, {read}"
+        yield f"{which}{size(split.raw_bytes)} of raw bytes an epoch, {read}"
 
 
 def _rounded(number: float) -> str:
@@ -83,7 +84,7 @@ def expected_epochs(trainer: Trainer) -> dict[str, float]:
     schedule = Schedule(config.mixture, config.train.steps)
     steps = range(0, config.train.steps, -(-config.train.steps // _SAMPLED_STEPS))
     sizes = [_mean_symbols(mixture.odds(schedule.at(step)), lengths) for step in steps]
-    documents_a_step = config.data.rows * config.data.seq_len * sum(1 / size for size in sizes) / len(sizes)
+    documents_a_step = config.data.rows * config.data.seq_len * sum(1 / each for each in sizes) / len(sizes)
     return {
         name: config.train.steps * documents_a_step * weight / sum(weights) / split.n_documents
         for (name, split), weight in zip(splits.items(), weights, strict=True)

@@ -184,6 +184,9 @@ def test_choices(tmp_path: Path) -> None:
     python = list(whole_documents(dataset, Choice(("train", "val"), langs=("PYTHON",))))
     assert 0 < len(python) < len(whole)
     assert {document.first.lang for document in python} == {"python"}
+    misspelt = pcdata("export-docs", dataset.folder, "-o", tmp_path / "none", "--lang", "python", "--lang", "pyton")
+    assert (misspelt.exit_code, (tmp_path / "none").exists()) == (1, False)
+    assert misspelt.stderr.endswith("is in --lang pyton; did you mean python?\n")
     done = pcdata("export-docs", dataset.folder, "-o", tmp_path / "v.jsonl", "--split", "val", "--text-key", "content")
     assert done.exit_code == 0
     (line,) = (tmp_path / "v.jsonl").read_text().splitlines()

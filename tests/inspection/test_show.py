@@ -15,8 +15,8 @@ from pcdata.dataset import Alignment, Dataset, DatasetError
 from pcdata.errors import OptionError
 from pcdata.inspection.find import find_document, overall_number
 from pcdata.inspection.show import lines_of, show
-from pcdata.inspection.text import size
 from pcdata.terminal import display_width, glyphs, safe
+from pcdata.text import size
 from tests.dataset.written import HOSTILE, Row, sample_rows, write_dataset
 
 COLOURS = re.compile(r"\x1b\[(36|4|0)m")

@@ -173,7 +173,7 @@ def test_documents_of_other_lengths_are_not_probed(code: Path, seen: list[Sample
     asked = options(code, NOWHERE, "gzip").dataset
     probe(ProbeOptions(asked, document_bytes=(1_000, 3_000)), Reporter())
     assert {1_000 <= len(raw) <= 3_000 for raw in seen[0].raws} == {True}
-    with pytest.raises(InputError, match=r"none of \d+ documents of val has at least 999,999 bytes"):
+    with pytest.raises(InputError, match=r"no document of val has at least 999,999 bytes"):
         probe(ProbeOptions(asked, document_bytes=(999_999, 2**63 - 1)), Reporter())
 
 

@@ -74,7 +74,9 @@ def test_the_list_has_every_preset_with_its_size_and_use() -> None:
         assert preset["beside_embeddings"] < preset["parameters"]
         assert preset["beside_embeddings"] / SIZES[name] == pytest.approx(1, abs=0.35)
         size = f"{preset['parameters'] / 1e6:,.1f}"
-        assert re.search(rf"^{name} .* {size} .* {re.escape(preset['summary'])}$", table, re.MULTILINE)
+        summary = r"\s+".join(map(re.escape, preset["summary"].split()))
+        assert re.search(rf"^{name} +{size} .* {summary}$", table, re.MULTILINE)
+    assert max(map(len, table.splitlines())) <= 80
 
 
 def test_a_preset_is_printed_as_a_file_for_config(tmp_path: Path) -> None:
@@ -83,6 +85,8 @@ def test_a_preset_is_printed_as_a_file_for_config(tmp_path: Path) -> None:
     unknown = CliRunner().invoke(main, ["presets", "huge"])
     assert unknown.exit_code == 1
     assert unknown.stderr.startswith("error: unknown preset 'huge'; known: base, large")
+    misspelt = CliRunner().invoke(main, ["presets", "tinny"])
+    assert misspelt.stderr == "error: unknown preset 'tinny'; did you mean tiny?\n"
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -22,6 +22,14 @@ from pcdata.terminal import safe
 _TRIES: Final = 20
 """Documents looked at for each that is shown, so that rare languages are met too."""
 
+_NOT_CODE: Final = frozenset(
+    {
+        *("csv", "diff", "gettext catalog", "html", "ini", "json", "json lines", "json with comments"),
+        *("jupyter notebook", "markdown", "restructuredtext", "roff", "svg", "text", "toml", "unknown", "xml", "yaml"),
+    }
+)
+"""Data and prose, in lower case. A source map or a log may be the largest part of a project, and says little of it."""
+
 
 def sample_documents(dataset: Dataset, wanted: int, seed: int) -> list[Document]:
     """Some documents that are not empty, drawn by ``seed``: the languages take turns, so that each is seen."""
@@ -39,11 +47,16 @@ def sample_documents(dataset: Dataset, wanted: int, seed: int) -> list[Document]
 
 
 def typical(documents: Sequence[Document], raw_bytes: Mapping[str, int]) -> int:
-    """Which of the documents the page opens on: the one of median length in the language with the most bytes.
+    """Which of the documents the page opens on: the one of median length in the language with the most bytes, of
+    programming languages if there are any.
 
     ``raw_bytes`` is by language, in the whole dataset. Of equals it is the first; of none 0.
     """
-    largest = max((document.lang for document in documents), key=lambda name: raw_bytes.get(name, 0), default="")
+    largest = max(
+        (document.lang for document in documents),
+        key=lambda name: (name.lower() not in _NOT_CODE, raw_bytes.get(name, 0)),
+        default="",
+    )
     places = [place for place, document in enumerate(documents) if document.lang == largest]
     ranked = sorted(places, key=lambda place: len(documents[place].raw))
     return ranked[len(ranked) // 2] if ranked else 0

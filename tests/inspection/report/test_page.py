@@ -81,7 +81,7 @@ def test_a_sample_is_drawn_by_its_seed_and_shows_every_language(dataset: Dataset
 
 
 def test_a_page_opens_on_a_document_of_median_length_in_the_largest_language(tmp_path: Path) -> None:
-    lengths = {"C": [90, 1, 2, 80, 3], "Python": [5, 40, 41], "Ada": [100]}
+    lengths = {"C": [90, 1, 2, 80, 3], "Python": [5, 40, 41], "Ada": [100], "JSON": [500, 501]}
     rows = [Row(b"%d" % size, b"x" * size, lang) for lang, sizes in lengths.items() for size in sizes]
     write_dataset(tmp_path, rows)
     explorer = report_data(Dataset(tmp_path), 1_000, 50, 0)["explorer"]
