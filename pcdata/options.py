@@ -29,7 +29,9 @@ class Option:
     short: str = ""
     metavar: str | None = None
     choices: tuple[str, ...] = ()
-    """What a text may be; some may be followed by a colon and more."""
+    """What a text may be."""
+    more: bool = False
+    """Whether a colon and more may follow a choice; the dataclass checks that."""
     least: int = 0
     most: int = 1 << 62
     """Of whole numbers, inclusive."""
@@ -94,7 +96,7 @@ def check_options(options: Any) -> None:
         known: Option | None = one.metadata.get(_KEY)
         value = getattr(options, one.name)
         if known is not None and known.choices:
-            require_choice(flag_of(one), value.partition(":")[0], known.choices)
+            require_choice(flag_of(one), value.partition(":")[0] if known.more else value, known.choices)
         elif known is not None and type(one.default) is int:
             require_range(flag_of(one), value, known.least, known.most)
 

@@ -56,6 +56,15 @@ def test_every_flat_option_is_in_one_part(tmp_path: Path) -> None:
         assert found(options, one.name) == [given[one.name]]
 
 
+@pytest.mark.parametrize("name", ["format", "dedup", "engine"])
+@pytest.mark.parametrize("more", [":", ":1"])
+def test_nothing_follows_a_choice(tmp_path: Path, name: str, more: str) -> None:
+    """``--dedup exact:1`` must not mean off."""
+    default = {one.name: one.default for _, one, _ in options_in(BuildOptions)}[name]
+    with pytest.raises(OptionError, match=rf"--{name} must be one of .*, got '{default}{more}'"):
+        BuildOptions.of([tmp_path], tmp_path / "out", **{name: default + more})
+
+
 def test_flat_options_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="there is no option speed"):
         BuildOptions.of([tmp_path], tmp_path / "out", speed=1)
