@@ -65,6 +65,14 @@ def test_nothing_follows_a_choice(tmp_path: Path, name: str, more: str) -> None:
         BuildOptions.of([tmp_path], tmp_path / "out", **{name: default + more})
 
 
+@pytest.mark.parametrize("name", ["include", "exclude", "keep", "langs", "text_key"])
+def test_text_that_is_not_utf_8_makes_no_dataset(tmp_path: Path, name: str) -> None:
+    """A dataset could not be opened whose manifest says that it was built with that."""
+    odd = "caf\udce9"
+    with pytest.raises(OptionError, match=r"'caf\\udce9' is not UTF-8; in a glob, \? stands for such a byte"):
+        BuildOptions.of([tmp_path], tmp_path / "out", **{name: odd if name == "text_key" else ("é", odd)})
+
+
 def test_flat_options_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="there is no option speed"):
         BuildOptions.of([tmp_path], tmp_path / "out", speed=1)
