@@ -16,7 +16,7 @@ import pctrain.cli
 
 ROOT = Path(__file__).parent.parent
 GROUPS = {"pcdata": pcdata.cli.main, "pctrain": pctrain.cli.main}
-SHARED = {"__init__", "options", "progress"}
+SHARED = {"__init__", "options", "progress", "sections"}
 
 
 def commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -56,7 +56,7 @@ def test_a_command_loads_no_other() -> None:
     program = "import sys; from pcdata.cli import main\ntry: main(['show', '--help'])\nexcept SystemExit: pass\n"
     program += "print(sorted(name for name in sys.modules if name.startswith('pcdata.commands.')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "['pcdata.commands.options', 'pcdata.commands.show']"
+    assert done.stdout.splitlines()[-1] == "['pcdata.commands.options', 'pcdata.commands.sections', 'pcdata.commands.show']"
 
 
 ANSWERS = {"show", "config", "codecs", "presets"}
