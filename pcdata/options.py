@@ -95,8 +95,8 @@ def _converted(one: Field[Any], left: dict[str, Any]) -> Any:
 
 
 def check_options(options: Any) -> None:
-    """For ``__post_init__``: raise ``OptionError`` for a choice or a whole number that is not allowed, and for text that
-    is not UTF-8, which no manifest may hold."""
+    """For ``__post_init__``: raise ``OptionError`` for a choice or a whole number that is not allowed, and for text
+    that is not UTF-8, which no manifest may hold."""
     for one in fields(options):
         known: Option | None = one.metadata.get(_KEY)
         if known is None:
