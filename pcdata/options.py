@@ -95,20 +95,23 @@ def _converted(one: Field[Any], left: dict[str, Any]) -> Any:
 
 
 def check_options(options: Any) -> None:
-    """For ``__post_init__``: raise ``OptionError`` for a choice or a whole number that is not allowed, and for text
-    that is not UTF-8, which no manifest may hold."""
+    """For ``__post_init__``: ``check_option`` of each."""
     for one in fields(options):
-        known: Option | None = one.metadata.get(_KEY)
-        if known is None:
-            continue
-        value = getattr(options, one.name)
-        for text in value if one.default == () else [value]:
-            if isinstance(text, str) and _NO_UTF_8.search(text):
-                raise OptionError(f"{flag_of(one)} {text!r} is not UTF-8; in a glob, ? stands for such a byte")
-        if known.choices:
-            require_choice(flag_of(one), value.partition(":")[0] if known.more else value, known.choices)
-        elif type(one.default) is int:
-            require_range(flag_of(one), value, known.least, known.most)
+        if _KEY in one.metadata:
+            check_option(one, getattr(options, one.name))
+
+
+def check_option(one: Field[Any], value: Any) -> None:
+    """Raise ``OptionError`` for a choice or a whole number that is not allowed, and for text that is not UTF-8, which
+    no manifest may hold."""
+    known: Option = one.metadata[_KEY]
+    for text in value if one.default == () else [value]:
+        if isinstance(text, str) and _NO_UTF_8.search(text):
+            raise OptionError(f"{flag_of(one)} {text!r} is not UTF-8; in a glob, ? stands for such a byte")
+    if known.choices:
+        require_choice(flag_of(one), value.partition(":")[0] if known.more else value, known.choices)
+    elif type(one.default) is int:
+        require_range(flag_of(one), value, known.least, known.most)
 
 
 def require_range(name: str, value: int, low: int, high: int) -> None:

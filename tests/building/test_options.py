@@ -116,6 +116,16 @@ def test_what_shapes_a_dataset_is_recorded_in_the_order_of_format_1(tmp_path: Pa
     assert {key for key in recorded if others[key] == recorded[key]} == {"inputs", "compressors"}
 
 
+JOBS = ("build a -o b", "fit bpe a -o b", "probe a", "add-view a", "merge a b -o c", "verify a")
+
+
+@pytest.mark.parametrize("words", JOBS)
+@pytest.mark.parametrize("workers", ["-1", "100001"])
+def test_every_command_checks_its_workers(words: str, workers: str) -> None:
+    done = CliRunner().invoke(main, [*words.split(), "-j", workers])
+    assert (done.exit_code, done.stderr) == (1, f"error: --workers must be 0 … 100000, got {workers}\n")
+
+
 @pytest.mark.parametrize(("command", "options"), [("build", BuildOptions), ("probe", ProbeOptions)])
 def test_the_help_has_every_option_under_its_heading(command: str, options: type) -> None:
     shown = CliRunner().invoke(main, [command, "--help"]).stdout
