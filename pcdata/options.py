@@ -7,6 +7,7 @@ here that takes time, for ``--help`` reads these fields.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import Any, Final, TypeVar
 from pcdata.errors import OptionError
 
 _KEY: Final = "option"
+
+_NO_UTF_8: Final = re.compile("[\ud800-\udfff]")
+"""What a command line has for a byte that is not UTF-8: half of a surrogate pair."""
 
 Made = TypeVar("Made")
 
@@ -29,7 +33,9 @@ class Option:
     short: str = ""
     metavar: str | None = None
     choices: tuple[str, ...] = ()
-    """What a text may be; some may be followed by a colon and more."""
+    """What a text may be."""
+    more: bool = False
+    """Whether a colon and more may follow a choice; the dataclass checks that."""
     least: int = 0
     most: int = 1 << 62
     """Of whole numbers, inclusive."""
@@ -89,14 +95,23 @@ def _converted(one: Field[Any], left: dict[str, Any]) -> Any:
 
 
 def check_options(options: Any) -> None:
-    """For ``__post_init__``: raise ``OptionError`` for a choice or a whole number that is not allowed."""
+    """For ``__post_init__``: ``check_option`` of each."""
     for one in fields(options):
-        known: Option | None = one.metadata.get(_KEY)
-        value = getattr(options, one.name)
-        if known is not None and known.choices:
-            require_choice(flag_of(one), value.partition(":")[0], known.choices)
-        elif known is not None and type(one.default) is int:
-            require_range(flag_of(one), value, known.least, known.most)
+        if _KEY in one.metadata:
+            check_option(one, getattr(options, one.name))
+
+
+def check_option(one: Field[Any], value: Any) -> None:
+    """Raise ``OptionError`` for a choice or a whole number that is not allowed, and for text that is not UTF-8, which
+    no manifest may hold."""
+    known: Option = one.metadata[_KEY]
+    for text in value if one.default == () else [value]:
+        if isinstance(text, str) and _NO_UTF_8.search(text):
+            raise OptionError(f"{flag_of(one)} {text!r} is not UTF-8; in a glob, ? stands for such a byte")
+    if known.choices:
+        require_choice(flag_of(one), value.partition(":")[0] if known.more else value, known.choices)
+    elif type(one.default) is int:
+        require_range(flag_of(one), value, known.least, known.most)
 
 
 def require_range(name: str, value: int, low: int, high: int) -> None:

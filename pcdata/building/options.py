@@ -53,6 +53,7 @@ class SplitOptions:
         "What is drawn: each document; or all of a source, or of a path-prefix (the first folder of the path; "
         "path-prefix:N, the first N) together.",
         choices=("document", "source", "path-prefix"),
+        more=True,
     )
     val_list: Path | None = option(None, "A file of paths, one a line: those documents are val, and no others.")
 

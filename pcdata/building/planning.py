@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from pcdata.building.engines.base import Engine
 from pcdata.building.engines.process import ProcessEngine
-from pcdata.building.filters import misspelt
 from pcdata.building.mentions import check_mentions
 from pcdata.building.options import DatasetOptions
 from pcdata.building.plan import Plan, make_plan
@@ -17,9 +16,8 @@ from pcdata.building.progress import Reporter
 from pcdata.building.scan import list_inputs, pending_scans, run_scan
 from pcdata.building.workspace import Workspace
 from pcdata.dataset.files import temporary_folder
-from pcdata.errors import OptionError, UnbuildableError
+from pcdata.errors import OptionError
 from pcdata.inputs.options import is_stream
-from pcdata.inputs.sources import only_files
 
 
 def planned(options: DatasetOptions, workspace: Workspace, engine: Engine, report: Reporter) -> tuple[Plan, int]:
@@ -27,9 +25,6 @@ def planned(options: DatasetOptions, workspace: Workspace, engine: Engine, repor
 
     Raises ``UnbuildableError`` if nothing can come of these inputs and options.
     """
-    fault = misspelt(options.filters.langs)
-    if fault is not None and only_files(options.inputs):
-        raise UnbuildableError(fault)
     n_tasks = list_inputs(options, workspace)
     scans = pending_scans(options, workspace, n_tasks)
     with report.stage("scan", None) as advance:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pcdata.building.filters import Filters, Measured
+from pcdata.building.filters import Filters, Measured, misspelt
 from pcdata.building.mentions import Met
 from pcdata.building.options import DatasetOptions, SplitOptions
 from pcdata.building.rejects import RejectLine
@@ -22,11 +22,11 @@ from pcdata.building.splits import split_draw
 from pcdata.building.workspace import PIECE, Workspace
 from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import FIT, doc_id_of, document_hash, draw
-from pcdata.errors import InputError
+from pcdata.errors import InputError, UnbuildableError
 from pcdata.inputs.file_names import bytes_of, printable, text_of
 from pcdata.inputs.options import InputOptions
 from pcdata.inputs.records import NO_DOCUMENT, Lines, Piece, Reject, scan_entry
-from pcdata.inputs.sources import Entry, Skipped, find_entries
+from pcdata.inputs.sources import Entry, Skipped, find_entries, only_files
 from pcdata.processes.kill_points import kill_point
 
 TASK_BYTES = 16_000_000
@@ -69,8 +69,12 @@ def _listing_hash() -> hashlib.blake2b:
 
 
 def list_inputs(options: DatasetOptions, workspace: Workspace) -> int:
-    """Write the entries of every scan task; returns the number of tasks."""
+    """Write the entries of every scan task, unless they are there; returns the number of tasks. Raises
+    ``UnbuildableError`` before it writes them, for a language that no file can be in."""
     if not workspace.has(_INPUTS):
+        fault = misspelt(options.filters.langs)
+        if fault is not None and only_files(options.inputs):
+            raise UnbuildableError(fault)
         count = 0
         digest = _listing_hash()
         for count, rows in enumerate(_tasks(options, workspace.output), start=1):

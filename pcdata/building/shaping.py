@@ -11,7 +11,7 @@ from typing import Any
 from pcdata.building.options import DatasetOptions
 from pcdata.codecs.base import Artifact, codec_class
 from pcdata.codecs.requests import ViewRequest
-from pcdata.inputs.file_names import text_of
+from pcdata.inputs.file_names import printable
 
 
 def shaping(options: DatasetOptions, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
@@ -23,8 +23,8 @@ def shaping(options: DatasetOptions, artifacts: Mapping[str, Artifact]) -> dict[
     return {
         "inputs": inputs.source_names,
         "format": inputs.format,
-        "include": [text_of(os.fsencode(glob)) for glob in inputs.include],
-        "exclude": [text_of(os.fsencode(glob)) for glob in inputs.exclude],
+        "include": [printable(os.fsencode(glob)) for glob in inputs.include],
+        "exclude": [printable(os.fsencode(glob)) for glob in inputs.exclude],
         **({} if inputs.default_excludes else {"default_excludes": False}),
         "keep_binary": inputs.keep_binary,
         "text_key": inputs.text_key,

@@ -15,7 +15,7 @@ from pcdata.building.engines.options import EngineOptions
 from pcdata.building.options import DatasetOptions
 from pcdata.completion import complete_codec, complete_language
 from pcdata.options import Option as OptionText
-from pcdata.options import flag_of, options_in
+from pcdata.options import check_option, flag_of, options_in
 from pcdata.sections import Choice, Option
 
 PATH = click.Path(path_type=Path)
@@ -94,6 +94,11 @@ def options_of(kind: type, leave_out: Container[str] = ()) -> Callable[[Callable
 
 
 def _click_option(section: Any, field: Field[Any], known: OptionText) -> Callable[..., Any]:
+    def checked(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        """Here too, for a command may take an option without the dataclass that it is from."""
+        check_option(field, value)
+        return value
+
     spellings = [flag_of(field), *([known.short] if known.short else []), field.name]
     shown = {"section": section.section, "help": known.help, "metavar": known.metavar}
     given: dict[str, Any] = {"default": field.default}
@@ -112,7 +117,7 @@ def _click_option(section: Any, field: Field[Any], known: OptionText) -> Callabl
         given["type"] = Choice(known.choices)
     if field.name in _COMPLETES:
         given["shell_complete"] = _COMPLETES[field.name]
-    return click.option(*spellings, cls=Option, **shown, **given)
+    return click.option(*spellings, cls=Option, callback=checked, **shown, **given)
 
 
 input_options = options_of(DatasetOptions, leave_out=("shard_bytes",))

@@ -177,7 +177,7 @@ def load_state(folder: Path) -> State:
         return State.from_json(path.read_bytes())
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ConfigError, DatasetError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, path, error) from error
 
 

@@ -71,8 +71,8 @@ class State:
 
     @classmethod
     def from_json(cls, data: bytes) -> State:
-        """Raises ``CheckpointError`` for another version, ``ConfigError``, ``ValueError`` or ``TypeError`` if it
-        is not a state."""
+        """Raises ``CheckpointError`` for another version, ``ConfigError``, ``DatasetError``, ``ValueError``,
+        ``KeyError``, ``TypeError`` or ``AttributeError`` if it is not a state."""
         values = parse_json(data)
         version = values.pop("version", None) if isinstance(values, dict) else None
         if version not in _READ:

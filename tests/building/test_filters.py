@@ -11,15 +11,18 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pcdata.building import scan
 from pcdata.building.build import build
 from pcdata.building.filters import Measured
 from pcdata.building.progress import Reporter
+from pcdata.building.scan import list_inputs
+from pcdata.building.workspace import Workspace
 from pcdata.cli import main
 from pcdata.dataset import Dataset
 from pcdata.dataset.block import Metadata
-from pcdata.errors import InputError, OptionError
+from pcdata.errors import InputError, OptionError, UnbuildableError
 from pcdata.inputs.records import Piece
-from tests.building.corpora import options, write_jsonl
+from tests.building.corpora import options, write_code, write_jsonl
 
 RECORDS = [
     {
@@ -163,3 +166,17 @@ def test_filters_that_cannot_be(more: dict[str, Any], message: str, tmp_path: Pa
     (tmp_path / "a.py").write_text("x")
     with pytest.raises(OptionError, match=message):
         options(tmp_path, tmp_path / "out", **more)
+
+
+def test_a_misspelt_language_ends_no_build_that_has_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Earlier versions took any; what they have done of a build is resumed."""
+    write_code(tmp_path / "code", 9)
+    asked = options(tmp_path / "code", tmp_path / "out", langs=("python", "pyton"))
+    workspace = Workspace(asked.output)
+    with workspace.locked():
+        with pytest.raises(UnbuildableError, match="--lang pyton is no language"):
+            list_inputs(asked.dataset, workspace)
+        with monkeypatch.context() as earlier:
+            earlier.setattr(scan, "misspelt", lambda langs: None)
+            assert list_inputs(asked.dataset, workspace) == 1
+        assert list_inputs(asked.dataset, workspace) == 1

@@ -56,6 +56,23 @@ def test_every_flat_option_is_in_one_part(tmp_path: Path) -> None:
         assert found(options, one.name) == [given[one.name]]
 
 
+@pytest.mark.parametrize("name", ["format", "dedup", "engine"])
+@pytest.mark.parametrize("more", [":", ":1"])
+def test_nothing_follows_a_choice(tmp_path: Path, name: str, more: str) -> None:
+    """``--dedup exact:1`` must not mean off."""
+    default = {one.name: one.default for _, one, _ in options_in(BuildOptions)}[name]
+    with pytest.raises(OptionError, match=rf"--{name} must be one of .*, got '{default}{more}'"):
+        BuildOptions.of([tmp_path], tmp_path / "out", **{name: default + more})
+
+
+@pytest.mark.parametrize("name", ["include", "exclude", "keep", "langs", "text_key"])
+def test_text_that_is_not_utf_8_makes_no_dataset(tmp_path: Path, name: str) -> None:
+    """A dataset could not be opened whose manifest says that it was built with that."""
+    odd = "caf\udce9"
+    with pytest.raises(OptionError, match=r"'caf\\udce9' is not UTF-8; in a glob, \? stands for such a byte"):
+        BuildOptions.of([tmp_path], tmp_path / "out", **{name: odd if name == "text_key" else ("é", odd)})
+
+
 def test_flat_options_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="there is no option speed"):
         BuildOptions.of([tmp_path], tmp_path / "out", speed=1)
@@ -97,6 +114,16 @@ def test_what_shapes_a_dataset_is_recorded_in_the_order_of_format_1(tmp_path: Pa
     others = shaping(DatasetOptions.of([tmp_path], **given), {})
     assert [key for key in others if key != "default_excludes"] == list(recorded)
     assert {key for key in recorded if others[key] == recorded[key]} == {"inputs", "compressors"}
+
+
+JOBS = ("build a -o b", "fit bpe a -o b", "probe a", "add-view a", "merge a b -o c", "verify a")
+
+
+@pytest.mark.parametrize("words", JOBS)
+@pytest.mark.parametrize("workers", ["-1", "100001"])
+def test_every_command_checks_its_workers(words: str, workers: str) -> None:
+    done = CliRunner().invoke(main, [*words.split(), "-j", workers])
+    assert (done.exit_code, done.stderr) == (1, f"error: --workers must be 0 … 100000, got {workers}\n")
 
 
 @pytest.mark.parametrize(("command", "options"), [("build", BuildOptions), ("probe", ProbeOptions)])

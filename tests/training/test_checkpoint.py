@@ -8,6 +8,7 @@ import json
 import resource
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -102,11 +103,25 @@ def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match=r"state\.json: it has version 99, this pctrain reads 6"):
         checkpoint.load_state(folder)
-    text = json.dumps(json.loads((folder / "state.json").read_text()) | {"version": 6, "speed": 3})
-    (folder / "state.json").write_text(text)
-    (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  state.json\n")
-    with pytest.raises(CheckpointError, match="speed"):
-        checkpoint.load_state(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"speed": 3}, "speed"),
+        ({"datasets": {"shards": 1}}, "datasets"),
+        ({"vocabulary": {"views": {"zstd": {"slot": None, "first_id": 0, "n_symbols": 1}}}}, r"vocabulary\.zstd\.slot"),
+    ],
+)
+def test_a_state_that_no_run_writes_is_named_and_stays(tmp_path: Path, change: dict[str, Any], what: str) -> None:
+    folders = [checkpoint.save(tmp_path, state(step), *trained()) for step in (1, 2)]
+    text = json.dumps(json.loads((folders[0] / "state.json").read_text()) | change)
+    (folders[0] / "state.json").write_text(text)
+    (folders[0] / "SHA256SUMS").write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  state.json\n")
+    with pytest.raises(CheckpointError, match=rf"step-00000001/state\.json cannot be read .*{what}"):
+        checkpoint.load_state(folders[0])
+    assert len(checkpoint.prune(tmp_path, keep_last=1)) == 1
+    assert checkpoint.checkpoints(tmp_path) == folders
 
 
 def test_a_damaged_old_checkpoint_is_named_and_stays(tmp_path: Path) -> None:
