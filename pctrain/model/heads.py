@@ -1,4 +1,4 @@
-"""What a decoder predicts beside the next symbol: symbols further ahead."""
+"""Heads that predict symbols beyond the next one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class Ahead(nn.Module):
     """Hidden states for the next symbol → hidden states for one further ahead.
 
-    A residual block that begins as nothing at all, as in Medusa (Cai et al. 2024, section 2.1.1); the output matrix
-    behind it is the first head's, as in Gloeckle et al. 2024, *Better & Faster LLMs via Multi-token Prediction*.
+    A residual block that starts as the identity, as in Medusa (Cai et al. 2024, section 2.1.1); the output matrix after
+    it is the first head's, as in Gloeckle et al. 2024, *Better & Faster LLMs via Multi-token Prediction*.
     """
 
     def __init__(self, width: int) -> None:
