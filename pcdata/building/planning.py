@@ -1,4 +1,4 @@
-"""The first half of a build: list the inputs, scan them, plan. Nothing is written but into the workspace."""
+"""The first half of a build: list the inputs, scan them, plan. Writes only to the workspace."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pcdata.inputs.sources import only_files
 
 
 def planned(options: DatasetOptions, workspace: Workspace, engine: Engine, report: Reporter) -> tuple[Plan, int]:
-    """The plan, and how many scan tasks this call has done for it. What an earlier call did is not done again.
+    """The plan, and how many scan tasks this call has done for it. Finished tasks are not repeated.
 
-    Raises ``UnbuildableError`` if nothing can come of these inputs and options.
+    Raises ``UnbuildableError`` if these inputs and options cannot give a dataset.
     """
     fault = misspelt(options.filters.langs)
     if fault is not None and only_files(options.inputs):

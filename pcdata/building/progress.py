@@ -1,4 +1,4 @@
-"""Where a build says how far it is."""
+"""The interface by which a build reports its progress."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """What the command line shows."""
+    """Implemented by the command line."""
 
     def stage(self, name: str, total_bytes: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        """Open a progress bar; the function it gives is told of raw bytes done."""
+        """Open a progress bar; call the returned function with the number of raw bytes done."""
 
     def say(self, text: str) -> None:
         """Print a line."""
 
 
 class Silent:
-    """A reporter that says nothing, for tests and benchmarks."""
+    """A reporter that prints nothing, for tests and benchmarks."""
 
     @contextmanager
     def stage(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:

@@ -1,4 +1,4 @@
-"""As far as the plan of a build, in a temporary folder: what ``--dry-run`` and ``pcdata fit`` begin with."""
+"""A build up to its plan, in a temporary folder: the first part of ``--dry-run`` and ``pcdata fit``."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Trial:
 
 @contextmanager
 def trial(options: DatasetOptions, workers: int, report: Reporter) -> Iterator[Trial]:
-    """List, scan and plan for real; the folder is gone afterwards. Raises what ``build`` would raise up to there.
+    """List, scan and plan; the folder is removed afterwards. Raises the same errors as ``build``.
 
-    Always by processes: the folder is one of this machine.
+    Always with processes, since the folder is on this machine.
     """
     if any(map(is_stream, options.inputs.paths)):
-        raise OptionError("standard input and pipes, which can be read only once, are for pcdata build; name a file")
+        raise OptionError("standard input and pipes can be read only once, which pcdata build alone does; name a file")
     with temporary_folder() as folder:
         workspace = Workspace(folder)
         with workspace.locked():

@@ -1,4 +1,4 @@
-"""A large line of JSONL, parsed in a process that may die: ``[[],[],…`` takes twenty times its size in memory."""
+"""Large lines of JSONL are parsed in a process that may die: ``[[],[],…`` takes twenty times its size in memory."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Parse: TypeAlias = Callable[[str, bytes, int], Record | Fault]
 
 
 class Line(NamedTuple):
-    """One line, and how it is understood."""
+    """One line, and what is needed to parse it."""
 
     text_key: str
     line: bytes
     offset: int
     wanted: frozenset[str]
-    """Fields to be had; others may be anything, and as large."""
+    """Fields to return; others may be anything, and just as large."""
 
 
 def parse_apart(parse: Parse, line: Line) -> Record | Fault:
-    """What ``parse``, a function of a module, makes of a line, with no other fields than are wanted."""
+    """The result of ``parse``, a module's function, for a line, with the wanted fields only."""
     process = Isolated(_Parser, parse, limits=LIMITS)
     try:
         (found,) = process.ask(line)

@@ -1,7 +1,7 @@
-"""Reading the input: an entry's documents, one after another, and one of them again by its place.
+"""Reading the input: the documents of an entry one after another, or one of them again by its place.
 
-A tree's file is one document; a file of records (JSONL, Parquet, Arrow, tar) has many, each with its *place*. Scan
-reads everything once in order; write reads what was kept a second time, in the same order.
+A file of a tree is one document. A file of records (JSONL, Parquet, Arrow, tar) has many, each with its *place*. Scan
+reads everything once, in order; write reads the kept documents again, in the same order.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ from pcdata.inputs.whose_fault import Unreadable, changed, reading
 PATH_KEYS = ("path", "file_path", "filepath", "filename", "max_stars_repo_path")
 LANG_KEYS = ("lang", "language", "programming_language")
 SOURCE_KEYS = ("source", "repo", "repo_name", "repository_name", "max_stars_repo_name")
-"""Under which names The Stack, StarCoder data, stack-edu and others say what ``Metadata`` wants to know."""
+"""Keys of The Stack, StarCoder data, stack-edu and others for the fields of ``Metadata``."""
 
 NESTED = "metadata"
-"""Where datatrove puts all fields but the text. A record's own come first."""
+"""Where datatrove puts all fields except the text. Top-level fields take precedence."""
 
 MAX_DETAIL = 1_000
-"""Characters of a reject's detail: it may quote a value of any size."""
+"""Characters of a reject's detail, which may quote a value of any size."""
 
 _MAX_LANG_BYTES = 1_000
-"""Of a language's name, which the manifest lists."""
+"""Length of a language's name, since the manifest lists all names."""
 
 _BINARY_PROBE = 8_000
-"""A NUL among this many first bytes makes a file binary: git's rule."""
+"""A NUL among this many first bytes makes a file binary, as in git."""
 
 _MORE_BYTES = 65_536
-"""How much is asked for where the kernel gave less than was wanted: mostly, to hear that there is no more."""
+"""Requested after a short read, usually only to learn that the file has ended."""
 
 
 class Piece(NamedTuple):
-    """One document, or one part of a long one, as the scan meets it."""
+    """One document, or one part of a long one, as found by the scan."""
 
     line: int
-    """Its record's position in its file, from 1 (of a range of JSONL: in that); 0 for a whole file."""
+    """Its record's position in its file, from 1 (or in the range of JSONL); 0 for a whole file."""
     offset: int
-    """Of the record, as its ``RecordFile`` counts; 0 for a whole file."""
+    """The record's offset for ``RecordFile.at``; 0 for a whole file."""
     start: int
     """Where in the document the part begins."""
     raw: bytes
@@ -75,7 +75,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Reject:
-    """One input that is not taken."""
+    """One rejected input."""
 
     file: str
     position: int
@@ -89,7 +89,7 @@ class Reject:
 
 
 class Lines(NamedTuple):
-    """How many lines a range of JSONL had: what the lines of the next one are counted from."""
+    """The number of lines in a range of JSONL, from which lines of the next range are numbered."""
 
     lines: int
 
@@ -154,12 +154,12 @@ _TOO_MUCH: Final = (
 
 
 def _size_of(understood: tuple[bytes, Metadata] | Fault) -> int:
-    """Bytes of a record that are held and written somewhere."""
+    """Bytes of a record that are kept in memory or written."""
     return 0 if isinstance(understood, Fault) else len(understood[0]) + understood[1].size
 
 
 def _place(options: InputOptions, entry: Entry) -> str:
-    """Where a file lies, for messages."""
+    """The file's path, for messages."""
     return printable(entry_path(options, entry))
 
 
@@ -191,7 +191,7 @@ def _open_records(options: InputOptions, entry: Entry, file: io.FileIO) -> Recor
 def _understood(
     options: InputOptions, entry: Entry, found: Record | Fault, position: int
 ) -> tuple[bytes, Metadata] | Fault:
-    """A record's bytes and metadata, or why it is not taken."""
+    """A record's bytes and metadata, or why it is rejected."""
     if isinstance(found, Fault):
         return found
     if entry.kind == "tar" and not options.keep_binary and _is_binary(found.raw):
@@ -210,8 +210,8 @@ def _parts(raw: bytes, metadata: Metadata, line: int, offset: int, limit: int) -
 
 
 def cut(raw: bytes, limit: int) -> int:
-    """Where the first part of a document longer than ``limit`` ends: after the last line end in the second half of
-    the limit; without one, where a UTF-8 character ends; at the limit if there is neither."""
+    """Where the first part of a document longer than ``limit`` ends: after the last line end in the second half of the
+    limit; else before a UTF-8 character; else at the limit."""
     line_end = raw.rfind(b"\n", limit // 2, limit)
     if line_end >= 0:
         return line_end + 1
@@ -229,7 +229,7 @@ def _file_metadata(options: InputOptions, entry: Entry, file: io.FileIO) -> Meta
 
 
 def _record_metadata(options: InputOptions, entry: Entry, record: Record, position: int) -> Metadata | Fault:
-    """What a record says of itself; else its file and position, and the language of its path or ``#!`` line."""
+    """A record's own fields; else its file and position, and the language of its path or ``#!`` line."""
     fields = record.fields
     path = _first_text(fields, PATH_KEYS)
     path_bytes = path.encode("utf-8", "backslashreplace") if isinstance(path, str) else path
@@ -258,13 +258,13 @@ def _scopes(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 class EntryReader:
-    """Reads pieces of one entry again. In the order in which scan met them, each byte is read once."""
+    """Reads pieces of one entry again. In scan order, each byte is read once."""
 
     def __init__(self, options: InputOptions, entry: Entry) -> None:
         self.options = options
         self.entry = entry
         self._records: RecordFile | None = None
-        self._offset = 0  # of a whole file: its next byte; of a file of records: the record that was read last
+        self._offset = 0  # in a whole file, its next byte; in a file of records, the last record read
         self._open()
 
     def _open(self) -> None:
@@ -281,11 +281,11 @@ class EntryReader:
         self._file.close()
 
     def changed(self, what: str) -> str:
-        """The sentence for an input that is not what it was."""
+        """The error message for an input that has changed."""
         return changed(printable(self.entry.relative), what)
 
     def read(self, line: int, offset: int, start: int, length: int) -> tuple[bytes, Metadata]:
-        """The bytes of a piece and its document's metadata. Whether they are the same bytes is the caller's check."""
+        """The bytes of a piece and its document's metadata. The caller checks that they are the same bytes."""
         try:
             with reading(_place(self.options, self.entry)):
                 if self.entry.kind == "file":
@@ -299,7 +299,7 @@ class EntryReader:
         return raw[start : start + length], metadata
 
     def _records_from(self, offset: int) -> RecordFile:
-        """The records, opened anew if this one has gone by."""
+        """The records, reopened if this one has been passed."""
         if self._records is not None and offset < self._offset:
             self.close()
             self._open()
@@ -319,14 +319,14 @@ class EntryReader:
 _BINARY: Final = Fault("binary", "it has a NUL byte; --keep-binary takes it")
 
 NO_DOCUMENT: Final = (_BINARY.reason, "archive", "file of records")
-"""Reasons that are nothing to repair: the file is whole, and of another kind."""
+"""Reasons that need no repair: the file is intact, but of another kind."""
 
 _ARCHIVES: Final = re.compile(rb"\.(zip|7z|rar|jar|whl|(tar\.)?(xz|bz2|lz4|lzma|gz|zst)|txz|tbz2?)$", re.IGNORECASE)
-"""Names of what holds documents in a form that is not read."""
+"""Names of archives and compressed files that are not read."""
 
 
 def _no_document(name: bytes, raw: bytes) -> Fault | None:
-    """Why a file of a tree is not taken as a document, by what it holds and, where that is compressed, by its name."""
+    """Why a file of a tree is not a document, by its content and, for compressed files, by its name."""
     records = kind_of(name, "auto")
     if records == "file" and _ARCHIVES.search(name):
         return Fault("archive", "it is not looked into; unpack it, and name the folder as an input")
@@ -348,14 +348,14 @@ def _first_text(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
 
 
 def _clean(text: str | bytes) -> str:
-    """Without lone surrogates, which no column of text can hold."""
+    """The text without lone surrogates, which no text column can hold."""
     return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else printable(text)
 
 
 def _read_up_to(file: io.FileIO, length: int, expected: int | None = None) -> bytes:
-    """Exactly ``length`` bytes, or all that are left; of ``expected`` bytes, if that is less, without asking for more.
+    """Exactly ``length`` bytes, or all that are left; only ``expected`` bytes are requested if that is less.
 
-    ``read(n)`` allocates n bytes before it knows how many there are, hence the expectation.
+    ``read(n)`` allocates n bytes before it knows how many there are.
     """
     data = file.read(length if expected is None else min(length, expected + 1))
     assert data is not None

@@ -85,8 +85,8 @@ def test_nothing_is_left_where_nothing_can_be_fitted(source: Path, tmp_path: Pat
     for text, says in {
         "gzip": "not fitted to anything",
         "zstd:dictionary=0": "not fitted to anything",
-        "bpe:name=other": "name and ids are of a view",
-        "zstd:ids=raw": "name and ids are of a view",
+        "bpe:name=other": "name and ids belong to a view",
+        "zstd:ids=raw": "name and ids belong to a view",
     }.items():
         with pytest.raises(OptionError, match=says):
             fit(options(source, tmp_path / "a", text))
