@@ -35,7 +35,7 @@ def test_one_of_the_kind_is_replaced(tmp_path: Path, name: str, kind: Kind, data
 def test_another_file_stays(tmp_path: Path, name: str, kind: Kind, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(
-        OptionError, match=rf"--plot .*{name} is there and is no {kind.noun}; remove it, or name another"
+        OptionError, match=rf"--plot .*{name} exists and is not a {kind.noun}; remove it, or name another"
     ):
         check_output("--plot", tmp_path / name, kind)
 

@@ -1,4 +1,4 @@
-"""Progress of a command, on standard error."""
+"""A command's progress, on standard error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pcdata.terminal import safe, say
 
 
 class BarReporter:
-    """Progress bars on standard error; silent where that is no terminal, or with --quiet."""
+    """Progress bars on standard error; none without a terminal or with --quiet."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
@@ -19,10 +19,10 @@ class BarReporter:
     def stage(self, name: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
         from tqdm import tqdm
 
-        disable = True if self._quiet else None  # None: unless a terminal
+        disable = True if self._quiet else None  # None: if there is no terminal
         shape = {"unit": "B", "unit_scale": True, "disable": disable, "file": sys.stderr}
         with tqdm(total=total_bytes, desc=safe(name), **shape) as bar:
-            # Nothing done is told so that the clock goes on.
+            # Zero progress refreshes the bar, so that its clock keeps running.
             yield lambda done: bar.update(done) if done else bar.refresh()
 
     def say(self, text: str) -> None:
