@@ -188,8 +188,7 @@ class OptimConfig(Section, section="optim"):
     largest_norm: float = setting(0.0, least=0)
     """A step is bad if the norm of its gradient, before clipping, is larger; 0: no limit."""
     largest_loss: float = setting(0.0, least=0)
-    """A step is bad if its loss is larger, in nats per target; a new model's is about ln(number of ids). 0: no
-    limit."""
+    """A step is bad if its loss is larger, in nats per target (a new model's is about ln(ids)); 0: no limit."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class NeuralParameters:
     reset: str = "segment"
     """Where the model's context is reset: at each ``segment``, or each ``window`` (units are then independent)."""
     literals: bool = False
-    """Whether a window of one byte is written as that byte (see ``window_codec``). 16-bit symbols then take four bytes
+    """Whether a window of one byte is written as that byte. See ``window_codec``. 16-bit symbols then take four bytes
     each in the files."""
 
     def __post_init__(self) -> None:
