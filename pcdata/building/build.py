@@ -1,4 +1,4 @@
-"""``pcdata build``: documents → shards. Each stage is in a file of its own in this folder.
+"""``pcdata build``: documents → shards. Each stage has its own file in this folder.
 
 Every stage leaves its result on disk and is not repeated on resume: after any interruption the same command resumes the
 build, and the result is the same to the byte.

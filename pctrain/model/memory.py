@@ -134,7 +134,7 @@ def how_to_save(config: RunConfig) -> str:
     """The settings that reduce memory, for messages."""
     rows = config.runtime.micro_rows or config.data.rows
     micro_rows = f"runtime.micro_rows (now {rows}) or " if rows > 1 else ""
-    return f"lower {micro_rows}data.seq_len (now {config.data.seq_len}), or use a smaller model (--preset)"
+    return f"lower {micro_rows}data.seq_len (now {config.data.seq_len}), or take a smaller model (--preset)"
 
 
 def gigabytes(n_bytes: int) -> str:

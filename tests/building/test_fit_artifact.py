@@ -76,7 +76,7 @@ def test_the_same_call_again_does_nothing_and_another_is_refused(source: Path, t
         fit(options(source, tmp_path / "a", "ngram:segment=5,contexts=90"))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.txt").write_text("precious")
-    with pytest.raises(BuildError, match="no artifact of pcdata fit"):
+    with pytest.raises(BuildError, match="not an artifact of pcdata fit"):
         fit(options(source, tmp_path / "b", CODECS["ngram"]))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
@@ -142,7 +142,7 @@ def test_damage_is_found_before_anything_is_built_with_it(artifact: Path, tmp_pa
     for number, (data, says) in enumerate(
         [
             (b"{", "cannot be read"),
-            (b"[]", "no record"),
+            (b"[]", "not a record"),
             (b"[" * 9000, "nested"),
             (json.dumps({**values, "fitted_on": {"documents": "1", "raw_bytes": 1}}).encode(), "found '1' where"),
             (json.dumps({**values, "parameters": [1]}).encode(), r"found \[1\] where"),

@@ -209,8 +209,8 @@ def check_machine(common: Common) -> None:
     here = os.uname().nodename
     if not common.output.is_dir():
         raise BuildError(
-            f"machine {here} does not see {common.output}; with --engine ray, input and output lie under the same "
-            "paths on a file system that all machines share"
+            f"machine {here} does not see {common.output}; with --engine ray, input and output must have the same "
+            "path on a file system that all machines share"
         )
     versions = tuple(library_versions().items())
     if versions != common.versions:
