@@ -53,7 +53,7 @@ def check_mentions(options: DatasetOptions, workspace: Workspace, say: Callable[
         if missing:
             shown = ", ".join(missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
             raise UnbuildableError(
-                f"{val_list}: no document has {len(missing):,} of {len(listed):,} paths: {shown}; "
+                f"{val_list}: {len(missing):,} of {len(listed):,} paths belong to no document: {shown}; "
                 "a line is a path as rejects.jsonl and pcdata show print it, without blanks, ./ or a byte order mark"
             )
     documents = sum(task["documents"] for task in met)

@@ -69,7 +69,7 @@ def listed_views(
 
 
 def end_of_ids(views: Sequence[View], least: int) -> int:
-    """The first id, at least ``least``, that is after those of all views."""
+    """The first id after those of all views, at least ``least``."""
     return max([least, *(view.view_ids.end_id for view in views)])
 
 
