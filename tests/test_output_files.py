@@ -44,7 +44,7 @@ def test_what_is_no_file_stays(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     os.mkfifo(tmp_path / "pipe.png")  # nor is anybody waited for
     (tmp_path / "link.png").symlink_to("nowhere")
-    for name, why in (("folder", "is a folder; name a file"), ("pipe", "is no figure"), ("link", "is no figure")):
+    for name, why in (("folder", "is a folder; name a file"), ("pipe", "is not a figure"), ("link", "is not a figure")):
         with pytest.raises(OptionError, match=why):
             check_output("-o", tmp_path / f"{name}.png", FIGURE)
     with pytest.raises(OptionError, match="there is no folder"):

@@ -88,7 +88,7 @@ def test_codecs_of_other_packages_are_listed(plugin: Callable[[str], None]) -> N
 
 def test_one_that_cannot_be_loaded_says_why_and_hides_no_other(plugin: Callable[[str], None]) -> None:
     plugin("Deadly = 1")
-    why = "compressor 'deadly' is registered as deadly:Deadly, which is no subclass of Codec"
+    why = "compressor 'deadly' is registered as deadly:Deadly, which is not a subclass of Codec"
     assert f"deadly\n  {why}\n" in codecs().stdout
     assert {one["name"]: one.get("fault") for one in json.loads(codecs("--json").stdout)} == {
         name: why if name == "deadly" else None for name in codec_names()
