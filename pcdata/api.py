@@ -1,6 +1,6 @@
-"""What ``import pcdata`` offers: the commands as functions, whose results are objects that print well.
+"""What ``import pcdata`` offers: the commands as functions, whose results print well.
 
-Options have the names of the command line's. Nothing is printed but a progress bar, and that only if it is asked for.
+Options have the same names as on the command line. Nothing is printed except, on request, a progress bar.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Inputs: TypeAlias = AnyPath | Sequence[AnyPath]
 
 
 class TrialOptions(TypedDict, total=False):
-    """Which documents, and how they are divided; each is explained by ``pcdata build --help``."""
+    """Which documents are used, and how they are divided; ``pcdata build --help`` explains each option."""
 
     format: str
     include: Sequence[str]
@@ -103,7 +103,7 @@ def build(
 def add_view(
     dataset: Dataset | AnyPath, compressors: Sequence[str], *, workers: int = 0, progress: bool = False
 ) -> Dataset:
-    """Add views to a dataset: the same files as if it had been built with them. Raises ``PcdataError``.
+    """Add views to a dataset, with the same files as if it had been built with them. Raises ``PcdataError``.
 
     >>> pcdata.add_view("shards/", ["gzip"]).views
     ['bpe', 'gzip']
@@ -164,7 +164,7 @@ def probe(
     progress: bool = False,
     **options: Unpack[TrialOptions],
 ) -> Probe:
-    """Which compressor is a good proxy, as ``pcdata probe`` measures it; writes nothing. Raises ``PcdataError``."""
+    """Measure which compressor is a good proxy, as ``pcdata probe`` does; writes nothing. Raises ``PcdataError``."""
     probing = {"documents": documents, "document_bytes": document_bytes, "seed": seed, "workers": workers}
     asked = ProbeOptions.of(_paths(inputs), _requests(compressors), **probing, **options)
     return measure(asked, Reporter(quiet=not progress))

@@ -1,4 +1,4 @@
-"""What the options of ``pcdata`` complete to."""
+"""Completion of the options of ``pcdata``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pcdata.shell import beginning
 
 
 def complete_codec(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """``CODEC:OPTION=VALUE,…``: the codecs there are, then the options of one, then what a value can be."""
+    """``CODEC:OPTION=VALUE,…``: the codecs, then the options of one, then the values of an option."""
     from pcdata.codecs.base import codec_names
 
     codec, colon, _ = begun.partition(":")
@@ -35,13 +35,13 @@ def complete_codec_name(context: click.Context, parameter: click.Parameter, begu
 
 
 def _kinds(codec: str) -> dict[str, type]:
-    """The options of a codec, and those that all have."""
+    """The options of a codec, and those that all codecs have."""
     from pcdata.codecs.base import codec_class
     from pcdata.errors import OptionError
 
     try:
         own = typing.get_type_hints(codec_class(codec).Parameters)
-    except OptionError:  # a codec that cannot be loaded: the command will say so
+    except OptionError:  # a codec that cannot be loaded: the command will report it
         own = {}
     return {**own, "name": str, "ids": str, "artifact": Path}
 
@@ -54,11 +54,10 @@ def _values(codec: str, key: str, begun: str) -> list[str]:
         return beginning(("true", "false"), begun)
     if kind is not Path:
         return []
-    return sorted(glob.glob(f"{glob.escape(begun)}*"))  # noqa: PTH207  # begins as typed, which Path("./a") does not
+    return sorted(glob.glob(f"{glob.escape(begun)}*"))  # noqa: PTH207  # starts as typed, which Path("./a") does not
 
 
 def complete_language(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """The languages that files are told apart by."""
     from pcdata.inputs.languages import languages
 
     return beginning(languages(), begun)

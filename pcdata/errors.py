@@ -1,7 +1,7 @@
-"""Every fault that pcdata reports to a person.
+"""Errors that pcdata reports to a user.
 
-The text of each is one sentence: where, what, and what to do next. The command line prints it and exits with 1;
-anything that is not one of these is a bug and keeps its traceback.
+The text of each is one sentence: where, what, and what to do next. The command line prints it and exits with 1. Any
+other exception is a bug and keeps its traceback.
 """
 
 from collections.abc import Iterable
@@ -17,35 +17,35 @@ def meant(given: str, known: Iterable[str]) -> str:
 
 
 class PcdataError(Exception):
-    """A fault that a person can act on."""
+    """An error that a user can act on."""
 
 
 class OptionError(PcdataError):
-    """An option has a value that cannot be used; the text shows the value and what is allowed."""
+    """An option has an invalid value; the text shows the value and what is allowed."""
 
 
 class InputError(PcdataError):
-    """An input of a build is missing, empty, or has changed while it was read."""
+    """An input of a build is missing or empty, or has changed while it was read."""
 
 
 class UnbuildableError(InputError):
-    """These inputs and options give no dataset, however often they are tried: others are needed."""
+    """These inputs and options cannot give a dataset, however often they are tried."""
 
 
 class CodecError(PcdataError):
-    """A codec is unknown, was given an artifact it cannot use, or found symbols that it did not write."""
+    """A codec is unknown, got an artifact that it cannot use, or found symbols that it did not write."""
 
 
 class BuildError(PcdataError):
-    """A build cannot start or go on: locked, other options, other versions, a worker lost."""
+    """A build cannot start or resume: locked, other options, other versions, a lost worker."""
 
 
 class DatasetError(PcdataError):
-    """A dataset on disk is missing, of another version, incomplete or damaged."""
+    """A dataset on disk is missing, incomplete, damaged, or of another version."""
 
 
 class FormatError(DatasetError):
-    """A file of a dataset is not as the format says, whatever its hash."""
+    """A file of a dataset violates the format, even if its hash is correct."""
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(where, what)

@@ -1,4 +1,4 @@
-"""Packages that not everybody needs: which extra has each, and the sentence where one is missing."""
+"""Optional packages: which extra installs each, and the error if one is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXTRAS: Final = {
 
 
 def require(module: str, who: str) -> None:
-    """Raise ``OptionError`` where the module is not installed that ``who`` needs."""
+    """Raise ``OptionError`` if a module that ``who`` needs is not installed."""
     if find_spec(module) is None:
         raise OptionError(missing(module, who))
 

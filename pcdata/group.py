@@ -1,5 +1,5 @@
-"""How commands of ``pcdata`` and ``pctrain`` are found, and how each ends: a fault is one sentence and exit code 1, a
-signal another sentence and 128 plus its number."""
+"""How commands of ``pcdata`` and ``pctrain`` are found, and how they end: an error is one sentence and exit code 1, a
+signal one sentence and 128 plus its number."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from pcdata.starting import EXIT_FAULT, EXIT_SIGNAL, STOPPING, quit_at_once
 from pcdata.terminal import STANDARD_OUTPUT, nobody_reads, prepare, say, say_lines
 
 _IMPORT = "<frozen importlib._bootstrap>"
-"""The file of the functions that load modules."""
+"""The file name of the functions that load modules."""
 
 
 class _Terminated(BaseException):
-    """SIGTERM, so that it unwinds like Ctrl-C."""
+    """SIGTERM, which unwinds the stack as Ctrl-C does."""
 
 
 class Group(click.Group):
-    """Commands whose faults and signals become sentences. What is a bug keeps its traceback."""
+    """A group of commands that turns errors and signals into sentences. A bug keeps its traceback."""
 
     def __init__(
         self, *args: Any, package: str = "", names: Sequence[str] = (), resuming: Sequence[str] = (), **named: Any
     ) -> None:
         """``names`` are commands, in the order of the help. The command ``add-view`` is ``add_view`` in the module of
-        that name in ``package``, which is loaded when the command, or its summary, is asked for. ``resuming`` are those
-        that resume where they were stopped."""
+        that name in ``package``, loaded when the command or its summary is needed. ``resuming`` are the commands that
+        can be resumed."""
         super().__init__(*args, **named)
         self._package = package
         self._names = names
@@ -80,16 +80,16 @@ class Group(click.Group):
             resume = "; what was committed is kept; rerun the same command to resume"
             say(f"stopped{resume if ctx.invoked_subcommand in self._resuming else ''}")
             ctx.exit(EXIT_SIGNAL + _number(stop))
-        except OSError as error:  # click takes any broken pipe for standard output's
+        except OSError as error:  # click takes any broken pipe for one of standard output
             ctx.exit(self._told(error))
 
     def sentence(self, error: BaseException) -> str | None:
-        """What is said of a fault. None for a bug."""
+        """The sentence for an error; None for a bug."""
         match error:
             case PcdataError():
                 return str(error)
             case MemoryError():
-                return "not enough memory; end other programs, or ask for less at once, and run it again"
+                return "not enough memory; end other programs, or use smaller settings, and run it again"
             case OSError():
                 name = error.filename
                 where = f"{os.fsdecode(name)}: " if isinstance(name, str | bytes) else ""
@@ -99,7 +99,7 @@ class Group(click.Group):
         return None
 
     def _told(self, error: BaseException) -> int:
-        """Say what ended the command. Returns its exit code; raises what is a bug."""
+        """Print why the command ended. Returns its exit code; re-raises a bug."""
         match error:
             case click.ClickException():
                 if isinstance(error, click.UsageError) and error.ctx is not None:
@@ -110,22 +110,22 @@ class Group(click.Group):
                     say_lines(f"{error.ctx.get_usage()}\n{hint}\n")
                 say(f"Error: {error.format_message()}")
                 return error.exit_code
-            case KeyboardInterrupt() | click.Abort() | _Terminated():  # click makes the second of the first
+            case KeyboardInterrupt() | click.Abort() | _Terminated():  # click turns the first into the second
                 say("stopped")
                 return EXIT_SIGNAL + _number(error)
             case BrokenPipeError(filename=name) if name == STANDARD_OUTPUT or nobody_reads():
-                return EXIT_FAULT  # who read it has enough
+                return EXIT_FAULT  # the reader has closed the pipe
         sentence = self.sentence(error)
         if sentence is None:
             raise error
-        error.__traceback__ = None  # frees what the functions held that it went through
+        error.__traceback__ = None  # frees the variables of the functions that it passed through
         say(f"error: {sentence}")
         return EXIT_FAULT
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    """A handler that unwinds. A module that is being loaded may take the exception for a fault of its own, or for
-    none: inside one it is left at once, as ``kill -9`` leaves it."""
+    """A signal handler that unwinds the stack. A module that is being loaded might swallow the exception or take it for
+    an import error, so inside one the process exits at once, as with ``kill -9``."""
     while frame is not None:
         if frame.f_code.co_filename == _IMPORT:
             quit_at_once(number, frame)
@@ -135,7 +135,7 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def _signals(handler: Any) -> Iterator[None]:
-    """Handle the signals that stop a command, but for those that it was started to ignore."""
+    """Handle the signals that stop a command, except those that it was started to ignore."""
     before = {number: signal.getsignal(number) for number in STOPPING}
     for number, handled in before.items():
         if handled is not signal.SIG_IGN:

@@ -1,8 +1,8 @@
-"""An option: a field of a frozen dataclass that also says what the value may be, and what ``--help`` says of it.
+"""An option: a field of a frozen dataclass with its allowed values and its text in ``--help``.
 
-A dataclass of options is a section of the help; sections lie in larger dataclasses. What comes from a command line, a
-file for ``--config`` or keyword arguments is flat: ``made_from`` puts each value where it belongs. Nothing is loaded
-here that takes time, for ``--help`` reads these fields.
+A dataclass of options is a section of the help; larger dataclasses contain sections. Options from a command line, a
+``--config`` file or keyword arguments are flat: ``made_from`` puts each value into its section. ``--help`` reads these
+fields, so nothing slow is imported here.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option beside its name, its type and its default."""
+    """What is known about an option besides its name, type and default."""
 
     help: str
     flag: str = ""
-    """As the command line spells it, without dashes; empty: the field's name."""
+    """Its name on the command line, without dashes; empty: the field's name."""
     short: str = ""
     metavar: str | None = None
     choices: tuple[str, ...] = ()
-    """What a text may be."""
+    """Allowed values."""
     more: bool = False
     """Whether a colon and more may follow a choice; the dataclass checks that."""
     least: int = 0
     most: int = 1 << 62
-    """Of whole numbers, inclusive."""
+    """Largest whole number, inclusive."""
 
 
 def option(default: Any, help: str, **more: Any) -> Any:
-    """A field that is an option. Its type is that of the default; () stands for texts, None for a path that may be
-    left out."""
+    """A field that is an option. Its type is that of the default; () stands for a list of texts, None for an optional
+    path."""
     return field(default=default, metadata={_KEY: Option(help, **more)})
 
 
@@ -57,12 +57,12 @@ def options_in(kind: type) -> Iterator[tuple[type, Field[Any], Option]]:
 
 
 def flag_of(one: Field[Any]) -> str:
-    """How the command line spells an option."""
+    """The option's name on the command line."""
     return "--" + (one.metadata[_KEY].flag or one.name.replace("_", "-"))
 
 
 def made_from(kind: type[Made], flat: Mapping[str, Any]) -> Made:
-    """A dataclass and its sections, of values by the names of their fields. Raises ``TypeError`` for any other name."""
+    """A dataclass and its sections from values by field name. Raises ``TypeError`` for unknown names."""
     left = dict(flat)
     made = _taken(kind, left)
     if left:
@@ -85,7 +85,7 @@ def _section(one: Field[Any]) -> type[Any]:
 
 
 def _converted(one: Field[Any], left: dict[str, Any]) -> Any:
-    """A value that is no longer left, as the field wants it: a list as a tuple, a text as a path."""
+    """Remove a value from ``left`` and convert it: a list to a tuple, a text to a path."""
     value = left.pop(one.name)
     if one.default == () and isinstance(value, str):
         raise OptionError(f"{one.name} must be a list of texts, such as [{value!r}]")

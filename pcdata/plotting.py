@@ -1,4 +1,4 @@
-"""Figures as files: the style that both packages share, and writing one atomically."""
+"""Figures as files: the style that both packages share, and writing them atomically."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 """The palette of Okabe and Ito, which colour-blind people can distinguish."""
 
 _LEGEND_COLUMNS: Final = 8
-"""Names side by side in a legend below a figure: more go into further lines."""
+"""Names side by side in a legend below a figure; more are put into further lines."""
 
 RAW_COLOUR: Final = "0.55"
-"""Grey, for the raw bytes, the baseline."""
+"""Grey, for raw bytes, the baseline."""
 
 _STYLE: Final[Any] = {
     "font.size": 9,
@@ -31,18 +31,18 @@ _STYLE: Final[Any] = {
     "grid.linewidth": 0.4,
     "grid.alpha": 0.5,
     "legend.frameon": False,
-    "pdf.fonttype": 42,  # letters as letters: journals refuse the outlines that are the default
+    "pdf.fonttype": 42,  # text as text: journals reject outlines, the default
     "svg.hashsalt": "pcdata",
 }
 
 
 def as_label(name: str | bytes) -> str:
-    """Somebody's text as a figure shows it, where between two $ it would be a formula."""
+    """Text from a dataset as a label: text between two $ would become a formula."""
     return safe(name).replace("$", r"\$")
 
 
 def colours_for(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each, no two the same: if ``COLOURS`` has too few, from a colour map."""
+    """A different colour for each; from a colour map if ``COLOURS`` has too few."""
     if len(names) <= len(COLOURS):
         return dict(zip(names, COLOURS, strict=False))
     import matplotlib
@@ -67,8 +67,8 @@ def save_figure(
     style: Any = MappingProxyType({}),
     dpi: int = 160,
 ) -> None:
-    """Write what ``draw`` puts into a ``matplotlib.figure.Figure``: PNG, PDF or SVG, as the name says. ``style`` goes
-    over what all figures share."""
+    """Let ``draw`` fill a ``matplotlib.figure.Figure`` and write it as PNG, PDF or SVG, by the name. ``style``
+    overrides the shared style."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -81,7 +81,7 @@ def save_figure(
 
 
 def legend_below(figure: Any, axes: Any) -> None:
-    """One legend for all panels, of what is labelled in one of them."""
+    """One legend for all panels, with everything labelled in any of them."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         columns = min(len(handles), _LEGEND_COLUMNS)

@@ -18,7 +18,7 @@ class Option(click.Option):
 
 
 class Command(click.Command):
-    """Its help has the headings in the order of their first options; options without one come last."""
+    """Headings are in the order of their first options; options without one come last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -33,8 +33,8 @@ class Command(click.Command):
 
 
 class Choice(click.Choice):  # type: ignore[type-arg]  # generic from click 8.2 on
-    """Words that the help shows and a shell completes. The dataclass of the option refuses others, in the sentence that
-    everybody gets."""
+    """Values for help and completion. Others are refused by the dataclass of the option, with one message for command
+    line, file and function."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value

@@ -1,4 +1,4 @@
-"""Options that commands of both programs have: each means one thing, and says it in the same words."""
+"""Options that commands of both programs share, with the same meaning and help text."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Shell completion for both commands: bash made to see whole words, zsh to leave them open, and what completes to names
-in a dataset."""
+"""Shell completion for both commands: bash completes whole words, zsh leaves words open, and names are read from a
+dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pcdata.dataset.manifest import Manifest
 
 Completer: TypeAlias = Callable[[click.Context, click.Parameter, str], list[str]]
-"""What click calls with a parameter and the beginning of its value, for values that begin so."""
+"""What click calls with a parameter and the text typed so far; returns the completions."""
 
 _BASH = r"""%(complete_func)s() {
     local IFS=$'\n'
@@ -48,16 +48,16 @@ _ZSH = r"""local -a begun
         compadd -U -V unsorted -a completions"""
 
 _ODD, _ESCAPED = re.compile(r"[^\w@%+=:,./~-]"), r"\\\g<0>"
-"""What bash would take for something else, such as a blank in a name; and the same as it must be typed."""
+"""Characters that are special in bash, such as a space in a name; and how they must be typed."""
 
 
 @add_completion_class
 class WholeWordBash(BashComplete):
     """Completion in bash of words that hold ``:`` and ``=``, such as ``bpe:vocab_size=4096``.
 
-    Bash breaks words there (``COMP_WORDBREAKS``), and puts what is completed in the place of the last fragment alone;
-    click 8 takes each fragment for a word. Here the line is split as the shell will split it, and the fragments that
-    bash leaves standing are taken off the values.
+    Bash splits words at these characters (``COMP_WORDBREAKS``) and replaces only the last fragment; click 8 takes each
+    fragment for a word. Here the line is split as the shell will split it, and the fragments that bash keeps are
+    removed from the completions.
     """
 
     source_template = _BASH
@@ -80,13 +80,13 @@ class WholeWordBash(BashComplete):
 
 @add_completion_class
 class OpenWordZsh(ZshComplete):
-    """Completion in zsh that puts no blank behind ``vocab_size=``, where the value is still to come."""
+    """Completion in zsh that adds no space after ``vocab_size=``, where the value is still to come."""
 
     source_template = ZshComplete.source_template.replace(_ZSH_ALL, _ZSH)
 
 
 def without_head(value: str, stays: str) -> str:
-    """``value`` without the longest end of ``stays`` that it begins with: what bash has kept of it."""
+    """``value`` without the longest end of ``stays`` that it begins with, since bash has kept that."""
     return next(value[len(stays) - start :] for start in range(len(stays) + 1) if value.startswith(stays[start:]))
 
 
@@ -103,14 +103,14 @@ def among(*values: str) -> Completer:
 def named_in(datasets: str, part: Callable[[Manifest], list[str]]) -> Completer:
     """Completes to names in the manifests of the datasets that the parameter ``datasets`` names.
 
-    A folder that is no dataset offers nothing: whoever is still typing wants no error.
+    A folder that is not a dataset offers nothing, rather than an error while the user is typing.
     """
 
     def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
         from pcdata.dataset import DatasetError
         from pcdata.dataset.manifest import load_manifest
 
-        # Where an option's value is still to come, click leaves the arguments unparsed, in args.
+        # While the option's value is still being typed, click leaves the arguments unparsed, in args.
         given = context.params.get(datasets) or context.args
         found: dict[str, None] = {}
         for folder in [given] if isinstance(given, Path) else given:

@@ -1,6 +1,6 @@
-"""Starting a command: from the first moment on, also while modules are loaded, a signal ends it with a sentence.
+"""Starting a command: from the first moment, even while modules are loaded, a signal ends it with a sentence.
 
-Nothing is imported here that takes time.
+Nothing slow is imported here.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Final
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 EXIT_FAULT: Final = 1
 EXIT_SIGNAL: Final = 128
-"""What ends by a signal exits with this plus the signal's number."""
+"""A process stopped by a signal exits with this plus the signal's number."""
 
 
 def start(module: str) -> None:
-    """Run the command ``main`` of a module. Does not return."""
+    """Run the function ``main`` of a module. Does not return."""
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, quit_at_once)
@@ -34,12 +34,12 @@ def start(module: str) -> None:
 
 
 def quit_at_once(number: int, frame: FrameType | None) -> None:
-    """A handler for while there is nothing to tidy up."""
+    """A signal handler for when there is nothing to clean up."""
     _end("stopped", EXIT_SIGNAL + number)
 
 
 def _end(sentence: str, code: int) -> None:
-    """Not by Python's streams, which a handler may have interrupted."""
+    """Write without Python's streams, which the signal may have interrupted."""
     try:
         os.write(2, f"{sentence}\n".encode())
     finally:

@@ -1,9 +1,9 @@
-"""The door for all text that leaves the program: nothing in it can move a terminal's cursor, change its colours or turn
-the direction of writing. What is not printable is shown, not sent.
+"""All printed text passes through here, so that nothing in it can move a terminal's cursor, change its colours or
+reverse the writing direction. Unprintable characters are shown escaped.
 
-File names, views, languages, options and what a library says of them may be a stranger's. They are put into messages as
-they are, and made safe here, where the message goes out. What a command makes *of* documents is data, and has a rule of
-its own: ``Data``.
+File names, views, languages, options, and what libraries say about them may come from a stranger. Messages contain them
+unchanged, and they are made safe here, when the message is printed. Output made *of* documents is data, with its own
+rule: ``Data``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Final, TextIO
 
 STANDARD_OUTPUT: Final = "standard output"
-"""The file that an ``OSError`` of it names."""
+"""The file name in an ``OSError`` of that stream."""
 
 _SHOWN = {"\n": "↵", "\t": "→   ", "\x7f": "␡"}
 _FIRST_ESCAPED_BYTE = 0xDC00  # where "surrogateescape" puts bytes that are not UTF-8
@@ -31,21 +31,20 @@ _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 def say(text: str) -> None:
-    """A sentence to whoever runs the command, in one line on standard error. If nobody can hear it, the work goes on:
-    its result is elsewhere."""
+    """Print one line on standard error. If that is impossible, the work continues: its result is elsewhere."""
     say_lines(safe(text))
 
 
 def say_lines(text: str) -> None:
-    """The same of several lines."""
+    """The same for several lines."""
     with suppress(OSError):
         _write(sys.stderr, _safe_lines(text) + "\n")
 
 
 def answer(text: str, *, coloured: bool = False) -> None:
-    """The lines that a command was asked for, on standard output; ``coloured`` lets colours through, and nothing else.
+    """Print the requested lines on standard output; ``coloured`` lets colour codes through, and nothing else.
 
-    A name inside must be ``safe`` already, or it may break its line. Raises ``OSError`` that names
+    Names inside must be ``safe`` already, since they could contain line ends. Raises ``OSError`` that names
     ``STANDARD_OUTPUT``.
     """
     pieces = _COLOUR.split(text) if coloured else [text]  # every second one is a colour
@@ -54,15 +53,15 @@ def answer(text: str, *, coloured: bool = False) -> None:
 
 
 class Data:
-    """Documents, or what a model made, on standard output: the bytes themselves, whatever they are. A terminal is shown
-    what it should not be sent."""
+    """Documents, or text from a model, on standard output: the bytes themselves. On a terminal, unsafe ones are
+    escaped."""
 
     def __init__(self) -> None:
         """Raises ``OSError`` that names ``STANDARD_OUTPUT``, as the methods do."""
         self._stream = _there(sys.stdout)
 
     def write(self, data: bytes, /) -> None:
-        """Whole characters, where it is text."""
+        """Writes whole characters, if the bytes are text."""
         with _named():
             if self._stream.isatty():
                 self._stream.write(_safe_lines(data.decode("utf-8", "surrogateescape")))
@@ -75,50 +74,50 @@ class Data:
 
 
 def nobody_reads() -> bool:
-    """Whether standard output is a pipe whose reader has gone. Help is written by click, whose errors do not say."""
+    """Whether standard output is a pipe whose reader has gone, which errors of click do not say."""
     watched = select.poll()
     watched.register(1, 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll(0))
 
 
 def prepare() -> None:
-    """Make the standard streams such that text of any kind can be written to them.
+    """Make the standard streams accept any text.
 
-    A locale may lack the letters that names are written in. And a stream may have been closed by who started us: a file
-    that is opened would then get its number, and what libraries print would be written into it.
+    A locale may lack the letters of a name. And the parent process may have closed a stream: the next file to be opened
+    would get its number, and what libraries print would be written into that file.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # as long as the process
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # never closed
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def say_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Of a bug; for ``sys.excepthook``."""
+    """Print a bug's traceback; for ``sys.excepthook``."""
     say_lines("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
 
 
 def say_warnings() -> None:
-    """Let Python's warnings go through the door too."""
+    """Print Python's warnings through this module, too."""
     warnings.showwarning = lambda message, *where: say(f"warning: {message}")
 
 
 def safe(text: str | bytes) -> str:
-    """Text that may go to a terminal, on one line."""
+    """One line of text that is safe to print on a terminal."""
     return "".join(glyphs(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")))
 
 
 def glyphs(raw: bytes) -> list[str]:
-    """One piece of printable text per character; bytes that are not UTF-8 each become ``\\xff``."""
+    """One piece of printable text per character; each byte that is not UTF-8 becomes ``\\xff``."""
     text = raw.decode("utf-8", "surrogateescape")
     shown = [_glyph(character) for character in text]
-    if shown and display_width(shown[0]) == 0:  # it would change whatever stands before it
+    if shown and display_width(shown[0]) == 0:  # it would combine with whatever comes before it
         shown[0] = _escaped(text[0])
     return shown
 
@@ -164,7 +163,7 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 
 def _there(stream: TextIO | None) -> TextIO:
-    """Python has no stream where the process was started with a closed one."""
+    """Python has no stream if the process was started with a closed one."""
     if stream is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), STANDARD_OUTPUT)
     return stream
@@ -172,7 +171,7 @@ def _there(stream: TextIO | None) -> TextIO:
 
 @contextmanager
 def _named() -> Iterator[None]:
-    """An ``OSError`` of the stream names it."""
+    """Add the stream's name to an ``OSError``."""
     try:
         yield
     except OSError as error:

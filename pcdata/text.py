@@ -1,4 +1,4 @@
-"""Numbers and tables as text for people."""
+"""Numbers and tables as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pcdata.terminal import display_width
 
 UNDEFINED = "–"
-"""For a ratio without a value, such as bytes per symbol of no symbols."""
+"""A ratio without a value, such as bytes per symbol of no symbols."""
 
 
 def size(count: int) -> str:
@@ -27,7 +27,7 @@ def ratio(value: float | None, digits: int = 2) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table whose first row is its heading: the first column to the left, all others to the right."""
+    """Lines of a table whose first row is its heading; the first column is left-aligned, the others right-aligned."""
     widths = [max(display_width(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:

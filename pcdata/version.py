@@ -1,3 +1,3 @@
-"""The version of both packages. A file of its own, so that those who want it do not import what imports them."""
+"""The version of both packages, in a file that imports nothing."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""What ``import pctrain`` offers: train, and what one does with a run, as functions whose results print well."""
+"""What ``import pctrain`` offers: training, and everything that can be done with a run, as functions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl: of kind ``train``, over some steps; of kind ``val``, measurements."""
+        """The lines of metrics.jsonl: kind ``train`` sums up some steps, kind ``val`` is a measurement."""
         return [parse_json(line) for line in whole_lines(self.folder / METRICS)]
 
     def evaluate(
@@ -81,7 +81,7 @@ class Run:
             device=device,
             quiet=True,
         )
-        assert found is not None  # only processes of torchrun but the first have none
+        assert found is not None  # None only on the other processes of torchrun
         return found
 
     def generate(
@@ -96,7 +96,7 @@ class Run:
         checkpoint: str = "last",
         device: str = "auto",
     ) -> str:
-        """The prompt and what follows it. What is not UTF-8 becomes U+FFFD.
+        """The prompt and its continuation. Bytes that are not UTF-8 become U+FFFD.
 
         >>> run.generate("def ", max_bytes=20)[:4]
         'def '
@@ -117,7 +117,7 @@ class Run:
 
 
 def open(folder: AnyPath) -> Run:
-    """Open a run. Raises ``CheckpointError`` if there is none."""
+    """Open a run. Raises ``CheckpointError`` if ``folder`` is not one."""
     return Run(folder)
 
 
@@ -131,9 +131,9 @@ def fit(
     restart: bool = False,
     quiet: bool = True,
 ) -> Run:
-    """Train, or resume training, until all steps are done; Ctrl-C raises ``KeyboardInterrupt`` after a checkpoint.
+    """Train, or resume training, until all steps are done. Ctrl-C raises ``KeyboardInterrupt`` after a checkpoint.
 
-    ``settings`` are those of ``--set``: ``{"optim.lr": 3e-4, "data.views": {"bpe": 1}}``. Raises ``PctrainError`` and
+    ``settings`` are as in ``--set``: ``{"optim.lr": 3e-4, "data.views": {"bpe": 1}}``. Raises ``PctrainError`` and
     ``DatasetError``.
 
     >>> run = pctrain.fit("shards/", "run/", preset="tiny", settings=SMALL)
@@ -153,5 +153,5 @@ def fit(
 
 def _bytes(text: str | bytes) -> bytes:
     if not isinstance(text, str | bytes):
-        raise PctrainError(f"a prompt is text or bytes, not {type(text).__name__}")
+        raise PctrainError(f"a prompt must be text or bytes, got {type(text).__name__}")
     return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text

@@ -1,4 +1,4 @@
-"""The command ``pctrain``. Nothing heavy is imported before one of its commands runs."""
+"""The command ``pctrain``. Heavy modules are imported only when a command runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from pctrain.group import Group
 
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-"""What says how the threads of an OpenMP wait for each other: of any, of GNU's, of LLVM's and Intel's."""
+"""How OpenMP threads wait for each other: the standard's variable, GNU's, and that of LLVM and Intel."""
 
 
 @click.group(
@@ -29,12 +29,12 @@ def main(context: click.Context) -> None:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """What a command's environment says beside what the user has it say; after the command it is as it was.
+    """Set environment variables for the command, unless the user has set them; restore them afterwards.
 
-    torch starts processes, which are to run no code from the working folder. And its threads are to sleep while they
-    wait for each other, unless the user has said how they are to wait: by default they spin, and where other programs
-    want the processors too they spin away the time slices that the others wait for: training was up to seven times
-    slower (BENCHMARKS.md). OpenMP reads this when torch is loaded.
+    Processes that torch starts must not run code from the working folder. Its threads must sleep while they wait for
+    each other: by default they spin, and where other programs want the processors too, they waste the time slices that
+    the other threads are waiting for. Training was up to seven times slower (BENCHMARKS.md). OpenMP reads the variables
+    when torch is loaded.
     """
     added = {"PYTHONSAFEPATH": "1"}
     if not any(name in os.environ for name in _WAITING):

@@ -1,4 +1,4 @@
-"""What the options of ``pctrain`` complete to."""
+"""Completion of the options of ``pctrain``."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def complete_column(context: click.Context, parameter: click.Parameter, begun: s
 
 def complete_dataset(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """``NAME=WEIGHT`` of ``--weight``: the folders named before it."""
-    folders = context.params.get("shards") or context.args  # args: where the option's value is still to come
+    folders = context.params.get("shards") or context.args  # args: while the option's value is still being typed
     return beginning((f"{Path(folder).name}=" for folder in folders), begun)

@@ -19,10 +19,10 @@ from pctrain.settings import Layer, Section, check_names, current, merged, parse
 
 MODES = ("raw", "compressed", "mixed", "translation", "parallel", "splice")
 COLUMNS = ("path", "lang", "source")
-"""The metadata that documents can be chosen by."""
+"""The metadata by which documents can be selected."""
 
 _WIDEST, _DEEPEST, _MOST_ROWS = 1 << 20, 4096, 1 << 24
-"""Far above what anybody trains: a run's settings may be a stranger's, and they decide how much memory is taken."""
+"""Far more than anybody trains. A run's settings may come from a stranger, and they decide how much memory is used."""
 
 
 @dataclass(frozen=True)
@@ -37,69 +37,70 @@ class DataConfig(Section, section="data"):
     """Documents are shuffled within a window of this many blocks (record batches) of the shuffled block order."""
     shuffle_rows: int = setting(32_768, least=0, most=_MOST_ROWS, fixed=True)
     """Rows are shuffled within windows of this many rows of the stream, in whole batches. 0 keeps the stream's order,
-    in which a document longer than a row fills many consecutive rows. A window holds lengths and places, not symbols:
-    about 1 kB a row. It ends where a phase of the mixture does, and is shorter while the share changes."""
+    in which a document longer than a row fills many consecutive rows. A window holds lengths and positions, not
+    symbols: about 1 kB per row. It ends with a phase of the mixture, and is shorter while the share changes."""
     views: dict[str, float] = setting({}, above=0)
     """Compressed views and their weights; empty means all views of the dataset, equally."""
     weights: dict[str, float] = setting({}, above=0)
-    """How often a document is drawn from each of several datasets, by the names of their folders; 1 where none is
-    given. Each dataset has its own epochs: one that is small for its weight comes around sooner."""
+    """How often a document is drawn from each of several datasets, by the names of their folders; 1 for those not
+    listed. Each dataset has its own epochs: one that is small for its weight is repeated more often."""
     where: dict[str, list[str]] = setting({}, fixed=True)
-    """Which documents are read: per column (path, lang, source) the globs of which one must match; ``*`` also matches
-    ``/``, and case matters but in lang. The others are passed over: an epoch is every document once, read or not."""
+    """Which documents are read: per column (path, lang, source) a list of globs, one of which must match. ``*`` also
+    matches ``/``; case matters except in lang. Other documents are skipped: an epoch passes every document once, read
+    or not."""
     placebo: bool = setting(False, fixed=True)
-    """Permute the compressed symbols of each document: the control that separates what a view teaches from what the
-    same number of any symbols would. Measurements of such a model on a compressed view mean nothing."""
+    """Permute the compressed symbols of each document. This control separates what a view teaches from what the same
+    number of meaningless symbols would. Measurements of such a model on a compressed view mean nothing."""
     short_sample_share: float = setting(0.0, least=0, most=1, fixed=True)
-    """The share of the documents shown raw alone that are cut into short samples, each independent of the others."""
+    """The share of the raw documents that are cut into short, independent samples."""
     short_sample_bytes: int = setting(32, least=1, fixed=True)
-    """The longest short sample; its length is drawn uniformly from 1 up to this."""
+    """The longest short sample; lengths are drawn uniformly from 1 to this."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for column, globs in self.where.items():
             if column not in COLUMNS:
-                raise ConfigError(f"data.where.{column}: there is no such column; known: {', '.join(COLUMNS)}")
+                raise ConfigError(f"data.where.{column}: no such column; known: {', '.join(COLUMNS)}")
             if not globs:
-                raise ConfigError(f"data.where.{column} names no glob: leave it out to read every document")
+                raise ConfigError(f"data.where.{column} has no glob: leave it out to read every document")
 
 
 @dataclass(frozen=True)
 class MixtureConfig(Section, section="mixture"):
-    """Which share is shown compressed, and how, over the course of a run: up to three phases.
+    """Which share of the data is compressed, and in which mode, over the course of a run: up to three phases.
 
-    The warm-up, in ``warmup_mode``, while the share rises linearly from ``warmup_share`` to ``share``; then ``mode`` at
-    ``share``; and, if it has a length, a final decay in ``decay_mode`` while the share moves linearly to
+    First the warm-up in ``warmup_mode``, while the share rises linearly from ``warmup_share`` to ``share``; then
+    ``mode`` at ``share``; finally, if it has a length, the decay in ``decay_mode``, while the share moves linearly to
     ``decay_share``. The defaults are the published schedule (Zheng et al. 2026), which has no decay.
 
-    To end on raw bytes while the learning rate falls: ``optim.schedule=wsd``, and ``mixture.decay_fraction`` the same
-    as ``optim.lr_decay_fraction``. Share and rate then leave their plateau in the same step.
+    To end on raw bytes while the learning rate falls, set ``optim.schedule=wsd`` and ``mixture.decay_fraction`` to
+    ``optim.lr_decay_fraction``. Share and learning rate then start to change in the same step.
     """
 
     warmup_mode: str = setting("translation", choices=MODES)
     mode: str = setting("mixed", choices=MODES)
     decay_mode: str = setting("mixed", choices=MODES)
     warmup_fraction: float = setting(0.2, least=0, most=1)
-    """How much of all optimizer steps the warm-up takes; 0 leaves it out."""
+    """Fraction of the optimizer steps in the warm-up; 0 leaves it out."""
     warmup_steps: int = setting(0, least=0)
-    """The same in steps; above 0 it takes the place of warmup_fraction."""
+    """The same in steps; if above 0, it replaces warmup_fraction."""
     decay_fraction: float = setting(0.0, least=0, most=1)
-    """How much of all optimizer steps the final decay takes; 0 leaves it out."""
+    """Fraction of the optimizer steps in the final decay; 0 leaves it out."""
     decay_steps: int = setting(0, least=0)
-    """The same in steps; above 0 it takes the place of decay_fraction."""
+    """The same in steps; if above 0, it replaces decay_fraction."""
     warmup_share: float = setting(0.4, least=0, most=1)
-    """At the first step of the warm-up."""
+    """The share at the first step of the warm-up."""
     share: float = setting(0.9, least=0, most=1)
     decay_share: float = setting(0.0, least=0, most=1)
-    """At the end of the decay: what the share would be in the step after the last."""
+    """The share at the end of the decay: what it would be in the step after the last."""
     share_by: str = setting("documents", choices=("documents", "symbols"))
-    """What the shares count. documents, as published: of the samples that documents make, a pair making two (in the
-    mode splice: of raw bytes). symbols: documents are drawn so that the share comes out, by the mean lengths in the
-    manifest."""
+    """What the shares count. documents, as published: the samples that documents make, of which a pair makes two (in
+    mode splice: raw bytes). symbols: documents are drawn so that this share of the symbols is compressed, by the mean
+    lengths in the manifest."""
     pair_order: str = setting("random", choices=("random", "raw_first", "compressed_first"))
     """Which view of a pair comes first."""
     splice_bytes: int = setting(512, least=1)
-    """Mean raw bytes of a stretch in the mode splice, as near as units allow."""
+    """Mean raw bytes of a stretch in mode splice, as nearly as units allow."""
 
 
 @dataclass(frozen=True)
@@ -110,26 +111,25 @@ class ModelConfig(Section, section="model", fixed=True):
     layers: int = setting(6, least=1, most=_DEEPEST)
     attention_heads: int = setting(4, least=1, most=_WIDEST)
     kv_heads: int = setting(2, least=1, most=_WIDEST)
-    """Key/value heads, shared by attention_heads / kv_heads query heads each."""
+    """Key/value heads; attention_heads / kv_heads query heads share each."""
     hidden: int = setting(704, least=1, most=_WIDEST)
     """Inner width of the SwiGLU feed-forward."""
     reach: int = setting(0, least=0, most=_WIDEST)
-    """Positions that a layer looks at, its own among them; 0: all before it. With a reach there is no rotation:
-    distance counts by a learnt bias per head, so that what a position makes of its surroundings does not depend on its
-    place in the row."""
+    """How many positions a layer attends to, including its own; 0: all before it. With a reach, a learnt bias per head
+    and distance replaces rotary positions, so the result does not depend on the position in the row."""
     rope_base: float = setting(10_000.0, least=1)
     norm_eps: float = setting(1e-5, above=0, below=1)
     tie_embeddings: bool = setting(False)
     predict_heads: int = setting(1, least=1, most=_DEEPEST)
     """Heads that predict the next symbol, the one after it, and so on, each over all ids."""
     raw_predict_heads: int = setting(0, least=0, most=_DEEPEST)
-    """The same for raw bytes, over the raw ids alone: as many symbols ahead; 0, or more than ``predict_heads``."""
+    """How many raw bytes ahead are predicted, over the raw ids alone; 0, or more than ``predict_heads``."""
     embed_init_std: float = setting(0.0, least=0)
-    """Standard deviation of the embedding's first weights; 0: 1/√width."""
+    """Standard deviation of the embedding's initial weights; 0: 1/√width."""
     layer_init_std: float = setting(0.0, least=0)
-    """The same of every matrix in a layer; 0: 1/√inputs, and less for the two that write to the residual stream."""
+    """The same for every matrix in a layer; 0: 1/√inputs, and less for the two that write to the residual stream."""
     head_init_std: float = setting(0.0, least=0)
-    """The same of the output matrices; 0: 1/√width. With ``tie_embeddings`` that of all ids is the embedding."""
+    """The same for the output matrices; 0: 1/√width. With ``tie_embeddings`` the one over all ids is the embedding."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,7 +157,7 @@ class TrainConfig(Section, section="train"):
     steps: int = setting(1000, least=1)
     seed: int = setting(0, fixed=True)
     softmax: str = setting("all", choices=("all", "own"))
-    """What a target is predicted among: ``all`` ids, or the marks and its ``own`` view's symbols."""
+    """The ids that a target is predicted among: ``all``, or its ``own`` view's symbols and the marks."""
 
 
 @dataclass(frozen=True)
@@ -176,24 +176,24 @@ class OptimConfig(Section, section="optim"):
     beta2: float = setting(0.95, least=0, below=1)
     eps: float = setting(1e-15, least=0)
     weight_decay: float = setting(0.1, least=0)
-    """A step takes lr · weight_decay of each weight that decays."""
+    """A step subtracts lr · weight_decay of each decaying weight."""
     weight_decay_on: str = setting("matrices", choices=("matrices", "all"))
-    """What decays. matrices: those of the layers and the output; not embeddings, norms, and biases by distance (reach).
-    all, as published: these too, where a norm's weights decay to 1 and not to 0."""
+    """What decays. matrices: those of layers and output, but not embeddings, norms and biases by distance (reach).
+    all, as published: these too; a norm's weights decay to 1, not to 0."""
     clip: float = setting(1.0, least=0)
-    """Largest norm of the gradient; 0 leaves it alone."""
+    """Largest norm of the gradient; 0: no clipping."""
     bad_step: str = setting("stop", choices=("stop", "skip"))
-    """What becomes of a step whose loss or gradient is not finite, or too large: ``stop`` the run, or ``skip`` the
-    update. Either names the step and its documents; too many in a row stop the run anyway."""
+    """What to do in a step whose loss or gradient is not finite or too large: ``stop`` the run, or ``skip`` the update.
+    Either reports the step and its documents; too many in a row stop the run anyway."""
     largest_norm: float = setting(0.0, least=0)
-    """A gradient of a larger norm, before it is clipped, makes a bad step; 0: none is too large."""
+    """A step is bad if the norm of its gradient, before clipping, is larger; 0: no limit."""
     largest_loss: float = setting(0.0, least=0)
-    """So does a larger loss, in nats per target; a new model's is the logarithm of its number of ids. 0: none is."""
+    """A step is bad if its loss is larger, in nats per target (a new model's is about ln(ids)); 0: no limit."""
 
 
 @dataclass(frozen=True)
 class RuntimeConfig(Section, section="runtime"):
-    """How a step is computed; none of it changes what is learnt, but for rounding."""
+    """How a step is computed; apart from rounding, none of it changes what is learnt."""
 
     device: str = setting("auto")
     """auto, cpu, cuda, or cuda:N."""
@@ -201,17 +201,17 @@ class RuntimeConfig(Section, section="runtime"):
     """float32 or bfloat16 (autocast); auto is bfloat16 on a GPU, float32 on a CPU."""
     compile: bool = setting(False)
     attention: str = setting("auto", choices=("auto", "sdpa", "flex"))
-    """sdpa (a mask of bools), flex (on a GPU alone), or auto: flex where it can."""
+    """sdpa (a boolean mask), flex (on a GPU only), or auto: flex where possible."""
     micro_rows: int = setting(0, least=0)
     """Rows of one forward pass; 0 means all of a rank's rows."""
     activation_checkpointing: bool = setting(False)
     """Keep only each layer's input, and recompute the rest in the backward pass: less memory, a third more time."""
     replicas: int = setting(1, least=1)
-    """Of several processes, how many groups that each share all the weights (as on one machine); 1: all of them do."""
+    """With several processes: how many groups each hold all the weights (one group per machine, for example)."""
     prefetch: int = setting(2, least=0, most=1000)
-    """Batches made ahead of the step by one thread; 0 makes each when it is asked for."""
+    """Batches made in advance by one thread; 0 makes each on demand."""
     peak_flops: float = setting(0.0, least=0)
-    """Floating-point operations that a device can do in a second, for the utilisation in the log; 0 measures it."""
+    """Peak floating-point operations per second of the device, for the utilisation in the log; 0 measures it."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class EvalConfig(Section, section="eval"):
     every: int = setting(100, least=0)
     """Steps between measurements; 0 means only at the end."""
     bytes: int = setting(65_536, least=1)
-    """The most raw bytes of val that the slice holds: windows of a row each, evenly spread over all of val."""
+    """The most raw bytes of val in the slice: windows of one row each, evenly spread over val."""
 
 
 @dataclass(frozen=True)
@@ -267,12 +267,12 @@ RENAMED: Final = {
     "train.checkpoint_every": "checkpoint.every",
     "train.keep_last": "checkpoint.keep_last",
 }
-"""Earlier names, which runs, files and scripts may still have."""
+"""Earlier names, which saved runs, files and scripts may still use."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All of it."""
+    """All settings of a run."""
 
     data: DataConfig = DataConfig()
     mixture: MixtureConfig = MixtureConfig()
@@ -290,7 +290,7 @@ class RunConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """Raises ``ConfigError`` naming an unknown setting or a value of the wrong type."""
-        from pcdata.dataset.typed_json import typed  # imports numpy, which pctrain --help does without
+        from pcdata.dataset.typed_json import typed  # imports numpy, which pctrain --help must not load
 
         values = current(values, RENAMED)
         check_names(values, SETTINGS)
@@ -305,11 +305,11 @@ SETTINGS: Final = {
     for section in dataclasses.fields(RunConfig)
     for name, rule in rules(type(section.default))
 }
-"""Every setting and its rule, by its full name."""
+"""Every setting's rule, by its full name."""
 
 
 def resolve(preset: str | None, file: Path | None, settings: Iterable[Layer]) -> RunConfig:
-    """Merge the preset, a TOML file and settings, the last of which counts, over the defaults."""
+    """Defaults, overridden by the preset, then the TOML file, then the settings in order."""
     from pcdata.dataset.json_files import parse_toml, read_config_file  # likewise
 
     layers: list[Layer] = []
@@ -321,7 +321,7 @@ def resolve(preset: str | None, file: Path | None, settings: Iterable[Layer]) ->
 
 
 def joined(layers: Iterable[Layer]) -> dict[str, Any]:
-    """One layer of several, the last of which counts, under the names of today."""
+    """Several layers as one, under current names; later layers win."""
     values: dict[str, Any] = {}
     for layer in layers:
         values = merged(values, current(parsed(layer) if isinstance(layer, str) else layer, RENAMED))
@@ -335,7 +335,7 @@ def presets() -> list[str]:
 
 
 def preset_text(name: str) -> str:
-    """The TOML of a preset. Raises ``ConfigError`` with the names there are."""
+    """The TOML of a preset. Raises ``ConfigError`` with the known names."""
     if name not in presets():
         raise ConfigError(f"unknown preset {name!r}; {meant(name, presets())}")
     return (resources.files("pctrain") / "presets" / f"{name}.toml").read_text(encoding="utf-8")

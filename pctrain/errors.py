@@ -1,14 +1,14 @@
-"""Every fault that pctrain reports to a person: one sentence, where, what, what next; exit code 1."""
+"""Errors that pctrain reports to a user: one sentence saying where, what, and what next; exit code 1."""
 
 from pcdata.errors import PcdataError
 
 
 class PctrainError(PcdataError):
-    """A fault that a person can act on."""
+    """An error that a user can act on."""
 
 
 class ConfigError(PctrainError):
-    """A setting has a value that cannot be used; the text shows the value and what is allowed."""
+    """A setting has an invalid value; the text shows the value and what is allowed."""
 
 
 class CheckpointError(PctrainError):
@@ -16,4 +16,4 @@ class CheckpointError(PctrainError):
 
 
 class DataError(PctrainError):
-    """The dataset opens, but cannot be trained or evaluated on in the way that was asked for."""
+    """The dataset opens, but cannot be trained or evaluated on as requested."""

@@ -1,4 +1,4 @@
-"""How every command ends, as ``pcdata.group`` says; and what torch says that is no bug."""
+"""How commands end: as ``pcdata.group`` says, with sentences for errors of torch that are not bugs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pctrain.torch_errors import of_memory, of_peer
 
 
 class Group(pcdata.group.Group):
-    """The commands together."""
-
     def sentence(self, error: BaseException) -> str | None:
         if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
             return missing(error.name, "pctrain")

@@ -1,4 +1,4 @@
-"""Options of the command line → settings: what ``--view``, ``--lang``, ``--mode`` and the like stand for."""
+"""Options of the command line → settings: what ``--view``, ``--lang``, ``--mode`` and others stand for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_PRESET = "tiny"
 def settings_of_run(
     run: Path | None, preset: str | None, file: Path | None, given: Sequence[Layer], default: str = DEFAULT_PRESET
 ) -> RunConfig:
-    """Those of the run to be resumed, if there is one and no preset or file is given; else from the preset."""
+    """The run's own settings if it is resumed without a preset or file, else the preset's; ``given`` override them."""
     from pctrain.training.checkpoint import checkpoints
     from pctrain.training.run_folder import read_settings
 
@@ -24,13 +24,13 @@ def settings_of_run(
     now, begun = joined(given), read_settings(run).config.to_dict()
     for section, table in now.items():
         for name in table if isinstance(table, Mapping) else ():
-            # Of a setting that is a table too: merged with the run's, nothing could ever be left out.
+            # A table, too, replaces the run's: if they were merged, nothing could ever be removed.
             begun.get(section, {}).pop(name, None)
     return resolve(None, None, [begun, now])
 
 
 def weighted_by(option: str, given: Sequence[str]) -> list[Layer]:
-    """``--view`` and ``--weight`` as a setting: ``NAME=NUMBER``, where views may leave the number out."""
+    """``--view`` and ``--weight`` as a setting: ``NAME=NUMBER``; the number is optional for views."""
     numbers: dict[str, float] = {}
     for word in given:
         name, equals, number = word.partition("=")
@@ -55,7 +55,7 @@ def filter_by(langs: Sequence[str], given: Sequence[str]) -> list[Layer]:
 
 
 def one_mode(mode: str | None) -> list[Layer]:
-    """``--mode`` as settings: the main phase alone."""
+    """``--mode`` as settings: one phase only."""
     if mode is None:
         return []
     lengths = ("warmup_fraction", "warmup_steps", "decay_fraction", "decay_steps")

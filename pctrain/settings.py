@@ -1,7 +1,7 @@
-"""How settings are declared, checked, named and merged. Which settings there are is ``config``.
+"""How settings are declared, checked, named and merged. ``config`` lists them.
 
-A setting is a field of a frozen dataclass, made by ``setting``: its default, its range and whether a resume may change
-it stand beside its name and nowhere else.
+A setting is a field of a frozen dataclass, made by ``setting``, with its default, its range, and whether a resume may
+change it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, ClassVar, TypeAlias
 from pctrain.errors import ConfigError
 
 Layer: TypeAlias = str | Mapping[str, Any]
-"""Some settings: ``section.name=value`` as it is typed, or tables."""
+"""Some settings: ``section.name=value`` as typed, or tables."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a setting's value must be. Of a table (``dict``) each value."""
+    """What a setting's value must be; in a table (``dict``), each value."""
 
     least: float | None = None
     above: float | None = None
@@ -31,7 +31,7 @@ class Rule:
     """Exclusive."""
     choices: Sequence[str] = ()
     fixed: bool = False
-    """A resume may not change it: it decides what the weights or the cursor mean."""
+    """A resume may not change it, because it decides what the weights or the cursor mean."""
 
     def check(self, name: str, value: Any) -> None:
         """Raises ``ConfigError`` with the value and what is allowed."""
@@ -46,7 +46,7 @@ class Rule:
             raise ConfigError(f"{name} must be {allowed}, got {value}")
 
     def _allows(self, value: float) -> bool:
-        """Comparisons with nan are false, so a bounded setting is never nan; nor is it infinite."""
+        """False for nan, since comparisons with it are false, and for infinities."""
         return (
             (self.least is None or self.least <= value < math.inf)
             and (self.above is None or self.above < value < math.inf)
@@ -64,13 +64,13 @@ def setting(default: Any, **rule: Any) -> Any:
 
 
 class Section:
-    """A base of frozen dataclasses whose fields are settings: one table of the TOML file."""
+    """Base of frozen dataclasses whose fields are settings: one table of the TOML file."""
 
     section: ClassVar[str]
-    """Its name in files, in ``--set`` and in errors."""
+    """Name in files, in ``--set`` and in errors."""
 
     fixed: ClassVar[bool]
-    """Whether a resume may change none of it."""
+    """Whether a resume may change nothing in it."""
 
     def __init_subclass__(cls, section: str, fixed: bool = False) -> None:
         cls.section, cls.fixed = section, fixed
@@ -81,7 +81,7 @@ class Section:
 
 
 def rules(section: Any) -> Iterator[tuple[str, Rule]]:
-    """The settings of a section by name."""
+    """The rule of each setting of a section, by name."""
     for field in dataclasses.fields(section):
         rule: Rule = field.metadata["rule"]
         yield field.name, dataclasses.replace(rule, fixed=True) if section.fixed else rule
@@ -97,7 +97,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, ``high`` before ``low``, table by table."""
+    """Both tables, merged recursively; values of ``high`` win."""
     result = dict(low)
     for key, value in high.items():
         old = result.get(key)
@@ -106,8 +106,8 @@ def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """``section.name=value`` of ``--set``; the value is JSON, or a word as it is."""
-    from pcdata.dataset.json_files import parse_json_text  # imports numpy, which pctrain --help does without
+    """``section.name=value`` of ``--set``; the value is JSON or, failing that, text."""
+    from pcdata.dataset.json_files import parse_json_text  # imports numpy, which pctrain --help must not load
 
     key, equals, written = text.partition("=")
     if not equals:
@@ -128,8 +128,8 @@ def nested(name: str, value: Any) -> dict[str, Any]:
 
 
 def current(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """Settings under the names that they have now; ``renamed`` has those by the earlier ones. Raises ``ConfigError``
-    for a setting that is there under both."""
+    """Settings under their current names; ``renamed`` maps earlier names to them. Raises ``ConfigError`` for a setting
+    that has both."""
     result: dict[str, dict[str, Any]] = {}
     tables = {section: table for section, table in values.items() if isinstance(table, Mapping)}
     for section, table in tables.items():
@@ -143,7 +143,7 @@ def current(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, 
 
 
 def check_names(values: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Raises ``ConfigError`` for a section or a setting that there is not, with the likeliest that was meant."""
+    """Raises ``ConfigError`` for an unknown section or setting, suggesting similar names."""
     names = [*known]
     sections = dict.fromkeys(name.partition(".")[0] for name in names)
     for section, table in values.items():

@@ -82,7 +82,7 @@ def test_an_unknown_setting_is_refused_with_those_there_are() -> None:
     assert refused("steps=3") == "unknown setting steps; did you mean train.steps?"
     assert refused("train=3") == "train must be a section of settings, got 3"
     assert refused("optim.lr") == "--set optim.lr: expected section.name=value"
-    assert refused('data.where.size=["3"]').startswith("data.where.size: there is no such column")
+    assert refused('data.where.size=["3"]').startswith("data.where.size: no such column")
 
 
 def test_the_later_goes_before_the_earlier(tmp_path: Path) -> None:

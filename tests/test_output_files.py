@@ -35,7 +35,7 @@ def test_one_of_the_kind_is_replaced(tmp_path: Path, name: str, kind: Kind, data
 def test_another_file_stays(tmp_path: Path, name: str, kind: Kind, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(
-        OptionError, match=rf"--plot .*{name} is there and is no {kind.noun}; remove it, or name another"
+        OptionError, match=rf"--plot .*{name} exists and is not a {kind.noun}; remove it, or name another"
     ):
         check_output("--plot", tmp_path / name, kind)
 
@@ -44,7 +44,7 @@ def test_what_is_no_file_stays(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     os.mkfifo(tmp_path / "pipe.png")  # nor is anybody waited for
     (tmp_path / "link.png").symlink_to("nowhere")
-    for name, why in (("folder", "is a folder; name a file"), ("pipe", "is no figure"), ("link", "is no figure")):
+    for name, why in (("folder", "is a folder; name a file"), ("pipe", "is not a figure"), ("link", "is not a figure")):
         with pytest.raises(OptionError, match=why):
             check_output("-o", tmp_path / f"{name}.png", FIGURE)
     with pytest.raises(OptionError, match="there is no folder"):

@@ -63,7 +63,7 @@ MISTAKES = [
     (("fit", "gzip", "code", "-o", "out"), "gzip with these options is not fitted to anything"),
     (("fit", "bpe", "nowhere", "-o", "out"), "input nowhere does not exist"),
     (("fit", "bpe", "empty", "-o", "out"), "no files there"),
-    (("fit", "bpe", "code", "-o", "code"), "code is there and no artifact of pcdata fit"),
+    (("fit", "bpe", "code", "-o", "code"), "code exists and is not an artifact of pcdata fit"),
     (("stats", "nowhere"), "nowhere does not exist"),
     (("stats", "code"), "is not a dataset"),
     (("verify", "code"), "is not a dataset"),

@@ -1,13 +1,14 @@
-"""How far is ``pcdata build`` from the bare limit?
+"""How close is ``pcdata build`` to the bare limit?
 
 The limit is the serial sum of the steps that a build cannot do without, each as a bare loop over the same documents in
-the same process: read the files twice, hash them twice (BLAKE2b), encode, copy into Arrow and write, sync and hash what
-was written (SHA-256). Build and limit are timed in turn; fitting is left out on both sides. One worker, warm cache.
+the same process: read the files twice, hash them twice (BLAKE2b), encode, copy into Arrow and write, then sync and hash
+the output (SHA-256). Build and limit are timed in turn; fitting is left out on both sides. One worker, warm cache.
 
     python -m tools.bench_build [FOLDER] [--rounds 5] [--views zstd --views zstd,gzip …]
 
-*MB/s* are of raw bytes; *ratio*, of the limit's time to the build's, is 1 where nothing is lost, and more where a build
-does two things at once. *Input read* is how often: what the process read by ``read``, less one reading of its output.
+*MB/s* are of raw bytes. *Ratio* is the limit's time over the build's: 1 if nothing is lost, more where a build does two
+things at once. *Input read* is how often the input was read: the process's bytes from ``read``, minus one reading of
+its output.
 """
 
 from __future__ import annotations

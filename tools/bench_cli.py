@@ -1,7 +1,7 @@
-"""Does the command line answer at once? Processor time of ``pcdata --help``, and of ``pcdata stats`` on 1,000 shards.
+"""Does the command line respond at once? Processor time of ``pcdata --help``, and of ``pcdata stats`` on 1,000 shards.
 
-The limit beside it is a Python that does nothing. *Goal* is what they may take on the 2-core machine that most of our
-numbers come from; where importing takes longer than elsewhere, so does this.
+For comparison, a Python that does nothing. *Goal* is the limit on the 2-core machine of most of our numbers; where
+imports take longer, so will these.
 
     python -m tools.bench_cli [--rounds 9] [--shards 1000]
 """
@@ -26,7 +26,7 @@ GOALS = {"python -c pass": "", "pcdata --help": "0.25", "pcdata stats": "0.5"}
 
 
 def make_shards(corpus: Path, dataset: Path, shards: int) -> None:
-    """As many shards, each of a few documents of train, in one view."""
+    """A dataset of ``shards`` shards with one view, a few train documents in each."""
     corpus.mkdir()
     for number in range(shards):
         (corpus / f"{number:05}.py").write_text(f"x = {number}\n" * 4)

@@ -1,9 +1,9 @@
 """How many bytes does the loader read from a cold disk for each byte that it uses?
 
-The files are dropped from memory (``posix_fadvise``), then one epoch of batches is made. What the process had the
-kernel read from the disk (``read_bytes`` in /proc/self/io) is divided by the bytes of the documents that were shown, in
-the views in which they were shown. Beside it, some documents at random through a mapped file: the kernel reads ahead
-around each. If the kernel counts nothing, or does not forget, the script says so and stops.
+The files are dropped from memory (``posix_fadvise``), then one epoch of batches is made. The bytes that the kernel read
+from the disk for the process (``read_bytes`` in /proc/self/io) are divided by the bytes of the documents that were
+shown, in the views in which they were shown. For comparison, random documents are read through a mapped file, where the
+kernel reads ahead around each. The script stops with a message if the kernel does not count, or keeps the files.
 
     python -m tools.bench_cold [FOLDER] [--copies 8] [--documents 500] [--shuffle-rows 2048]
 
@@ -32,7 +32,7 @@ COLUMNS = {"": "{reader}", "MB used": "{used_mb:.1f}", "MB read": "{read_mb:.1f}
 
 
 def forget(dataset: Dataset) -> None:
-    """Let the kernel forget what it keeps of the files; it does not while an array of them exists."""
+    """Drop the files from memory, which the kernel does not do while an array of them exists."""
     gc.collect()
     for entry in dataset.manifest.files():
         with (dataset.folder / entry.path).open("rb") as file:
@@ -41,12 +41,12 @@ def forget(dataset: Dataset) -> None:
 
 
 def sequential(split: Split) -> int:
-    """The whole base, from front to back: what the count is checked with."""
+    """Read the whole base in order, to check the count."""
     return sum(int(split.base(block).raw.sum() >= 0) * len(split.base(block).raw) for block in range(split.n_blocks))
 
 
 def epoch(split: Split, mode: str, share: float, shuffle_rows: int) -> int:
-    """Returns the bytes of what was shown."""
+    """Returns the bytes that were shown."""
     loader = loader_of(split, mode, share, shuffle_rows)
     used = documents = 0
     while documents < split.n_documents:
@@ -74,15 +74,15 @@ def measure(dataset: Dataset, reader: str, use: Callable[[Split], int]) -> dict[
 
 def main() -> None:
     parser = corpus_parser(__doc__, rounds=0, copies=8)
-    parser.add_argument("--documents", type=int, default=500, help="to be read at random")
-    # Some ten windows in an epoch. One of the default's size would hold the whole corpus.
+    parser.add_argument("--documents", type=int, default=500, help="documents to read at random")
+    # About ten windows per epoch. One of the default size would hold the whole corpus.
     parser.add_argument("--shuffle-rows", type=int, default=2048)
     given = parser.parse_args()
     dataset = dataset_of(given.corpus, given.copies)
     checked = measure(dataset, "the whole base", sequential)
     if checked["ratio"] < 1:
         used, read = checked["used_mb"], checked["read_mb"]
-        sys.exit(f"of {used:.0f} MB that should be cold, {read:.0f} MB were read: the kernel has not let them go")
+        sys.exit(f"of {used:.0f} MB that should be cold, {read:.0f} MB were read: the kernel has not dropped them")
     shown = partial(epoch, shuffle_rows=given.shuffle_rows)
     readers: dict[str, Callable[[Split], int]] = {
         "an epoch, mixed 0.9": partial(shown, mode="mixed", share=0.9),

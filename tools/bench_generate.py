@@ -1,14 +1,14 @@
-"""How fast is text generated on one CPU core, beside reading the weights once for each byte?
+"""How fast is text generated on one CPU core, compared with reading the weights once per byte?
 
-The limit is what every byte costs at least: the products of one state with every matrix that it passes through, in a
-bare loop (``torch.mv``); of the output matrix, the rows of the raw ids. Attention, norms, sampling and everything
-between are not in it. *Sum of the weights* reads the same memory and multiplies nothing: where
-it is no faster than the products, they are as fast as memory. ``transformers`` generates with the exported weights,
-greedily and with its own cache. Weights are random where speed does not depend on them.
+The limit is the least that every byte costs: the products of one state with every matrix that it passes through, in a
+bare loop (``torch.mv``), using only the rows of raw ids from the output matrix. Attention, norms and sampling are not
+included. *Sum of the weights* reads the same memory without multiplying: where it is no faster than the products, these
+are as fast as memory. ``transformers`` generates greedily with the exported weights and its own cache. Weights are
+random where speed does not depend on them.
 
-Then, drafting (``model.predict_heads``): how much faster further heads make it, for a model of the preset's shapes that
-was trained for a minute on one page of text and continues it: its heads are nearly always right, the best case. A pass
-over 4 bytes takes two to three times as long as one over a single byte.
+Then drafting (``model.predict_heads``): the speed-up from further heads, for a model of the preset's shape that was
+trained for a minute on one page of text and continues it. Its heads are nearly always right: the best case. A pass over
+4 bytes takes two to three times as long as one over a single byte.
 
     OMP_NUM_THREADS=1 python -m tools.bench_generate [--rounds 5] [--presets tiny,base] [--bytes 100] [--steps 400]
 
@@ -49,7 +49,7 @@ def made(config: ModelConfig, n_ids: int) -> Decoder:
 
 
 def ours(model: Decoder, prompt: bytes, count: int, window: int, *, drafts: bool = True) -> Callable[[], None]:
-    """As ``pctrain generate`` does; a document that ends before ``count`` bytes would spoil the comparison."""
+    """As ``pctrain generate``; a document that ends before ``count`` bytes would spoil the comparison."""
 
     def run() -> None:
         generation = Generation(model, prompt, Sampling(count), window, drafts=drafts)
@@ -60,13 +60,13 @@ def ours(model: Decoder, prompt: bytes, count: int, window: int, *, drafts: bool
 
 
 def matrices_of(model: Decoder) -> list[Tensor]:
-    """What a byte passes through: of the output matrix, the raw ids."""
+    """The matrices that a byte passes through; of the output matrix, the raw ids."""
     layers = [module.weight.detach() for module in model.layers.modules() if isinstance(module, nn.Linear)]
     return [*layers, model.head.weight.detach()[:RAW_IDS]]
 
 
 def with_matrices(model: Decoder, count: int, use: Callable[[Tensor, Tensor], object]) -> Callable[[], None]:
-    """``use`` each matrix, beside a vector that it could be multiplied with, ``count`` times."""
+    """Call ``use`` with each matrix and a vector that fits it, ``count`` times."""
     matrices = matrices_of(model)
     vectors = {matrix.shape[1]: torch.ones(matrix.shape[1]) for matrix in matrices}
     pairs = [(matrix, vectors[matrix.shape[1]]) for matrix in matrices]
@@ -81,7 +81,7 @@ def with_matrices(model: Decoder, count: int, use: Callable[[Tensor, Tensor], ob
 
 
 def transformers_loop(model: Decoder, count: int, window: int) -> Callable[[], None]:
-    """transformers with the weights of the export, given the same prompt. Raises ``ImportError`` without it."""
+    """transformers with the exported weights and the same prompt. Raises ``ImportError`` if it is not installed."""
     theirs = llama(model.config, RAW_IDS, window).eval()
     theirs.load_state_dict(llama_tensors(model))
     inputs = torch.tensor([[BOS, RAW_OPEN, *(FIRST_BYTE + byte for byte in PROMPT)]])
@@ -120,7 +120,7 @@ def measure_speed(preset: str, count: int, rounds: int) -> dict[str, Any]:
 
 
 def taught(config: ModelConfig, steps: int) -> Decoder:
-    """A model with further heads that knows ``PAGE`` by heart: over and over in rows of 257."""
+    """A model with further heads that has memorised ``PAGE``, trained on it in rows of 257."""
     model = Decoder(replace(config, predict_heads=HEADS), 384)
     init_weights(model, 0)
     ids = torch.tensor([BOS, RAW_OPEN, *(FIRST_BYTE + byte for byte in PAGE * 2)])[None, :257]
@@ -134,7 +134,7 @@ def taught(config: ModelConfig, steps: int) -> Decoder:
 
 
 def measure_drafting(preset: str, count: int, steps: int, rounds: int) -> dict[str, Any]:
-    """Bytes a second with and without, and the bytes that a pass of the model gives with."""
+    """Bytes per second with and without drafts, and bytes per pass with them."""
     config = resolve(preset, None, [])
     model = taught(config.model, steps)
     prompt = PAGE[:20]
@@ -153,8 +153,8 @@ def measure_drafting(preset: str, count: int, steps: int, rounds: int) -> dict[s
 def main() -> None:
     parser = parser_of(__doc__, rounds=5)
     parser.add_argument("--presets", default="tiny,base")
-    parser.add_argument("--bytes", type=int, default=100, help="to generate in a round")
-    parser.add_argument("--steps", type=int, default=400, help="of training, for drafting; with the first preset")
+    parser.add_argument("--bytes", type=int, default=100, help="bytes to generate per round")
+    parser.add_argument("--steps", type=int, default=400, help="training steps of the first preset, for drafting")
     given = parser.parse_args()
     presets = given.presets.split(",")
     speeds = [measure_speed(preset, given.bytes, given.rounds) for preset in presets]

@@ -1,8 +1,8 @@
-"""How does the cost grow with the corpus: of a build, and of a batch for training?
+"""How does the cost of a build, and of a batch for training, grow with the corpus?
 
-Processor time (so that waiting and other people's work are not counted) at 1, 4 and 16 times the standard library, in
-varied copies. Per megabyte it should stay the same, or fall as the fixed cost of a build spreads; *to the first* is the
-cost per megabyte, or per batch, over that of the smallest corpus. The limit is 1: linear.
+Processor time (to exclude waiting and other programs) at 1, 4 and 16 times the standard library, in varied copies. Per
+megabyte it should stay the same, or fall as the fixed cost of a build is spread. *To the first* is the cost per
+megabyte, or per batch, relative to the smallest corpus. The limit is 1: linear.
 
     python -m tools.bench_growth [FOLDER] [--sizes 1 4 16] [--rounds 2] [--compressor bpe:vocab_size=16384]
         [--batches 200] [--shuffle-rows N]
@@ -66,8 +66,8 @@ def main() -> None:
     parser = corpus_parser(__doc__, rounds=2)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 4, 16], help="copies of the corpus")
     parser.add_argument("--compressor", default="bpe:vocab_size=16384")
-    parser.add_argument("--batches", type=int, default=200, help="in a round")
-    parser.add_argument("--shuffle-rows", type=int, help="of the loader")
+    parser.add_argument("--batches", type=int, default=200, help="batches per round")
+    parser.add_argument("--shuffle-rows", type=int, help="shuffle_rows of the loader")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         results = measure(given, Path(scratch))

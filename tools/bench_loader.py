@@ -1,18 +1,18 @@
-"""How many symbols a second does the loader turn into batches, on one core, beside the bare limit and other loaders?
+"""How many symbols per second does the loader batch on one core, compared with the bare limit and other loaders?
 
-Rows of 4,096 positions, 8 to a batch, with targets, positions, and the number of each position's sample, from the
-standard library eight times over (``corpora.dataset_of``). Contestants in turn; ratios within a round. *Bare* is what
-no packing loader can do without: documents copied end to end into rows, and an array of their numbers. *Memmap blocks*
-reads fixed blocks of a flat file of tokens, which needs no packing and knows no documents. litdata and MosaicML
-streaming read the same fixed blocks; they are left out where they are not installed (``pip install litdata
-mosaicml-streaming``, in an environment of their own: they bring much with them).
+Rows of 4,096 positions, 8 per batch, with targets, positions, and the sample number of each position, from eight copies
+of the standard library (``corpora.dataset_of``). Contestants run in turn; ratios are within a round. *Bare* is the
+least that a packing loader must do: copy documents into rows, and fill an array with their numbers. *Memmap blocks*
+reads fixed blocks of a flat file of tokens, which needs no packing and has no documents. litdata and MosaicML streaming
+read the same fixed blocks; they are left out if not installed (``pip install litdata mosaicml-streaming``, in a
+separate environment, since they have many dependencies).
 
-Then, what it costs a rank to pass over the rows of the others: 512 rows a batch, in milliseconds.
+Then the cost for a rank of skipping the rows of the others: milliseconds for 512 rows per batch.
 
     OMP_NUM_THREADS=1 python -m tools.bench_loader [FOLDER] [--copies 8] [--rounds 9] [--batches 200]
         [--rank-rows 512]
 
-Goals: mixed (share 0.9) 300 M symbols/s and 0.3 of its bare limit, pairs 100 M, passing over (mixed) 2 ms. Prints two
+Goals: mixed (share 0.9) 300 M symbols/s and 0.3 of its bare limit, pairs 100 M, skipping (mixed) 2 ms. Prints two
 tables (symbols and seconds of this process's own time) and one JSON line.
 """
 
@@ -38,7 +38,7 @@ from tools.rival_loaders import RIVALS
 
 RANKS = 64
 PASSED_OVER = 8
-"""Batches of a round."""
+"""Batches per round."""
 MIXED, PAIRS, SPLICED = ("mixed", 0.9), ("translation", 0.5), ("splice", 0.5)
 """Mode and share; at half, every document is a pair."""
 THROUGHPUT = {"batches of 8 x 4,096": "{name}", "M symbols/s": "{m_symbols_per_s:.0f}", "of bare": "{of_bare:.2f}"}
@@ -46,12 +46,12 @@ PASSING = {"mode and share": "{name}", "ms": "{ms:.2f}"}
 
 
 def loader(split: Split, mode: str, share: float, window: int, rows: int = ROWS, ranks: int = 1) -> Loader:
-    """``window``: the batches of a window of shuffled rows. A round is a whole one, which is laid out at once."""
+    """``window``: batches in a window of shuffled rows. A round is one whole window, which is laid out at once."""
     return loader_of(split, mode, share, window * rows, rows, ranks)
 
 
 def documents(split: Split, mode: str, share: float) -> Iterator[NDArray[Any]]:
-    """The arrays that such a loader copies, in some order, without end: views of the mapped files."""
+    """The arrays that such a loader copies, in some order, endlessly: views of the mapped files."""
     random = np.random.default_rng(0)
     order = random.permutation(split.n_documents).tolist()
     compressed = (random.random(split.n_documents) < share).tolist()
@@ -66,7 +66,7 @@ def documents(split: Split, mode: str, share: float) -> Iterator[NDArray[Any]]:
 
 
 class Bare:
-    """Documents end to end in rows, and an array of their numbers, in arrays that are used again."""
+    """Documents in rows, and an array of their numbers, in reused arrays."""
 
     def __init__(self, source: Iterator[NDArray[Any]], batches: int) -> None:
         self._source, self._batches = source, batches
@@ -90,7 +90,7 @@ class Bare:
 
 
 def memmap_blocks(path: Path, batches: int) -> Callable[[], None]:
-    """Inputs and targets out of fixed blocks, in a shuffled order."""
+    """Inputs and targets from fixed blocks, in a shuffled order."""
     tokens = np.memmap(path, np.uint16, "r")
     order = np.random.default_rng(0).permutation((len(tokens) - 1) // SEQ_LEN) * SEQ_LEN
     begins = cycle(order.tolist())
@@ -135,7 +135,7 @@ def measure_throughput(split: Split, batches: int, rounds: int, scratch: Path) -
     seconds = in_turn(contestants, rounds, time.process_time)
     for name, taken in seconds.items():
         yield row(name, taken, seconds["bare, pairs" if "pairs" in name else "bare, mixed"])
-    for name, prepare in RIVALS.items():  # by themselves: some keep threads busy while others are measured
+    for name, prepare in RIVALS.items():  # separately, since some keep threads busy while others are measured
         try:
             rival = prepare(flat, scratch / name, SEQ_LEN, ROWS, batches)
         except ImportError as error:
@@ -146,7 +146,7 @@ def measure_throughput(split: Split, batches: int, rounds: int, scratch: Path) -
 
 
 def measure_passing_over(split: Split, rows: int, rounds: int) -> list[dict[str, Any]]:
-    """Milliseconds for so many rows of others."""
+    """Milliseconds for skipping ``rows`` rows of others."""
     contestants = {
         f"{mode} {share}": partial(pass_over, loader(split, mode, share, PASSED_OVER, rows, RANKS))
         for mode, share in (MIXED, PAIRS, SPLICED)
@@ -157,8 +157,8 @@ def measure_passing_over(split: Split, rows: int, rounds: int) -> list[dict[str,
 
 def main() -> None:
     parser = corpus_parser(__doc__, rounds=9, copies=8)
-    parser.add_argument("--batches", type=int, default=200, help="in a round; of 8 rows")
-    parser.add_argument("--rank-rows", type=int, default=512, help="a batch of all ranks, to pass over")
+    parser.add_argument("--batches", type=int, default=200, help="batches of 8 rows per round")
+    parser.add_argument("--rank-rows", type=int, default=512, help="rows in a batch of all ranks, to be skipped")
     given = parser.parse_args()
     split = dataset_of(given.corpus, given.copies).split("train")
     with tempfile.TemporaryDirectory() as scratch:
@@ -168,7 +168,7 @@ def main() -> None:
     tokens = sum(len(split.view(VIEW, block).symbols) for block in range(split.n_blocks))
     mean = {"raw": split.raw_bytes / split.n_documents, VIEW: tokens / split.n_documents}
     lengths = f"documents of {mean['raw']:,.0f} bytes or {mean[VIEW]:,.0f} tokens"
-    print(f"\npassing over {given.rank_rows} rows of others; {lengths} on average")
+    print(f"\nskipping {given.rank_rows} rows of others; {lengths} on average")
     print_table(PASSING, passing)
     results = {"throughput": throughput, "passing_over": passing, "mean_document": mean}
     print_json("loader", results, "numpy", "pyarrow")

@@ -1,8 +1,8 @@
-"""How fast the codec ``neural`` encodes on one core, by the size of its model: MB/s of raw bytes, and where time goes.
+"""How fast does the codec ``neural`` encode on one core, by size of its model: MB/s of raw bytes, and where time goes.
 
 The weights are not trained, which costs the same. Every byte passes through the model twice, once with its document
-before it and once with its segment; *forward* is the share of encoding that the decoder's passes take, and the rest is
-counts, entropies and the coder. In processor time, because a machine may be shared.
+before it and once with its segment. *Forward* is the share of encoding spent in the decoder's passes; the rest is
+counts, entropies and the coder. In processor time, because the machine may be shared.
 
     OMP_NUM_THREADS=1 python -m tools.bench_neural [--rounds 3] [--presets neural-1m,neural-5m,neural-40m] [--bytes N]
 
@@ -35,7 +35,7 @@ COLUMNS = {
 
 
 class Timed(Exact):
-    """Adds up what its passes take."""
+    """Sums the time of its passes."""
 
     seconds = 0.0
 
@@ -64,7 +64,7 @@ def measure(preset: str, text: bytes, rounds: int) -> dict[str, Any]:
 def main() -> None:
     parser = parser_of(__doc__, rounds=3)
     parser.add_argument("--presets", default=",".join(SIZES))
-    parser.add_argument("--bytes", type=int, help="to encode; default: fewer the larger the model")
+    parser.add_argument("--bytes", type=int, help="bytes to encode; default: fewer for larger models")
     given = parser.parse_args()
     text = (STDLIB / "argparse.py").read_bytes()
     results = [

@@ -1,9 +1,9 @@
-"""How long does a dataset of a million documents take to open, and how many documents a second are read at random?
+"""How long does a dataset of a million documents take to open, and how many random documents are read per second?
 
-The documents are made up and tiny, but lie in as many blocks (2,000) as a million of real size would fill: what opening
-costs depends on blocks, what a random document costs on whether its block is remembered. Then the same for the standard
-library eight times over (14,000 documents in 32 blocks), whose offsets fit into a processor's cache. Beside them the
-bare limit: every block's arrays as numpy views in a list beforehand, and a document a slice of them.
+The documents are made up and tiny, but in as many blocks (2,000) as a million of real size would fill: the cost of
+opening depends on blocks, and that of a random document on whether its block is cached. Then the same for eight copies
+of the standard library (14,000 documents in 32 blocks), whose offsets fit into a processor's cache. For comparison, the
+bare limit: a list with every block's arrays as numpy views, made beforehand, of which a document is a slice.
 
     python -m tools.bench_reader [FOLDER] [--copies 8] [--rounds 9] [--documents 1e6] [--reads 1e5]
 
@@ -42,7 +42,7 @@ def reading(split: Split, view: str, numbers: list[int]) -> None:
 
 
 def bare(split: Split, view: str, numbers: list[int]) -> Callable[[], None]:
-    """Where nothing is checked and nothing is mapped any more."""
+    """Without checks, and with everything mapped."""
     bases = [split.base(block) for block in range(split.n_blocks)]
     views = [split.view(view, block) for block in range(split.n_blocks)]
     blocks = [
@@ -92,8 +92,8 @@ def measure_reading(split: Split, view: str, reads: int, rounds: int) -> list[di
 
 def main() -> None:
     parser = corpora.corpus_parser(__doc__, rounds=9, copies=8)
-    parser.add_argument("--documents", type=float, default=1e6, help="that are made up")
-    parser.add_argument("--reads", type=float, default=1e5, help="documents read in a round")
+    parser.add_argument("--documents", type=float, default=1e6, help="made-up documents")
+    parser.add_argument("--reads", type=float, default=1e5, help="documents read per round")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         tiny = made_up.made_up(Path(scratch), int(given.documents)).split("train")

@@ -1,4 +1,4 @@
-"""How much faster is ``pcdata build`` than what people tokenize a corpus with today?
+"""How much faster is ``pcdata build`` than other tools for tokenizing a corpus?
 
 All start from the same documents and the same ``tokenizer.json`` (16k, fitted on them), and end with ids on disk, on
 one core:
@@ -8,13 +8,13 @@ one core:
 * *datasets*: JSONL by ``load_dataset``, then ``map`` with ``tokenizers`` in batches of 1,000;
 * *Megatron*: a loop as in Megatron-LM's ``tools/preprocess_data.py``: JSONL, ``tokenizers`` one document at a time, ids
   appended to a ``.bin``, lengths and document ends to an ``.idx``;
-* *datatrove*: ``JsonlReader`` and ``DocumentTokenizer``, if ``--datatrove`` names a Python that has it: in an
-  environment of its own (``python -m venv``, ``pip install datatrove tokenizers orjson``): it needs other versions.
+* *datatrove*: ``JsonlReader`` and ``DocumentTokenizer``, if ``--datatrove`` names a Python that has it, in a separate
+  environment (``python -m venv``, ``pip install datatrove tokenizers orjson``), since it needs other versions.
 
     python -m tools.bench_rivals [FOLDER] [--rounds 1] [--every 8] [--vocab-size N] [--datatrove /…/bin/python]
 
-*MB/s* are of raw bytes; *build is faster* is taken round by round. With ``--every 8``, every eighth document, the
-fixed cost of a build weighs more.
+*MB/s* are of raw bytes; *build is faster* is computed per round. With ``--every 8``, every eighth document, the fixed
+cost of a build has more weight.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ for line in sys.stdin:
     LocalPipelineExecutor([read, tokenize], logging_dir=target + "/logs").run()
     print("done", flush=True)
 """
-"""Runs until the end, so that importing is not timed. It prints ``done`` at the end of each round."""
+"""Runs for the whole benchmark, so that imports are not timed. Prints ``done`` at the end of each round."""
 
 
 @contextmanager
 def datatrove(python: str, source: Path, target: Path, tokenizer: Path) -> Iterator[Callable[[], None]]:
-    """A process of another Python, which tokenizes once whenever what is yielded is called."""
+    """A process of another Python; each call of the yielded function tokenizes once."""
     command = [python, "-c", DATATROVE, str(source), str(target), str(tokenizer)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
@@ -86,7 +86,7 @@ def datatrove(python: str, source: Path, target: Path, tokenizer: Path) -> Itera
 
 
 def datasets_map(source: Path, target: Path, tokenizer: Tokenizer) -> None:
-    """What a tutorial does."""
+    """As in tutorials."""
     loaded = datasets.load_dataset("json", data_files=str(source), split="train", cache_dir=str(target))
     loaded.map(
         lambda batch: {"ids": [encoding.ids for encoding in tokenizer.encode_batch_fast(batch["text"])]},
@@ -97,7 +97,7 @@ def datasets_map(source: Path, target: Path, tokenizer: Tokenizer) -> None:
 
 
 def megatron(source: Path, target: Path, tokenizer: Tokenizer) -> None:
-    """Ids of 16 bits end to end in ``.bin``; in ``.idx`` a header, each document's length, then where each begins."""
+    """16-bit ids in ``.bin``; in ``.idx`` a header, each document's length, then where each begins."""
     lengths = array("i")
     with source.open("rb") as lines, target.with_suffix(".bin").open("wb") as ids:
         for line in lines:
@@ -133,7 +133,7 @@ def write_inputs(corpus: Path, every: int, folder: Path) -> tuple[Path, Path]:
 
 
 def measure(given: argparse.Namespace, scratch: Path) -> tuple[float, list[dict[str, Any]]]:
-    """The corpus in MB, and a row for each, the fastest first."""
+    """The corpus in MB, and one row per contestant, the fastest first."""
     files, jsonl = write_inputs(given.corpus, given.every, scratch)
     size, built, mapped = raw_mb(find_paths(files)), scratch / "built", scratch / "map"
     with fitted(files, [f"bpe:vocab_size={given.vocab_size}"]) as codecs, ExitStack() as stack:
@@ -159,7 +159,7 @@ def main() -> None:
     parser = corpus_parser(__doc__, rounds=1)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th document")
     parser.add_argument("--vocab-size", type=int, default=16_384)
-    parser.add_argument("--datatrove", metavar="PYTHON", help="of an environment in which datatrove is installed")
+    parser.add_argument("--datatrove", metavar="PYTHON", help="Python of an environment with datatrove")
     given = parser.parse_args()
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory() as scratch:

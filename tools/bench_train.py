@@ -1,17 +1,17 @@
-"""How much of a bare loop's speed does a step of training reach, and how long does it wait for data?
+"""How close is a training step to the speed of a bare loop, and how long does it wait for data?
 
 Contestants take turns at the same number of steps of the same shapes; ratios are within a round. *pctrain* is the loop
-of ``pctrain fit`` without its log and its checkpoints: batches made ahead by the loader, ``take_step``. *Bare* is what
-no loop can do without: a model made the same way, its batches prepared and in the device's memory, forward, loss,
-backward, clipping, AdamW. It comes twice, with torch's cross entropy of whole logits, which is what one writes first,
-and with the loss of pctrain, which never holds them; the goal counts beside the faster. Llama is that of
-``transformers``, of the same shapes and with its own loss, on rows that are one sample each: it has no mask to obey.
+of ``pctrain fit`` without its log and its checkpoints: the loader makes batches ahead, then ``take_step``. *Bare* is
+the least that a loop must do: an identical model, batches ready in the device's memory, forward, loss, backward,
+clipping, AdamW. It runs twice: with torch's cross entropy of whole logits, the usual way, and with pctrain's loss,
+which never holds them all; the goal refers to the faster one. *Llama* is from ``transformers``, with the same shapes
+and its own loss, on rows of one sample each, so without a mask.
 
     OMP_NUM_THREADS=1 python -m tools.bench_train [FOLDER] [--rounds 5] [--steps 5] [--preset tiny] [--set NAME=VALUE …]
 
-Without a GPU the preset is ``tiny`` (512 positions, 4 rows, float32), on one it is ``base`` (150 M parameters,
-bfloat16, 4,096 positions) with 32 rows a step. Goals: 0.97 of the bare loop, waiting 0.5 %; on a GPU 0.45 of what it
-does in products of matrices. Prints a table (wall time) and one JSON line.
+Without a GPU the preset is ``tiny`` (512 positions, 4 rows, float32), with one it is ``base`` (150 M parameters,
+bfloat16, 4,096 positions) with 32 rows per step. Goals: 0.97 of the bare loop, waiting 0.5 %; on a GPU 0.45 of its
+speed in matrix products. Prints a table (wall time) and one JSON line.
 """
 
 from __future__ import annotations
@@ -41,28 +41,28 @@ from tools.corpora import corpus_parser, dataset_of
 from tools.llama import llama
 
 PREPARED = 4
-"""Batches of a bare loop, used again and again."""
+"""Batches of a bare loop, reused."""
 STEPS = 1_000_000
-"""Of the run whose first steps these are."""
+"""Length of the run whose first steps are measured."""
 
 Micro = tuple[Tensor, ...]
 """Inputs, targets, positions, samples and target views of the rows of one forward pass."""
 
 
 def settings(device: torch.device, preset: str | None, asked: Sequence[str]) -> RunConfig:
-    """Documents alone in one view, as in most of a run: what rows look like does not change from step to step."""
+    """Documents alone in one view, as in most of a run, so that rows look alike in every step."""
     usual = [f"train.steps={STEPS}", "mixture.warmup_fraction=0"]
     usual += ["data.rows=32"] if device.type == "cuda" else []
     return resolve(preset or ("base" if device.type == "cuda" else "tiny"), None, [*usual, *asked])
 
 
 class Pctrain:
-    """``steps`` steps of the real loop each time it is called."""
+    """Each call takes ``steps`` steps of the real loop."""
 
     def __init__(self, trainer: Trainer, batches: Prefetcher, steps: int) -> None:
         self._trainer, self._batches, self._steps, self._done = trainer, batches, steps, 0
         self.waits: list[float] = []
-        """Seconds waited for batches, of each call."""
+        """Seconds waited for batches, by call."""
 
     def __call__(self) -> None:
         before = self._batches.wait_seconds
@@ -77,7 +77,7 @@ class Pctrain:
 def bare(
     model: nn.Module, loss: Callable[[Micro], Tensor], batches: Iterator[list[Micro]], config: RunConfig, steps: int
 ) -> Callable[[], None]:
-    """The loop that does nothing else; ``loss`` gives the sum over the targets of some rows."""
+    """A loop without anything else; ``loss`` gives the sum over the targets of some rows."""
     device = next(model.parameters()).device
     optimizer = make_optimizer(model, config.optim)
 
@@ -109,7 +109,7 @@ def torch_loss(model: Decoder) -> Callable[[Micro], Tensor]:
 
 
 def their_model(config: RunConfig, n_ids: int, device: torch.device) -> tuple[nn.Module, Callable[[Micro], Tensor]]:
-    """transformers' model of these shapes. Raises ``ImportError`` where it is not installed."""
+    """transformers' model of the same shape. Raises ``ImportError`` if it is not installed."""
     model = llama(config.model, n_ids, config.data.seq_len, use_cache=False).to(device)
     if config.runtime.compile:
         for layer in model.model.layers:
@@ -123,20 +123,20 @@ def their_model(config: RunConfig, n_ids: int, device: torch.device) -> tuple[nn
 
 
 def prepared(trainer: Trainer) -> list[list[Micro]]:
-    """Some batches on the device, in the pieces in which they are learnt from."""
+    """Some batches on the device, in micro-batches."""
     rows = trainer.config.data.rows
     batches = (trainer.loader.next_batch() for step in range(PREPARED))
     return [list(micro_batches(batch, trainer.config.runtime.micro_rows, rows, trainer.device)) for batch in batches]
 
 
 def finish(device: torch.device) -> None:
-    """Wait until the device has done what it was told."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def contestants(dataset: Dataset, config: RunConfig, folder: Path, steps: int) -> dict[str, Callable[[], None]]:
-    """All but pctrain, each with a model of its own."""
+    """All except pctrain, each with its own model."""
     one, other = (Trainer.prepare(dataset, folder / name, config) for name in ("one", "other"))
     batches = prepared(one)
     runs = {
@@ -155,7 +155,7 @@ def contestants(dataset: Dataset, config: RunConfig, folder: Path, steps: int) -
 
 
 def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dict[str, Any]:
-    """What the JSON line holds."""
+    """The content of the JSON line."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer.prepare(dataset, Path(folder) / "pctrain", config)
         with Prefetcher(trainer.loader, STEPS, config.runtime.prefetch) as batches:
@@ -175,7 +175,7 @@ def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dic
         }
         for name, taken in seconds.items()
     ]
-    made_meanwhile = (steps - config.runtime.prefetch) / steps  # the others were there when the round began
+    made_meanwhile = (steps - config.runtime.prefetch) / steps  # the others were ready when the round began
     waits = zip(ours.waits[1:], seconds["pctrain"], strict=True)
     wait = Figure.of([waited / taken / made_meanwhile for waited, taken in waits])
     return {
@@ -190,7 +190,7 @@ def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dic
 
 def main() -> None:
     parser = corpus_parser(__doc__, rounds=5)
-    parser.add_argument("--steps", type=int, default=5, help="in a round")
+    parser.add_argument("--steps", type=int, default=5, help="steps per round")
     parser.add_argument("--preset", help="tiny on a CPU, base on a GPU")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; may be repeated")
     given = parser.parse_args()
@@ -206,7 +206,7 @@ def main() -> None:
         "of the ceiling": "{of_ceiling:.2f}",
     }
     print_table(columns, found["throughput"])
-    print(f"\nwaiting for data: {found['data_wait']:.3%}; products of matrices: {found['ceiling_gflops']:,.0f} GFLOP/s")
+    print(f"\nwaiting for data: {found['data_wait']:.3%}; matrix products: {found['ceiling_gflops']:,.0f} GFLOP/s")
     print_json("train", found, "numpy", "pyarrow", "torch")
 
 

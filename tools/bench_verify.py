@@ -1,9 +1,9 @@
-"""Is a full ``pcdata verify`` as fast as the build of what it looks at?
+"""Is a full ``pcdata verify`` as fast as building the same dataset?
 
-It hashes every file, parses it, checks every row and decodes every view, which a build need not. Build and verify run
-in turn, one worker each; *ratio*, of the build's time to verify's, should be 1 or more. Fitting is left out. The corpus
-is varied copies of the standard library, so that the half second in which verify's child starts does not matter; all
-four views at once, which are slow to write and to verify, are built of one copy.
+It hashes every file, parses it, checks every row and decodes every view, which a build need not do. Build and verify
+run in turn, with one worker each; *ratio* is the build's time over verify's, and should be 1 or more. Fitting is left
+out. The corpus is varied copies of the standard library, so that the half second in which verify's child starts does
+not matter; all four views together, which are slow to write and to verify, are built from one copy.
 
     python -m tools.bench_verify [FOLDER] [--copies 4] [--rounds 3] [--views zstd --views bpe:vocab_size=16384 …]
 """

@@ -1,9 +1,9 @@
-"""What do more workers gain a build, beside what as many bare processes gain a codec?
+"""How much do more workers speed up a build, compared with bare processes?
 
-The limit is what the machine gives: processes that do nothing but read and encode the same documents, in blocks as a
-build does, one against several (their cores share caches and memory, so several are seldom several times as fast).
-*Reached* is the gain of a build over that of the bare processes, round by round. The corpus is varied copies of the
-standard library, enough for the second that processes take to start not to matter.
+The limit is what the machine allows: processes that only read and encode the same documents, in blocks as in a build,
+one against several (cores share caches and memory, so several are seldom several times as fast). *Reached* is the
+speed-up of a build over that of the bare processes, computed per round. The corpus is varied copies of the standard
+library, large enough that the second that processes take to start does not matter.
 
     python -m tools.bench_workers [FOLDER] [--copies 16] [--workers 2] [--rounds 3] [--compressor zstd]
 """
@@ -26,7 +26,7 @@ from tools.corpora import corpus_parser, find_paths, raw_mb, write_copies
 NAMES = {"build": "build", "bare": "read and encode"}
 
 _codec: Codec
-"""In a bare process."""
+"""The codec of a bare process."""
 
 
 def start(folder: Path) -> None:
@@ -39,7 +39,7 @@ def read_and_encode(paths: list[str]) -> int:
 
 
 def measure(corpus: Path, workers: int, compressor: str, rounds: int, scratch: Path) -> dict[str, list[float]]:
-    """Seconds by what is done, ``build`` or ``bare``, and by one process or ``n``."""
+    """Seconds by contestant, ``build`` or ``bare``, and by one process or ``n``."""
     paths = find_paths(corpus)
     parts = [paths[first:end] for first, end in blocks([Path(path).stat().st_size for path in paths])]
     outputs, spawn = (scratch / "one", scratch / "several"), multiprocessing.get_context("spawn")

@@ -1,7 +1,7 @@
-"""What benchmarks share: contestants in turn, numbers with their spread, a table for people, one line of JSON last.
+"""Shared by benchmarks: contestants in turn, numbers with their spread, a table for people, one JSON line last.
 
-A machine that others use is slow for seconds at a time. So whatever is to be compared runs in turn, round after round,
-and a ratio is taken within each round: its median is good to a few percent where single timings differ by half.
+A shared machine is slow for seconds at a time. So contestants run in turn, round after round, and ratios are taken
+within each round: their median is good to a few percent even where single timings differ by half.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Figure(NamedTuple):
 
 
 def parser_of(doc: str | None, rounds: int) -> argparse.ArgumentParser:
-    """``--help`` prints the script's docstring; ``--rounds`` are those of ``in_turn``, 0 for a script without."""
+    """``--help`` prints the script's docstring; ``rounds`` is the default of ``--rounds``, 0 for a script without."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if rounds:
         parser.add_argument("--rounds", type=int, default=rounds, help=f"default: {rounds}")
@@ -51,8 +51,8 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """Seconds of each contestant in each round, after a round that does not count.
 
-    ``clock`` is ``time.process_time`` where all the work is done in this process, and waiting is none of it. ``before``
-    begins each round and is not timed.
+    ``clock`` is ``time.process_time`` if this process does all the work and waiting should not count. ``before`` runs
+    before each round and is not timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(1 + rounds):
@@ -66,42 +66,42 @@ def in_turn(
 
 
 def processor_seconds() -> float:
-    """A clock: of this process, its threads, and its children that have ended."""
+    """A clock: processor time of this process, its threads, and its finished children."""
     usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def rate(amount: float, seconds: Sequence[float]) -> Figure:
-    """So much in each second, where each round does ``amount``."""
+    """Amount per second, if each round does ``amount``."""
     return Figure.of([amount / taken for taken in seconds])
 
 
 def cost(amount: float, seconds: Sequence[float]) -> Figure:
-    """Milliseconds for each of the ``amount`` that a round does."""
+    """Milliseconds per item, if each round does ``amount``."""
     return Figure.of([1e3 * taken / amount for taken in seconds])
 
 
 def ratios(limit: Sequence[float], ours: Sequence[float]) -> list[float]:
-    """How much of the limit's speed is reached in each round: 1 is all of it."""
+    """The fraction of the limit's speed reached in each round."""
     return [bare / own for bare, own in zip(limit, ours, strict=True)]
 
 
 def ratio(limit: Sequence[float], ours: Sequence[float]) -> Figure:
-    """``ratios`` as one number."""
+    """``ratios`` as one figure."""
     return Figure.of(ratios(limit, ours))
 
 
 def print_table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Columns as wide as they need to be, the first to the left and the others to the right.
+    """Print columns as wide as necessary, the first left-aligned, the others right-aligned.
 
-    ``columns``: by heading, what a row shows there, as a format string, such as ``{ratio:.2f}``.
+    ``columns`` maps a heading to a format string for the values of a row, such as ``{ratio:.2f}``.
     """
     cells = [[*columns], *([cell.format_map(row) for cell in columns.values()] for row in rows)]
     print(*table(cells), sep="\n", flush=True)
 
 
 def print_json(bench: str, results: object, *packages: str) -> None:
-    """The last line: what came out, and what it came out of. ``packages`` are those whose versions matter."""
+    """The last line: results, machine and versions. ``packages`` are those whose versions matter."""
     made_with = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
@@ -112,7 +112,7 @@ def print_json(bench: str, results: object, *packages: str) -> None:
 
 
 def commit() -> str:
-    """Of this checkout, with a ``+`` at its end if files differ from it; empty where there is none."""
+    """The commit of this checkout, with a ``+`` if files differ from it; empty without one."""
     words = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     folder = Path(__file__).parent
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,4 +1,4 @@
-"""Builds to be timed: their options, and codecs that are fitted once, beforehand."""
+"""Builds to be timed: their options, and codecs that are fitted once beforehand."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pcdata.dataset import Dataset
 from pcdata.dataset.schema import BLOCK_RAW_BYTES
 
 USUAL_VIEWS = ("zstd", "bpe:vocab_size=16384", "zstd,bpe:vocab_size=16384,gzip,ngram")
-"""Compressors of one build each, with commas."""
+"""Compressors of one build each, separated by commas."""
 
 
 def options(
     corpus: Path | tuple[Path, ...], output: Path, requests: Sequence[ViewRequest] = (), workers: int = 1
 ) -> BuildOptions:
-    """A build of all Python files below a folder, or several, each whole and in train."""
+    """A build of all Python files in one or several folders, each whole and in train."""
     return BuildOptions.of(
         corpus if isinstance(corpus, tuple) else (corpus,),
         output,
@@ -39,12 +39,12 @@ def options(
 
 
 def rebuild(corpus: Path | tuple[Path, ...], output: Path, requests: Sequence[ViewRequest], workers: int = 1) -> None:
-    """Build into a folder that ``clear`` has made room for."""
+    """Build into a folder that ``clear`` has emptied."""
     build(options(corpus, output, requests, workers), Reporter())
 
 
 def clear(*outputs: Path) -> None:
-    """Remove datasets. Not part of what is timed: freeing the page cache of one takes as long as writing it."""
+    """Remove datasets. Not timed: freeing the page cache of one takes as long as writing it."""
     for output in outputs:
         shutil.rmtree(output, ignore_errors=True)
 
@@ -56,14 +56,14 @@ class Fitted:
     folder: Path
     """Its dataset."""
     requests: tuple[ViewRequest, ...]
-    """The same views, from artifacts that are there."""
+    """The same views, from existing artifacts."""
     codecs: tuple[Codec, ...]
 
 
 @contextmanager
 def fitted(corpus: Path, compressors: Sequence[str]) -> Iterator[Fitted]:
-    """Fit codecs, so that what is timed need not. Until the end no codec compares its backends on a sample, which
-    takes ``bpe`` a second before each build: they are those that were chosen here."""
+    """Fit codecs, so that this is not timed. Inside, codecs use the backends chosen here: comparing them on a sample
+    would take ``bpe`` a second before each build."""
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         folder = Path(scratch) / "fitted"
         rebuild(corpus, folder, parse_requests(compressors))
@@ -83,7 +83,7 @@ def with_option(compressor: str, option: str) -> str:
 
 
 def read_bare(paths: Sequence[str]) -> list[bytes]:
-    """Files as fast as Python reads them."""
+    """Read files as fast as Python can."""
     documents = []
     for path in paths:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a bare limit)

@@ -1,4 +1,4 @@
-"""What benchmarks build and read: this Python's standard library or another folder of Python files, in copies."""
+"""Corpora of benchmarks: this Python's standard library or another folder of Python files, in copies."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from tools.benching import parser_of
 from tools.building import clear, options, rebuild
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
-"""Python's standard library: 1,790 files, 31.5 MB, in every environment the same as that of its Python."""
+"""1,790 files, 31.5 MB; the same in every environment of this Python."""
 
 VIEW = "bpe"
-"""Of ``dataset_of``."""
+"""The view of ``dataset_of``."""
 
 _SWAPPED = b"aeioulnrst"
 _PAIRS = [bytes([a, b]) for a in _SWAPPED for b in _SWAPPED if a < b]
 
 Vary = Callable[[int, bytes], bytes]
-"""The number of a copy and a document → the document as it is in that copy."""
+"""The number of a copy and a document → the document in that copy."""
 
 
 def corpus_parser(doc: str | None, rounds: int, copies: int = 0) -> argparse.ArgumentParser:
-    """As ``parser_of``, with the folder of Python files that is measured on, and how many copies of it."""
+    """As ``parser_of``, with the folder of Python files to measure on, and the number of its copies."""
     parser = parser_of(doc, rounds)
     parser.add_argument("corpus", nargs="?", type=Path, default=STDLIB, help="default: the standard library")
     if copies:
-        parser.add_argument("--copies", type=int, default=copies, help=f"of the corpus; default: {copies}")
+        parser.add_argument("--copies", type=int, default=copies, help=f"copies of the corpus; default: {copies}")
     return parser
 
 
@@ -46,18 +46,17 @@ def find_paths(corpus: Path) -> list[str]:
 
 
 def raw_mb(paths: list[str]) -> float:
-    """Megabytes in some files."""
     return sum(Path(path).stat().st_size for path in paths) / 1e6
 
 
 def swapped(copy: int, raw: bytes) -> bytes:
-    """In each copy two different letters are swapped: all documents differ, and so do most of their words."""
+    """Two letters are swapped, different ones in each copy: all documents differ, and so do most of their words."""
     pair = _PAIRS[copy % len(_PAIRS)]
     return raw.translate(bytes.maketrans(pair, pair[::-1])) + b"# %d\n" % copy
 
 
 def headed(copy: int, raw: bytes) -> bytes:
-    """In each copy the documents have a first line of their own: the same text, and no duplicates."""
+    """Documents begin with a line that differs in each copy: the same text, but no duplicates."""
     return b"# copy %d\n" % copy + raw if copy else raw
 
 
@@ -73,10 +72,10 @@ def write_copies(corpus: Path, folder: Path, copies: int, vary: Vary = swapped) 
 
 
 def dataset_of(corpus: Path, copies: int = 1) -> Dataset:
-    """Every document of ``train``, uncut, with the view ``bpe``.
+    """A dataset of all documents in ``train``, uncut, with the view ``bpe``.
 
-    Several ``copies`` do not fit into a processor's cache. The dataset stays in the folder for temporary files, for the
-    next call with the same corpus: about 100 MB for each copy of the standard library.
+    Several ``copies`` do not fit into a processor's cache. The dataset is kept in the folder for temporary files for
+    the next call with the same corpus: about 100 MB per copy of the standard library.
     """
     digest = hashlib.blake2b(digest_size=8)
     for path in find_paths(corpus):

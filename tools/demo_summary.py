@@ -1,6 +1,6 @@
-"""What came out of ``make demo``, in a paragraph for a person: which model reads raw bytes better, and what that says.
+"""The result of ``make demo`` in a paragraph: which model reads raw bytes better, and what that means.
 
-Called by ``tools/demo.sh`` at its end, with the demo's folder.
+Called at the end of ``tools/demo.sh`` with the demo's folder.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Try: .venv/bin/pctrain generate demo/raw --prompt 'import '"""
 
 @dataclass(frozen=True)
 class Run:
-    """What a run was shown in all, and what it reached."""
+    """What a run was shown in total, and its result."""
 
     bits_per_byte: float
-    """On its slice of val; raw bytes."""
+    """Of raw bytes, on the run's slice of val."""
     error: float
     """Its standard error."""
     shown_raw: int
     """Bytes."""
     stood_for: int
-    """Raw bytes that the compressed symbols stood for."""
+    """Raw bytes encoded by the compressed symbols that were shown."""
 
     @classmethod
     def of(cls, folder: Path) -> Run:
@@ -50,7 +50,7 @@ class Run:
 
 
 def summary(raw: Run, proxy: Run) -> str:
-    """Of runs of as many steps."""
+    """For runs with equally many steps."""
     behind = proxy.bits_per_byte - raw.bits_per_byte
     verdict = (
         f"So raw bytes alone are ahead, by {behind:.2f}. That is what the paper found of small models: through a proxy "

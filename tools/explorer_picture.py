@@ -1,4 +1,4 @@
-"""The picture of ``pcdata report`` in the README, taken by a headless Chromium.
+"""Take the picture of ``pcdata report`` in the README with a headless Chromium.
 
     python -m tools.explorer_picture report.html docs/explorer.png [--dark]
 
@@ -16,7 +16,7 @@ from tools.benching import parser_of
 
 WIDTH, HEIGHT = 1240, 900
 CODE = "def "
-"""The document is scrolled to the first line that holds this, and the unit after it is pointed at."""
+"""The document is scrolled to the first line that contains this, and the mouse is over the unit after it."""
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
-"""Add to ``pcdata/inputs/languages.tsv`` what GitHub's linguist knows and the table does not say.
+"""Add to ``pcdata/inputs/languages.tsv`` what GitHub's linguist knows and the table does not.
 
     python -m tools.languages languages.yml
 
-takes ``lib/linguist/languages.yml`` of github-linguist (MIT licence, copyright GitHub, Inc.). What the table says
-stays: a key is added only if a file with that suffix, name or interpreter is in an unknown language so far. Of several
-languages that claim a key it goes to the one that lists it first, as linguist does with a main suffix; if not exactly
-one does, it stays unknown. Edit the table by hand where people expect another answer.
+takes ``lib/linguist/languages.yml`` of github-linguist (MIT licence, copyright GitHub, Inc.). Existing entries are
+kept: a key is added only if files with that suffix, name or interpreter are of an unknown language so far. If several
+languages claim a key, it goes to the one that lists it first, as linguist lists a main suffix; unless there is exactly
+one, it stays unknown. Edit the table by hand where people expect another answer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PATH: Final = Path(languages.__file__).with_name("languages.tsv")
 HEADER: Final = "language\tsuffixes\tfile names\tinterpreters"
 
 OURS: Final = {"Cuda": "CUDA", "Vim script": "Vim Script", "Visual Basic .NET": "Visual Basic", "fish": "Shell"}
-"""Linguist's languages to which the table gives other names."""
+"""Linguist's languages that have other names in the table."""
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def additions(linguist: dict[str, dict[str, Any]]) -> Table:
-    """What linguist knows of keys that the table does not answer."""
+    """Linguist's entries for keys that the table does not have."""
     suffixes = {key.removeprefix("."): language for key, language in _decided(linguist, "extensions").items()}
     names, interpreters = _decided(linguist, "filenames"), _decided(linguist, "interpreters")
     return Table(
@@ -48,7 +48,7 @@ def additions(linguist: dict[str, dict[str, Any]]) -> Table:
 
 
 def _decided(linguist: dict[str, dict[str, Any]], column: str) -> dict[str, str]:
-    """The language of each key in lower case that only one claims, or only one lists first."""
+    """The language of each key (in lower case) that only one language claims, or only one lists first."""
     claims: dict[str, set[str]] = defaultdict(set)
     firsts: dict[str, set[str]] = defaultdict(set)
     for name, language in linguist.items():
@@ -61,7 +61,7 @@ def _decided(linguist: dict[str, dict[str, Any]], column: str) -> dict[str, str]
 
 
 def text_of(table: Table) -> str:
-    """The file: a line for each language, with its keys in order."""
+    """The file: one line per language, with sorted keys."""
     keys: dict[str, list[list[str]]] = defaultdict(lambda: [[], [], []])
     for column, known in enumerate(table):
         for key in sorted(known):

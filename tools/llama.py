@@ -1,4 +1,4 @@
-"""The contestant from ``transformers``: its Llama, of the shapes of one of our models."""
+"""A contestant from ``transformers``: its Llama in the shape of one of our models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pctrain.inference.export import llama_config
 def llama(shape: ModelConfig, n_ids: int, positions: int, **more: Any) -> Any:
     """A ``LlamaForCausalLM`` with random weights; ``more`` goes into its configuration. Offline.
 
-    Raises ``ImportError`` where ``transformers`` is not installed.
+    Raises ``ImportError`` if ``transformers`` is not installed.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -1,4 +1,4 @@
-"""Datasets of made-up documents, written fast, for benchmarks in which their number matters and not what they say."""
+"""Made-up datasets, written fast, for benchmarks that depend on the number of documents and not on their content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pcdata.dataset.manifest import FittedView
 from pcdata.dataset.schema import ViewTypes
 
 VIEW = "quads"
-"""A symbol for each four bytes, one of 16,384."""
+"""One symbol per four bytes, one of 16,384."""
 _TYPES = ViewTypes(16_384, 4, 1)
 _SHARD_BLOCKS = 128
 
@@ -24,7 +24,7 @@ _SHARD_BLOCKS = 128
 def made_up(folder: Path, documents: int, mean_bytes: int = 96, block_documents: int = 500) -> Dataset:
     """``documents`` of random bytes, ``mean_bytes`` on average, all in ``train``.
 
-    Blocks of 500 give a million documents as many blocks as one of real size has, of 16 kB each.
+    With blocks of 500, a million documents are in as many blocks as a million of real size, of 16 kB each.
     """
     random = np.random.default_rng(documents)
     counts = [min(block_documents, documents - begin) for begin in range(0, documents, block_documents)]

@@ -1,8 +1,8 @@
-"""Does the memory of ``pcdata build`` grow with the corpus, and what does a document cost the planning?
+"""Does the memory of ``pcdata build`` grow with the corpus, and how much of it does planning take per document?
 
-Pieces of the standard library are written as JSONL files into a temporary folder, and built; meanwhile
-RssAnon, the memory that no file backs, is summed over all processes of the build, every 20 ms from /proc. Then digests
-of documents are made up, and planned: this is the one stage in which a single process sees every document.
+Pieces of the standard library are written as JSONL files into a temporary folder, and built. Meanwhile RssAnon, the
+memory that no file backs, is summed over all processes of the build, every 20 ms, from /proc. Then made-up digests of
+documents are planned: in this stage alone, a single process sees every document.
 
     python -m tools.memory_build [--sizes 0.2 1 4] [--documents 1e6 4e6] [--compressor zstd …] [--workers N]
 
@@ -41,7 +41,7 @@ SAMPLE_SECONDS = 0.02
 FILE_BYTES = 50_000_000
 MEAN_DOCUMENT_BYTES = 6_000
 TASK_DOCUMENTS = 4_800
-"""Of 3.3 kB each: a scan task of 16 MB, in a corpus of 3.3 TB and 10⁹ documents."""
+"""Documents of 3.3 kB each: a scan task of 16 MB in a corpus of 3.3 TB and 10⁹ documents."""
 DUPLICATES = 0.1
 BUILDS = {
     "GB raw": "{raw_gb:.2f}",
@@ -68,9 +68,9 @@ class Peaks:
 
     seconds: float
     all_mb: float
-    """Of the process and all below it, at the moment when they held most."""
+    """The process and its descendants together, at their peak."""
     parent_mb: float
-    """Of the process alone, at its own worst moment."""
+    """The process alone, at its own peak."""
 
 
 def watch(process: int, lives: Callable[[], bool]) -> Peaks:
@@ -90,7 +90,7 @@ def watch(process: int, lives: Callable[[], bool]) -> Peaks:
 def tree(process: int) -> list[int]:
     """A process and all below it, itself first."""
     found = [process]
-    for one in found:  # grows meanwhile
+    for one in found:  # grows during the loop
         with contextlib.suppress(OSError):  # it has ended
             for children in Path(f"/proc/{one}/task").glob("*/children"):
                 found += map(int, children.read_text().split())
@@ -98,7 +98,7 @@ def tree(process: int) -> list[int]:
 
 
 def write_corpus(folder: Path, size: int) -> None:
-    """About ``size`` raw bytes of documents: pieces of the standard library, no two the same."""
+    """About ``size`` raw bytes of documents: pieces of the standard library, all different."""
     random_ = random.Random(size)
     library = b"".join(Path(path).read_bytes() for path in find_paths(STDLIB)).decode(errors="ignore")
     written = 0
@@ -133,7 +133,7 @@ def measure_build(size: int, compressors: list[str], workers: int, scratch: Path
 
 
 def write_digests(state: Workspace, documents: int) -> int:
-    """What scan leaves of this many documents, a tenth of them duplicates; returns the number of tasks."""
+    """Write the results of scanning this many documents, a tenth of them duplicates; returns the number of tasks."""
     drawn = np.random.Generator(np.random.PCG64(documents))
     popular = drawn.integers(0, 1 << 63, (TASK_DOCUMENTS, 2), np.uint64)
     n_tasks = -(-documents // TASK_DOCUMENTS)
@@ -183,7 +183,7 @@ def measure_plan(documents: int, scratch: Path) -> dict[str, Any]:
 
 
 def measured(measure: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """In its own temporary folder, which is removed before the next one fills the disk."""
+    """Measure in a separate temporary folder, which is removed before the next one fills the disk."""
     with tempfile.TemporaryDirectory(prefix="memory-build-") as scratch:
         return measure(Path(scratch))
 

@@ -1,14 +1,14 @@
 """Does the memory of the loader grow with the number of documents?
 
-Datasets of made-up documents of 96 bytes on average, in blocks of 8 MB as a build makes them and once more in blocks of
-500, as many as there would be of real size. For each, a child process makes batches of 8 x 4,096 for some seconds, with
-half of the documents compressed. Counted is RssAnon, the memory that no file backs: its peak, less what the process had
-before it opened the dataset.
+Datasets of made-up documents of 96 bytes on average, in blocks of 8 MB as a build makes them, and again in blocks of
+500 documents, for as many blocks as documents of real size would fill. For each, a child process makes batches of 8 x
+4,096 for some seconds, with half of the documents compressed. Measured is the peak of RssAnon, the memory that no file
+backs, minus what the process had before it opened the dataset.
 
     python -m tools.memory_loader [--documents 1e5 1e6 1e7] [--batches 5000] [--shuffle-rows N]
 
-Goal: 300 MB, libraries included, and no list of documents. Takes 3 GB in the folder for temporary files. Prints a table
-and one JSON line.
+Goal: 300 MB, including libraries, and no list of documents. Takes 3 GB in the folder for temporary files. Prints a
+table and one JSON line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tools.made_up import made_up
 from tools.procfs import anonymous_mb
 
 MANY_BLOCKS, FEW_BLOCKS = 500, 83_000
-"""Documents of a block."""
+"""Documents per block."""
 COLUMNS = {
     "documents": "{documents:,}",
     "blocks": "{blocks:,}",

@@ -1,9 +1,9 @@
-"""Run a notebook from top to bottom, in an empty folder, and store what its cells show.
+"""Run a notebook from top to bottom, in an empty folder, and store the output of its cells.
 
     python -m tools.notebook docs/tour.ipynb
 
-No Jupyter is needed: cells are plain Python, and what they show is what they print and the value of a last expression.
-A cell that fails ends it with the traceback, and nothing is stored.
+No Jupyter is needed: cells are plain Python, and their output is what they print and the value of a last expression. If
+a cell fails, its traceback is printed and nothing is stored.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def run(notebook: dict[str, Any]) -> None:
 
 
 def _outputs(source: str, namespace: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
-    """What Jupyter would store of a cell: its prints, and the value of its last expression."""
+    """What Jupyter would store for a cell: its prints, and the value of its last expression."""
     *body, last = ast.parse(source).body
     shown = isinstance(last, ast.Expr)
     value = None

@@ -1,4 +1,4 @@
-"""What the kernel counts of a process, from /proc."""
+"""Counters that the kernel keeps for a process, from /proc."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def counted(file: str, name: str, process: int | str = "self") -> int:
-    """The number that /proc/PROCESS/FILE gives under a name. Raises ``OSError`` if there is no such process or name."""
+    """The number of a name in /proc/PROCESS/FILE. Raises ``OSError`` if there is no such process or name."""
     path = Path(f"/proc/{process}/{file}")
     for line in path.read_text().splitlines():
         if line.startswith(f"{name}:"):

@@ -1,7 +1,7 @@
-"""Other loaders of token blocks, for ``bench_loader``: each is given a flat file of uint16 and reads blocks of it.
+"""Other loaders of token blocks, for ``bench_loader``: each reads blocks of a flat file of uint16.
 
-Each function writes the tokens in its library's format into ``folder`` and returns what makes a number of batches of
-``rows`` blocks of ``seq_len + 1`` tokens, in this process. ``ImportError`` where the library is not installed.
+Each function writes the tokens in its library's format into ``folder``, and returns a function that makes ``batches``
+batches of ``rows`` blocks of ``seq_len + 1`` tokens, in this process. ``ImportError`` if the library is not installed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def streaming_blocks(flat: Path, folder: Path, seq_len: int, rows: int, batches:
 def _batches(
     dataset: Iterable[Any], rows: int, batches: int, collate: Callable[[list[Any]], Any]
 ) -> Callable[[], None]:
-    """Inputs and targets as neighbours of one array: what a trainer makes of a block."""
+    """Inputs and targets as shifted views of one array, as a trainer uses a block."""
 
     def endless() -> Iterator[Any]:
         while True:

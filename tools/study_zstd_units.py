@@ -1,18 +1,19 @@
 """Which zstd units make good views: the measurement behind the defaults of ``pcdata.codecs.zstd``.
 
-For each choice of unit, size, level and dictionary, on the ``.py`` files of a folder (this Python's standard library
-unless another is given):
+For each choice of unit, size, level and dictionary, on the ``.py`` files of a folder (by default this Python's standard
+library):
 
 * ratio: raw bytes per symbol;
 * MB/s: raw bytes encoded per second on one core;
-* edits: how far one small edit moves the symbols, as the Levenshtein distance over the longer length: mean over the
-  files of 2 to 12 kB, at most 40, that each edit of ``pcdata probe`` changes;
-* padding and not paired: rows of 4,096 and of 512 filled with pairs of raw and compressed units: the share of positions
-  that is padding, and the share of raw bytes in units that fit no row beside their symbols.
+* edits: how much a small edit changes the symbols, as the Levenshtein distance over the longer length: the mean over
+  those files of 2 to 12 kB, at most 40, that each edit of ``pcdata probe`` changes;
+* padding and not paired: when rows of 4,096 and of 512 are filled with pairs of raw and compressed units, the share of
+  positions that is padding, and the share of raw bytes in units that fit no row beside their symbols.
 
     python -m tools.study_zstd_units [FOLDER] [--rounds 3] [--choice unit=chunk,size=192 …]
 
-The dictionary is fitted on every third file; ratio and speed are of every third other. Prints a table and a JSON line.
+The dictionary is fitted on every third file; ratio and speed are measured on other files. Prints a table and a JSON
+line.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def mean_distance(codec: ZstdCodec, texts: Sequence[bytes], edit: str) -> float:
 
 
 def pair_up(columns: ViewColumns, row: int) -> tuple[float, float]:
-    """Fill rows with whole units of raw and compressed; the shares of padding and of raw bytes without a row."""
+    """Fill rows with whole units, raw and compressed; returns the shares of padding and of raw bytes without a row."""
     assert columns.unit_symbols is not None
     starts = set(columns.unit_offsets.tolist())
     used = padding = rows = unpaired = 0

@@ -1,7 +1,7 @@
-"""``pcdata build``: documents → shards. The page of verbs; each verb is a file beside this one.
+"""``pcdata build``: documents → shards. Each stage has its own file in this folder.
 
-Every stage leaves its result on disk and is not done again after a kill: a build that was stopped anywhere goes on
-with the same command, and the result is the same to the byte.
+Every stage leaves its result on disk and is not repeated on resume: after any interruption the same command resumes the
+build, and the result is the same to the byte.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class BuildResult:
 
     manifest: Manifest
     scanned: int
-    """Scan tasks done by this call; those of an earlier one are not done again."""
+    """Scan tasks done by this call, without those of earlier calls."""
     written: int
     """Shards written by this call."""
     whole_documents: int
-    """In the dataset, before long ones were cut into parts; 0 if it was there already."""
+    """Documents in the dataset, before long ones were cut; 0 if it was there already."""
     was_complete: bool
     """The dataset was there already, from the same inputs and options."""
 
@@ -51,10 +51,9 @@ class BuildResult:
 def build(options: BuildOptions, report: Reporter, *, restart: bool = False) -> BuildResult:
     """Build, or resume building, the dataset in ``options.output``.
 
-    ``restart`` throws away what an unfinished build has made there; a dataset that is finished stays.
+    ``restart`` discards an unfinished build there; a finished dataset is kept.
 
-    Raises a ``PcdataError`` for everything a person can mend; the state on disk then stays for the next call, unless
-    nothing can come of it.
+    Raises ``PcdataError``; the state on disk is then kept for the next call, unless it is useless.
     """
     output, running = options.output, options.running
     refuse_foreign(output)
@@ -73,7 +72,7 @@ def build(options: BuildOptions, report: Reporter, *, restart: bool = False) -> 
         try:
             plan, scanned = planned(dataset, workspace, engine, report)
         except UnbuildableError:
-            workspace.remove()  # nothing to resume, and it would refuse the options that the message asks for
+            workspace.remove()  # nothing to resume, and it would refuse the options that the message suggests
             raise
         fit_views(dataset, workspace, artifacts, report)
         writes = pending_writes(
@@ -81,7 +80,7 @@ def build(options: BuildOptions, report: Reporter, *, restart: bool = False) -> 
         )
         with report.stage("write", sum(task.raw_bytes for task in writes)) as advance:
             engine.run(run_write, writes, advance)
-        workspace.remove_rubbish()  # of workers that were lost and replaced
+        workspace.remove_rubbish()  # left by lost workers
         manifest = commit(workspace, shaped, plan)  # last: no manifest, no dataset
         workspace.remove()
         kill_point("commit.cleaned")
@@ -90,7 +89,7 @@ def build(options: BuildOptions, report: Reporter, *, restart: bool = False) -> 
 
 
 def refuse_foreign(output: Path) -> None:
-    """Do not build into a folder that holds something else, nor where Arrow can open nothing."""
+    """Raise ``BuildError`` for a folder that holds something else, or whose path Arrow cannot open."""
     name = os.fsencode(output.absolute())
     if str(output.absolute()) != name.decode("utf-8", "replace"):
         raise BuildError(f"{printable(name)}: Arrow opens only paths in UTF-8; name another folder with -o")
@@ -99,11 +98,11 @@ def refuse_foreign(output: Path) -> None:
     if output.is_dir() and not (output / MANIFEST).exists() and not Workspace(output).folder.exists():
         found = next(output.iterdir(), None)
         if found is not None:
-            raise BuildError(f"{output} is not empty (it holds {found.name!r}) and is no build; name a new folder")
+            raise BuildError(f"{output} is not empty (it holds {found.name!r}) and is not a build; name a new folder")
 
 
 def _already_complete(options: DatasetOptions, workspace: Workspace, shaped: dict[str, Any]) -> BuildResult:
-    """Accept a finished dataset if it is the one asked for."""
+    """Accept a finished dataset if it has the same inputs and options."""
     manifest = load_manifest(workspace.output)
     if adding := workspace.adding:
         raise BuildError(
@@ -112,7 +111,7 @@ def _already_complete(options: DatasetOptions, workspace: Workspace, shaped: dic
         )
     found = dict(manifest.options)
     asked = {**shaped, "inputs_digest": inputs_digest(options, workspace.output)}
-    workspace.remove()  # what a build killed after its manifest left, or this call's lock
+    workspace.remove()  # the remains of a build killed after its manifest, or this call's lock
     then = "name a new folder with -o"
     if {**found, VIEWS: []} == {**asked, VIEWS: []}:
         then = f"{change_of_views(workspace.output, options.views.requests, found.get(VIEWS), asked[VIEWS])}, or {then}"
@@ -121,11 +120,11 @@ def _already_complete(options: DatasetOptions, workspace: Workspace, shaped: dic
 
 
 def _claim(options: InputOptions, workspace: Workspace, shaped: dict[str, Any]) -> None:
-    """Write down what is built here, or refuse to go on with anything else."""
+    """Record what is being built, or refuse to resume anything else."""
     roots = [str(path.resolve()) for path in options.paths]
     asked = {**shaped, "folders": roots, "strict": options.strict, "versions": library_versions()}
     if (found := workspace.claimed) is not None:
-        eased = found.get("strict") and not options.strict  # so far nothing was refused: as if it had not been strict
+        eased = found.get("strict") and not options.strict  # nothing was refused so far, so strict made no difference
         refuse_other(
             {**found, "strict": False} if eased else found,
             asked,

@@ -1,4 +1,4 @@
-"""Commit: gather what the shards recorded into the manifest, and write it. Only now is there a dataset."""
+"""Commit: collect the records of the shards into the manifest, and write it. Only then is there a dataset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pcdata.processes.kill_points import kill_point
 
 
 def commit(workspace: Workspace, shaping: dict[str, Any], plan: Plan) -> Manifest:
-    """Write rejects.jsonl and then manifest.json; the shards are there already."""
+    """Write rejects.jsonl, then manifest.json; the shards are there already."""
     written = [(shard.split, workspace.done(shard.name, WrittenShard)) for shard in plan.shards]
     views = listed_views(open_views(workspace), [(split, shard.views) for split, shard in written])
     rejects_file = commit_rejects(workspace)

@@ -1,8 +1,8 @@
-"""``--config``: the options of a build in a TOML file; and those that a dataset was built with, as such a file again.
+"""``--config``: the options of a build in a TOML file; and printing those that a dataset was built with as such a file.
 
-A file says what the command line would say, under its names or those that the manifest uses: ``max_line_bytes = 2000``
-is ``--max-line-bytes 2000``, and ``langs`` is ``lang``. What may be given several times is a list. Paths are as on the
-command line: relative to the working folder.
+A file uses the names of the command line or of the manifest: ``max_line_bytes = 2000`` is ``--max-line-bytes 2000``,
+and ``langs`` is ``lang``. Repeatable options are lists. Paths are relative to the working folder, as on the command
+line.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pcdata.options import flag_of, options_in
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The options in a TOML file, as the command line names its parameters.
+    """The options in a TOML file, by the names of the command's parameters.
 
-    Raises ``OptionError`` naming a key that there is not, or a value of another type.
+    Raises ``OptionError`` for an unknown key or a value of the wrong type.
     """
     given = read_config_file(file, OptionError)
     known, spelled = _usual(), _spelled()
@@ -42,17 +42,17 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def render_config(folder: Path) -> str:
-    """The options that a dataset was built with, as TOML: a build from the same inputs with it makes the same files.
+    """The options that a dataset was built with, as TOML: with it, a build from the same inputs makes the same files.
 
-    What a manifest does not know (where inputs and lists of paths lay) is a comment. An artifact that was handed in is
-    named where it lies in the dataset, which does not say there what it was fitted on. The dataset may be a stranger's:
-    nothing is printed but options of a dataset, as they may be. Raises ``DatasetError``.
+    What a manifest does not know (the paths of inputs and of lists of paths) becomes a comment. An artifact that the
+    user supplied is named by its path in the dataset, without the record of what it was fitted on. The dataset may come
+    from a stranger, so only valid options are printed. Raises ``DatasetError``.
     """
     return rendered(load_manifest(folder).options, folder)
 
 
 def rendered(options: Mapping[str, Any], folder: Path) -> str:
-    """The same of options that were read."""
+    """The same for options that were read."""
     try:
         names = ", ".join(map(_comment, options["inputs"]))
         lines = [f"# inputs, to be named on the command line: {names}"]
@@ -68,19 +68,19 @@ def rendered(options: Mapping[str, Any], folder: Path) -> str:
 
 
 def _usual() -> dict[str, Any]:
-    """The keys that a file may have, with their defaults: all options but where the dataset goes."""
+    """The keys that a file may have, with their defaults: all options except the output."""
     options = {one.name: one.default for _, one, _ in options_in(BuildOptions)}
     return {"inputs": (), **options, "compressors": ()}
 
 
 def _spelled() -> dict[str, str]:
-    """The keys of options that the command line spells in another way, by that spelling."""
+    """Keys whose names on the command line differ, by that name."""
     flags = {flag_of(one)[2:].replace("-", "_"): one.name for _, one, _ in options_in(BuildOptions)}
     return {**flags, "compressor": "compressors"}
 
 
 def _shaping(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of ``options`` that are printed as they are, with their defaults: what shapes a dataset, and no file."""
+    """The options that shape a dataset and can be printed unchanged, with their defaults; no files."""
     left_out = ("strict", "val_list")
     of_dataset = {one.name: one.default for _, one, _ in options_in(DatasetOptions)}
     return {key: of_dataset[key] for key in options if key in of_dataset and key not in left_out}
@@ -94,7 +94,7 @@ def _fitting(key: str, usual: Any, value: Any) -> Any:
 
 
 def _fault(usual: Any, value: Any) -> str | None:
-    """What a value would have to be, if it is something else than the default's kind."""
+    """What a value must be, if its type is not that of the default."""
     match usual:
         case ():
             fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
@@ -108,7 +108,7 @@ def _fault(usual: Any, value: Any) -> str | None:
 
 
 def _request(values: Mapping[str, Any], folder: Path) -> str:
-    """A ``--compressor`` that stands for a view, with every parameter spelled out."""
+    """The ``--compressor`` text for a view, with every parameter."""
     parameters = values["parameters"].items()
     given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in parameters}
     given |= {key: values[key] for key, usual in (("name", values["codec"]), ("ids", "own")) if values[key] != usual}
@@ -122,7 +122,7 @@ def _request(values: Mapping[str, Any], folder: Path) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A text, number, bool or list of texts: JSON, but for a character that TOML wants escaped."""
+    """A text, number, bool or list of texts as TOML: JSON, except for a character that TOML wants escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

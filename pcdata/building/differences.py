@@ -1,4 +1,4 @@
-"""A folder that holds something other than what is asked for: in what it differs, and what to do."""
+"""The error for a folder that holds something else: how it differs from the request, and what to do."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pcdata.dataset.typed_json import typed
 from pcdata.errors import BuildError, DatasetError
 
 VIEWS: Final = "compressors"
-"""Among the options of a dataset, its views."""
+"""The key of a dataset's views among its options."""
 
 
 @dataclass(frozen=True)
 class _View:
-    """As the options of a dataset have it. They may be a stranger's."""
+    """A view in a dataset's options, which may come from a stranger."""
 
     name: str
     codec: str
@@ -28,7 +28,7 @@ class _View:
 
 
 def refuse_other(found: dict[str, Any], asked: dict[str, Any], what: str, then: str) -> None:
-    """Raises ``BuildError`` if any option differs: ``what`` is there, and ``then`` is to be done."""
+    """Raises ``BuildError`` if any option differs. ``what`` describes the folder, ``then`` says what to do."""
     for key in sorted(found.keys() | asked.keys()):
         if found.get(key) == asked.get(key):
             continue
@@ -40,7 +40,7 @@ def refuse_other(found: dict[str, Any], asked: dict[str, Any], what: str, then: 
 
 
 def change_of_views(output: Path, requests: Sequence[ViewRequest], found: Any, asked: list[dict[str, Any]]) -> str:
-    """What to do where a dataset differs from the one asked for in its views alone."""
+    """What to do if a dataset differs from the request only in its views."""
     if not isinstance(found, list) or any(view not in asked for view in found):
         return "change its views with pcdata add-view and drop-view"
     new = [str(request) for request, view in zip(requests, asked, strict=True) if view not in found]
@@ -49,7 +49,7 @@ def change_of_views(output: Path, requests: Sequence[ViewRequest], found: Any, a
 
 
 def _in_words(views: Any) -> str | None:
-    """Views as one would ask for them; None if they are none."""
+    """Views as one would request them; None if these are not views."""
     try:
         texts = [request_text(**vars(view)) for view in typed(tuple[_View, ...], views)]
     except DatasetError:

@@ -19,22 +19,20 @@ from pcdata.codecs.base import Codec, naming
 from pcdata.dataset.schema import DOC_ID_BYTES
 
 _ESTIMATE_BYTES = 4_000_000
-"""How much of the sample is encoded."""
+"""Raw bytes of the sample that are encoded."""
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """What would be built."""
-
     plan: Plan
     view_bytes: dict[str, int]
     """Estimated size on disk of each view's files, all splits together."""
     sample_bytes: int
-    """Raw bytes that the estimates rest on."""
+    """Raw bytes that the estimates are based on."""
 
 
 def dry_run(options: DatasetOptions, workers: int, report: Reporter) -> DryRun:
-    """Scan, plan and fit in a temporary folder. Raises what ``build`` would raise up to there."""
+    """Scan, plan and fit in a temporary folder. Raises the same errors as ``build``."""
     artifacts = handed_in_artifacts(options.views.requests)
     with trial(options, workers, report) as planned:
         fit_views(planned.options, planned.workspace, artifacts, report)
@@ -61,7 +59,7 @@ def _sample(planned: Trial) -> list[bytes]:
 
 
 def _bytes_on_disk(codec: Codec, sample: list[bytes]) -> int:
-    """Of the columns that ``sample`` would fill in a view file: symbols, units, ids and offsets."""
+    """Bytes of the columns that ``sample`` would fill in a view file: symbols, units, ids and offsets."""
     columns = codec.encode(sample)
     types = codec.types
     size = len(columns.symbols) * types.symbol_dtype.itemsize

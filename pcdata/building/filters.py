@@ -1,4 +1,4 @@
-"""Which documents are taken, of all that can be read. Each that is not is counted under its reason."""
+"""Filters: which documents are kept, of all that can be read. The others are counted by reason."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pcdata.inputs.languages import UNKNOWN, language_of, languages
 from pcdata.inputs.records import Piece
 
 LANGUAGE: Final = "language"
-"""The reason of what ``--lang`` does not name."""
+"""The reason of documents that ``--lang`` leaves out."""
 
 
 class Measured:
-    """What filters look at of a document that is read in pieces."""
+    """What filters need to know about a document that is read in pieces."""
 
     def __init__(self, lines: bool) -> None:
-        """``lines``: whether their lengths are wanted, which costs a pass over the bytes."""
+        """``lines``: whether to measure lines, which costs a pass over the bytes."""
         self.size = 0
         self.longest_line = 0
         self._lines = lines
-        self._open_line = 0  # length so far of the line that goes on in the next piece
+        self._open_line = 0  # length so far of the line that continues in the next piece
 
     def add(self, piece: Piece) -> None:
         self.size += len(piece.raw)
@@ -39,7 +39,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Filters:
-    """Those of a build."""
+    """The filters of a build."""
 
     options: FilterOptions
 
@@ -49,11 +49,11 @@ class Filters:
 
     @property
     def lines(self) -> bool:
-        """Whether any looks at lines."""
+        """Whether a filter needs the length of lines."""
         return bool(self.options.max_line_bytes)
 
     def refusal(self, document: bytes, metadata: Metadata, measured: Measured) -> tuple[str, str] | None:
-        """Reason and detail if a document is not taken; ``document`` is the hash of its content."""
+        """Reason and detail if a document is left out; ``document`` is the hash of its content."""
         options = self.options
         size = f"{measured.size:,} bytes"
         if measured.size < options.min_bytes:
@@ -70,12 +70,12 @@ class Filters:
 
 
 def misspelt(langs: Iterable[str]) -> str | None:
-    """A sentence about the first language that no file can be in, if there is one; a record may say that it is."""
+    """A message about the first language that no file can have, if any; records may still have it."""
     known = {name.lower(): name for name in (*languages(), UNKNOWN)}
     for lang in langs:
         if lang.lower() not in known:
             short = language_of(f".{lang}".encode())
             near = [short] if short != UNKNOWN else [known[name] for name in get_close_matches(lang.lower(), known, 1)]
             then = f"did you mean {near[0]}?" if near else "pcdata stats lists those of a dataset"
-            return f"--lang {lang} is no language that a file can be in; {then}"
+            return f"--lang {lang} is not a language that a file can be in; {then}"
     return None

@@ -1,6 +1,6 @@
-"""Fit: make every codec's artifact from the sample, commit and hash it before anything is encoded.
+"""Fit: make every codec's artifact from the sample, then store and hash it before anything is encoded.
 
-A fitted artifact is never fitted again: a resumed build reads what is there.
+An artifact is never fitted again: a resumed build reads the stored one.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ def fit_requests(
     artifacts: Mapping[str, Artifact],
     report: Reporter,
 ) -> None:
-    """The same on a sample that is given; it is looked at only if a codec wants to."""
+    """The same on a given sample, which is only read if a codec needs it."""
     if not workspace.has(_VIEWS):
         views = [
             _fit_view(workspace.output, request, sample, artifacts.get(request.name), report) for request in requests
         ]
         workspace.write_json(_VIEWS, views)
         kill_point("fit.written")
-    open_views(workspace)  # refuses other versions
+    open_views(workspace)  # raises if library versions differ
 
 
 class Sample(Sequence[bytes]):
-    """The documents that codecs are fitted on, read when a codec first looks at one."""
+    """The documents that codecs are fitted on, read when a codec first needs one."""
 
     def __init__(self, read: Callable[[], Iterable[bytes]]) -> None:
         self._read = read
@@ -75,15 +75,15 @@ class Sample(Sequence[bytes]):
 def open_views(workspace: Workspace) -> list[tuple[FittedView, Codec]]:
     """The fitted views and their codecs, opened once per process.
 
-    Raises ``BuildError`` where other versions of a codec's libraries are installed, and ``DatasetError`` if an artifact
-    on disk is not the one that was committed.
+    Raises ``BuildError`` if other versions of a codec's libraries are installed, and ``DatasetError`` if an artifact on
+    disk is not the one that was stored.
     """
     return _opened(workspace.output, workspace.read(_VIEWS))
 
 
 @lru_cache(maxsize=1)
 def _opened(output: Path, views_json: bytes) -> list[tuple[FittedView, Codec]]:
-    """``views_json``, the content of the file, tells one build in a folder from the next."""
+    """``views_json``, the content of the file, distinguishes successive builds in the same folder."""
     fitted = Workspace(output).read_typed(_VIEWS, tuple[FittedView, ...])
     for view in fitted:
         now = codec_class(view.codec).versions(view.backends)
@@ -108,7 +108,7 @@ def _fit_view(
             artifact = fitting.fit(request.codec, request.parameters, sample, advance)
     try:
         backends = cls.choose_backends(request.parameters, artifact, sample)
-        # One that cannot be used is refused before it is stored.
+        # An unusable artifact is refused before it is stored.
         make_codec(request.codec, request.parameters, artifact, backends)
     except CodecError as error:
         handed = f" (artifact {request.artifact})" if request.artifact else ""

@@ -1,7 +1,7 @@
-"""``pcdata fit``: a codec's artifact in a folder of its own, fitted once and handed to any number of builds.
+"""``pcdata fit``: a codec's artifact in its own folder, fitted once for any number of builds.
 
-It is fitted on the very sample that ``pcdata build`` of the same inputs and options would take, so a build that is
-handed the artifact makes the view that it would have made without.
+It is fitted on the same sample that ``pcdata build`` of the same inputs and options would take. So a build with the
+artifact makes the same view as a build without it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class FitResult:
 
     record: ArtifactRecord
     was_there: bool
-    """From the same inputs and options: nothing was done."""
+    """The artifact was there already, from the same inputs and options."""
 
 
 def fit_artifact(options: DatasetOptions, output: Path, workers: int, report: Reporter) -> FitResult:
     """Fit the one codec that ``options`` request, into the folder ``output``.
 
-    The folder appears whole or not at all. Raises a ``PcdataError`` for everything a person can mend.
+    The folder appears whole or not at all. Raises ``PcdataError``.
     """
     refuse_url(output)
     (request,) = options.views.requests
@@ -56,7 +56,7 @@ def fit_artifact(options: DatasetOptions, output: Path, workers: int, report: Re
 
 def _refuse_unfitted(request: ViewRequest) -> None:
     if request.name != request.codec or request.ids != "own":
-        raise OptionError("name and ids are of a view, not of an artifact; give them to pcdata build")
+        raise OptionError("name and ids belong to a view, not to an artifact; give them to pcdata build")
     if request.artifact is not None:
         raise OptionError(f"{request.artifact} is an artifact already; give it to pcdata build")
     if not codec_class(request.codec).is_fitted(request.parameters):
@@ -66,12 +66,12 @@ def _refuse_unfitted(request: ViewRequest) -> None:
 
 
 def _already_there(options: DatasetOptions, output: Path) -> ArtifactRecord | None:
-    """The record of an earlier call, if it was asked for the same."""
+    """The record of an earlier call with the same request."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return None
     record = read_record(output)
     if record is None:
-        raise BuildError(f"{output} is there and no artifact of pcdata fit; name a new folder with -o")
+        raise BuildError(f"{output} exists and is not an artifact of pcdata fit; name a new folder with -o")
     if record.options != _asked(options, inputs_digest(options, output)):
         raise BuildError(
             f"{output} holds an artifact of other inputs or options; remove it, or name a new folder with -o"
@@ -80,12 +80,12 @@ def _already_there(options: DatasetOptions, output: Path) -> ArtifactRecord | No
 
 
 def _asked(options: DatasetOptions, digest: str) -> dict[str, Any]:
-    """All that the artifact depends on."""
+    """Everything that the artifact depends on."""
     return {**shaping(options, {}), "inputs_digest": digest, "versions": library_versions()}
 
 
 def _write(planned: Trial, view: FittedView, output: Path) -> ArtifactRecord:
-    """Copy the artifact out of the temporary build, and the record beside it."""
+    """Copy the artifact out of the temporary build, and write its record."""
     assert view.fitted_on is not None
     output = output.resolve()
     with appearing(output, folder=True) as temporary:

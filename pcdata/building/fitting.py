@@ -1,7 +1,7 @@
-"""Call a codec's ``fit`` where signals end it at once.
+"""Call a codec's ``fit`` so that signals can stop it at once.
 
-A library that trains may hear no signal before it is done, which takes minutes for a large sample. So a large one is
-handed to a process of its own, which can be killed.
+A library that trains may ignore signals until it is done, which takes minutes for a large sample. So a large sample is
+fitted in a separate process, which can be killed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pcdata.errors import CodecError
 from pcdata.processes.isolated import Died, End, Isolated, Limits, Send, in_batches
 
 _SMALL_BYTES: Final = 1 << 18
-"""A sample so small is fitted here: it takes less time than a process takes to start."""
+"""Smaller samples are fitted in this process: that takes less time than starting another."""
 _AT_ONCE_BYTES: Final = 1 << 23
 _TOLD_BYTES: Final = 1 << 20
 _TICK_SECONDS: Final = 0.5
@@ -24,10 +24,10 @@ Advance = Callable[[int], object]
 
 
 def fit(codec: str, parameters: Any, sample: Sequence[bytes], advance: Advance) -> Artifact:
-    """What ``fit`` of the codec makes.
+    """The result of the codec's ``fit``.
 
-    ``advance`` is told how many bytes of the sample it has looked at, several times if it looks again, and 0 now and
-    then while it works on. Raises what it raises, and ``CodecError`` if it ends the process.
+    ``advance`` is called with the number of bytes of the sample that were read (again, if they are read again), and now
+    and then with 0 while ``fit`` works. Raises what ``fit`` raises, and ``CodecError`` if it ends the process.
     """
     if sum(map(len, sample)) <= _SMALL_BYTES:
         return codec_class(codec).fit(parameters, _Watched(sample, advance))
@@ -55,7 +55,7 @@ def _next(process: Isolated, advance: Advance) -> Any:
 
 
 class _Fitter:
-    """In the process: takes documents, and at last fits on them."""
+    """In the process: collects documents, and finally fits on them."""
 
     def __init__(self, codec: str, parameters: Any) -> None:
         self._codec = codec_class(codec)
@@ -70,7 +70,7 @@ class _Fitter:
 
 
 class _Watched(Sequence[bytes]):
-    """A sample that tells how much of it has been looked at; what is looked at again counts again."""
+    """A sample that reports how much of it has been read; repeated reads count again."""
 
     def __init__(self, sample: Sequence[bytes], advance: Advance) -> None:
         self._sample = sample

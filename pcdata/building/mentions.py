@@ -1,6 +1,7 @@
-"""What options name and no document has: paths of ``--val-list``, fields of ``--keep``.
+"""Names in options that no document has: paths of ``--val-list``, fields of ``--keep``.
 
-Each scan task writes down which of them its documents have, as ``scan/00000.met``; together they say what is missing.
+Each scan task writes which of them its documents have, as ``scan/00000.met``; from all of these, the missing names are
+known.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _SHOWN = 3
 
 
 class Met:
-    """What the documents of a task have of it, those too that a filter refuses."""
+    """Which of the names a task's documents have, including documents that a filter leaves out."""
 
     def __init__(self, options: DatasetOptions) -> None:
         self._listed = options.split.listed_paths
@@ -35,15 +36,15 @@ class Met:
             self._values[name] += value is not None
 
     def write(self, workspace: Workspace, name: str) -> None:
-        """Beside the task's digests, if options name anything."""
+        """Write it with the task's digests, if options name anything."""
         if self._listed or self._columns:
             met = {"documents": self._documents, "lines": sorted(self._lines), "values": self._values}
             workspace.write_json(f"{name}.met", met)
 
 
 def check_mentions(options: DatasetOptions, workspace: Workspace, say: Callable[[str], None]) -> None:
-    """Raise ``UnbuildableError`` for listed paths that no document has, as documents that are meant for val would be
-    trained on; say which kept columns hold nothing, which ``--strict`` refuses too."""
+    """Raise ``UnbuildableError`` for listed paths that no document has, since documents meant for val would be trained
+    on. Warn of kept columns that are empty; with ``--strict``, these raise, too."""
     met = [workspace.read_json(name) for name in workspace.names("scan/*.met")]
     val_list, listed = options.split.val_list, options.split.listed_paths
     if val_list is not None:
@@ -52,13 +53,13 @@ def check_mentions(options: DatasetOptions, workspace: Workspace, say: Callable[
         if missing:
             shown = ", ".join(missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
             raise UnbuildableError(
-                f"{val_list}: {len(missing):,} of {len(listed):,} paths are those of no document: {shown}; "
+                f"{val_list}: {len(missing):,} of {len(listed):,} paths belong to no document: {shown}; "
                 "a line is a path as rejects.jsonl and pcdata show print it, without blanks, ./ or a byte order mark"
             )
     documents = sum(task["documents"] for task in met)
     for column in options.inputs.kept_columns:
         if documents and not any(task["values"].get(column.name) for task in met):
-            text = f"--keep {column.name}: none of {documents:,} documents has it, so the column holds nothing"
+            text = f"--keep {column.name}: none of {documents:,} documents has it, so the column is empty"
             if options.inputs.strict:
                 raise UnbuildableError(f"{text}; name a field that they have, or build without --strict")
             say(f"warning: {text}")

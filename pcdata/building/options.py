@@ -1,4 +1,4 @@
-"""What a build is asked to do: what shapes the dataset, where it goes, and who does the work."""
+"""Options of a build: what shapes the dataset, where it is written, and how tasks are run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FilterOptions:
-    """Which documents are taken, of all that are read."""
+    """Which documents are kept, of all that are read."""
 
     section: ClassVar = "Which documents"
 
@@ -27,12 +27,12 @@ class FilterOptions:
     max_bytes: int = option(0, "Leave out documents with more bytes; 0: none.")
     max_line_bytes: int = option(0, "Leave out documents with a longer line; 0: none.")
     langs: tuple[str, ...] = option(
-        (), "Take only documents in this language, whatever its case; may be repeated.", flag="lang", metavar="LANGUAGE"
+        (), "Only documents in this language (case-insensitive); may be repeated.", flag="lang", metavar="LANGUAGE"
     )
-    sample: float = option(1.0, "Share of the documents to take, drawn by content.")
-    limit: int = option(0, "How many documents to take, the first ones; one that is cut counts once. 0: all.")
+    sample: float = option(1.0, "Share of the documents to keep, drawn by content.")
+    limit: int = option(0, "Only the first N documents, counted before long ones are cut; 0: all.")
     dedup: str = option(
-        "exact", "exact: of documents with the same bytes the first is taken; off: all are.", choices=("exact", "off")
+        "exact", "exact: of identical documents, keep the first; off: keep all.", choices=("exact", "off")
     )
 
     def __post_init__(self) -> None:
@@ -47,15 +47,15 @@ class SplitOptions:
 
     section: ClassVar = "Validation split"
 
-    val_fraction: float = option(0.02, "Share of documents drawn into val; 0: none.")
+    val_fraction: float = option(0.02, "Share of the documents in val; 0: none.")
     val_by: str = option(
         "document",
-        "What is drawn: each document; or all of a source, or of a path-prefix (the first folder of the path; "
-        "path-prefix:N, the first N) together.",
+        "What goes to train or val together: each document alone, all of a source, or all of a path-prefix (the first "
+        "folder of the path; path-prefix:N, the first N).",
         choices=("document", "source", "path-prefix"),
         more=True,
     )
-    val_list: Path | None = option(None, "A file of paths, one a line: those documents are val, and no others.")
+    val_list: Path | None = option(None, "File of paths, one per line: val is exactly these documents.")
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -64,17 +64,17 @@ class SplitOptions:
         if not 1 <= self.prefix_folders <= 100:
             raise OptionError(f"--val-by path-prefix:N needs a number from 1 on, got {self.val_by!r}")
         if self.val_list is not None and not self.val_list.is_file():
-            raise OptionError(f"--val-list {self.val_list} is no file; name one with a path on each line")
+            raise OptionError(f"--val-list {self.val_list} is not a file; name one with a path on each line")
 
     @cached_property
     def listed_paths(self) -> dict[bytes, int]:
-        """The paths in ``val_list``, and the line of each from 1 on."""
+        """The paths in ``val_list``, each with its line number from 1."""
         lines = [] if self.val_list is None else self.val_list.read_bytes().splitlines()
         return {line: number for number, line in enumerate(lines, start=1) if line}
 
     @property
     def prefix_folders(self) -> int:
-        """How many folders of a path are its prefix; 0 if ``val_by`` says no number."""
+        """The number of a path's folders in its prefix; 0 if ``val_by`` has no number."""
         kind, colon, number = self.val_by.partition(":")
         return 1 if not colon else int(number) if kind == "path-prefix" and number.isdecimal() else 0
 
@@ -87,7 +87,7 @@ class ViewOptions:
 
     requests: tuple[ViewRequest, ...] = ()
     fit_bytes: int = option(
-        16_000_000, "Raw bytes of the sample that codecs are fitted on, about.", least=1_000, most=1 << 32
+        16_000_000, "Approximate raw bytes of the sample that codecs are fitted on.", least=1_000, most=1 << 32
     )
 
     def __post_init__(self) -> None:
@@ -96,7 +96,7 @@ class ViewOptions:
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """What shapes a dataset, and all that a trial, which writes none, has to know."""
+    """What shapes a dataset, and everything that a trial needs, which writes none."""
 
     section: ClassVar = "Output"
 
@@ -104,25 +104,25 @@ class DatasetOptions:
     filters: FilterOptions = field(default_factory=FilterOptions)
     split: SplitOptions = field(default_factory=SplitOptions)
     views: ViewOptions = field(default_factory=ViewOptions)
-    shard_bytes: int = option(0, "Raw bytes per shard; default: about 16 shards of 8 to 512 MB.", most=1 << 40)
+    shard_bytes: int = option(0, "Raw bytes per shard. [default: about 16 shards of 8 to 512 MB]", most=1 << 40)
 
     def __post_init__(self) -> None:
         check_options(self)
 
     @classmethod
     def of(cls, inputs: Iterable[Path], requests: Sequence[ViewRequest] = (), **flat: Any) -> DatasetOptions:
-        """Of flat options."""
+        """From flat options."""
         return made_from(cls, {"paths": tuple(inputs), "requests": tuple(requests), **flat})
 
     def anchored(self) -> DatasetOptions:
-        """The same with absolute paths, for tasks: a worker may have another working folder."""
+        """The same with absolute paths, since a worker may have another working folder."""
         val_list = self.split.val_list and self.split.val_list.absolute()
         return replace(self, inputs=self.inputs.anchored(), split=replace(self.split, val_list=val_list))
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """A build, checked."""
+    """All options of a build, checked."""
 
     output: Path
     dataset: DatasetOptions = field(default_factory=DatasetOptions)
@@ -135,5 +135,5 @@ class BuildOptions:
     def of(
         cls, inputs: Iterable[Path], output: Path, requests: Sequence[ViewRequest] = (), **flat: Any
     ) -> BuildOptions:
-        """Of flat options: those of the command line, of ``--config`` and of ``pcdata.build``."""
+        """From flat options: those of the command line, of ``--config`` and of ``pcdata.build``."""
         return made_from(cls, {"paths": tuple(inputs), "output": output, "requests": tuple(requests), **flat})

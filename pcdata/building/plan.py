@@ -1,9 +1,9 @@
 """Plan: decide, from the digests alone and in input order, which document goes where.
 
-Exact duplicates are dropped (the first stays), documents are drawn into splits, and each split is cut into shards by
-raw bytes. The result is one list of pieces per shard, the fitting sample, and rejects.jsonl: all of them independent of
-the number of workers. Memory: one partition of the hashes, the pieces of one scan task and of one shard per split, and
-one byte per document in a mapped file.
+Exact duplicates are dropped (the first is kept), documents are drawn into splits, and each split is cut into shards by
+raw bytes. The result is one list of pieces per shard, the fitting sample, and rejects.jsonl, all independent of the
+number of workers. Memory: one partition of the hashes, the pieces of one scan task and of one shard per split, and one
+byte per document in a mapped file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PARTITION_DOCUMENTS = 2_000_000
 """Documents whose hashes are compared at a time: about 100 MB of memory."""
 
 SPREAD_DOCUMENTS = 500_000
-"""Documents whose hashes are held before they are spread over partitions: opening a file for a few is what costs."""
+"""Documents whose hashes are held before they are spread over partitions, since opening files is what costs time."""
 
 SHARDS_WANTED = 16
 MIN_SHARD_BYTES = BLOCK_RAW_BYTES
@@ -47,7 +47,7 @@ MAX_SHARD_BYTES = 512_000_000
 
 @dataclass(frozen=True)
 class PlannedShard:
-    """One shard to be written; its pieces lie in the state under ``pieces``."""
+    """One shard to be written; its pieces are in the workspace under ``pieces``."""
 
     split: str
     index: int
@@ -72,7 +72,7 @@ class Plan:
     whole_documents: int
     """Before long ones are cut into parts."""
     unlucky_split: str | None
-    """The split into which no document was drawn by ``val_fraction``, so that it got the one nearest to it."""
+    """The split into which ``val_fraction`` drew no document, so that it got the nearest one."""
 
     @property
     def raw_bytes(self) -> int:
@@ -80,7 +80,7 @@ class Plan:
 
     @property
     def documents(self) -> int:
-        """Each part of a long one is one."""
+        """Including each part of a long one."""
         return sum(shard.documents for shard in self.shards)
 
 
@@ -96,9 +96,9 @@ _HASH = np.dtype("V16")
 
 
 def make_plan(options: DatasetOptions, workspace: Workspace, n_tasks: int) -> Plan:
-    """Plan the build, or read the plan that was made before it was killed.
+    """Plan the build, or read the plan of the build that is being resumed.
 
-    Raises ``UnbuildableError`` if there is nothing to build, or a split that was asked for would be empty.
+    Raises ``UnbuildableError`` if there is nothing to build, or a requested split would be empty.
     """
     if not workspace.has(_PLAN):
         scanned = ScannedTasks(workspace, n_tasks)
@@ -116,7 +116,7 @@ def make_plan(options: DatasetOptions, workspace: Workspace, n_tasks: int) -> Pl
 
 
 def _settle(options: DatasetOptions, workspace: Workspace, scanned: ScannedTasks) -> Fates:
-    """What becomes of each document, in input order."""
+    """The fate of each document, in input order."""
     total = sum(int((pieces["start"] == 0).sum()) for _, pieces in scanned)
     fates = np.lib.format.open_memmap(workspace.folder / FATES, mode="w+", dtype=np.uint8, shape=(total,))
     if options.filters.dedup == "exact":
@@ -127,7 +127,7 @@ def _settle(options: DatasetOptions, workspace: Workspace, scanned: ScannedTasks
 
 
 def _mark_from(limit: int, fates: Fates) -> None:
-    """Of the documents that would stay, all from this number on."""
+    """Mark all remaining documents from the one numbered ``limit`` on."""
     seen = 0
     for begin in range(0, len(fates), _FATES_AT_ONCE):
         some = fates[begin : begin + _FATES_AT_ONCE]
@@ -137,14 +137,14 @@ def _mark_from(limit: int, fates: Fates) -> None:
 
 
 def mark_duplicates(workspace: Workspace, scanned: Iterable[tuple[int, Pieces]], fates: Fates) -> None:
-    """Those of which an earlier document has the same bytes; ``scanned`` has the pieces of all, in order."""
+    """Mark documents whose bytes an earlier one has; ``scanned`` has the pieces of all, in order."""
     for path in _partition(workspace, scanned, max(1, -(-len(fates) // PARTITION_DOCUMENTS))):
         _mark_partition(path, fates)
         path.unlink()
 
 
 def _mark_partition(partition: Path, fates: Fates) -> None:
-    """A function of its own, so that no array of one partition is still there with those of the next."""
+    """A function of its own, so that the arrays of one partition are freed before the next."""
     keys = np.fromfile(partition, np.uint64).reshape(-1, 3)
     keys = keys[np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))]
     same = (keys[1:, :2] == keys[:-1, :2]).all(axis=1)
@@ -184,7 +184,7 @@ def _spread(held: list[NDArray[np.uint64]], paths: list[Path]) -> None:
 
 
 def with_fates(scanned: Iterable[tuple[int, Pieces]], fates: Fates) -> Iterator[tuple[int, Pieces, Fates]]:
-    """Pieces of each task with what becomes of each."""
+    """The pieces of each task, and the fate of each."""
     first = 0
     for task, pieces in scanned:
         begins = pieces["start"] == 0
@@ -196,7 +196,7 @@ def with_fates(scanned: Iterable[tuple[int, Pieces]], fates: Fates) -> Iterator[
 def _write_rejects(
     options: DatasetOptions, workspace: Workspace, scanned: ScannedTasks, fates: Fates
 ) -> dict[str, int]:
-    """Write rejects.jsonl in input order: what scan refused, and what does not stay. Returns counts by reason."""
+    """Write rejects.jsonl in input order: rejects of the scan, and dropped documents. Returns counts by reason."""
     counts: Counter[str] = Counter()
     with workspace.writing(REJECTS_PART) as file:
         for task, pieces, fates_of_task in with_fates(scanned, fates):
@@ -219,10 +219,10 @@ def _gone(options: DatasetOptions, inputs: TaskInputs, pieces: Pieces, fates: Fa
 
 
 def _val_end(options: DatasetOptions, scanned: ScannedTasks, fates: Fates) -> tuple[int, str | None]:
-    """Where val ends among the draws (exclusive), and the split that would have been empty without moving that.
+    """The exclusive end of val among the draws, and the split that would have been empty without moving that.
 
-    Of few documents none may be drawn into val, or all: then the one whose draw is nearest goes there alone. Where
-    there is only one draw, as of a single document, nothing is moved.
+    With few documents, none or all may be drawn into val. Then only the one whose draw is nearest changes its split.
+    If all draws are equal, as for a single document, nothing changes.
     """
     below = val_below(options.split)
     if options.split.val_list is not None or not below:
@@ -242,8 +242,8 @@ def _val_end(options: DatasetOptions, scanned: ScannedTasks, fates: Fates) -> tu
 def _cut_shards(
     options: DatasetOptions, workspace: Workspace, scanned: ScannedTasks, fates: Fates, below: np.uint64
 ) -> list[PlannedShard]:
-    """Write the piece list of every shard, and the fitting sample; returns the shards, train before val. Val are the
-    documents whose draw is under ``below``."""
+    """Write the piece list of every shard, and the fitting sample; returns the shards, train before val. Documents
+    whose draw is less than ``below`` are val."""
     kept_bytes = sum(int(pieces["length"][of == STAYS].sum()) for _, pieces, of in with_fates(scanned, fates))
     shard_bytes = options.shard_bytes or default_shard_bytes(kept_bytes)
     cutters = {split: ShardCutter(workspace, split, shard_bytes) for split in SPLITS}
@@ -261,7 +261,7 @@ def _cut_shards(
 
 
 def _dropped_from(below: np.uint64, scanned: ScannedTasks, fates: Fates) -> NDArray[np.void]:
-    """Hashes of the listed documents that an earlier one equals: it takes their place, in val too."""
+    """Hashes of listed documents that duplicate an earlier one, which replaces them, also in val."""
     found = [
         _hashes(pieces[(of == DUPLICATE) & (pieces["split_draw"] < below)])
         for _, pieces, of in with_fates(scanned, fates)
@@ -274,7 +274,7 @@ def _hashes(pieces: Pieces) -> NDArray[np.void]:
 
 
 def default_shard_bytes(raw_bytes: int) -> int:
-    """About ``SHARDS_WANTED`` shards, none of them very small or large."""
+    """About ``SHARDS_WANTED`` shards, within the limits for their size."""
     return min(max(raw_bytes // SHARDS_WANTED, MIN_SHARD_BYTES), MAX_SHARD_BYTES)
 
 
@@ -341,8 +341,7 @@ class FitSample:
 
 
 class EmptyValError(UnbuildableError):
-    """There is one document, and it was not drawn into val. A build may do without val, which is what the text says; a
-    probe may not."""
+    """The only document was not drawn into val. A build can do without val, as the text says; a probe cannot."""
 
     def __init__(self, documents: int, val_fraction: float) -> None:
         none = "the only document was not" if documents == 1 else f"none of {documents:,} documents was"

@@ -1,5 +1,5 @@
-"""The first half of a build: list the inputs, scan them, plan. Nothing is written but into the workspace; of a trial,
-with which ``--dry-run``, ``pcdata fit`` and ``pcdata probe`` begin, into a temporary one."""
+"""The first half of a build: list the inputs, scan them, plan. Writes only to the workspace, which is temporary
+for a trial: the start of ``--dry-run``, ``pcdata fit`` and ``pcdata probe``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pcdata.inputs.options import is_stream
 
 
 def planned(options: DatasetOptions, workspace: Workspace, engine: Engine, report: Reporter) -> tuple[Plan, int]:
-    """The plan, and how many scan tasks this call has done for it. What an earlier call did is not done again.
+    """The plan, and how many scan tasks this call has done for it. Finished tasks are not repeated.
 
-    Raises ``UnbuildableError`` if nothing can come of these inputs and options.
+    Raises ``UnbuildableError`` if these inputs and options cannot give a dataset.
     """
     n_tasks = list_inputs(options, workspace)
     scans = pending_scans(options, workspace, n_tasks)

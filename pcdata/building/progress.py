@@ -1,4 +1,4 @@
-"""How far a command is, for whoever runs it."""
+"""How a command reports its progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rejects on their way from scan to ``rejects.jsonl``."""
+"""Rejects between scan and ``rejects.jsonl``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RejectLine(NamedTuple):
         return cls(int(entry), int(position), reason, line)
 
     def after(self, lines: int) -> RejectLine:
-        """The same, in a file that has so many lines before the range that the position was counted in."""
+        """The same, if its position was counted in a range that ``lines`` lines precede."""
         if not lines:
             return self
         position = self.position + lines

@@ -1,7 +1,7 @@
-"""Reading the input a second time: only what the plan kept, and only if it is still the same.
+"""Reading the input a second time: only the documents that the plan kept, and only if they have not changed.
 
-A file of records that one shard leaves half read stays open for the next shard of the same process. A compressed one
-can only be read onwards: to begin again for each shard would take time that grows with the square of its size.
+If a shard ends in the middle of a file of records, the file stays open for the next shard of the same process. A
+compressed file can only be read forwards: restarting it for each shard would take quadratic time.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pcdata.inputs.records import EntryReader
 from pcdata.inputs.sources import Entry
 
 _ROWS = 4096
-"""Pieces taken apart at a time: a Python number is eight times the size of one in an array."""
+"""Pieces converted at a time: Python numbers take eight times the memory of an array's."""
 
 
 class HalfRead:
-    """The file of records that this process read last, while it is open."""
+    """The last file of records that this process read, while it is open."""
 
     def __init__(self) -> None:
         self._reader: EntryReader | None = None
@@ -50,15 +50,15 @@ class HalfRead:
 
 
 half_read: Final = HalfRead()
-"""Of this process. Whoever reads with ``stay_open`` in a process that lives on closes it at the end."""
+"""The one of this process. A process that reads with ``stay_open`` and lives on must close it at the end."""
 
 
 def read_pieces(
     options: InputOptions, workspace: Workspace, pieces: Pieces, stay_open: bool = False
 ) -> Iterator[tuple[bytes, Metadata]]:
-    """Bytes and metadata of each piece, in order. Raises ``InputError`` if one is not what scan saw.
+    """Bytes and metadata of each piece, in order. Raises ``InputError`` if one differs from the scan.
 
-    With ``stay_open`` the last file of records stays open, as ``half_read``, for the next call that reads it.
+    With ``stay_open`` the last file of records stays open as ``half_read`` for the next call that reads it.
     """
     ids = pieces["part"].tobytes()
     for task, rows_of_task in groupby(_rows(pieces), key=itemgetter(1)):

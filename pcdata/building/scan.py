@@ -1,7 +1,7 @@
-"""Scan: read all input once, and write down of every document only what the plan needs.
+"""Scan: read all input once, and record about every document only what the plan needs.
 
-First the entries are listed and cut into tasks of about 16 MB; then each task reads its entries and writes a digest
-per piece (content hashes, place, length, draws) and its rejects. Both are files in the build's state.
+First the entries are listed and divided into tasks of about 16 MB. Then each task reads its entries and writes a digest
+per piece (content hashes, place, length, draws) and its rejects. Both are files in the workspace.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ TASK_ENTRIES = 4_000
 _INPUTS = "inputs.json"
 
 _Row: TypeAlias = list[Any]
-"""An entry (root, name, size, kind; of a range also begin, end) or what was skipped (root, name, reason, detail), as it
-is written down."""
+"""An entry (root, name, size, kind; for a range also begin, end) or what was skipped (root, name, reason, detail), as
+written to a file."""
 
 _PACK = struct.Struct("<16s16sIIQQQQQQQ").pack
 assert struct.calcsize("<16s16sIIQQQQQQQ") == PIECE.itemsize
@@ -52,7 +52,7 @@ class ScanTask:
 
 
 def inputs_digest(options: DatasetOptions, output: Path) -> str:
-    """A hash of names and sizes of all input files: cheap, and enough to see that a folder was added to."""
+    """A hash of names and sizes of all input files: cheap, and enough to detect added files."""
     digest = _listing_hash()
     for rows in _tasks(options, output):
         digest.update(b"".join(map(_hashed, rows)))
@@ -60,7 +60,7 @@ def inputs_digest(options: DatasetOptions, output: Path) -> str:
 
 
 def listed_digest(workspace: Workspace) -> str:
-    """The same of the files that were listed when the build began."""
+    """The same for the files that were listed when the build began."""
     return str(workspace.read_json(_INPUTS)["digest"])
 
 
@@ -88,7 +88,7 @@ def list_inputs(options: DatasetOptions, workspace: Workspace) -> int:
 def _tasks(options: DatasetOptions, output: Path) -> Iterator[list[_Row]]:
     rows: list[_Row] = []
     size = 0
-    # A record without a path is known by its line in the file, which a range does not know.
+    # A record without a path is named by its line in the file, which is unknown in a range.
     whole = options.split.val_list is not None
     for entry in find_entries(options.inputs, output, whole):
         name = text_of(entry.relative)
@@ -126,14 +126,14 @@ class TaskInputs(Sequence[Entry | Skipped]):
 
 
 def pending_scans(options: DatasetOptions, workspace: Workspace, n_tasks: int) -> list[ScanTask]:
-    """The scan tasks that are not done."""
+    """The unfinished scan tasks."""
     done = set(workspace.names("scan/*.digests"))
     anchored, output = options.anchored(), workspace.output.absolute()
     return [ScanTask(anchored, output, n) for n in range(n_tasks) if f"scan/{n:05}.digests" not in done]
 
 
 def run_scan(task: ScanTask, advance: Callable[[int], None]) -> None:
-    """Read one task's entries, write its digests and rejects; ``advance`` is told the raw bytes read."""
+    """Read one task's entries, write its digests and rejects; ``advance`` gets the raw bytes read."""
     options, workspace = task.options, Workspace(task.output)
     filters, met = Filters(options.filters), Met(options)
     name = f"scan/{task.number:05}"
@@ -194,11 +194,11 @@ class _Document:
 
     @property
     def _id(self) -> bytes:
-        """The document's id is its only part's, or the hash of all parts together."""
+        """The id of the only part, or the hash of all parts together."""
         return self._parts[0][0] if self._whole is None else self._whole.digest()
 
     def refused(self) -> Reject | None:
-        """Why a filter does not take it."""
+        """The reject if a filter leaves the document out."""
         assert self._metadata is not None
         refusal = self._filters.refusal(self._id, self._metadata, self._measured)
         return None if refusal is None else Reject(printable(self._entry.relative), self._parts[0][1], *refusal)

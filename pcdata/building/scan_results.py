@@ -1,4 +1,4 @@
-"""What scan wrote down, task by task, as plan reads it: with lines counted from the beginning of their files."""
+"""The results of the scan, task by task, with lines counted from the beginning of their files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ class ScannedTasks:
         self._n_tasks = n_tasks
 
     def __iter__(self) -> Iterator[tuple[int, Pieces]]:
-        """Each task's pieces."""
         for task in range(self._n_tasks):
             pieces = self._workspace.read_pieces(f"scan/{task:05}.digests")
             shifts = self._lines_before.get(task)
@@ -31,7 +30,7 @@ class ScannedTasks:
             yield task, pieces
 
     def rejects(self, task: int) -> Iterator[RejectLine]:
-        """Each task's rejects, in input order. Memory: one of them."""
+        """A task's rejects, in input order. Memory: one of them."""
         shifts = self._lines_before.get(task, {})
         for line in self._workspace.read_lines(f"scan/{task:05}.rejects"):
             reject = RejectLine.from_text(line)
@@ -42,7 +41,7 @@ class ScannedTasks:
 
     @cached_property
     def _lines_before(self) -> dict[int, dict[int, int]]:
-        """By task and entry, the lines that the file has before a range of it."""
+        """By task and entry, the number of lines before a range in its file."""
         before: dict[int, dict[int, int]] = {}
         so_far = 0
         for task in range(self._n_tasks):

@@ -1,4 +1,4 @@
-"""What the bytes of a dataset depend on, as its manifest records it: options, and artifacts handed in."""
+"""What the bytes of a dataset depend on, as its manifest records it: options, and artifacts that the user supplied."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pcdata.inputs.file_names import printable
 def shaping(options: DatasetOptions, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
     """The options that shape the dataset's bytes, as the manifest records them: no paths, no workers.
 
-    ``artifacts`` are those handed in, by view.
+    ``artifacts`` are those that the user supplied, by view.
     """
     inputs, val_list = options.inputs, options.split.val_list
     return {
@@ -41,7 +41,7 @@ def shaping(options: DatasetOptions, artifacts: Mapping[str, Artifact]) -> dict[
 
 
 def request_values(request: ViewRequest, artifact: Artifact | None) -> dict[str, Any]:
-    """What the manifest's options say of a view; ``artifact`` is the one handed in, if one was."""
+    """A view in the manifest's options; ``artifact`` is the one that the user supplied, if any."""
     return {
         "name": request.name,
         "codec": request.codec,
@@ -59,7 +59,7 @@ def _artifact_hash(artifact: Artifact) -> str:
 
 
 def handed_in_artifacts(requests: tuple[ViewRequest, ...]) -> dict[str, Artifact]:
-    """Read the artifacts that the person named, by view."""
+    """Read the artifacts that the user supplied, by view."""
     return {
         request.name: codec_class(request.codec).read_artifact(request.artifact)
         for request in requests

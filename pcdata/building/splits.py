@@ -13,8 +13,8 @@ _NOT_IN_VAL: Final = 2**64 - 1
 
 
 def split_draw(options: SplitOptions, document: bytes, metadata: Metadata) -> int:
-    """The number, 64 bits, that is below ``val_below`` for the documents of val; of documents that belong together
-    (``--val-by``) the same. ``document`` is the hash of its content."""
+    """A 64-bit number, below ``val_below`` for documents of val, and the same for documents that belong together
+    (``--val-by``). ``document`` is the hash of its content."""
     if options.val_list is not None:
         return _IN_VAL if metadata.path in options.listed_paths else _NOT_IN_VAL
     if options.val_by == "document":
@@ -26,5 +26,5 @@ def split_draw(options: SplitOptions, document: bytes, metadata: Metadata) -> in
 
 
 def val_below(options: SplitOptions) -> int:
-    """Where val ends among the draws."""
+    """The exclusive end of val among the draws."""
     return 1 if options.val_list is not None else int(options.val_fraction * 2**64)

@@ -1,4 +1,4 @@
-"""Inputs that can be read only once, standard input and pipes: kept as files of a build, which reads twice."""
+"""Inputs that can be read only once (standard input, pipes) are saved in the workspace, because a build reads twice."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pcdata.inputs.options import STDIN, InputOptions, is_stream
 
 
 def without_streams(options: InputOptions, workspace: Workspace) -> InputOptions:
-    """The same with files in place of the streams. They are read now, unless a build that is resumed has read all of
-    them already."""
+    """The same with files in place of streams. Streams are read now, unless the build that is being resumed has read
+    all of them."""
     paths = list(options.paths)
     for number, path in enumerate(paths):
         if is_stream(path):
@@ -28,7 +28,7 @@ def without_streams(options: InputOptions, workspace: Workspace) -> InputOptions
 
 
 def _name_of_stream(number: int, path: Path) -> str:
-    """Of the file in its place. A name that the shell or the system made says nothing, and is another each time."""
+    """The name of the saved file. A name made by the shell or the system means nothing, and changes each time."""
     if path == STDIN:
         return "stdin.jsonl"
     return f"input-{number}.jsonl" if path.is_symlink() or path.is_char_device() else f"input-{number}-{path.name}"

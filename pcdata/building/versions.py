@@ -1,4 +1,4 @@
-"""Which versions of Python and of libraries decide the bytes of a dataset."""
+"""Versions of Python and of libraries that determine the bytes of a dataset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pcdata.version import __version__
 
 
 def library_versions() -> dict[str, str]:
-    """Of what decides the bytes of every file, whatever the codecs."""
+    """Versions that every file depends on, whatever the codecs."""
     names = ("numpy", "pyarrow")
     return {
         "pcdata": __version__,

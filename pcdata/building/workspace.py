@@ -1,19 +1,19 @@
-"""What an unfinished build has on disk: the folder ``.build`` in the output folder, and its lock.
+"""The state of an unfinished command on disk: the folder ``.build`` in the output folder, and its lock.
 
 ::
 
     .build/lock            the process that owns the folder (flock; freed by the kernel when it ends)
-    .build/options.json    what the build was asked to do, and library versions
+    .build/options.json    the options of the command, and library versions
     .build/inputs/         00000.json …   entries of each scan task
     .build/scan/           00000.digests … and 00000.rejects …; 00000.lines … where tasks share a file
     .build/plan/           train-00000.pieces …, sample.pieces, plan.json
     .build/views.json      codecs after fitting: artifact files and hashes, backends
     .build/done/           train-00000.json …   one per shard whose files are complete
 
-Each file appears whole, by rename, when its step is done; a step whose file is there is not done again.
+Each file appears whole, by rename, when its step is done; finished steps are not repeated.
 
-The output may lie on a file system that several machines share. What other machines make is looked for by listing its
-folder, never by name before it is there: an NFS client may believe for half a minute in a "no such file" that it saw.
+The output may be on a file system shared by several machines. Files from other machines are found by listing their
+folder, never by name before they exist: an NFS client may remember "no such file" for half a minute.
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ from pcdata.processes.kill_points import kill_point
 STATE = ".build"
 OPTIONS = "options.json"
 ADDING = "add-view"
-"""In the options of an unfinished ``add-view``, the views that it adds."""
+"""The key, in the options of an unfinished ``add-view``, of the views that it adds."""
 
 _DISCARDING = "discarding"
-"""In the options of a build that is being thrown away: it cannot be resumed, and nothing begins before it is gone."""
+"""The key in the options of a build that is being discarded: it cannot be resumed, and nothing starts before it is
+gone."""
 
 _SHARD = re.compile(r"(train|val)-[0-9]{5,}\.arrow")
 _LOCK = "lock"
@@ -66,7 +67,7 @@ PIECE = np.dtype(
         ("fit_draw", "<u8"),
     ]
 )
-"""What scan writes down of every piece, and all that plan looks at."""
+"""The record of every piece: written by scan, and all that plan reads."""
 
 Pieces = np.ndarray[Any, np.dtype[np.void]]
 
@@ -81,7 +82,7 @@ class Workspace:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Own the output folder. Raises ``BuildError`` naming the owner if somebody else does.
+        """Own the output folder. Raises ``BuildError`` naming the owner if another process does.
 
         A call that fails before it has written ``OPTIONS`` leaves the folder as it was.
         """
@@ -90,27 +91,27 @@ class Workspace:
         try:
             self._refuse_strange()
             if self._claims(_DISCARDING):
-                self.discard()  # the call that began it was killed
+                self.discard()  # that call was killed before it was finished
             if not self.has(OPTIONS):
-                self._clear()  # it says nowhere what it is the state of
+                self._clear()  # state of an unknown command
             self._make_folders()
             try:
                 yield
             except BaseException:
-                self.remove_rubbish()  # it may be what fills the disk
+                self.remove_rubbish()  # which may have filled the disk
                 if not self.has(OPTIONS):
                     self.remove()
                 raise
         finally:
             lock.close(remove=self._removed)
             if self._removed:
-                with suppress(OSError):  # somebody else is in it already
-                    self.folder.rmdir()  # not before, for NFS keeps an open file's folder
+                with suppress(OSError):  # another process is already in it
+                    self.folder.rmdir()  # only now, because NFS keeps the folder of an open file
                     if not was_there:
                         self.output.rmdir()
 
     def _lock(self) -> LockFile:
-        """Take the lock, in a folder that is a build's or new."""
+        """Take the lock, in a folder of a build or in a new one."""
         while True:
             if self.folder.is_symlink():
                 raise BuildError(f"{self.folder} is a symbolic link, which is not followed; remove it")
@@ -123,33 +124,33 @@ class Workspace:
                     )
                 return LockFile(self.folder / _LOCK)
             except FileNotFoundError:
-                continue  # its last owner has removed the folder meanwhile
+                continue  # its last owner has just removed the folder
             except BlockingIOError as error:
                 raise BuildError(f"{self.output} is being built by {error}; wait for it or stop it") from None
 
     def _refuse_strange(self) -> None:
-        """No command leaves anything but files and folders: what else lies there may lead elsewhere, or never end."""
+        """Commands leave only files and folders: other things may lead elsewhere, or never end."""
         for folder, folders, files in os.walk(self.folder):
             for path in (Path(folder, name) for name in (*folders, *files)):
                 mode = path.lstat().st_mode
                 if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                    raise BuildError(f"{path} is no file of a pcdata command; remove {self.folder}")
+                    raise BuildError(f"{path} is not a file of a pcdata command; remove {self.folder}")
 
     def has(self, name: str) -> bool:
         return (self.folder / name).exists()
 
     def write(self, name: str, data: bytes) -> None:
-        """Make a file appear whole. Its folder is not synced: a step that a power cut forgets is done again.
+        """Make a file appear whole. Its folder is not synced: after a power cut, lost steps are repeated.
 
-        Its folder is not made either: a worker that was given up for lost must not bring back the state of a build
-        that ended without it.
+        Its folder is not created either: a worker that was given up as lost must not restore the state of a build that
+        ended without it.
         """
         with self.writing(name) as file:
             file.write(data)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:
-        """The same for a file that is written bit by bit: it appears when the block ends well."""
+        """The same for a file written piece by piece; it appears when the block ends without an exception."""
         with replacing(self.folder / name) as file:
             yield file
 
@@ -168,7 +169,7 @@ class Workspace:
             raise self._damaged(name, error) from None
 
     def read_lines(self, name: str) -> Iterator[str]:
-        """Of a file in ASCII, one after another, without their ends."""
+        """Lines of an ASCII file, one after another, without line ends."""
         with (self.folder / name).open(encoding="ascii") as file:
             yield from (line[:-1] for line in file)
 
@@ -177,7 +178,7 @@ class Workspace:
 
     @property
     def claimed(self) -> dict[str, Any] | None:
-        """What the unfinished command in this folder was asked to do; None if there is none."""
+        """The options of the unfinished command in this folder; None if there is none."""
         if not self.has(OPTIONS):
             return None
         found = self.read_json(OPTIONS)
@@ -186,7 +187,7 @@ class Workspace:
         return found
 
     def claim(self, asked: dict[str, Any]) -> None:
-        """Write down what is done here, so that no other command resumes it; and clean up after one that was killed."""
+        """Record the command, so that no other command resumes it; and clean up after a killed one."""
         self.write_json(OPTIONS, asked)
         self.remove_rubbish()
 
@@ -194,10 +195,10 @@ class Workspace:
         return key in (self.claimed or {})
 
     def discard(self) -> None:
-        """Throw away what an unfinished build has made, here and in the output folder; what is not its own stays.
+        """Discard an unfinished build, here and in the output folder; files of others are kept.
 
-        A call that was killed is ended by the next command in the folder. Raises ``BuildError`` if there is a dataset,
-        or what is unfinished is another command's.
+        If this is killed, the next command in the folder completes it. Raises ``BuildError`` if there is a dataset, or
+        if another command is unfinished.
         """
         if self.claimed is None:
             return
@@ -212,14 +213,14 @@ class Workspace:
             kill_point("restart.removed")
         self.remove_rubbish()
         for folder in folders:
-            with suppress(OSError):  # somebody else's file is in it
+            with suppress(OSError):  # it holds somebody else's file
                 folder.rmdir()
         self._clear()
         kill_point("restart.cleared")
         self._make_folders()
 
     def _build_folders(self) -> list[Path]:
-        """Those that the unfinished build writes to, inner ones first; no link, nor what is below one."""
+        """Folders that the unfinished build writes to, inner ones first; no links, nor anything below one."""
         views = [f"views/{name}" for name in self._views_in("compressors")]
         folders = [Path(name) for name in (*(f"{view}/artifact" for view in views), *views, "views", "base")]
         return [
@@ -230,17 +231,17 @@ class Workspace:
         ]
 
     def _made_by_build(self, path: Path) -> bool:
-        """Whether a file in one of these folders is a shard's, or an artifact's."""
+        """Whether a file in one of these folders belongs to a shard or an artifact."""
         in_artifact = path.relative_to(self.output).match("views/*/artifact/*")
         return path.is_file() and not path.is_symlink() and bool(in_artifact or _SHARD.fullmatch(path.name))
 
     @property
     def adding(self) -> list[str]:
-        """The views that an unfinished ``add-view`` was adding; none if there is no such command."""
+        """The views that an unfinished ``add-view`` was adding; empty without such a command."""
         return self._views_in(ADDING)
 
     def _views_in(self, key: str) -> list[str]:
-        """Names of views in the options of the unfinished command, under a key that it may lack."""
+        """Names of views under an optional key in the options of the unfinished command."""
         try:
             names = [str(values["name"]) for values in (self.claimed or {}).get(key, [])]
         except (AttributeError, KeyError, TypeError):
@@ -252,20 +253,20 @@ class Workspace:
 
     @property
     def done_shards(self) -> set[str]:
-        """The names of the shards whose files are all there."""
+        """The names of the shards whose files are complete."""
         return {Path(name).stem for name in self.names("done/*.json")}
 
     def mark_done(self, shard: str, written: Any) -> None:
-        """Note that a shard's files are all there, and what was written: a dataclass, or a dictionary of them."""
+        """Record that a shard's files are complete, and what was written: a dataclass, or a dictionary of them."""
         self.write_json(f"done/{shard}.json", written)
         kill_point("write.done")
 
     def done(self, shard: str, kind: Any) -> Any:
-        """What ``mark_done`` was told, as a ``kind``. Raises ``BuildError`` for a file that no command wrote."""
+        """The argument of ``mark_done``, as a ``kind``. Raises ``BuildError`` for a file that no command wrote."""
         return self.read_typed(f"done/{shard}.json", kind)
 
     def read_typed(self, name: str, kind: Any) -> Any:
-        """A file of JSON as a ``kind``, of dataclasses. Raises ``BuildError`` for one that no command wrote."""
+        """A JSON file as a ``kind``, made of dataclasses. Raises ``BuildError`` for a file that no command wrote."""
         try:
             return typed(kind, self.read_json(name))
         except DatasetError as error:
@@ -275,15 +276,15 @@ class Workspace:
         return BuildError(f"{self.folder / name} is damaged ({what}); remove {self.folder}")
 
     def names(self, pattern: str) -> list[str]:
-        """The files of a step that are there, in order."""
+        """The existing files of a step, sorted."""
         return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob(pattern))
 
     def remove_rubbish(self) -> None:
-        """Remove what lies under temporary names: of a process that was killed, or stopped in the middle."""
+        """Remove files with temporary names, left by processes that were killed or stopped."""
         remove_temporary(self.output)
 
     def remove(self) -> None:
-        """Remove the state of a finished build. The lock and its folder go when it is let go of."""
+        """Remove the state of a finished build. The lock and its folder are removed when it is released."""
         self._clear()
         self._removed = True
 

@@ -1,6 +1,6 @@
-"""Write: read the kept documents again and put each shard on disk, base and all views, block by block.
+"""Write: read the kept documents again and write each shard, base and all views, block by block.
 
-This is where a byte becomes a symbol: a block of documents is read, checked against its digests, handed to every
+This is where a byte becomes a symbol: a block of documents is read, checked against its digests, encoded by every
 codec, and written. Memory: one block, its symbols, and what the codecs hold.
 """
 
@@ -27,7 +27,7 @@ from pcdata.errors import CodecError
 from pcdata.inputs.options import InputOptions
 
 BLOCK_METADATA_BYTES = 64_000_000
-"""A record batch is closed early where paths and kept columns hold more: a column of text ends at 2 GiB."""
+"""A record batch is closed early if paths and kept columns exceed this: a text column is limited to 2 GiB."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class WriteTask:
 def pending_writes(
     options: InputOptions, workspace: Workspace, shards: tuple[PlannedShard, ...], in_one: bool
 ) -> list[WriteTask]:
-    """The shards that are not done: a task each; or all in one, which then need not wait for the disk between them."""
+    """The unfinished shards: one task each; or one task for all, which then need not wait for the disk in between."""
     done = workspace.done_shards
     pending = tuple(shard for shard in shards if shard.name not in done)
     tasks = [pending] if in_one and pending else [(shard,) for shard in pending]
@@ -54,11 +54,11 @@ def pending_writes(
 
 
 def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
-    """Write some shards' files, and of each the record that it is done; ``advance`` is told the raw bytes written."""
+    """Write some shards' files, and a completion record for each; ``advance`` gets the raw bytes written."""
     workspace = Workspace(task.output)
     opened = open_views(workspace)
     unsettled: list[_Shard] = []
-    with ThreadPoolExecutor(1 + len(opened)) as threads:  # syncing and hashing let go of the interpreter's lock
+    with ThreadPoolExecutor(1 + len(opened)) as threads:  # syncing and hashing release the interpreter's lock
         try:
             for planned in task.shards:
                 unsettled.append(_Shard(task, planned, opened, threads))
@@ -69,15 +69,15 @@ def run_write(task: WriteTask, advance: Callable[[int], None]) -> None:
                     unsettled.pop(0).settle(workspace)
             unsettled.pop().settle(workspace)
         except BaseException:
-            threads.shutdown()  # no file is removed while it is being finished
+            threads.shutdown()  # so that no file is removed while a thread finishes it
             for shard in unsettled:
                 shard.files.abandon()
             raise
 
 
 class _Shard:
-    """A shard that is being written. Each file is synced and hashed as soon as its last block is there, while the next
-    view, or the next shard, is made."""
+    """A shard that is being written. Each file is synced and hashed as soon as its last block is written, while the
+    next view or shard is encoded."""
 
     def __init__(
         self,
@@ -106,14 +106,14 @@ class _Shard:
                 self._views[view.name] = self._threads.submit(file.finish)
 
     def settle(self, workspace: Workspace) -> None:
-        """Wait for the files, and note that the shard is done."""
+        """Wait for the files, and record that the shard is done."""
         assert self._base is not None
         views = {name: finished.result() for name, finished in self._views.items()}
         workspace.mark_done(self._name, WrittenShard(self._base.result(), views))
 
 
 def _blocks(options: InputOptions, workspace: Workspace, planned: PlannedShard) -> Iterator[tuple[Block, bool]]:
-    """The blocks of a shard, and of each whether it is the last."""
+    """The blocks of a shard, each with whether it is the last."""
     pieces = workspace.read_pieces(planned.pieces)
     written = 0
     for rows in split_blocks(pieces):
@@ -131,7 +131,7 @@ def _blocks(options: InputOptions, workspace: Workspace, planned: PlannedShard) 
 
 
 def _within_bounds(documents: Iterator[tuple[bytes, Metadata]]) -> Iterator[tuple[list[bytes], list[Metadata]]]:
-    """All of them, in more than one batch only if paths and kept columns hold too much for one."""
+    """All documents, in more than one batch only if their paths and kept columns are too large for one."""
     raws: list[bytes] = []
     all_metadata: list[Metadata] = []
     bound = MetadataBound()
@@ -145,13 +145,13 @@ def _within_bounds(documents: Iterator[tuple[bytes, Metadata]]) -> Iterator[tupl
 
 
 class MetadataBound:
-    """Says where a record batch ends early, told the metadata's bytes of one document after another."""
+    """Decides where a record batch ends early, from the metadata bytes of each document."""
 
     def __init__(self) -> None:
         self._held = 0
 
     def begins_block(self, size: int) -> bool:
-        """Whether the next document, with so many bytes of metadata, begins a new record batch. The first does not."""
+        """Whether the next document, with ``size`` bytes of metadata, begins a new record batch. The first does not."""
         begins = bool(self._held) and self._held + size > BLOCK_METADATA_BYTES
         self._held = size if begins else self._held + size
         return begins
@@ -168,10 +168,10 @@ def split_blocks(pieces: Pieces) -> Iterator[Pieces]:
 
 
 def encoded(view: FittedView, codec: Codec, raw: list[bytes]) -> ViewColumns:
-    """Some documents in a view. Raises ``CodecError`` if the codec does not keep what it promises."""
+    """Some documents in a view. Raises ``CodecError`` if the codec breaks a law."""
     with naming(view):
         columns = codec.encode(raw)
     fault = columns_fault(codec.types, len(raw), columns)
     if fault is not None:
-        raise CodecError(f"view {view.name}: codec {view.codec} breaks its own promise: {fault}; mend the codec")
+        raise CodecError(f"view {view.name}: codec {view.codec} breaks its own promise: {fault}; fix the codec")
     return columns

@@ -1,4 +1,4 @@
-"""What a codec is, and how one is found by name.
+"""The definition of a codec, and finding one by name.
 
 A codec turns raw bytes into symbols cut into units, and back. It is a class registered under the entry-point group
 ``pcdata.codecs``; built-in codecs are registered like any other. Its options are the fields of a frozen
@@ -184,7 +184,7 @@ def codec_class(name: str) -> type[Codec]:
 
 
 def make_codec(name: str, parameters: Any, artifact: Artifact, backends: Mapping[str, str]) -> Codec:
-    """A codec that has all it must have. Raises as ``codec_class`` and the codec itself do."""
+    """An instance with all required attributes. Raises the errors of ``codec_class`` and of the codec itself."""
     codec = codec_class(name)(parameters, artifact, backends)
     lacking = [member for member in ("types", "units_independent") if not hasattr(codec, member)]
     if lacking:
@@ -256,7 +256,7 @@ def decode_units(codec: Codec, columns: ViewColumns, row: int, points: Alignment
 
 
 def fixed_units(documents: Sequence[bytes], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Raw bytes of each unit, where all have ``size`` of them but a document's last; and the documents' offsets."""
+    """Raw bytes of each unit, where all but a document's last have ``size`` of them; and the documents' offsets."""
     lengths = np.fromiter(map(len, documents), np.int64, len(documents))
     offsets = offsets_of(-(-lengths // size))
     unit_bytes = np.full(offsets[-1], size)
@@ -268,7 +268,7 @@ def fixed_units(documents: Sequence[bytes], size: int) -> tuple[NDArray[np.int64
 def byte_columns(
     types: ViewTypes, units: Sequence[Any], unit_bytes: NDArray[np.int64], unit_offsets: NDArray[np.int64]
 ) -> ViewColumns:
-    """The columns where symbols are bytes, of ``units`` that are buffers."""
+    """The columns of a view whose symbols are bytes; ``units`` are buffers."""
     unit_symbols = np.fromiter(map(len, units), np.int64, len(units))
     return ViewColumns(
         np.frombuffer(b"".join(units), np.uint8),
@@ -280,7 +280,7 @@ def byte_columns(
 
 
 def beginning(sample: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
-    """The first documents of a sample that come to so many bytes; the last of them may be cut."""
+    """The first documents of a sample, ``most_bytes`` together; the last may be cut."""
     left = most_bytes
     for document in sample:
         yield document[:left]

@@ -28,7 +28,7 @@ class NoParameters:
 
 
 class _Regrouping(Codec):
-    """What the four share: no options, no artifact, no library except numpy."""
+    """Shared by the four: no options, no artifact, no library except numpy."""
 
     Parameters: ClassVar[type[Any]] = NoParameters
     units_independent = True

@@ -1,7 +1,7 @@
-"""The ``bpe`` codec: documents as ids of a byte-level BPE, one id a unit.
+"""The ``bpe`` codec: documents as ids of a byte-level BPE, one id per unit.
 
 Bytes that are not UTF-8 follow one rule, applied before either engine sees them: a document is split into the longest
-runs of valid UTF-8 and the bytes between them. A run is encoded as a text of its own, every other byte is the token of
+runs of valid UTF-8 and the bytes between them. A run is encoded as a separate text; every other byte is the token of
 that byte. Which bytes are valid is what Python's strict decoder says (RFC 3629: no surrogates, nothing overlong).
 """
 
@@ -27,18 +27,18 @@ from pcdata.errors import CodecError
 
 _ENGINE = "engine"
 _DECODED_AT_ONCE = 1 << 16
-"""Symbols. As Python objects they take ten times the memory, so never a whole document."""
+"""Symbols. As Python objects they take ten times the memory, so a whole document is never converted."""
 _LONGEST_WORD = 1024
-"""In fitting. The longest of the Python 3.11 standard library has 201 bytes. One word of 250 kB in 0.5 MB of it takes
-0.7 s cut at 256 or 1,024, 1.4 s at 4,096, and 16 s whole. 3 MB of letters in one word take 11 s, cut at any of these,
-and whole did not end in half an hour."""
+"""Bytes, in fitting. The longest word of the Python 3.11 standard library has 201. One word of 250 kB in 0.5 MB of it
+takes 0.7 s if cut at 256 or 1,024, 1.4 s at 4,096, and 16 s whole. One word of 3 MB takes 11 s, cut at any of these;
+whole, it did not end in half an hour."""
 _RUNS = re.compile("([\udc80-\udcff]+)")
-"""Of bytes that are not UTF-8, as ``surrogateescape`` shows them."""
+"""Bytes that are not UTF-8, as decoded by ``surrogateescape``."""
 
 
 @dataclass(frozen=True)
 class BpeParameters:
-    """Of the Python 3.11 standard library (31.5 MB), fitted on 16 MB of it; symbols counted in 0.75 MB of val:
+    """On the Python 3.11 standard library (31.5 MB), fitted on 16 MB of it; symbols counted in 0.75 MB of val:
 
     ========== ============== ============ =========== ===============
     vocab_size bytes a symbol symbols used bits/symbol colliding units
@@ -48,11 +48,11 @@ class BpeParameters:
     65,536     3.98           7,467        8.86        0 %
     ========== ============== ============ =========== ===============
 
-    ``ngram``, beside it, has 4.87 bytes a symbol, uses 21,934 of 65,536 symbols, and 45 % of its units collide.
+    For comparison, ``ngram`` has 4.87 bytes a symbol, uses 21,934 of 65,536 symbols, and 45 % of its units collide.
     """
 
     vocab_size: int = 16_384
-    """The most ids that fitting makes; a small sample gives fewer. Of a tokenizer.json handed in, the number it has."""
+    """The most ids that fitting makes; a small sample gives fewer. For a given tokenizer.json, the number it has."""
 
     def __post_init__(self) -> None:
         require_range("vocab_size", self.vocab_size, 256, bpe_format.MOST_SYMBOLS)
@@ -78,10 +78,10 @@ class BpeCodec(Codec):
 
     @classmethod
     def fit(cls, parameters: BpeParameters, sample: Sequence[bytes]) -> Artifact:
-        """Train with ``tokenizers``, on text with the bytes left out that are not UTF-8.
+        """Train with ``tokenizers``, on text without the bytes that are not UTF-8.
 
-        Words of more than ``_LONGEST_WORD`` bytes are cut there, in fitting alone: training takes time with the square
-        of a word's length, and of a line of 3 MB without a space or a letter (data as text) it would not end.
+        For fitting, words longer than ``_LONGEST_WORD`` bytes are cut: training takes quadratic time in a word's
+        length, and would not end for a line of 3 MB without a space or a letter (data as text).
         """
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
@@ -148,8 +148,8 @@ class BpeCodec(Codec):
     def faults(
         self, documents: Sequence[bytes], columns: ViewColumns, rows: Sequence[int]
     ) -> Iterator[tuple[int, str]]:
-        """Without decoding: each token is compared with the bytes at its place. What differs is then decoded, to say
-        how."""
+        """Without decoding: each token is compared with the bytes at its place. Only what differs is decoded, for the
+        message."""
         n_units = int(columns.unit_offsets[-1])
         symbols, unit_bytes = columns.symbols[:n_units], columns.unit_bytes[:n_units]
         if len(symbols) and int(symbols.max()) >= len(self._tokens):
@@ -190,7 +190,7 @@ def _is_text(document: bytes) -> bool:
 
 
 def may_hold_words_above(n_bytes: int) -> re.Pattern[bytes]:
-    """Finds something in every document in which ``ByteLevel`` sees a word of more than so many bytes, and in hardly
-    any other: such a word has no space or line end but one space before it, or nothing else."""
-    # Runs are tried from their beginnings only, or many that are just too short would take long.
+    """Finds something in every document in which ``ByteLevel`` sees a word of more than ``n_bytes``, and in hardly any
+    other: such a word has no space or line end except one space before it, or consists of nothing else."""
+    # Runs are matched from their beginnings only; otherwise many that are just too short would take long.
     return re.compile(rb"(?<![^ \n])[^ \n]{%(n)d}|(?<![\s\x80-\xff])[\s\x80-\xff]{%(n)d}" % {b"n": n_bytes})

@@ -1,4 +1,4 @@
-"""Do tokens stand for the bytes at their places? For many at once, in a quarter of the time that decoding takes."""
+"""Compare tokens with the bytes at their places, many at once, in a quarter of the time that decoding takes."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _AT_ONCE: Final = 1 << 15
 
 
 class TokenComparer:
-    """The beginning of every token, in words: at most 64 bytes of memory for each."""
+    """The first bytes of every token, in words: at most 64 bytes of memory for each."""
 
     def __init__(self, tokens: Sequence[bytes | None]) -> None:
         self._tokens = [token or b"" for token in tokens]
         longest = max(map(len, self._tokens))
         self._n_words = min(_MOST_WORDS, max(1, -(-longest // _WORD)))
-        # Word by word: the words that most tokens need are close together.
+        # Word by word, so that the words that most tokens need are close together.
         self._words = _as_words([token[: self._n_words * _WORD] for token in self._tokens], self._n_words).T.copy()
         self._masks = _as_words([b"\xff" * length for length in range(_WORD + 1)], 1)[:, 0]
         """Masks by the number of significant bytes in a word."""
 
     def differ(self, documents: Sequence[bytes], symbols: Unsigned, lengths: Unsigned) -> NDArray[np.intp]:
-        """Places of the tokens that are not what the documents, end to end, have there.
+        """Places of the tokens that differ from the documents, which are concatenated.
 
-        Tokens follow one another by their ``lengths``, as many bytes as the documents have. Where such a length is not
-        that of the token, its bytes up to there are compared.
+        Tokens follow one another by their ``lengths``, which cover the documents. If such a length is not the token's
+        own, only that many of its bytes are compared.
         """
         raw = b"".join([*documents, bytes(self._n_words * _WORD)])
         # At every byte, it and the seven after it as one number: not aligned, which NumPy can read.

@@ -36,7 +36,7 @@ GIGATOKEN: Final = "gigatoken"
 TOKENIZERS: Final = "tokenizers"
 
 _COMPARED_BYTES: Final = 2_000_000
-"""Of the sample: ``tokenizers`` takes about a second."""
+"""Bytes of the sample: ``tokenizers`` takes about a second."""
 
 _LIMITS: Final = Limits(memory_bytes=4_000_000_000)
 """A text takes about 400 times its size."""
@@ -71,7 +71,7 @@ class Engine(ABC):
         """The ids of one text, which is in UTF-8. Raises ``CodecError``."""
 
     def all_ids(self, texts: Sequence[bytes]) -> list[NDArray[np.uint32]]:
-        """The same of several."""
+        """The ids of several texts."""
         return [*map(self.ids, texts)]
 
 
@@ -105,7 +105,7 @@ class TokenizersEngine(Engine):
 
 
 class IsolatedTokenizersEngine(Engine):
-    """The same in a process of its own."""
+    """The same in a separate process."""
 
     def __init__(self, tokenizer: bytes) -> None:
         self._process = Isolated(_Tokenizing, tokenizer, _PATIENCE, limits=_LIMITS)
@@ -134,7 +134,7 @@ class IsolatedTokenizersEngine(Engine):
 
 
 class _Tokenizing:
-    """In that process. Raises ``CodecError``."""
+    """In the separate process. Raises ``CodecError``."""
 
     def __init__(self, tokenizer: bytes, patience: Patience) -> None:
         # The library also prints the panic that is raised here.
@@ -172,8 +172,8 @@ def open_engine(name: str, tokenizer: bytes) -> Engine:
 
 @contextmanager
 def _refused(name: str, what: str) -> Iterator[None]:
-    """Neither library says which errors it raises, tokenizers raises ``Exception`` itself. And what a Rust panic raises
-    derives from ``BaseException`` and has no importable name."""
+    """Neither library documents its errors; tokenizers raises ``Exception`` itself. A Rust panic derives from
+    ``BaseException`` and has no importable name."""
     try:
         yield
     except MemoryError:
@@ -202,7 +202,7 @@ def version_of(name: str) -> str:
 
 def choose(tokenizer: bytes, sample: Sequence[bytes]) -> str:
     """``gigatoken`` if it is installed and gives the same ids as ``tokenizers``, otherwise ``tokenizers``. Raises
-    ``CodecError`` if that cannot use the tokenizer."""
+    ``CodecError`` if ``tokenizers`` cannot use the tokenizer."""
     oracle = open_engine(TOKENIZERS, tokenizer)
     try:
         candidate = open_engine(GIGATOKEN, tokenizer)

@@ -1,9 +1,9 @@
 """What a ``tokenizer.json`` must contain to encode bytes without loss, and its canonical form.
 
-Hugging Face's format describes far more than byte-level BPE. Accepted is: bytes shown as the 256 characters of GPT-2,
-any splitting that keeps all text, merges. Rejected, by name, are fields that change text (normalizer, prefix space,
-dropout, word prefixes) and unknown fields. Added tokens, post-processor, decoder and unknown token are left out: they
-would make special ids out of text that happens to contain such strings, and with all bytes present none is needed.
+Hugging Face's format describes far more than byte-level BPE. Accepted are: bytes shown as the 256 characters of GPT-2,
+any splitting that keeps all text, and merges. Rejected, by name, are fields that change text (normalizer, prefix space,
+dropout, word prefixes) and unknown fields. Added tokens, post-processor, decoder and unknown token are dropped: they
+would make special ids from text that contains such strings, and since all bytes are present none is needed.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _KEEPS_TEXT = ("Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
 
 @lru_cache(maxsize=8)
 def canonical(data: bytes) -> bytes:
-    """The same vocabulary, merges and splitting with everything else left out, spelled in one way.
+    """The same vocabulary, merges and splitting without anything else, in one spelling.
 
-    ``canonical(canonical(x)) == canonical(x)``. Raises ``CodecError`` naming the field that cannot be accepted.
+    ``canonical(canonical(x)) == canonical(x)``. Raises ``CodecError`` naming the field that is not accepted.
     """
     try:
         return _canonical(parse_json(data))
@@ -64,8 +64,8 @@ def splits_by_pattern(data: bytes) -> bool:
 
 @cache
 def byte_characters() -> tuple[str, ...]:
-    """The character for each byte, as GPT-2's ``bytes_to_unicode`` has it: printable bytes of Latin-1 for
-    themselves, the others counted from U+0100."""
+    """The character for each byte, as in GPT-2's ``bytes_to_unicode``: printable bytes of Latin-1 for themselves, the
+    others numbered from U+0100."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = [byte for byte in range(256) if byte not in printable]
     return tuple(chr(byte if byte in printable else 0x100 + others.index(byte)) for byte in range(256))

@@ -2,8 +2,8 @@
 
 A model predicts a byte by 256 counts, each at least 1, that add up to 2^16. The probability of a byte, the entropy of
 the prediction and the intervals of the coder all follow from these integers, so a decoder on another machine finds the
-same segments and intervals. Predictions are rows of a table: a model of byte counts has one table for good and names a
-row per byte, a neural one makes a table with a row per byte in every pass.
+same segments and intervals. Predictions are rows of a table: a model of byte counts has one fixed table and names a row
+per byte, a neural model makes a new table with one row per byte in every pass.
 
 Legend: N bytes, R rows, S spans, C = 257 cumulative counts.
 """
@@ -34,7 +34,7 @@ _MANTISSA_BITS: Final = 31
 
 
 class CountTable:
-    """Distributions of a byte, one a row."""
+    """Distributions of a byte, one per row."""
 
     def __init__(self, cumulative_RC: NDArray[np.uint32]) -> None:
         """``cumulative_RC[r, b]`` is the sum of the counts of bytes below b; the last is ``TOTAL``. C-contiguous."""
@@ -44,7 +44,7 @@ class CountTable:
 
     @cached_property
     def entropies_R(self) -> NDArray[np.uint32]:
-        """Of each row, in units of 1 / ``BIT`` bits; 0 … 8 bits."""
+        """Entropy of each row, in units of 1 / ``BIT`` bits; 0 … 8 bits."""
         pieces = np.array_split(self.cumulative_RC, max(1, len(self.cumulative_RC) // _ROWS_AT_ONCE))
         return np.concatenate([_entropies(np.diff(piece)) for piece in pieces])
 
@@ -55,7 +55,7 @@ class CountTable:
 
     def find(self, row: int, target: int) -> tuple[int, int, int]:
         """The byte in whose share of a row ``target`` lies, and where that begins and ends."""
-        items, start = self._items, row * 257  # items of a memoryview: an array's cost ten times as much
+        items, start = self._items, row * 257  # a memoryview: items of an array take ten times as long
         cell = bisect_right(items, target, start, start + 256) - 1
         return cell - start, items[cell], items[cell + 1]
 
@@ -79,7 +79,7 @@ class ByteModel(Protocol):
     """Contexts → counts. Both methods give one context the same counts, on any machine and in any batch."""
 
     def predict(self, text_N: NDArray[np.uint8], starts_S: NDArray[np.int64]) -> Predictions:
-        """The distribution of every byte given those before it in its span, of which it sees ``REACH_BYTES`` or fewer.
+        """The distribution of every byte given those before it in its span, at most ``REACH_BYTES`` of them.
 
         Spans lie end to end and cover the text: ``starts_S`` rises strictly from 0. Empty if the text is.
         """
@@ -99,8 +99,8 @@ def _entropies(counts_RV: NDArray[np.uint32]) -> NDArray[np.uint32]:
 def log2_table() -> NDArray[np.uint32]:
     """log2 of 0 … ``TOTAL`` in units of 1 / ``BIT``, right to within two of them; 0 for 0. Shape [65537].
 
-    By integers alone, because libraries differ in the last digit of a logarithm: squaring a number doubles its
-    logarithm, and whether it then passes 2 is the next binary digit.
+    Computed with integers, because libraries differ in the last digit of a logarithm: squaring a number doubles its
+    logarithm, and whether the result exceeds 2 is the next binary digit.
     """
     values = np.arange(TOTAL + 1, dtype=np.uint64)
     whole = np.frexp(np.maximum(values, 1))[1].astype(np.uint64) - np.uint64(1)  # exact: the exponent of an integer

@@ -6,9 +6,9 @@ minimum distance from the last cut, do not achieve that.
 
 Candidates are line ends; those after a blank line outrank the others, and a hash of the last 16 bytes decides between
 equals. Ranks of independent hashes give gaps of ``2 × reach`` on average, hence ``reach = size // 2``. Where no line
-ends for ``4 × size`` bytes, every byte is a candidate, those after punctuation or space first; what is left (one byte
-repeated, say) is cut every ``size`` bytes. So no piece is longer than
-``4 × size``, and none is shorter than ``reach`` but short documents and what the last rule leaves over.
+ends for ``4 × size`` bytes, every byte is a candidate, those after punctuation or space first; the rest (one repeated
+byte, for example) is cut every ``size`` bytes. So no piece is longer than ``4 × size``, and none is shorter than
+``reach`` except short documents and remainders of the last rule.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _IN_WORD: NDArray[np.bool_] = np.array([chr(b).isalnum() or b in b"_" or b >= 0x
 def cut(text: Bytes, document_ends: Positions, size: int) -> Positions:
     """Cut each document into pieces of about ``size`` bytes.
 
-    ``text`` is the documents end to end, ``document_ends`` their exclusive ends, rising (empty documents are allowed).
-    Returns the exclusive ends of all pieces, strictly rising; every end of a document that is not empty is among them.
-    The pieces of a document do not depend on its neighbours.
+    ``text`` is the concatenated documents, ``document_ends`` their exclusive ends, rising (empty documents are
+    allowed). Returns the exclusive ends of all pieces, strictly rising; the end of every non-empty document is among
+    them. The pieces of a document do not depend on its neighbours.
     """
     reach = size // 2
     lines = _inside(np.flatnonzero(text == ord("\n")) + 1, document_ends, reach)
@@ -52,7 +52,7 @@ def cut(text: Bytes, document_ends: Positions, size: int) -> Positions:
 
 
 def _merge(*positions: Positions) -> Positions:
-    """All positions but 0, once each, sorted."""
+    """All positions except 0, without duplicates, sorted."""
     merged = np.sort(np.concatenate(positions))
     return merged[np.diff(merged, prepend=0) > 0]
 
@@ -76,7 +76,7 @@ def _word(text: Bytes, starts: Positions | slice) -> Ranks:
 
 
 def _rank(near: Ranks, far: Ranks, better: NDArray[np.bool_]) -> Ranks:
-    """A hash of the 16 bytes before a position; the better ones above all others."""
+    """A hash of the 16 bytes before a position; the ``better`` ones rank above all others."""
     mixed = near * _FIRST_FACTOR
     mixed ^= far * _SECOND_FACTOR
     mixed ^= mixed >> np.uint64(29)
@@ -87,7 +87,7 @@ def _rank(near: Ranks, far: Ranks, better: NDArray[np.bool_]) -> Ranks:
 
 
 def _highest(positions: Positions, ranks: Ranks, reach: int) -> NDArray[np.intp]:
-    """Indices of the candidates that no other within ``reach`` outranks; of equals the first wins.
+    """Indices of the candidates that no other within ``reach`` outranks; of equal ones, the first.
 
     Round k compares every remaining candidate with its k-th neighbours, and about 1 in 2k remain, so all rounds
     together cost little more than the first.
@@ -115,7 +115,7 @@ def _highest(positions: Positions, ranks: Ranks, reach: int) -> NDArray[np.intp]
 
 
 def _cuts_in_long_line(text: Bytes, gap: tuple[int, int], reach: int) -> Positions:
-    """Where to cut between two cuts that lie too far apart: now any byte is a candidate.
+    """Where to cut between two cuts that are too far apart: here any byte is a candidate.
 
     A sliding maximum by doubling: after the loop ``highest[i]`` is the highest of ranks i … i + width - 1.
     """

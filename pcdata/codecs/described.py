@@ -1,4 +1,4 @@
-"""What a person who chooses a codec is told of it: the first sentence of its docstring, and of that of each option."""
+"""Descriptions of codecs for users: the first sentence of a codec's docstring, and of each option's."""
 
 from __future__ import annotations
 
@@ -17,31 +17,29 @@ from pcdata.codecs.base import codec_class
 
 @dataclass(frozen=True)
 class Option:
-    """One of ``--compressor CODEC:NAME=VALUE``."""
+    """An option of ``--compressor CODEC:NAME=VALUE``."""
 
     name: str
     type: str
     default: Any
     meaning: str
-    """Empty where the codec says nothing, or its source is not installed."""
+    """Empty if the codec has no docstring, or its source is not installed."""
 
 
 COMMON = (
-    Option("name", "str", None, "Of the view; by default the compressor's."),
-    Option("artifact", "str", None, "What it was fitted to, a file or folder: nothing is fitted then."),
+    Option("name", "str", None, "Name of the view; by default the compressor's."),
+    Option("artifact", "str", None, "File or folder of an existing artifact, instead of fitting."),
     Option("ids", "str", "own", "own; or raw, to share the ids of raw bytes where symbols are bytes."),
 )
-"""What every codec takes."""
+"""Options of every codec."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """A codec."""
-
     name: str
     summary: str
     fitted: bool
-    """Whether it is fitted to a sample, with its options as they are by default."""
+    """Whether it is fitted to a sample with its default options."""
     options: tuple[Option, ...]
 
 
@@ -58,10 +56,10 @@ def described(name: str) -> Description:
 
 
 def field_docs(cls: type) -> dict[str, str]:
-    """The first sentence of the string under each field of a dataclass. Python keeps these in the source alone."""
+    """The first sentence of the string under each field of a dataclass, which only the source contains."""
     try:
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    except (OSError, TypeError):  # it was made without a source
+    except (OSError, TypeError):  # the class has no source
         return {}
     assert isinstance(definition, ast.ClassDef)
     return {
@@ -73,6 +71,6 @@ def field_docs(cls: type) -> dict[str, str]:
 
 
 def first_sentence(doc: str) -> str:
-    """Without line ends and the marks of code."""
+    """Without line ends and code marks."""
     text = " ".join(doc.split()).replace("``", "")
     return re.split(r"(?<=[.]) ", text, maxsplit=1)[0]

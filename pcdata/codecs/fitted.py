@@ -19,14 +19,14 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True)
 class ArtifactRecord:
-    """How an artifact came to be."""
+    """How an artifact was made."""
 
     codec: str
     parameters: dict[str, Any]
     fitted_on: Amount
     libraries: dict[str, str]
     options: dict[str, Any]
-    """Of the command, with a digest of its inputs: if both are unchanged, fitting is not repeated."""
+    """The command's options, with a digest of its inputs: if both are unchanged, fitting is not repeated."""
     files: tuple[FileEntry, ...]
 
     def to_bytes(self) -> bytes:
@@ -37,7 +37,7 @@ def read_record(folder: Path) -> ArtifactRecord | None:
     """The record in a folder; None if there is none, as for a file from another tool.
 
     Raises ``OptionError`` if it is damaged, or a file of the artifact is not the one that was written; and ``OSError``
-    where the machine would not let a file be read, which says nothing about the file.
+    if the machine refuses to read a file, which says nothing about the file.
     """
     path = folder / RECORD
     if not path.is_file():
@@ -57,7 +57,7 @@ def read_record(folder: Path) -> ArtifactRecord | None:
 
 
 def _parse(values: Any) -> ArtifactRecord:
-    """Raises ``ValueError`` or ``DatasetError`` in words."""
+    """Raises ``ValueError`` or ``DatasetError`` with a sentence."""
     version = values.pop("version", None) if isinstance(values, dict) else None
     if not isinstance(version, int):
         raise ValueError("it is not a record of an artifact")

@@ -34,13 +34,13 @@ class GzipParameters:
     level: int = 6
     """Compression level of zlib, 1 … 9."""
     size: int = 192
-    """Raw bytes per unit, exact but for the last of a document. On the Python standard library 192, 256 and 512 give
+    """Raw bytes per unit, exact except for the last of a document. On the Python standard library 192, 256 and 512 give
     3.78, 3.87 and 4.05 bytes a symbol, and 24, 36 and 26 % of padding where pairs fill rows of 512 (2.9, 4.0 and 7.9 %
-    at 4,096); of 512 nothing pairs in such rows."""
+    at 4,096); at 512 no pair fits into such rows."""
     backend: str = "zlib"
-    """Which implementation compresses: ``zlib`` or ``zlib-ng``. A parameter, because they write other bytes at the same
-    level. At level 6 on 12.6 MB of the standard library, units of 192 bytes: 23 MB/s and 3.24 bytes a symbol with zlib,
-    23 and 3.14 with zlib-ng (flushing costs more than matching); units of 4,096: 36 and 3.89, 54 and 3.89."""
+    """The implementation: ``zlib`` or ``zlib-ng``. A parameter, because they write different bytes at the same level.
+    At level 6 on 12.6 MB of the standard library, units of 192 bytes: 23 MB/s and 3.24 bytes a symbol with zlib, 23 and
+    3.14 with zlib-ng (flushing costs more than matching); units of 4,096: 36 and 3.89, 54 and 3.89."""
 
     def __post_init__(self) -> None:
         require_range("level", self.level, 1, 9)
@@ -91,7 +91,7 @@ class GzipCodec(Codec):
         check_units("gzip", self.types, symbols, unit_bytes, unit_symbols)
         raw_bytes = int(unit_bytes.sum(dtype=np.int64))
         try:
-            # One byte more than expected: enough to see that there is more, too little to fill the memory.
+            # One byte more than expected: enough to detect more data, too little to fill the memory.
             raw = zlib.decompressobj(_RAW_DEFLATE).decompress(symbols.astype(np.uint8).tobytes(), raw_bytes + 1)
         except zlib.error as error:
             raise CodecError(f"gzip: a unit cannot be decoded: {error}") from None
@@ -101,7 +101,7 @@ class GzipCodec(Codec):
 
 
 def _library(backend: str) -> Any:
-    """The module; that of zlib-ng has the names of zlib's. Raises ``OptionError`` if it is not installed."""
+    """The module; zlib-ng's has the same names as zlib's. Raises ``OptionError`` if it is not installed."""
     if backend == _ZLIB:
         return zlib
     require("zlib_ng", "gzip:backend=zlib-ng")
@@ -109,9 +109,9 @@ def _library(backend: str) -> Any:
 
 
 def _most_compressed_bytes(raw_bytes: int, backend: str) -> int:
-    """A bound for one unit: what ``deflateBound`` adds, taken generously, and 32 bytes for the flush.
+    """A bound for one unit: a generous form of ``deflateBound``, and 32 bytes for the flush.
 
-    zlib stores what does not compress. At level 1 zlib-ng writes it in the fixed code of RFC 1951 (3.2.6), in which a
+    zlib stores incompressible data. At level 1 zlib-ng writes it in the fixed code of RFC 1951 (3.2.6), in which a
     literal takes up to 9 bits.
     """
     more = raw_bytes >> 3 if backend == _ZLIB_NG else (raw_bytes >> 10) + (raw_bytes >> 12)

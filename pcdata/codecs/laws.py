@@ -6,9 +6,9 @@
     check_laws(codec, [*HOSTILE.values(), *INCOMPRESSIBLE, *some_files])
     check_refusals(codec, some_files[0])
 
-A broken law is an ``AssertionError`` with a sentence that names the document by its number; other
-exceptions of the codec propagate. One law needs two processes: that ``fit`` and ``encode`` give the same bytes in both.
-To check it, build a dataset twice and compare the folders.
+A broken law is an ``AssertionError`` with a sentence that names the document by its number; other exceptions of the
+codec propagate. One law needs two processes: ``fit`` and ``encode`` must give the same bytes in both. To check it,
+build a dataset twice and compare the folders.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ HOSTILE: dict[str, bytes] = {
     "random, 65,535 bytes": random.Random(2).randbytes(65_535),
     "a megabyte of one byte": b"x" * MEGABYTE,
 }
-"""Documents that break things, by what is wrong with them."""
+"""Documents that often break codecs, by name."""
 
 _NOISE = [random.Random(size).randbytes(size) for size in (63, 64, 65, 255, 256, 257, 65_536, 65_537, 300_000)]
 INCOMPRESSIBLE: tuple[bytes, ...] = (
@@ -64,13 +64,13 @@ INCOMPRESSIBLE: tuple[bytes, ...] = (
     # Noise between runs leaves matchers and entropy coders in their worst state.
     b"".join(_NOISE[index % 3] + b"\0" * 70 * (index % 5) for index in range(300)),
 )
-"""Documents that grow when they are compressed: the likeliest to exceed a maximum."""
+"""Documents that grow when they are compressed: the most likely to exceed a maximum."""
 
 
 def check_laws(codec: Codec, documents: Sequence[bytes], most_points: int = 12) -> int:
     """Encode the documents and check every law that one process can; returns how many alignment points were decoded.
 
-    Of each document at most ``most_points`` are, evenly spread, the last among them: each costs a decoding up to there.
+    At most ``most_points`` per document, evenly spread and including the last: each costs a decoding up to there.
     """
     columns = codec.encode(documents)
     check_columns(codec, documents, columns)
@@ -97,7 +97,7 @@ def check_columns(codec: Codec, documents: Sequence[bytes], columns: ViewColumns
 
 
 def check_alone(codec: Codec, documents: Sequence[bytes], columns: ViewColumns) -> None:
-    """Each document, encoded by itself, has the symbols and units that it has in ``columns``."""
+    """Each document, encoded by itself, has the same symbols and units as in ``columns``."""
     for row, raw in enumerate(documents):
         pairs = zip(codec.encode([raw]).of_document(0), columns.of_document(row), strict=True)
         same = all(a is b is None or np.array_equal(a, b) for a, b in pairs)  # type: ignore[arg-type]
@@ -171,7 +171,7 @@ def _opened(cls: type[Codec], parameters: Any, artifact: Artifact, sample: Seque
 
 
 def _damaged(columns: ViewColumns, draw: random.Random) -> tuple[Unsigned, Unsigned]:
-    """Symbols and unit_bytes with up to 3 symbols replaced, and half of the time a unit longer than it is."""
+    """Symbols and unit_bytes with up to 3 symbols replaced, and half of the time a unit that is too long."""
     symbols, unit_bytes = columns.symbols.copy(), columns.unit_bytes.copy()
     for _ in range(draw.randint(0, 3)):
         symbols[draw.randrange(len(symbols))] = draw.randint(0, int(np.iinfo(symbols.dtype).max))

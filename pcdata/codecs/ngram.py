@@ -1,8 +1,8 @@
 """The ``ngram`` codec: 16-bit windows of equal information under counts of bytes.
 
-What *Training LLMs over Neurally Compressed Text* (Lester et al. 2024) and *Proxy Compression for Language Modeling*
-(Zheng et al. 2026) do with a neural model, done with one that is fitted in seconds (``ngram_model``). Segments and
-windows are those of ``window_codec``.
+*Training LLMs over Neurally Compressed Text* (Lester et al. 2024) and *Proxy Compression for Language Modeling* (Zheng
+et al. 2026) use a neural model; this codec uses one that is fitted in seconds (``ngram_model``). Segments and windows
+are those of ``window_codec``.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from pcdata.errors import CodecError, DatasetError
 
 CONTEXTS: Final = "contexts.uint32"
 COUNTS: Final = "counts.uint32"
-"""``Contexts.cells`` and ``Counts.seen_E2``: the numbers alone, little-endian."""
+"""``Contexts.cells`` and ``Counts.seen_E2`` as little-endian numbers, without a header."""
 SETTINGS: Final = "settings.json"
-"""The parameters that shaped the fit, and the threshold that came out."""
+"""The parameters of the fit, and the resulting threshold."""
 
 _THRESHOLD_BYTES: Final = 32_000_000
-"""Of the sample, at most. A few large, predictable documents would move the mean, so it needs many."""
+"""The most bytes of the sample. A few large, predictable documents would shift the mean, so it needs many."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class NgramParameters:
     4     16,384   32      32     segment 6.27     1.97, 2.06; 2.55                 36 %  46,281  1 %       15
     ===== ======== ======= ====== ======= ======== ================================ ===== ======= ========= ======
 
-    *First*: windows that begin a segment, and mean the same wherever they occur. *Colliding*: units whose symbols stand
-    for other bytes elsewhere. Shorter segments have more of the first kind, longer ones more bytes a symbol; 8 is the
-    default because a symbol must mean something to be learnt. Of the windows of a document 26 % hold a single byte at
-    segment 8, 17 % at 16; with ``literals`` they say so, and 36 % of all units collide where 45 % did. The coder alone
-    runs at 30 MB/s, ``faults`` at 17, ``decode``, which has to work byte by byte, at 0.5.
+    *First*: share of windows that begin a segment, and mean the same wherever they occur. *Colliding*: units whose
+    symbols stand for other bytes elsewhere. Shorter segments have more of the first kind, longer ones more bytes per
+    symbol; 8 is the default because a symbol must mean something to be learnt. Of a document's windows, 26 % hold a
+    single byte at segment 8, 17 % at 16; with ``literals`` they say so, and 36 % of all units collide instead of 45 %.
+    The coder alone runs at 30 MB/s, ``faults`` at 17, ``decode``, which must work byte by byte, at 0.5.
     """
 
     order: int = 4
@@ -68,12 +68,12 @@ class NgramParameters:
     window_bits: int = 16
     """Bits of a window: 16, 24 or 32."""
     symbol_bits: int = 0
-    """Bits of a symbol, which divide ``window_bits``; 0 for the most, up to 16."""
+    """Bits of a symbol, a divisor of ``window_bits``; 0 for the largest, at most 16."""
     reset: str = "segment"
-    """Where the model's context starts afresh: ``segment``, or ``window`` (which makes units independent)."""
+    """Where the model's context is reset: at each ``segment``, or each ``window`` (units are then independent)."""
     literals: bool = False
-    """Whether a window of one byte is written as that byte. See ``window_codec``. Of 16 bits, symbols then take four
-    bytes each in the files."""
+    """Whether a window of one byte is written as that byte. See ``window_codec``. 16-bit symbols then take four bytes
+    each in the files."""
 
     def __post_init__(self) -> None:
         require_range("order", self.order, 1, MOST_ORDER)
@@ -87,12 +87,13 @@ class NgramParameters:
 
     @property
     def fitted(self) -> dict[str, int]:
-        """What shapes the artifact; the rest may differ from build to build."""
+        """The parameters that shape the artifact; the others may differ between builds."""
         return {"order": self.order, "contexts": self.contexts, "segment": self.segment}
 
 
 class NgramCodec(WindowCodec):
-    """Windows of arithmetic coding under counts of bytes: as many bytes as fit into so many bits. See the module."""
+    """Windows of arithmetic coding under counts of bytes: as many bytes as fit into a fixed number of bits. See the
+    module."""
 
     Parameters: ClassVar[type[Any]] = NgramParameters
 
@@ -101,7 +102,7 @@ class NgramCodec(WindowCodec):
         if settings != {**parameters.fitted, "threshold": settings["threshold"]}:
             raise CodecError(f"ngram: asked for {parameters.fitted}, the artifact was fitted with {settings}")
         cells = _numbers(artifact, CONTEXTS)
-        if len(cells) >= parameters.contexts:  # before there is a table of them, which takes 257 times the file
+        if len(cells) >= parameters.contexts:  # before making their table, which takes 257 times the file
             raise CodecError(f"ngram: {CONTEXTS} has {len(cells) + 1} contexts, the most are {parameters.contexts}")
         counts = ngram_model.parse(cells, _numbers(artifact, COUNTS))
         super().__init__(ngram_model.NgramModel(counts), settings["threshold"], parameters.windows)

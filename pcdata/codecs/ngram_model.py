@@ -1,11 +1,11 @@
 """The byte model of ``ngram``: counts of the bytes seen after the most frequent contexts.
 
 A byte is predicted by the longest counted context before it. A context's counts are mixed with its parent's (the same
-context without its farthest byte), which weigh as much as there were different bytes after it (Witten and Bell 1991,
-*The zero-frequency problem*, method C), down to the empty context, whose parent finds all bytes alike. All of it is
-integers: the same counts on any machine.
+context without its farthest byte), weighted by the number of distinct bytes seen after it (Witten and Bell 1991, *The
+zero-frequency problem*, method C), down to the empty context, whose parent is uniform. All in integers: the counts are
+the same on any machine.
 
-Legend: N bytes, S spans, R contexts (rows), E different bytes seen after contexts, V = 256 bytes, C = V + 1.
+Legend: N bytes, S spans, R contexts (rows), E distinct bytes seen after contexts, V = 256 bytes, C = V + 1.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _SHARE_BITS: Final = 24
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """What was seen: the artifact's two arrays."""
+    """The artifact's two arrays."""
 
     contexts: Contexts
     seen_E2: NDArray[np.uint32]
-    """Pairs that rise strictly: 256 times the row plus the byte, and how often that byte followed."""
+    """Strictly rising pairs: 256 times the row plus the byte, and how often that byte followed."""
 
     def dense(self, first: int, end: int) -> NDArray[np.int64]:
-        """How often each byte followed the contexts of some rows. [end - first, V]"""
+        """How often each byte followed the contexts in a range of rows. [end - first, V]"""
         low, high = np.searchsorted(self.seen_E2[:, 0], [first << 8, end << 8])
         counts_RV = np.zeros((end - first, 256), np.int64)
         counts_RV.reshape(-1)[self.seen_E2[low:high, 0].astype(np.intp) - (first << 8)] = self.seen_E2[low:high, 1]
@@ -46,7 +46,7 @@ class Counts:
 
 
 class NgramModel:
-    """A ``ByteModel``; its table holds 1 kB a context."""
+    """A ``ByteModel``; its table takes 1 kB per context."""
 
     def __init__(self, counts: Counts) -> None:
         self._contexts = counts.contexts
@@ -62,8 +62,8 @@ class NgramModel:
 def count(sample: Sequence[bytes], order: int, most_contexts: int) -> Counts:
     """Count the bytes after the most frequent contexts of up to ``order`` bytes.
 
-    Of contexts that are equally frequent the shorter is kept, so every context's parent is there. One pass over the
-    sample per byte of order, to count the contexts one byte longer than those there are, and one for what follows.
+    Among equally frequent contexts shorter ones are kept, so that every context's parent is, too. One pass over the
+    sample per byte of ``order``, to count contexts one byte longer than before, and one to count the bytes that follow.
     """
     grown = Contexts(np.zeros(0, np.uint32))
     frequencies = [np.zeros(0, np.int64)]
@@ -79,7 +79,7 @@ def count(sample: Sequence[bytes], order: int, most_contexts: int) -> Counts:
 
 
 def parse(cells: NDArray[np.uint32], seen: NDArray[np.uint32]) -> Counts:
-    """The counts of an artifact; ``seen`` is ``Counts.seen_E2`` flat. Raises ``CodecError`` if ``count`` cannot have
+    """The counts of an artifact; ``seen`` is ``Counts.seen_E2``, flat. Raises ``CodecError`` if ``count`` cannot have
     made them."""
     contexts = Contexts(cells)
     if len(seen) % 2:
@@ -101,7 +101,7 @@ def _joined(sample: Sequence[bytes]) -> Iterator[Stretch]:
 
 
 def _longer(contexts: Contexts, stretch: Stretch) -> NDArray[np.intp]:
-    """Cells of the contexts, in the stretch, that have one byte more than the longest there are."""
+    """Cells of the contexts in the stretch that are one byte longer than the longest known ones."""
     *_, node_N = contexts.walk(stretch)
     length = len(contexts.levels)
     within_N = np.flatnonzero((node_N > 0) & (stretch.reach_N >= length))
@@ -127,13 +127,13 @@ def _sums(cells: Iterator[NDArray[np.intp]], n_cells: int) -> NDArray[np.int64]:
 
 
 def _most_frequent(frequencies: NDArray[np.int64], most: int) -> NDArray[np.intp]:
-    """The places of the highest frequencies above 0, the first of equal ones."""
+    """The places of the highest frequencies above 0, the first among equal ones."""
     by_frequency = np.argsort(-frequencies, kind="stable")[:most]
     return by_frequency[frequencies[by_frequency] > 0]
 
 
 def _only(contexts: Contexts, kept: NDArray[np.intp]) -> Contexts:
-    """The tree of the contexts in rows 0 and ``kept + 1``; every kept one's parent is kept too."""
+    """The tree of the contexts in rows 0 and ``kept + 1``; the parent of each is kept, too."""
     new_rows = np.zeros(len(contexts), np.uint32)
     new_rows[kept + 1] = np.arange(1, len(kept) + 1)
     cells = contexts.cells[kept]
@@ -154,9 +154,9 @@ def _cumulative(counts: Counts) -> NDArray[np.uint32]:
 
 
 def _mixed(counts_RV: NDArray[np.int64], parents_RV: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Counts with the parents' mixed in, each at least 1, that add up to ``TOTAL``; the likeliest takes the rest."""
+    """Counts mixed with the parents', each at least 1, with sum ``TOTAL``; the most likely one takes the remainder."""
     different_R1 = (counts_RV > 0).sum(axis=1, keepdims=True)
-    weight_R1 = np.maximum(different_R1, 1)  # of a context after which nothing was seen, the parent's counts
+    weight_R1 = np.maximum(different_R1, 1)  # a context after which nothing was seen gets its parent's counts
     parts_RV = (counts_RV << _SHARE_BITS) + ((weight_R1 * parents_RV) << (_SHARE_BITS - 16))
     shares_RV: NDArray[np.int64] = parts_RV // (counts_RV.sum(axis=1, keepdims=True) + weight_R1)
     mixed_RV: NDArray[np.int64] = 1 + ((shares_RV * (TOTAL - 256)) >> _SHARE_BITS)

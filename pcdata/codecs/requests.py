@@ -24,14 +24,14 @@ class ViewRequest:
     """One ``--compressor``, parsed."""
 
     name: str
-    """Of the view; its folder's name."""
+    """Name of the view, and of its folder."""
     codec: str
     parameters: Any
     """An instance of the codec's ``Parameters``."""
     ids: str
     """``own`` or ``raw``."""
     artifact: Path | None = None
-    """To use instead of fitting."""
+    """To be used instead of fitting."""
     fitted_on: Amount | None = None
     """What a given artifact was fitted on, if known."""
 
@@ -40,7 +40,7 @@ class ViewRequest:
         return dataclasses.asdict(self.parameters)
 
     def __str__(self) -> str:
-        """As it is said after ``--compressor``."""
+        """As written after ``--compressor``."""
         return request_text(self.codec, self.name, self.ids, self.parameter_values, self.artifact)
 
 
@@ -78,9 +78,9 @@ def parse_request(text: str) -> ViewRequest:
 
 
 def request_text(codec: str, name: str, ids: str, parameters: Mapping[str, Any], artifact: object = None) -> str:
-    """What to say after ``--compressor`` for this: the inverse of ``parse_request``, without what is so by default."""
+    """The text for ``--compressor``: the inverse of ``parse_request``, without defaults."""
     defaults = {"name": codec, "ids": "own", "artifact": None}
-    with suppress(OptionError):  # it may not be installed here
+    with suppress(OptionError):  # the codec may not be installed here
         defaults |= dataclasses.asdict(codec_class(codec).Parameters())
     values = {**parameters, "name": name, "ids": ids, "artifact": artifact}
     said = [f"{key}={_said(value)}" for key, value in values.items() if key not in defaults or defaults[key] != value]
@@ -122,7 +122,7 @@ def _with_artifact(
 ) -> tuple[Any, Amount | None]:
     """The parameters, with those of the artifact in place of defaults, and what it was fitted on.
 
-    A user may give parameters other than those of the fit, but not other than those that the artifact fixes.
+    A user may give parameters that differ from those of the fit, but not from those that the artifact fixes.
     """
     record = read_record(path)
     if record is not None and record.codec != codec:
@@ -140,7 +140,7 @@ def _with_artifact(
 
 
 def _check_recorded(codec: str, parameters: Mapping[str, Any], where: str) -> None:
-    """Recorded parameters must be those that the codec has now, all of them."""
+    """Raises ``OptionError`` unless the recorded parameters are exactly those that the codec has now."""
     try:
         same = dataclasses.asdict(parse_recorded(codec, parameters)).keys() == parameters.keys()
     except OptionError as error:

@@ -1,8 +1,8 @@
-"""Where a document is cut into segments: before the bytes that a model finds hard to predict.
+"""Segments of a document begin before bytes that a model finds hard to predict.
 
-The entropy of each byte, given at most ``REACH_BYTES`` bytes of the document before it, is compared with a threshold,
-integer with integer; above it a segment begins (the "global constraint" of Pagnoni et al. 2024, *Byte Latent
-Transformer*, section 2.3). The rule sees only bytes before the boundary, so a decoder finds it too.
+The entropy of each byte, given at most ``REACH_BYTES`` bytes of the document before it, is compared with an integer
+threshold; above it a segment begins (the "global constraint" of Pagnoni et al. 2024, *Byte Latent Transformer*, section
+2.3). The rule uses only bytes before the boundary, so a decoder can follow it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ _BYTES_AT_ONCE: Final = 1 << 17
 def segment_starts(
     model: ByteModel, text_N: NDArray[np.uint8], documents_D: NDArray[np.int64], threshold: int
 ) -> NDArray[np.int64]:
-    """Where segments begin [S], rising. ``documents_D`` says where documents begin, none of them empty."""
+    """Where segments begin [S], rising. ``documents_D`` says where documents begin; none is empty."""
     pieces = [entropies > threshold for entropies in _entropies(model, text_N, documents_D)]
     begins_N = np.concatenate(pieces) if pieces else np.zeros(0, bool)
     return _starts(begins_N, documents_D)
 
 
 def begins_segment(model: ByteModel, document: bytearray, segment_bytes: int, threshold: int) -> bool:
-    """Whether the byte after ``document``, all that is known yet, begins a segment; the last has ``segment_bytes``."""
+    """Whether the byte after ``document``, which is known up to here, begins a segment; the last has
+    ``segment_bytes``."""
     if not document or segment_bytes == LONGEST_SEGMENT_BYTES:
         return True
     table, row = model.following(document[-REACH_BYTES:])
@@ -42,7 +43,7 @@ def begins_segment(model: ByteModel, document: bytearray, segment_bytes: int, th
 def document_entropies(
     model: ByteModel, text_N: NDArray[np.uint8], documents_D: NDArray[np.int64]
 ) -> NDArray[np.uint32]:
-    """The entropy of each byte [N], given what stands before it in its document."""
+    """The entropy of each byte [N], given the bytes before it in its document."""
     pieces = list(_entropies(model, text_N, documents_D))
     return np.concatenate(pieces) if pieces else np.zeros(0, np.uint32)
 
@@ -60,7 +61,7 @@ def find_threshold(entropies_N: NDArray[np.uint32], documents_D: NDArray[np.int6
 def _entropies(
     model: ByteModel, text_N: NDArray[np.uint8], documents_D: NDArray[np.int64]
 ) -> Iterator[NDArray[np.uint32]]:
-    """By pieces of the text, each predicted with what reaches into it."""
+    """Piece by piece, each with enough context before it."""
     for start in range(0, len(text_N), _BYTES_AT_ONCE):
         end, before = start + _BYTES_AT_ONCE, max(0, start - REACH_BYTES)
         first, last = np.searchsorted(documents_D, [before + 1, end])
@@ -69,7 +70,7 @@ def _entropies(
 
 
 def _starts(begins_N: NDArray[np.bool_], documents_D: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Segments begin where ``begins_N`` says, with each document, and after ``LONGEST_SEGMENT_BYTES``."""
+    """Segments begin where ``begins_N`` is true, at each document, and after ``LONGEST_SEGMENT_BYTES``."""
     begins_N[documents_D] = True
     starts_S = np.flatnonzero(begins_N)
     pieces_S = -(-np.diff(starts_S, append=len(begins_N)) // LONGEST_SEGMENT_BYTES)

@@ -1,9 +1,9 @@
 """The ``token-bytes`` codec: ids of a BPE written as two bytes each.
 
-Tokens over the alphabet of bytes: half the bytes per symbol of BPE, and an output layer of 256 ids. ``code=plain``
-writes the id, the higher byte first. ``code=gray`` sorts the tokens by their bytes and writes the rank in binary
-reflected Gray code (Gray 1953, US patent 2,632,058): tokens that are neighbours in that order, which begin alike,
-differ in a single bit.
+Tokens over the byte alphabet: half the bytes per symbol of BPE, and an output layer of 256 ids. ``code=plain`` writes
+the id, the higher byte first. ``code=gray`` sorts the tokens by their bytes and writes the rank in binary reflected
+Gray code (Gray 1953, US patent 2,632,058): tokens that are neighbours in that order, which begin alike, differ in a
+single bit.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from pcdata.errors import CodecError
 
 _MOST_TOKENS: Final = 1 << 16
 _BYTES: Final = 2
-"""Symbols of a unit."""
+"""Symbols per unit."""
 
 
 @dataclass(frozen=True)
 class TokenBytesParameters:
     vocab_size: int = 16_384
-    """The most ids that fitting makes, as of ``bpe``."""
+    """The most ids that fitting makes, as in ``bpe``."""
     code: str = "plain"
     """How a token becomes two bytes: ``plain`` or ``gray``."""
 
@@ -58,7 +58,7 @@ class TokenBytesCodec(Codec):
         self._token_of = np.full(_MOST_TOKENS, n_tokens, np.uint32)
         self._token_of[self._codes] = np.arange(n_tokens)
 
-    # Of the parameters these look at vocab_size alone.
+    # These use no parameter except vocab_size.
     fit = BpeCodec.fit
     read_artifact = BpeCodec.read_artifact
     parameters_in = BpeCodec.parameters_in
@@ -88,7 +88,7 @@ class TokenBytesCodec(Codec):
 
 
 def gray_codes(tokens: Sequence[bytes | None]) -> NDArray[np.uint16]:
-    """The Gray code of each id's rank among the tokens by their bytes; ids that no text gets come last."""
+    """The Gray code of each id's rank among the tokens sorted by their bytes; ids that no text gets come last."""
     in_order = sorted(range(len(tokens)), key=lambda token: (tokens[token] is None, tokens[token] or b"", token))
     ranks = np.empty(len(tokens), np.uint16)
     ranks[in_order] = np.arange(len(tokens))

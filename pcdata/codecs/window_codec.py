@@ -1,12 +1,12 @@
 """A codec from a byte model: segments of windows of arithmetic coding, with one window per unit.
 
-A document is cut into segments (``segments``). Within a segment the model's context starts afresh, so what a segment's
-first window means depends on nothing before it; the coder (``windows``) packs bytes into windows and flushes at the
-segment's end. With ``reset=window`` the context starts afresh in every window. Symbols are a window's bits, the highest
-first. The stored bytes per unit are what makes windows decodable.
+A document is cut into segments (``segments``). The model's context is reset at each segment, so the meaning of a
+segment's first window depends on nothing before it; the coder (``windows``) packs bytes into windows and flushes at the
+segment's end. With ``reset=window`` the context is reset in every window. Symbols are a window's bits, the highest
+first. Windows decode only with the stored bytes per unit.
 
-With ``literals`` a window of a single byte is not written as a number that only the byte's context explains, but as
-that byte: one symbol, numbered after those of windows. (The published stream has raw bytes between its windows too, by
+With ``literals`` a window of a single byte is written not as a number, which only the byte's context explains, but as
+that byte: one symbol, numbered after those of windows. (The published stream has raw bytes between its windows, too, by
 a rule that Zheng et al. 2026 do not state.)
 """
 
@@ -31,12 +31,12 @@ from pcdata.errors import CodecError, OptionError
 
 _MOST_SYMBOL_BITS: Final = 16
 _CODED_AT_ONCE: Final = 1 << 17
-"""Bytes; the state of their segments stays in the processor's second cache."""
+"""Bytes, so that the state of their segments fits in the processor's level-2 cache."""
 
 
 @dataclass(frozen=True)
 class WindowOptions:
-    """How windows are made; the part of a window codec's parameters that no model depends on."""
+    """How windows are made: the parameters of a window codec that do not concern its model."""
 
     window_bits: int
     symbol_bits: int
@@ -45,7 +45,7 @@ class WindowOptions:
 
     @classmethod
     def of(cls, window_bits: int, symbol_bits: int, reset: str, literals: bool = False) -> WindowOptions:
-        """Raises ``OptionError``. ``symbol_bits`` 0 means the most that divides ``window_bits``, up to 16."""
+        """Raises ``OptionError``. ``symbol_bits`` 0 means the largest divisor of ``window_bits`` up to 16."""
         if window_bits not in windows.WINDOW_BITS:
             raise OptionError(
                 f"window_bits must be one of {', '.join(map(str, windows.WINDOW_BITS))}, got {window_bits}"
@@ -78,7 +78,7 @@ class WindowOptions:
         return unit_bytes_U == 1 if self.literals else np.zeros(len(unit_bytes_U), bool)
 
     def symbols(self, numbers_U: NDArray[np.uint32], literal_U: NDArray[np.bool_]) -> Unsigned:
-        """Numbers of windows, and bytes where there are literals → symbols."""
+        """Numbers of windows, or bytes for literals → symbols."""
         shifts_K = np.arange(self.unit_symbols - 1, -1, -1, dtype=np.uint32) * np.uint32(self.symbol_bits)
         pieces_UK = numbers_U[:, None] >> shifts_K & np.uint32(self.first_literal - 1)
         pieces_UK[literal_U, 0] = numbers_U[literal_U] + np.uint32(self.first_literal)
@@ -87,7 +87,7 @@ class WindowOptions:
         return symbols
 
     def numbers(self, symbols: Unsigned, literal_U: NDArray[np.bool_]) -> NDArray[np.uint32]:
-        """The same back. Raises ``CodecError`` where a window is not written as it must be."""
+        """The inverse. Raises ``CodecError`` if a window is not written as it must be."""
         lengths_U = np.where(literal_U, 1, self.unit_symbols)
         in_literal = np.repeat(literal_U, lengths_U)
         if ((symbols >= self.first_literal) != in_literal).any():
@@ -102,11 +102,11 @@ class WindowOptions:
 
 
 class WindowCodec(Codec):
-    """A subclass only fits and loads a model.
+    """Subclasses only fit and load a model.
 
-    A model's counts are the same with any library, so ``versions`` are empty. ``Parameters`` have the property
-    ``windows``, of ``WindowOptions``, and the field ``window_bits``: readers of a dataset that load no codecs recognise
-    by it a view whose symbols do not decode by themselves (``View.has_unit_lengths``).
+    A model's counts are the same with any library, so ``versions`` is empty. ``Parameters`` must have the property
+    ``windows`` (``WindowOptions``) and the field ``window_bits``, by which readers that load no codecs recognise a view
+    whose symbols do not decode by themselves (``View.has_unit_lengths``).
     """
 
     def __init_subclass__(cls) -> None:
@@ -157,8 +157,8 @@ class WindowCodec(Codec):
         if self.options.reset == "segment":
             ends_N[:], numbers_N[:] = self._windows(text_N, lengths_S)
             return
-        # Where the context starts afresh in each window, its place is known when the window before it is full: code
-        # what is left of every segment, keep the first window of each, and continue after it.
+        # If the context is reset in each window, the place of a window is known when the one before it is full: code
+        # the rest of every segment, keep its first window, and continue after that.
         ends_N[:] = False
         left_S, starts_S = lengths_S, np.cumsum(lengths_S) - lengths_S
         while len(left_S):
@@ -179,7 +179,7 @@ class WindowCodec(Codec):
         return windows.encode(lows_N, highs_N, lengths_S, self.options.window_bits)
 
     def _intervals(self, text_N: NDArray[np.uint8], lengths: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Each byte's share of its counts, given what stands before it in its span."""
+        """Each byte's share of its counts, given the bytes before it in its span."""
         return self.model.predict(text_N, np.cumsum(lengths) - lengths).intervals(text_N)
 
     def _segments(self, documents: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
@@ -190,8 +190,8 @@ class WindowCodec(Codec):
         return text_N, offsets, segment_starts(self.model, text_N, starts_D, self.threshold)
 
     def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
-        """Byte by byte, as it must be where nothing is known: what a byte's counts are, and whether a segment begins,
-        depends on the bytes before it. Much slower than ``encode`` and ``faults``."""
+        """Byte by byte, because a byte's counts, and whether a segment begins, depend on the bytes before it. Much
+        slower than ``encode`` and ``faults``."""
         numbers = self._checked_numbers(symbols, unit_bytes, unit_symbols)
         literals = self.options.are_literals(unit_bytes)
         raw, segment = bytearray(), bytearray()
@@ -223,8 +223,8 @@ class WindowCodec(Codec):
     def faults(
         self, documents: Sequence[bytes], columns: ViewColumns, rows: Sequence[int]
     ) -> Iterator[tuple[int, str]]:
-        """Without a sequential run: the bytes are known, so one pass gives all their counts, and every window is
-        decoded on its own beside them."""
+        """Not byte by byte: since the bytes are known, one pass gives all their counts, and every window is decoded
+        independently."""
         candidates: list[_Coded] = []
         for row in rows:
             try:
@@ -236,8 +236,8 @@ class WindowCodec(Codec):
         yield from self._wrong(candidates)
 
     def figures(self, documents: Sequence[bytes]) -> Mapping[str, Ratio]:
-        """What each step from the model to the windows costs, and how many windows mean the same wherever they occur:
-        those that begin a segment."""
+        """The cost of each step from the model to the windows, and the share of windows that mean the same wherever
+        they occur: those that begin a segment."""
         text_N, offsets, segments_S = self._segments(documents)
         starts_D = offsets[:-1][np.diff(offsets) > 0]
         windows_of = self.encode(documents)
@@ -252,7 +252,7 @@ class WindowCodec(Codec):
         }
 
     def _bits(self, text_N: NDArray[np.uint8], starts: NDArray[np.int64]) -> float:
-        """What an ideal coder would write, given what stands before each byte in its span."""
+        """What an ideal coder would write, given the bytes before each byte in its span."""
         lows_N, highs_N = self.model.predict(text_N, starts).intervals(text_N)
         return float(np.log2(TOTAL / (highs_N - lows_N.astype(np.float64))).sum())
 
@@ -290,7 +290,7 @@ class _Coded(NamedTuple):
 
 
 def _groups(starts_S: NDArray[np.int64], n_bytes: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-    """Whole segments, together about ``_CODED_AT_ONCE`` bytes: from where to where, and their lengths."""
+    """Groups of whole segments of about ``_CODED_AT_ONCE`` bytes: begin, end, and the lengths of segments."""
     cuts = np.unique(np.searchsorted(starts_S, np.arange(0, n_bytes + _CODED_AT_ONCE, _CODED_AT_ONCE)))
     ends_S = np.append(starts_S, n_bytes)
     for first, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):

@@ -2,11 +2,11 @@
 
 A window is a number v of 16, 24 or 32 bits, and stands for the fraction v / 2^bits. Each byte narrows an interval of
 fractions in proportion to its counts; a byte fits while some v still lies in the interval, and the window's v is the
-smallest (Lester et al. 2024, *Training LLMs over Neurally Compressed Text*, section 3.3, ask for v's whole cell to lie
-there: 8 to 13 % fewer bytes a window). Windows do not store how many bytes they hold: the decoder must be given it.
+smallest. (Lester et al. 2024, *Training LLMs over Neurally Compressed Text*, section 3.3, require v's whole cell to lie
+there: 8 to 13 % fewer bytes per window.) Windows do not store how many bytes they hold: the decoder must know it.
 
-Integers throughout: an interval is (low, width) in units of 2^-47, so that width times a count fits into 64 bits, and
-in a fresh window every byte fits, were its count only 1.
+All in integers: an interval is (low, width) in units of 2^-47, so that width times a count fits into 64 bits, and any
+byte fits into an empty window, even if its count is 1.
 
 Legend: N bytes of spans laid end to end, S spans, L spans still in progress.
 """
@@ -35,7 +35,7 @@ Following = Callable[[bytes | bytearray], tuple[CountTable, int]]
 def encode(
     lows_N: NDArray[Any], highs_N: NDArray[Any], lengths_S: NDArray[np.int64], window_bits: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.uint32]]:
-    """Pack each span's bytes into windows, as many bytes in each as fit; a span's end ends its window.
+    """Pack each span's bytes into windows, as many bytes in each as fit; the end of a span ends its window.
 
     ``lows_N`` and ``highs_N`` are the bytes' shares of 0 … 2^16 (``Predictions.intervals``). Returns for each byte
     whether a window ends with it, and the number that its window would have if it did.
@@ -63,9 +63,9 @@ def encode(
 def decodes(
     lows_N: NDArray[Any], highs_N: NDArray[Any], lengths_S: NDArray[np.int64], numbers_S: NDArray[Any], window_bits: int
 ) -> NDArray[np.bool_]:
-    """Whether each span decodes, as a window of its own with the number given, to the bytes with these shares. [S]
+    """Whether each span, as one window with the given number, decodes to the bytes with these shares. [S]
 
-    What ``decode`` does, for all windows at once, because the bytes are known and so are their counts.
+    As ``decode``, but for all windows at once, because the bytes and their counts are known.
     """
     right_S = np.ones(len(lengths_S), bool)
     order_S = longest_first(lengths_S)
@@ -106,9 +106,9 @@ def decode(number: int, n_bytes: int, window_bits: int, following: Following, co
 
 
 def in_step(lengths_S: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Walk all spans at once, a byte a step: where in N each span that has a t-th byte has it, longest span first.
+    """Walk all spans at once, one byte per step: positions in N of their t-th bytes, the longest span first.
 
-    So the spans still in progress are always the first L of ``longest_first``, and their state needs no mask.
+    So the spans in progress are always the first L of ``longest_first``, and their state needs no mask.
     """
     starts_S = (np.cumsum(lengths_S) - lengths_S)[longest_first(lengths_S)]
     ended = np.cumsum(np.bincount(lengths_S, minlength=1))
@@ -122,7 +122,7 @@ def longest_first(lengths_S: NDArray[np.int64]) -> NDArray[np.intp]:
 
 
 def _narrowed(width: Any, first: NDArray[np.uint64], last: NDArray[np.uint64]) -> tuple[Any, Any]:
-    """The share ``first … last`` of a width, from its begin."""
+    """The share ``first … last`` of a width, relative to its beginning."""
     return (width * first) >> _U64(COUNT_BITS), (width * last) >> _U64(COUNT_BITS)
 
 

@@ -1,9 +1,9 @@
 """The ``zstd`` codec: documents as the bytes of zstd, with or without a dictionary fitted to the corpus.
 
-A unit is either a *chunk*, a frame of its own over a piece from content-defined ``chunking``, or a
-*block*, a fixed number of raw bytes in one stream per document that is flushed after each. Frames are magicless, and
-without content size, checksum and dictionary id: the columns of the view hold all of that, and it would cost 9 to 13
-bytes a unit. With ``28 b5 2f fd`` put in front, ``zstd -d`` (``-D dictionary``) reads a chunk, or a document of blocks.
+A unit is either a *chunk*, a separate frame of a piece from content-defined ``chunking``, or a *block*, a fixed number
+of raw bytes in one stream per document that is flushed after each. Frames are magicless, and without content size,
+checksum and dictionary id: the columns of the view hold all of these, and they would cost 9 to 13 bytes per unit. With
+``28 b5 2f fd`` in front, ``zstd -d`` (``-D dictionary``) reads a chunk, or a document of blocks.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ DICTIONARY: Final = "dictionary"
 """The artifact's one file; empty if the sample was too small to train on."""
 
 _FRAME_START = b"\0"
-"""The frame header descriptor (RFC 8878, 3.1.1.1.1) of every frame that this codec writes. Of another the library would
-believe the content size, and allocate it."""
+"""The frame header descriptor (RFC 8878, 3.1.1.1.1) of every frame that this codec writes. With any other, the library
+would trust the content size and allocate it."""
 _SMALLEST_DICTIONARY = 1024
 _DOCUMENT_SAMPLE_BYTES = 8192
 _SAMPLES_PER_DICTIONARY_BYTE = 100
@@ -46,8 +46,8 @@ _SAMPLES_PER_DICTIONARY_BYTE = 100
 
 @dataclass(frozen=True)
 class ZstdParameters:
-    """The defaults are what ``tools/study_zstd_units.py`` says of the Python 3.11 standard library (level 3, except
-    where said; one core of a shared machine, so the speeds are for comparison):
+    """The defaults follow from ``tools/study_zstd_units.py`` on the Python 3.11 standard library (level 3, unless
+    stated otherwise; one core of a shared machine, so the speeds are for comparison only):
 
     ======= ====== ======= ====== ============== ================= =======================
     unit    size   ratio   MB/s   a line added   padding at 4096   not paired at 4096, 512
@@ -60,12 +60,12 @@ class ZstdParameters:
     block   1024   4.19    164    0.73           10.5 %            0 %, 99.5 %
     ======= ====== ======= ====== ============== ================= =======================
 
-    *A line added* is the distance (``pcdata probe``) after one inserted line, in files of 2 to 12 kB. *Chunks*, because
-    a block's bytes depend on all before it, and one more line rewrites 70 % of a file's. *192*, the largest size
-    tried of which 95 % of the raw bytes fit beside their symbols in the shortest rows that a preset has (512). *Level
-    3*, because small pieces live off the dictionary: levels 6 and 9 give 2.35 and 2.38 at a fifth of the speed or
-    less, 19 gives 2.60 at a twentieth. *112 KiB*, about what ``zstd --train`` makes: without a dictionary the ratio
-    is 1.58, with 16 KiB 2.17, with 512 KiB 2.42.
+    *A line added* is the distance (``pcdata probe``) after inserting a line, in files of 2 to 12 kB. *Chunks*, because
+    a block's bytes depend on all before it, so an inserted line changes 70 % of a file's. *192*, the largest size tried
+    with which 95 % of the raw bytes fit beside their symbols in the shortest rows of any preset (512). *Level 3*,
+    because small pieces depend on the dictionary: levels 6 and 9 give 2.35 and 2.38 at a fifth of the speed or less, 19
+    gives 2.60 at a twentieth. *112 KiB*, about what ``zstd --train`` makes: without a dictionary the ratio is 1.58,
+    with 16 KiB 2.17, with 512 KiB 2.42.
     """
 
     level: int = 3
@@ -73,7 +73,7 @@ class ZstdParameters:
     unit: str = "chunk"
     """What a unit is: ``chunk`` or ``block``."""
     size: int = 192
-    """Raw bytes per unit: of chunks about the mean (the most is four times that), of blocks exact but for the last."""
+    """Raw bytes per unit: approximate mean of chunks (the most is four times that), exact for blocks but the last."""
     dictionary: int = 114_688
     """The most bytes of the dictionary; 0 for none."""
 
@@ -87,7 +87,7 @@ class ZstdParameters:
 
 
 class ZstdCodec(Codec):
-    """Chunks compressed by themselves with a shared dictionary, or flushed blocks of one stream. See the module."""
+    """Chunks compressed separately with a shared dictionary, or flushed blocks of one stream. See the module."""
 
     Parameters: ClassVar[type[Any]] = ZstdParameters
 
@@ -122,8 +122,8 @@ class ZstdCodec(Codec):
         """Train the dictionary on unit-sized pieces of the first 8 KiB of each document.
 
         With segment and d-mer size given (zdict's ``k`` and ``d``) training is one pass without threads, hence
-        reproducible; on the standard library it takes 0.06 s where the search for both takes 3 s, and the dictionary
-        is 1 % better for being made from pieces like those it will meet.
+        reproducible. On the standard library it takes 0.06 s, where the search for both takes 3 s; and the dictionary
+        is 1 % better because it is made from pieces like those that it is used for.
         """
         size = min(parameters.size, _DOCUMENT_SAMPLE_BYTES)
         heads = (document[:_DOCUMENT_SAMPLE_BYTES] for document in sample)
@@ -229,6 +229,6 @@ def _load_dictionary(data: bytes, options: zstandard.ZstdCompressionParameters) 
 
 
 def _most_compressed_bytes(raw_bytes: int) -> int:
-    """A bound for one unit: ``ZSTD_COMPRESSBOUND`` of ``zstd.h``, and a frame header (at most 14 bytes) and an empty
-    last block (3 bytes), which a stream may add where a single call would not."""
+    """A bound for one unit: ``ZSTD_COMPRESSBOUND`` of ``zstd.h``, plus a frame header (at most 14 bytes) and an empty
+    last block (3 bytes), which a stream may add, unlike a single call."""
     return raw_bytes + (raw_bytes >> 8) + (max(0, (128 << 10) - raw_bytes) >> 11) + 17

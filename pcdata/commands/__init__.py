@@ -1,1 +1,1 @@
-"""The commands of ``pcdata``. Everything heavy is imported by the command that needs it."""
+"""The commands of ``pcdata``. Each imports heavy modules only when it runs."""

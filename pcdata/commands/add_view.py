@@ -1,4 +1,4 @@
-"""Views for a dataset that is there."""
+"""``pcdata add-view``: add views to an existing dataset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pcdata.terminal import say
 def add_view(dataset: Path, compressors: tuple[str, ...], workers: int, quiet: bool) -> None:
     """Add compressed views to a dataset.
 
-    Its files are then the same as if it had been built with them.
+    The files are then the same as if it had been built with them.
 
     Rerun the same command to resume after any interruption.
     """

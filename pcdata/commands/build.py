@@ -1,4 +1,4 @@
-"""A dataset from folders of files and files of records."""
+"""``pcdata build``: a dataset from folders of files and files of records."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 @output_of("dataset")
 @COMPRESSORS
 @options_of(BuildOptions)
-@click.option("--restart", is_flag=True, help="Discard the unfinished build in the folder, and begin anew.")
-@click.option("--dry-run", is_flag=True, help="Say what would be built; write nothing. Never by Ray.")
+@click.option("--restart", is_flag=True, help="Discard the unfinished build in the folder, and start over.")
+@click.option("--dry-run", is_flag=True, help="Say what would be built, without Ray; write nothing.")
 @CONFIG
 @QUIET
 def build(
@@ -94,7 +94,7 @@ def _print_summary(output: Path, result: BuildResult, seconds: float) -> None:
 
 
 def _documents(whole: int, parts: int, noun: str = "") -> str:
-    """How many, and in how many parts if long ones were cut: ``--limit`` counts the former, all else the latter."""
+    """How many documents, and in how many parts if long ones were cut: ``--limit`` counts documents, all else parts."""
     return f"{whole:,} {noun}".strip() + (f" in {parts:,} parts" if parts > whole else "")
 
 

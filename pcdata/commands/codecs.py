@@ -1,4 +1,4 @@
-"""Which compressors there are."""
+"""``pcdata codecs``: the available compressors."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _COLUMNS = 100
 def codecs(names: tuple[str, ...], as_json: bool) -> None:
     """List the compressors and their options, with defaults.
 
-    Those of other packages too. Fitted ones learn from a sample of the documents. Use one with --compressor
-    CODEC:OPTION=VALUE,OPTION=VALUE.
+    The list includes those of other packages. Fitted ones learn from a sample of the documents. Use one with
+    --compressor CODEC:OPTION=VALUE,OPTION=VALUE.
     """
     from pcdata.codecs.base import codec_names
     from pcdata.codecs.described import COMMON, described
@@ -52,7 +52,7 @@ def codecs(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _options(options: Sequence[Option]) -> Iterator[str]:
-    """A line each, or more where the meaning is long."""
+    """One line each, or more if the meaning is long."""
     shown = [(f"{option.name}={_shown(option.default)}", option.meaning) for option in options]
     width = max((len(text) for text, _ in shown), default=0)
     for text, meaning in shown:
@@ -60,7 +60,7 @@ def _options(options: Sequence[Option]) -> Iterator[str]:
 
 
 def _shown(default: Any) -> str:
-    """As it is written in ``--compressor``."""
+    """As written in ``--compressor``."""
     return "…" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
 
 

@@ -1,4 +1,4 @@
-"""The options that a dataset was built with."""
+"""``pcdata config``: the options that a dataset was built with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dataset without one of its views."""
+"""``pcdata drop-view``: a dataset without one of its views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The raw documents out again."""
+"""``pcdata export-docs``: write the raw documents."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from pcdata.text import size
     "--output",
     required=True,
     type=click.Path(path_type=Path, allow_dash=True),
-    help="NAME.jsonl (.jsonl.gz, .jsonl.zst), NAME.parquet, or a folder of files; not one that is there. "
-    "-: JSONL on standard output.",
+    help="New file NAME.jsonl (.jsonl.gz, .jsonl.zst) or NAME.parquet, new folder of files, or - for JSONL on standard "
+    "output.",
 )
 @click.option(
     "--split",
     "splits",
     multiple=True,
     shell_complete=named_in("dataset", split_names),
-    help="train or val; default: both.",
+    help="train or val. [default: both]",
 )
 @click.option(
     "--lang",
@@ -39,16 +39,16 @@ from pcdata.text import size
     shell_complete=complete_language,
     help="Only documents in this language; may be repeated.",
 )
-@click.option("--limit", type=click.IntRange(min=0), default=0, help="How many documents, the first ones.")
-@click.option("--text-key", default="text", show_default=True, help="What records call the text.")
+@click.option("--limit", type=click.IntRange(min=0), default=0, help="Only the first N documents. [default: all]")
+@click.option("--text-key", default="text", show_default=True, help="Key of the text in records.")
 @QUIET
 def export_docs(
     dataset: Path, output: Path, splits: tuple[str, ...], langs: tuple[str, ...], limit: int, text_key: str, quiet: bool
 ) -> None:
     """Write the raw documents as files, JSONL or Parquet.
 
-    Those that were cut are whole again. Files lie at SOURCE/PATH below the folder. JSON holds no bytes that are not
-    UTF-8: such documents are left out of it, and counted.
+    Documents that were cut are whole again. In a folder, files are at SOURCE/PATH. JSON cannot hold bytes that are not
+    UTF-8: such documents are left out, and counted.
     """
     from pcdata.dataset import Dataset
     from pcdata.exporting.export import check_export

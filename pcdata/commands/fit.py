@@ -1,4 +1,4 @@
-"""An artifact of one codec, for builds to reuse."""
+"""``pcdata fit``: an artifact of one codec, for several builds."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from pcdata.text import size
 def fit(codec: str, inputs: tuple[Path, ...], output: Path, workers: int, quiet: bool, **rest: Any) -> None:
     """Fit a compressor once, for any number of builds.
 
-    They use it with --compressor CODEC:artifact=FOLDER. The sample is the one that a build of the same inputs and
-    options would take: never from val.
+    Builds use it with --compressor CODEC:artifact=FOLDER. The sample is the one that a build of the same inputs and
+    options would take, never from val.
     """
     from pcdata.building.fit_artifact import fit_artifact
     from pcdata.codecs.requests import parse_request

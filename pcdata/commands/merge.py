@@ -1,4 +1,4 @@
-"""One dataset from several."""
+"""``pcdata merge``: one dataset from several."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pcdata.terminal import say
 def merge(datasets: tuple[Path, ...], output: Path, workers: int, quiet: bool) -> None:
     """Merge datasets that have the same views.
 
-    Of a document that is in several of them, the first stays.
+    Of identical documents in several of them, only the first is kept.
 
     Rerun the same command to resume after any interruption.
     """

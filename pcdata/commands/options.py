@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have. Those of a build are read off the dataclasses that own them."""
+"""Arguments and options shared by several commands. Options of a build come from the dataclasses that own them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PATH = click.Path(path_type=Path)
 
 
 def _expanded(context: click.Context, argument: click.Parameter, inputs: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Those of the command line, else of ``--config``. Globs that the shell left alone are expanded; what matches
-    nothing is left, to be refused by its name."""
+    """The inputs of the command line, else of ``--config``. Globs that the shell did not expand are expanded here; one
+    that matches nothing remains, to be reported by name."""
     inputs = inputs or tuple(map(Path, context.lookup_default("inputs") or ()))
     if not inputs:
         raise click.MissingParameter(ctx=context, param=argument)
@@ -41,7 +41,7 @@ DATASET = click.argument("dataset", type=PATH)
 
 
 def output_of(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The folder that a command writes."""
+    """The option for the folder that a command writes."""
     return click.option(
         "-o", "--output", type=PATH, required=True, cls=Option, section="Output", help=f"Folder of the {what}."
     )
@@ -56,13 +56,13 @@ COMPRESSORS = click.option(
     shell_complete=complete_codec,
     cls=Option,
     section="Views",
-    help="A compressed view: zstd, gzip, bpe, … May be repeated. Example: bpe:vocab_size=4096,name=small",
+    help="Compressed view: zstd, gzip, bpe, …; may be repeated. Example: bpe:vocab_size=4096,name=small",
 )
-PLOT = click.option("--plot", type=PATH, help="Draw a figure: .png, .pdf or .svg; one that is there is replaced.")
+PLOT = click.option("--plot", type=PATH, help="Figure to draw: .png, .pdf or .svg; an existing one is replaced.")
 
 
 def _with_config(context: click.Context, option: click.Parameter, file: Path | None) -> None:
-    """What a file says takes the place of the options' defaults, so that the command line goes before it."""
+    """Use the file's values as the options' defaults, so that the command line overrides them."""
     if file is not None:
         from pcdata.building.config_file import read_config
 
@@ -75,7 +75,7 @@ CONFIG = click.option(
     is_eager=True,
     expose_value=False,
     callback=_with_config,
-    help="A TOML file of options, as pcdata config prints; those given here go before it.",
+    help="TOML file of options, as pcdata config prints; the command line overrides it.",
 )
 
 _COMPLETES: dict[str, Any] = {"langs": complete_language}
@@ -121,7 +121,7 @@ def _click_option(section: Any, field: Field[Any], known: OptionText) -> Callabl
 
 
 input_options = options_of(DatasetOptions, leave_out=("shard_bytes",))
-"""Without what decides how a dataset lies on the disk."""
+"""Without the options for the files of a dataset."""
 
 WORKERS = options_of(EngineOptions, leave_out=("engine", "ray_address"))
 

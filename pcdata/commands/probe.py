@@ -1,4 +1,4 @@
-"""Which compressor is a good proxy."""
+"""``pcdata probe``: which compressor is a good proxy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pcdata.terminal import answer, say
     show_default=True,
     cls=Option,
     section=ProbeOptions.section,
-    help="Probe documents of at least A and at most B bytes.",
+    help="Only documents of A to B bytes.",
 )
 @CONFIG
 @PLOT
@@ -40,7 +40,7 @@ def probe(
 ) -> None:
     """Measure which compressor is a good proxy.
 
-    That is, how short, stable, local and unambiguous its symbols are. Compressors are fitted on a part of the input;
+    A good one has short, stable, local and unambiguous symbols. Compressors are fitted on one part of the input;
     documents of the other part are edited and compared. Writes nothing.
     """
     from pcdata.codecs.requests import parse_requests

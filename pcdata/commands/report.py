@@ -1,4 +1,4 @@
-"""A dataset as a page for a browser."""
+"""``pcdata report``: a dataset as a page for a browser."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from pcdata.text import size
     "--output",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The page, .html; one that is there is replaced.",
+    help="Page to write, .html; an existing one is replaced.",
 )
-@click.option("--documents", default=40, show_default=True, help="How many documents can be explored.")
-@click.option("--document-bytes", default=6_000, show_default=True, help="How much of each.")
-@click.option("--seed", default=0, show_default=True, help="Draws other documents.")
+@click.option("--documents", default=40, show_default=True, help="Documents that can be explored.")
+@click.option("--document-bytes", default=6_000, show_default=True, help="Bytes shown of each.")
+@click.option("--seed", default=0, show_default=True, help="Seed for selecting documents.")
 @click.option(
     "--probe",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What pcdata probe --json printed, to be shown too.",
+    help="Output of pcdata probe --json, to be included.",
 )
 @QUIET
 def report(

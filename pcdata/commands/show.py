@@ -1,4 +1,4 @@
-"""A document, unit by unit."""
+"""``pcdata show``: a document, unit by unit."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from pcdata.terminal import answer
 
 @click.command()
 @DATASET
-@click.option("--doc", "selector", default="0", show_default=True, help="A number, a path, or the start of an id.")
+@click.option("--doc", "selector", default="0", show_default=True, help="Number, path, or start of an id.")
 @click.option(
     "--view",
     "views",
     multiple=True,
     shell_complete=named_in("dataset", view_names),
-    help="Show this view; may be repeated. Default: all.",
+    help="View to show; may be repeated. [default: all]",
 )
 @click.option("--bytes", "span", metavar="A:B", callback=parse_span, help="Only these raw bytes of the document.")
-@click.option("--width", type=int, default=None, help="Columns; default: the terminal's.")
+@click.option("--width", type=int, default=None, help="Columns. [default: the terminal's]")
 def show(dataset: Path, selector: str, views: tuple[str, ...], span: tuple[int, int] | None, width: int | None) -> None:
-    """Print a document, its views side by side, unit by unit."""
+    """Print a document, unit by unit, with its views side by side."""
     from pcdata.dataset import Dataset
     from pcdata.inspection.show import show as draw
 
@@ -38,5 +38,5 @@ def show(dataset: Path, selector: str, views: tuple[str, ...], span: tuple[int, 
 
 
 def wants_colour() -> bool:
-    """On a terminal that has them, unless NO_COLOR is set and not empty, as no-color.org has it."""
+    """On a terminal, unless NO_COLOR is set and not empty (no-color.org)."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")

@@ -1,4 +1,4 @@
-"""What a dataset holds, in numbers."""
+"""``pcdata stats``: what a dataset holds, in numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pcdata.terminal import answer, say
 
 @click.command()
 @DATASET
-@click.option("--measure", is_flag=True, help="Also look at symbols: whether each means one thing.")
+@click.option("--measure", is_flag=True, help="Also measure whether each symbol has one meaning.")
 @PLOT
 @JSON
 @QUIET

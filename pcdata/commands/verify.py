@@ -1,4 +1,4 @@
-"""Whether a dataset is what its manifest says."""
+"""``pcdata verify``: whether a dataset matches its manifest."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pcdata.terminal import answer
 
 @click.command()
 @DATASET
-@click.option("--quick", is_flag=True, help="Sizes and hashes only; decode nothing.")
-@click.option("--sample", type=float, default=None, help="Decode this share of the documents, instead of all.")
+@click.option("--quick", is_flag=True, help="Check sizes and hashes only; decode nothing.")
+@click.option("--sample", type=float, default=None, help="Decode only this share of the documents.")
 @JSON
 @WORKERS
 @QUIET

@@ -26,7 +26,7 @@ class Alignment:
     """Exclusive, into the document's raw bytes."""
 
     def slices(self) -> Iterator[tuple[slice, slice]]:
-        """Where each unit lies in the symbols, and in the raw bytes."""
+        """Each unit's range in the symbols, and in the raw bytes."""
         ends = zip(self.symbol_ends.tolist(), self.raw_ends.tolist(), strict=True)
         for (symbol, raw), (symbol_end, raw_end) in pairwise([(0, 0), *ends]):
             yield slice(symbol, symbol_end), slice(raw, raw_end)

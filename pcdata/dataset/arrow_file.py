@@ -1,8 +1,8 @@
-"""One Arrow file of a dataset, mapped: its form is checked before anything in it is used.
+"""One mapped Arrow file of a dataset, whose form is checked before anything in it is used.
 
 It opens only with the size in the manifest and the columns of the format. A record batch is returned only if it has as
-many rows as the manifest says, is not compressed, and its buffers are as long as its lengths require, so reading it
-needs no unexpected memory. The readers (``columns``) check the contents of the buffers.
+many rows as the manifest says, is not compressed, and its buffers are as long as its lengths require, so that reading
+it takes no unexpected memory. The readers (``columns``) check the contents of the buffers.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class ArrowFile:
         *,
         random: bool = False,
     ) -> None:
-        """``block_documents``: rows of each record batch, by the manifest. If ``random``, the kernel reads only
-        what is touched or requested (``will_need``), otherwise a whole record batch at a time.
+        """``block_documents``: rows of each record batch, by the manifest. If ``random``, the kernel reads only what is
+        touched or requested (``will_need``), otherwise a whole record batch at a time.
 
-        Raises ``DatasetError`` if it is missing, leads out of the folder, or is of another size than listed;
-        ``FormatError`` if it has not that form.
+        Raises ``DatasetError`` if it is missing, leads out of the folder, or differs from the listed size;
+        ``FormatError`` if its form is wrong.
         """
         self._path = str(folder / entry.path)
         self._block_documents = block_documents
@@ -54,12 +54,12 @@ class ArrowFile:
             raise FormatError(self._path, what)
 
     def where(self, number: int) -> str:
-        """A record batch's place in words, for messages."""
+        """A record batch's place, for messages."""
         return f"{self._path} block {number}"
 
     def batch(self, number: int, *, whole: bool = False) -> pa.RecordBatch:
-        """Its buffers are those of the file, not copies; ``whole`` looks into them all. Raises ``FormatError`` naming
-        the block."""
+        """Its buffers are those of the file, not copies; ``whole`` checks all their contents. Raises ``FormatError``
+        naming the block."""
         where, documents = self.where(number), self._block_documents[number]
         with _readable(where, "it does not parse"):
             frame = self._footer[number]
@@ -76,8 +76,8 @@ class ArrowFile:
 
 @contextmanager
 def _readable(where: str, what: str) -> Iterator[None]:
-    """Let what is wrong with the file be a ``FormatError``. Lack of memory, descriptors or permission stays what it is:
-    such errors have a number of the system's, and those that Arrow finds in a file have none."""
+    """Turn errors caused by the file's content into a ``FormatError``. Lack of memory, descriptors or permission is
+    raised unchanged: such errors have a number from the system, which those that Arrow finds in a file do not."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:

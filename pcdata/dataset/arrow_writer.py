@@ -34,7 +34,7 @@ class ArrowWriter:
             self._writer.write_batch(batch)
 
     def finish(self) -> FileEntry:
-        """Close, sync, hash, rename. The entry describes the file as it lies on disk."""
+        """Close, sync, hash, rename. The entry describes the file on disk."""
         with naming(self._root / self._relative):
             self._writer.close()
             self._sink.close()
@@ -58,7 +58,7 @@ def commit_file(temporary: Path, root: Path, relative: str) -> FileEntry:
 
 
 def write_file(root: Path, relative: str, data: bytes) -> FileEntry:
-    """Write a small file whole, with the same promise as ``ArrowWriter``."""
+    """Write a small file whole, with the same guarantee as ``ArrowWriter``."""
     path = inside(root, relative)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:

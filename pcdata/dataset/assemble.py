@@ -1,4 +1,4 @@
-"""A dataset from documents and symbols that another tool encoded."""
+"""Make a dataset from documents and symbols that another tool encoded."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def assemble(
 ) -> Manifest:
     """Write a dataset into ``folder``: shards, each with its split, and then the manifest.
 
-    Does not check what ``pcdata verify`` checks. ``rejects`` is the content of rejects.jsonl, ``reject_counts`` how
-    many of its lines have which reason.
+    Does not check what ``pcdata verify`` checks. ``rejects`` is the content of rejects.jsonl, ``reject_counts`` the
+    number of its lines by reason.
     """
     types = {fitted.name: promises.types for fitted, promises in views}
     numbers: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Documents that are one record batch, and the batches of the base file and of a view file."""
+"""Documents of one record batch, and the batches of the base file and of a view file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pcdata.dataset.identity import doc_id_of
 
 
 class Metadata(NamedTuple):
-    """What the base file says of a document besides its bytes."""
+    """A document's columns in the base file, except its bytes."""
 
     path: bytes
     lang: str
     source: str
     kept: tuple[Any, ...] = ()
-    """A value for each column that is carried through (``--keep``); None where the input has none."""
+    """A value for each kept column (``--keep``); None if the input has none."""
 
     @property
     def size(self) -> int:
-        """Bytes of its texts, as they are in a base file."""
+        """Bytes of its texts in a base file."""
         texts = (value for value in (self.lang, self.source, *self.kept) if isinstance(value, str))
         return len(self.path) + sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
@@ -34,7 +34,7 @@ class Metadata(NamedTuple):
 @dataclass
 class Block:
     doc_ids: bytes
-    """16 bytes each, end to end."""
+    """16 bytes each, concatenated."""
     raw: list[bytes] = field(default_factory=list)
     metadata: list[Metadata] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)

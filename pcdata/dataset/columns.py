@@ -1,7 +1,7 @@
 """Columns of one record batch as numpy arrays, without a copy, and checked before use.
 
-``BaseColumns`` holds the documents of a block, ``ViewColumns`` their symbols in one view. The same ``ViewColumns``
-is what a codec hands to the writer. Lists are stored as Arrow stores them: one flat array and offsets into it, so
+``BaseColumns`` holds the documents of a block, ``ViewColumns`` their symbols in one view; a codec also returns
+``ViewColumns`` to the writer. Lists are stored as Arrow stores them: one flat array and offsets into it, so
 document i is ``flat[offsets[i]:offsets[i + 1]]``.
 """
 
@@ -24,7 +24,7 @@ Unsigned = NDArray[np.unsignedinteger]
 
 
 def offsets_of(lengths: Sequence[int] | NDArray[np.integer[Any]]) -> Offsets:
-    """Running sums with a leading 0: lengths of lists → offsets into their values, end to end."""
+    """Running sums with a leading 0: lengths of lists → offsets into their concatenated values."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
@@ -49,7 +49,7 @@ class ViewColumns:
         return len(self.symbol_offsets) - 1
 
     def rows(self, first: int, end: int) -> ViewColumns:
-        """Some of the documents by themselves: views, but for the offsets, which begin at 0 again."""
+        """A range of documents: views, except for the offsets, which start at 0 again."""
         symbols, units = self.symbol_offsets[first : end + 1], self.unit_offsets[first : end + 1]
         of_units = slice(units[0], units[-1])
         return ViewColumns(
@@ -61,7 +61,7 @@ class ViewColumns:
         )
 
     def of_document(self, row: int) -> tuple[Unsigned, Unsigned, Unsigned | None]:
-        """Symbols, and of each unit raw bytes and symbols, of one document: views, as ``Codec.decode`` takes them."""
+        """One document's symbols, and each unit's raw bytes and symbols: views, as ``Codec.decode`` takes them."""
         return self.symbols_of(row), self.unit_bytes_of(row), self.unit_symbols_of(row)
 
     def symbols_of(self, row: int) -> Unsigned:
@@ -122,9 +122,9 @@ class BaseColumns:
     part_starts: NDArray[np.uint64]
     """Where in its input document each row begins; 0 for a document that was not cut."""
     document_bytes: NDArray[np.uint64]
-    """The length of the whole input document; a row ends it if it begins that much less its own length in."""
+    """The length of the whole input document; the row that ends it begins this much minus its own length into it."""
     metadata: MetadataColumns
-    """The columns that are read one at a time: path, lang, source and kept ones."""
+    """Columns that are read one at a time: path, lang, source and kept ones."""
 
     def __len__(self) -> int:
         return len(self.raw_offsets) - 1
@@ -139,8 +139,8 @@ class BaseColumns:
 
 
 def base_columns(batch: pa.RecordBatch, where: str) -> BaseColumns:
-    """Map a batch of a base file (``ArrowFile``). Raises ``FormatError`` naming ``where`` if offsets are not as the
-    format says."""
+    """Map a batch of a base file (``ArrowFile``). Raises ``FormatError`` naming ``where`` if offsets violate the
+    format."""
     _check_no_nulls(batch, schema.BASE_SCHEMA.names, where)
     raw = batch.column(schema.RAW)
     _, offsets_buffer, data = raw.buffers()
@@ -189,7 +189,7 @@ def _list_column(batch: pa.RecordBatch, name: str, dtype: np.dtype[Any], where: 
 
 
 def _integers(buffer: pa.Buffer | None, kind: DTypeLike, length: int | None, where: str) -> NDArray[Any]:
-    """A numpy view of a buffer: of ``length`` items, or of all that it holds."""
+    """A numpy view of a buffer: of ``length`` items, or of all items."""
     dtype = np.dtype(kind)
     if buffer is None:
         if length:

@@ -1,4 +1,4 @@
-"""One document, and one document in one view: handles, whose columns are read on first use."""
+"""Handles for one document, and for one document in one view; columns are read on first use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pcdata.dataset.reader import Split
 
 _SHOWN_UNITS = 400
-"""In a notebook."""
+"""The most units that a notebook shows."""
 _COLOURS = ("#dbeafe", "#dcfce7", "#fef9c3", "#fce7f3", "#ede9fe")
 
 
@@ -89,8 +89,8 @@ class Document:
         return int(self._base.document_bytes[self.row])
 
     def kept(self, column: str) -> Any:
-        """A value that was carried through from the input (``--keep``); None where it has none. Raises
-        ``DatasetError`` if the dataset has no such column."""
+        """A value of a kept column (``--keep``); None if the input had none. Raises ``DatasetError`` if the dataset has
+        no such column."""
         names = self._base.metadata.names
         if column not in names:
             raise DatasetError(f"{self.split.dataset.folder} has no column {column!r}; it has: {', '.join(names)}")
@@ -102,7 +102,7 @@ class Document:
         return [DocumentView(self, view.name) for view in self.split.dataset.manifest.views]
 
     def view(self, name: str) -> DocumentView:
-        """The document in one view. Raises ``DatasetError`` with the names that there are."""
+        """The document in one view. Raises ``DatasetError`` with the known names."""
         self.split.dataset.manifest.view(name)
         return DocumentView(self, name)
 
@@ -116,7 +116,7 @@ class Document:
 
 
 class Unit(NamedTuple):
-    """The smallest run of symbols that stands for a whole run of raw bytes."""
+    """The shortest run of symbols that encodes a whole number of raw bytes."""
 
     raw: bytes
     symbols: NDArray[np.unsignedinteger]
@@ -142,7 +142,7 @@ class DocumentView:
 
     @property
     def units(self) -> list[Unit]:
-        """All of them, in order. Copies the raw bytes."""
+        """All units, in order. Copies the raw bytes."""
         return [*self._units()]
 
     def _units(self) -> Iterator[Unit]:

@@ -24,7 +24,7 @@ from pcdata.errors import DatasetError
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside ``path`` that nobody else writes to: no other process or machine, no other try at the same task.
+    """A unique name beside ``path``, used by no other process, machine or attempt.
 
     Process ids are not enough: two machines that share the file system may use the same.
     """
@@ -33,8 +33,8 @@ def temporary_name(path: Path) -> Path:
 
 @contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Let an ``OSError`` that names no file, as of a full disk, name this one; and what is below a ``temporary`` name,
-    which nobody asked for, its place below this one."""
+    """Add ``path`` to an ``OSError`` that names no file, such as that of a full disk; and replace names under
+    ``temporary``, which the user does not know, by those under ``path``."""
     try:
         yield
     except OSError as error:
@@ -50,7 +50,7 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of ``path`` if the block ends well, and is removed if it does not.
+    """A new file that replaces ``path`` if the block ends without an exception, and is removed otherwise.
 
     A symbolic link at ``path`` is replaced, not followed. The folder is not synced.
     """
@@ -67,13 +67,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def open_to_append(path: Path) -> BinaryIO:
-    """Raises ``DatasetError`` for what is no regular file."""
+    """Raises ``DatasetError`` unless it is a regular file."""
     return os.fdopen(_open_regular(path, os.O_WRONLY | os.O_APPEND), "ab")
 
 
 def remove_temporary(folder: Path, names: str = "**/*") -> None:
-    """Remove the temporary files of processes that ended before they were done: of files whose paths in the folder
-    match a glob; without one of all, also in the folders below."""
+    """Remove temporary files of processes that ended early: those whose path in the folder matches a glob; by default
+    all, including those in subfolders."""
     for path in folder.glob(f"{names}{TEMPORARY}"):
         if path.is_symlink() or not path.is_dir():
             path.unlink(missing_ok=True)
@@ -81,12 +81,11 @@ def remove_temporary(folder: Path, names: str = "**/*") -> None:
 
 @contextmanager
 def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
-    """A new file, or folder, beside ``path``, which takes its place if the block ends well, and is removed if it does
-    not.
+    """A new file or folder beside ``path``, which replaces it if the block ends without an exception, and is removed
+    otherwise.
 
-    For what somebody asked for by name, in a folder that has no lock of ours: what calls that were killed left beside
-    ``path`` goes first, and by its lock this one can be told from it. An ``OSError`` that names no file, or the
-    temporary one, names ``path``.
+    For outputs that a user named, in a folder that we do not lock: what killed calls left beside ``path`` is removed
+    first; a lock tells it apart from this one. An ``OSError`` that names no file, or the temporary one, names ``path``.
     """
     with _locked(path, folder, 0o777) as temporary, naming(path, temporary):
         yield temporary
@@ -95,7 +94,7 @@ def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def appearing_file(path: Path) -> Iterator[BinaryIO]:
-    """The same of a file, opened and synced."""
+    """The same for a file, opened and synced."""
     with appearing(path) as temporary, temporary.open("r+b") as file:
         yield file
         file.flush()
@@ -104,15 +103,15 @@ def appearing_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder of ours among the system's temporary ones, as long as the block lasts; what calls that were killed left
-    there goes first."""
+    """A folder of ours in the system's temporary folder, for the duration of the block. What killed calls left there is
+    removed first."""
     with _locked(Path(tempfile.gettempdir(), "pcdata"), True, 0o700) as temporary:
         yield temporary
 
 
 def remove_left_beside(path: Path) -> None:
-    """Remove what processes that were killed left beside ``path``: files and folders under a ``temporary_name`` of it,
-    and no others, since the folder may be anybody's; nor what a process that lives has locked, or we may not remove."""
+    """Remove files and folders that killed processes left beside ``path``: those named by ``temporary_name``, and no
+    others, since the folder may be anybody's; nor what a running process has locked, or we may not remove."""
     temporary = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{16}}{re.escape(TEMPORARY)}")
     for found in path.parent.iterdir() if path.parent.is_dir() else ():
         if temporary.fullmatch(found.name):
@@ -128,8 +127,8 @@ def remove_left_beside(path: Path) -> None:
 
 @contextmanager
 def _locked(path: Path, folder: bool, mode: int) -> Iterator[Path]:
-    """A new file or folder under a ``temporary_name``, whose lock says that this process lives; removed at the end, as
-    what processes that are gone left there is before."""
+    """A new file or folder under a ``temporary_name``, locked to show that this process is running, and removed at the
+    end. What ended processes have left there is removed first."""
     remove_left_beside(path)
     while True:
         temporary = temporary_name(path)
@@ -141,7 +140,7 @@ def _locked(path: Path, folder: bool, mode: int) -> Iterator[Path]:
         try:
             descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW)
         except FileNotFoundError:
-            continue  # another process took it for one that was left
+            continue  # another process took it for a remainder
         try:
             if _lock_file(descriptor) and temporary.exists():
                 try:
@@ -154,7 +153,7 @@ def _locked(path: Path, folder: bool, mode: int) -> Iterator[Path]:
 
 
 def _lock_file(descriptor: int) -> bool:
-    """Whether nobody else has its lock. Where the file system has none, nobody can lock it to remove it, either."""
+    """Whether the lock was free. On a file system without locks, others cannot lock the file to remove it either."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -165,8 +164,8 @@ def _lock_file(descriptor: int) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a folder, or of a symbolic link the link alone; what is not there is gone already. Whenever the
-    process is killed, what has a folder's name is whole."""
+    """Remove a file, a folder, or a symbolic link itself; missing paths are ignored. If the process is killed, a folder
+    that still has its name is complete."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path if path.name.endswith(TEMPORARY) else path.rename(temporary_name(path)))
     else:
@@ -186,8 +185,8 @@ class LockFile:
     """A lock on a folder: a file that names its owner, whose lock the kernel frees when the owner ends."""
 
     def __init__(self, path: Path) -> None:
-        """Take the lock; the folder must be there. Raises ``BlockingIOError`` with the owner's name if it is taken, and
-        ``DatasetError`` if the file is no regular one."""
+        """Take the lock; the folder must exist. Raises ``BlockingIOError`` with the owner's name if it is taken, and
+        ``DatasetError`` if the file is not a regular one."""
         self._path = path
         while True:
             self._file = os.fdopen(_open_regular(path, os.O_RDWR | os.O_CREAT), "r+", errors="replace")
@@ -211,21 +210,21 @@ class LockFile:
             raise BlockingIOError(self._file.read(200).strip() or "another process") from None
 
     def _is_there(self) -> bool:
-        """Whether the file that is locked is still the one of this name."""
+        """Whether the locked file is still the one of this name."""
         try:
             return os.path.samestat(os.fstat(self._file.fileno()), self._path.lstat())
         except FileNotFoundError:
             return False
 
     def close(self, *, remove: bool = False) -> None:
-        """Free the lock; if ``remove``, without leaving the file, and while nobody else can have it."""
+        """Free the lock; if ``remove``, after removing the file, while nobody else can have it."""
         if remove:
             self._path.unlink()
         self._file.close()
 
 
 def _open_regular(path: Path, flags: int) -> int:
-    """A descriptor of a regular file, opened without following a link or waiting for a fifo's other end."""
+    """A descriptor of a regular file, opened without following links or waiting for the other end of a fifo."""
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Is a file what the manifest says it is: its place, its size, its SHA-256?"""
+"""Check that a file is what the manifest says: its place, its size, its SHA-256."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _CHUNK: Final = 1 << 20
 
 
 def file_fault(folder: Path, entry: FileEntry, advance: Callable[[int], object] = lambda _: None) -> str | None:
-    """What is wrong with one file of a dataset, in words; None if nothing is.
+    """A sentence about what is wrong with one file of a dataset; None if nothing is.
 
-    The whole file is read, a piece at a time; ``advance`` is told how many bytes each had. The interpreter is let go
-    while a piece is hashed, so that threads gain. Raises ``OSError`` where the machine would not let it be read.
+    The whole file is read, a piece at a time; ``advance`` gets the size of each. Hashing releases the interpreter's
+    lock, so threads make it faster. Raises ``OSError`` if the machine refuses to read the file.
     """
     try:
         path = inside(folder, entry.path)
@@ -38,8 +38,7 @@ def file_fault(folder: Path, entry: FileEntry, advance: Callable[[int], object] 
 
 
 def require_sound(folder: Path, entry: FileEntry) -> Path:
-    """Where the file lies. Raises ``DatasetError`` unless it is what its entry says: what is damaged must not be made
-    into more."""
+    """The file's path. Raises ``DatasetError`` unless the file is what its entry says, so that damage is not copied."""
     try:
         path = regular_file(folder, entry.path)
         fault = file_fault(folder, entry)

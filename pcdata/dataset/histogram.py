@@ -1,4 +1,4 @@
-"""How long the units of a view are, as the manifest counts them: by the bit length of their raw bytes."""
+"""The lengths of a view's units, as counted in the manifest: by the bit length of their raw bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BIT_LENGTHS: Final = 33
 """Of a uint32: 0 … 32."""
 
 _COUNTED_AT_ONCE: Final = 1 << 15
-"""Units. NumPy counts in 64 bits each; so few stay in the processor's cache, which halves the time."""
+"""Units. NumPy counts with 64 bits each; so few fit in the processor's cache, which halves the time."""
 
 
 def unit_histogram(unit_bytes: NDArray[np.unsignedinteger]) -> NDArray[np.int64]:

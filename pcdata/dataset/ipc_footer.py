@@ -1,8 +1,8 @@
-"""The frame of an Arrow IPC file, read without its columns: where its record batches lie, and what is in them.
+"""The frame of an Arrow IPC file, read without its columns: positions and sizes of its record batches.
 
-pyarrow tells the rows of a record batch only after it has loaded it, and loading decompresses. This reads footer and
-messages as Arrow's ``format/File.fbs`` and ``format/Message.fbs`` describe them: flatbuffers, whose every number is
-checked against what holds it before it is used.
+pyarrow knows the rows of a record batch only after loading it, and loading decompresses. This reads footer and messages
+as Arrow's ``format/File.fbs`` and ``format/Message.fbs`` describe them: flatbuffers, in which every number is checked
+against its container before it is used.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import pyarrow as pa
 
 _MAGIC: Final = b"ARROW1"
 _BEGIN: Final = 8
-"""Magic, padded to a word: what comes before the first message."""
+"""The magic, padded to a word, before the first message."""
 _END: Final = 4 + len(_MAGIC)
 """The footer's length and the magic again."""
 _CONTINUES: Final = -1
-"""Before the length of a message; files older than Arrow 0.15 have the length alone."""
+"""Precedes the length of a message; files older than Arrow 0.15 have only the length."""
 _RECORD_BATCH: Final = 3
 """In the union ``MessageHeader``."""
 _VERSION_5: Final = 4
@@ -28,22 +28,22 @@ _BLOCK: Final = struct.Struct("<qi4xq")
 
 
 class IpcBatch(NamedTuple):
-    """One record batch, of which nothing but its message was looked at."""
+    """One record batch; only its message was read."""
 
     rows: int
     is_compressed: bool
-    """Whether its buffers are, some of them: as few bytes as these may become as many as the machine has."""
+    """Whether some of its buffers are compressed: few bytes may then become as many as the machine has."""
     begin: int
-    """Of its buffers in the file, in bytes."""
+    """Position of its buffers in the file, in bytes."""
     end: int
     """Exclusive."""
 
 
 class IpcFooter:
-    """Which record batches a file has. ``IpcFooter(buffer)[n]`` reads the message of the n-th, and no other."""
+    """The record batches of a file. ``IpcFooter(buffer)[n]`` reads the message of the n-th, and no other."""
 
     def __init__(self, file: pa.Buffer) -> None:
-        """``file`` is the whole file, mapped as a rule. Raises ``pa.ArrowInvalid`` if it is no Arrow IPC file."""
+        """``file`` is the whole file, usually mapped. Raises ``pa.ArrowInvalid`` if it is not an Arrow IPC file."""
         self._file = memoryview(file)
         size = len(self._file)
         if size < _BEGIN + _END or {bytes(self._file[:6]), bytes(self._file[-6:])} != {_MAGIC}:
@@ -58,14 +58,13 @@ class IpcFooter:
         self._blocks, self._n_batches = footer.vector(3, _BLOCK.size)
 
     def __len__(self) -> int:
-        """How many record batches there are."""
         return self._n_batches
 
     def __iter__(self) -> Iterator[IpcBatch]:
         return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, number: int) -> IpcBatch:
-        """Raises ``pa.ArrowInvalid`` if the file has no record batch in this place, or past its end."""
+        """Raises ``pa.ArrowInvalid`` if the file has no record batch at this place."""
         if not 0 <= number < len(self):
             raise IndexError(number)
         offset, message_bytes, _ = _BLOCK.unpack_from(self._data, self._blocks + number * _BLOCK.size)
@@ -83,7 +82,7 @@ class IpcFooter:
 
 
 def _may_be_compressed(message: _Table) -> bool:
-    """Before version 5 compression was an experiment, and an entry of the message's metadata said so."""
+    """Before version 5 compression was experimental, and marked by an entry in the message's metadata."""
     return message.integer(0, "<h") < _VERSION_5 and message.has(4)
 
 
@@ -93,7 +92,7 @@ def _message(data: memoryview) -> _Table:
 
 
 class _Table:
-    """A table of a flatbuffer: fields by number, each of which may be absent."""
+    """A table of a flatbuffer: numbered, optional fields."""
 
     def __init__(self, data: memoryview, position: int) -> None:
         self._data, self._position = data, position
@@ -109,7 +108,7 @@ class _Table:
         return self._place(field) is not None
 
     def integer(self, field: int, format: str) -> int:
-        """As ``struct`` reads it; 0 if it is absent."""
+        """In the format of ``struct``; 0 if absent."""
         place = self._place(field)
         return 0 if place is None else _number(format, self._data, place)
 
@@ -118,7 +117,7 @@ class _Table:
         return None if place is None else _Table(self._data, place + _number("<I", self._data, place))
 
     def vector(self, field: int, item_bytes: int) -> tuple[int, int]:
-        """Where its first item lies in the flatbuffer, and how many there are."""
+        """The position of its first item in the flatbuffer, and the number of items."""
         place = self._place(field)
         if place is None:
             return 0, 0

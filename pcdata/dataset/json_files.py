@@ -1,7 +1,7 @@
-"""Understanding JSON and TOML that may be a stranger's: whatever is wrong with it is a ``ValueError`` in words.
+"""Parsing JSON and TOML that may come from a stranger: any error is a ``ValueError`` with a sentence.
 
-Python's parsers have faults of their own kind for text that is nested deeply (``RecursionError``) or holds a number of
-thousands of digits; and what they do accept may be too deep for those who walk it, compare it or show it in a message.
+Python's parsers raise other errors for deeply nested text (``RecursionError``) and for numbers of thousands of digits;
+and what they accept may be too deep for code that walks, compares or prints it.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any, Final
 from pcdata.errors import PcdataError
 
 DEEPEST: Final = 100
-"""Lists and objects in one another. What we write has fewer than ten."""
+"""Nested lists and objects. Our own files have fewer than ten levels."""
 _MOST_BITS: Final = 64
 
 
 def parse_json(data: bytes) -> Any:
-    """The value in UTF-8 text, which may begin with a byte order mark. Of equal keys the last one counts, and ``NaN``
-    and ``Infinity`` are numbers. Raises ``ValueError``."""
+    """The value of UTF-8 text, which may begin with a byte order mark. The last of equal keys counts, and ``NaN`` and
+    ``Infinity`` are numbers. Raises ``ValueError``."""
     return _modest(parse_json_text(data.decode("utf-8-sig")))
 
 
 def parse_json_text(text: str) -> Any:
-    """The same of one record of many: it may be as deep as Python can read it, and its numbers as large."""
+    """The same for one record of many: as deep, and with numbers as large, as Python can read."""
     return _parsed(json.loads, text)
 
 
@@ -48,7 +48,7 @@ def read_config_file(file: Path, fault: type[PcdataError]) -> dict[str, Any]:
 
 
 def rendered_json(value: Any) -> bytes:
-    """As files of ours have it: a line for each item."""
+    """As in our files: one line per item."""
     return json.dumps(value, indent=1).encode() + b"\n"
 
 
@@ -59,13 +59,13 @@ def _parsed(parse: Callable[[str], Any], text: str) -> Any:
         raise
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    except ValueError:  # of int(), whose own words are for programmers
+    except ValueError:  # from int(), with a message for programmers
         raise ValueError(f"it has a number of more than {sys.get_int_max_str_digits()} digits") from None
 
 
 def _modest(value: Any) -> Any:
-    """The same value. Raises ``ValueError`` if it is nested more deeply than ``DEEPEST``, or holds a whole number that
-    no machine has a type for."""
+    """The same value. Raises ``ValueError`` if it is nested more deeply than ``DEEPEST``, or holds an integer that is
+    too large for any machine type."""
     level = [value]
     for _ in range(DEEPEST + 1):
         if any(isinstance(each, int) and each.bit_length() > _MOST_BITS for each in level):

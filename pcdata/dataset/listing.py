@@ -1,4 +1,4 @@
-"""What the manifest says of shards that are written: sums, and the files in their order."""
+"""The manifest's entries for written shards: sums, and the files in order."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 
 def listed_base(written: Sequence[tuple[str, WrittenBase]]) -> Base:
-    """The base of these files, in the order of the shards, each with the split that it is of."""
+    """The base with these files, in the order of the shards, each with its split."""
     splits = _by_split([(split, base.shard) for split, base in written])
     return Base(base_fingerprint(splits), splits, _languages(base for _, base in written))
 
 
 class Promises(Protocol):
-    """What a codec says of its symbols."""
+    """What a codec promises about its symbols."""
 
     @property
     def types(self) -> ViewTypes: ...
@@ -33,7 +33,7 @@ class Promises(Protocol):
 
 
 class Promised(NamedTuple):
-    """The same of symbols that no codec made."""
+    """The same for symbols that no codec made."""
 
     types: ViewTypes
     units_independent: bool
@@ -46,8 +46,8 @@ def listed_views(
     next_id: int = RAW_IDS,
     splits: Iterable[str] = SPLITS,
 ) -> list[View]:
-    """New views, with slots and ids from these on. ``written`` is, in the order of the shards, the split of each and
-    its views by name; ``splits`` are those of the base."""
+    """New views, with slots and ids from the given ones on. ``written`` has, in the order of the shards, the split of
+    each and its views by name; ``splits`` are those of the base."""
     views: list[View] = []
     for slot, (one, promises) in enumerate(fitted, next_slot):
         first_id = end_of_ids(views, next_id) if one.ids == "own" else FIRST_BYTE
@@ -69,12 +69,12 @@ def listed_views(
 
 
 def end_of_ids(views: Sequence[View], least: int) -> int:
-    """The first id, from ``least`` on, that no view has."""
+    """The first id after those of all views, at least ``least``."""
     return max([least, *(view.view_ids.end_id for view in views)])
 
 
 def view_of(view: View, written: Sequence[tuple[str, WrittenView]], splits: Iterable[str] = SPLITS) -> View:
-    """A view of these documents, otherwise as it is; each with the split that it is of."""
+    """The same view with these shards, each with its split."""
     histograms = [each.histogram for _, each in written]
     length = max(map(len, histograms), default=0)
     of_these = replace(
@@ -91,7 +91,7 @@ def _by_split(shards: Sequence[tuple[str, T]], splits: Iterable[str] = SPLITS) -
 
 
 def _languages(bases: Iterable[WrittenBase]) -> dict[str, Amount]:
-    """Sums over shards, largest first; past the hundredth they are one line."""
+    """Sums over shards, largest first; all after the hundredth are summed in one entry."""
     sums = added_amounts(base.languages for base in bases)
     ranked = sorted(sums, key=lambda language: (-sums[language][1], language))
     listed = {language: Amount(*sums[language]) for language in ranked[:LANGUAGES_LISTED]}

@@ -30,7 +30,7 @@ REJECTS: Final = "rejects.jsonl"
 SPLITS: Final = ("train", "val")
 
 MAX_MANIFEST_BYTES: Final = 100_000_000
-"""Of 3.3 TB of raw bytes it has 9 MB. Parsed, a stranger's takes up to 25 times its size of memory."""
+"""A dataset of 3.3 TB raw bytes needs 9 MB. Parsing takes up to 25 times the size in memory, in an untrusted file."""
 
 _MOST: Final = 2**63 - 1
 _MOST_ID: Final = 2**40
@@ -64,7 +64,7 @@ class BaseShard:
     """Documents per record batch, in order."""
 
     def __post_init__(self) -> None:
-        """A file holds what the manifest counts, uncompressed: so no count is out of proportion to what was paid."""
+        """A file holds what the manifest counts, uncompressed, so its size limits every count."""
         _check_count(f"{self.file.path}: raw_bytes", self.raw_bytes, self.file.bytes)
         _check_count(f"{self.file.path}: documents", self.documents, self.file.bytes // DOC_ID_BYTES)
         if min(self.block_documents, default=1) < 1:
@@ -116,19 +116,19 @@ class Base:
 
 @dataclass(frozen=True)
 class FittedView:
-    """A codec that is ready to encode: what is known of a view before any of its documents is."""
+    """A codec that is ready to encode: what is known of a view before its documents are encoded."""
 
     name: str
     codec: str
     parameters: dict[str, Any]
     """The codec's parameters, all of them, defaults included."""
     backends: dict[str, str]
-    """What was chosen once and must not change, such as the engine that applies a BPE."""
+    """Choices made once that must not change, such as the engine that applies a BPE."""
     fitted_on: Amount | None
-    """The sample the codec was fitted on; None if it was handed an artifact or needs none."""
+    """The sample the codec was fitted on; None if it needs none or got an artifact."""
     artifact: tuple[FileEntry, ...]
     versions: dict[str, str]
-    """Of the libraries whose output the view's bytes are."""
+    """Versions of the libraries that the view's bytes depend on."""
     ids: str
     """``own``, or ``raw`` where the symbols share the ids of the raw bytes."""
 
@@ -143,13 +143,13 @@ class FittedView:
 
     @property
     def has_unit_lengths(self) -> bool:
-        """Whether its symbols say how many bytes each unit has. Those of windows, whose codecs have a parameter
-        ``window_bits`` (``pcdata.codecs.window_codec``), do not, and decode only beside the stored lengths."""
+        """Whether its symbols encode the length of each unit. Those of windows, whose codecs have a parameter
+        ``window_bits`` (``pcdata.codecs.window_codec``), do not, and decode only with the stored lengths."""
         return "window_bits" not in self.parameters
 
     @property
     def codec_file(self) -> str:
-        """What is at fault if the view's codec is, as a path in the dataset: its artifact, if it has one."""
+        """The file to blame if the view's codec fails, as a path in the dataset: its artifact, if it has one."""
         if not self.artifact:
             return MANIFEST
         return self.artifact[0].path if len(self.artifact) == 1 else f"views/{self.name}/artifact"
@@ -203,7 +203,7 @@ class View(FittedView):
 
 @dataclass(frozen=True)
 class Manifest:
-    """The whole file, but for its version and digest."""
+    """The whole file, without its version and digest."""
 
     options: dict[str, Any]
     """The options of the build that shape its result."""
@@ -211,11 +211,11 @@ class Manifest:
     views: tuple[View, ...]
     """In the order they were added."""
     next_slot: int
-    """The slot the next added view gets; slots of dropped views are not used again."""
+    """The slot of the next added view; slots of dropped views are not reused."""
     next_id: int
-    """The first symbol id the next added view gets; likewise."""
+    """The first symbol id of the next added view; likewise."""
     rejects: dict[str, int]
-    """How many inputs were not taken, by reason; rejects.jsonl has them one by one."""
+    """Number of rejected inputs, by reason; rejects.jsonl lists them."""
     rejects_file: FileEntry
     versions: dict[str, str]
 
@@ -234,7 +234,7 @@ class Manifest:
 
     @property
     def kept_columns(self) -> list[KeptColumn]:
-        """The columns of the base files that were carried through from the input (``options.keep``)."""
+        """The columns kept from the input (``options.keep``)."""
         return _kept_columns(self.options)
 
     @property
@@ -242,7 +242,7 @@ class Manifest:
         return Vocabulary({view.name: view.view_ids for view in self.views})
 
     def view(self, name: str) -> View:
-        """Raises ``DatasetError`` with the names there are."""
+        """Raises ``DatasetError`` with the known names."""
         for view in self.views:
             if view.name == name:
                 return view
@@ -250,7 +250,7 @@ class Manifest:
         raise DatasetError(f"this dataset has no view {name!r}; it has: {known}")
 
     def files(self) -> list[FileEntry]:
-        """Every file of the dataset but the manifest, in a fixed order."""
+        """Every file of the dataset except the manifest, in a fixed order."""
         of_views = (entry for view in self.views for entry in view.files)
         return [self.rejects_file, *(shard.file for shard in self.base.shards), *of_views]
 
@@ -263,7 +263,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Manifest:
-        """Raises ``DatasetError`` naming ``where`` if the bytes are not exactly what some ``to_bytes`` made."""
+        """Raises ``DatasetError`` naming ``where`` unless the bytes are exactly what ``to_bytes`` makes."""
         head = len(_DIGEST_START)
         found = data[head : head + _DIGEST_HEX]
         rest = data[:head] + data[head + _DIGEST_HEX :]
@@ -330,11 +330,11 @@ _OPTIONS: Final[Mapping[str, Any]] = {
     "shard_bytes": int | None,
     "fit_bytes": int,
 }
-"""Those that other commands than ``config`` read, with their types."""
+"""Options that other commands than ``config`` read, with their types."""
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    """Only what is there: other versions may have had fewer."""
+    """Checks only options that are present: other versions may have fewer."""
     for key in options.keys() & _OPTIONS.keys():
         try:
             value = typed(_OPTIONS[key], options[key])
@@ -357,7 +357,7 @@ def _kept_columns(options: Mapping[str, Any]) -> list[KeptColumn]:
 
 
 def fingerprint(files: typing.Iterable[FileEntry], **identity: Any) -> str:
-    """BLAKE2b (16 bytes, hex) over the format version, the files' SHA-256 in order, and what else identifies them."""
+    """BLAKE2b (16 bytes, hex) over the format version, the files' SHA-256 in order, and ``identity``."""
     content = {"version": FORMAT_VERSION, "files": [file.sha256 for file in files], **identity}
     return hashlib.blake2b(
         json.dumps(content, sort_keys=True).encode(), digest_size=16, person=b"pcdata.print"
@@ -370,7 +370,7 @@ def base_fingerprint(splits: Mapping[str, Sequence[BaseShard]]) -> str:
 
 
 def view_fingerprint(view: View) -> str:
-    """Identifies a view, whatever its name and ids. ``view.fingerprint`` itself is not looked at."""
+    """Identifies a view, whatever its name and ids. Does not read ``view.fingerprint``."""
     return fingerprint(
         (shard.file for name in SPLITS for shard in view.splits.get(name, ())),
         codec=view.codec,

@@ -1,10 +1,10 @@
-"""Mapping files to be read, and telling the kernel which parts of them will be.
+"""Mapping files for reading, and telling the kernel which parts will be read.
 
-A mapped file needs no descriptor, so none is kept: a dataset has more files than a process may have open. ``mmap`` and
-``pyarrow.memory_map`` each keep one for as long as a file is mapped, which is why the system is called here itself.
+A mapping needs no file descriptor, so none is kept: a dataset has more files than a process may have open. ``mmap`` and
+``pyarrow.memory_map`` each keep one per mapped file, so the system is called directly.
 
-A file that is cut short while it is mapped kills the process that reads past its end (SIGBUS). Files of a dataset are
-never changed, only replaced, and a file that is removed or replaced stays mapped as it was.
+A file that is truncated while mapped kills a process that reads past its end (SIGBUS). Files of a dataset are never
+changed, only replaced, and a removed or replaced file stays mapped unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 class _Mapping:
-    """What a buffer's memory lasts as long as."""
+    """Owner of a buffer's memory."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         self.address = _libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
@@ -43,11 +43,11 @@ class _Mapping:
 
 
 def map_file(path: Path, *, random: bool = False) -> pa.Buffer:
-    """The content of a file, read-only and read when it is touched; with ``random``, nothing but what is touched.
+    """The content of a file, read-only, and read when touched; with ``random``, only what is touched is read.
 
     The buffer, and every array that is a view of it, may outlive the file's name. Raises ``OSError`` with its number.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a fifo is not waited for
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # does not wait for a fifo
     try:
         size = os.fstat(descriptor).st_size
         if not size:
@@ -63,10 +63,10 @@ def map_file(path: Path, *, random: bool = False) -> pa.Buffer:
 
 
 def will_need(array: NDArray[Any]) -> None:
-    """Begin to read a contiguous array of a mapped file, and do not wait for it.
+    """Start reading a contiguous array of a mapped file, without waiting for it.
 
-    Left alone the kernel reads ahead around every place that is touched: as much as a whole block where the disk is set
-    so, of which a reader that picks documents uses little.
+    By default the kernel reads ahead around every page that is touched: up to a whole block if the disk is configured
+    so, of which a reader of single documents uses little.
     """
     if array.size:
         address = array.ctypes.data
@@ -75,5 +75,5 @@ def will_need(array: NDArray[Any]) -> None:
 
 
 def _advise(address: int, size: int, advice: int) -> None:
-    """Advice changes no result, so that it does not matter if it cannot be taken."""
+    """Advice changes no result, so errors are ignored."""
     _libc.madvise(address, size, advice)

@@ -1,7 +1,7 @@
-"""Names that were read out of a file, checked before they are joined to a folder.
+"""Names read from a file are checked before they are joined to a folder.
 
-A manifest, an artifact's record or a checkpoint's list of files may be a stranger's. ``inside`` is the one way from a
-name in them to a place on disk.
+A manifest, an artifact's record or a checkpoint's list of files may come from a stranger. ``inside`` is the only way
+from a name in them to a path on disk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from pcdata.errors import DatasetError
 
 TEMPORARY: Final = ".tmp"
-"""How the name ends of a file that is being written."""
+"""The ending of a file's name while it is written."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 _VIEW: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -38,7 +38,7 @@ def check_path(path: str) -> str:
 
 
 def inside(folder: Path, path: str) -> Path:
-    """Where ``path`` lies in ``folder``. Raises ``DatasetError`` if it leads out, by its names or a symbolic link."""
+    """The path of ``path`` in ``folder``. Raises ``DatasetError`` if it leads out, by its names or a symbolic link."""
     found = folder / check_path(path)
     if not Path(os.path.realpath(found)).is_relative_to(os.path.realpath(folder)):
         raise DatasetError(f"{found} leads out of {folder} by a symbolic link; put the file itself there")
@@ -46,8 +46,8 @@ def inside(folder: Path, path: str) -> Path:
 
 
 def regular_file(folder: Path, path: str) -> Path:
-    """The same of a file that is there to be read. Raises ``DatasetError`` for a fifo, a device or a folder, and
-    ``OSError`` where the system does."""
+    """The same for an existing file to be read. Raises ``DatasetError`` for a fifo, a device or a folder, and
+    ``OSError`` if the system does."""
     found = inside(folder, path)
     if not stat.S_ISREG(found.stat().st_mode):
         raise DatasetError(f"{found} is not a regular file; put one there, or remove it")

@@ -1,9 +1,9 @@
 """Opening a dataset and reading it without copying it.
 
-Opening reads the manifest only. A shard is mapped when one of its blocks is first asked for, and a view's file only
-when that view is. Every array handed out is a read-only view of the mapped file. Before a file is parsed its size is
-compared with the manifest, and before a block is handed out its form (``arrow_file``) and offsets (``views``) are
-checked; its *content* is not (``pcdata verify`` does that).
+Opening reads the manifest only. A shard is mapped when one of its blocks is first requested, and a view's file only
+when that view is. Every returned array is a read-only view of the mapped file. A file's size is compared with the
+manifest before it is parsed, and a block's form (``arrow_file``) and offsets (``columns``) are checked before it is
+returned; its *content* is not (``pcdata verify`` does that).
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 _BLOCKS_KEPT = 8192
-"""How many blocks' arrays a split remembers, of base and of views: they are views of the mapped files, and come to 4.6
-kB (base) and 2 kB (view) a block, 54 MB in all. So many blocks hold 65 GB of raw bytes; a document of a block that is
-not remembered takes 250 µs instead of 5."""
+"""How many blocks' arrays a split keeps, of base and of views. They are views of the mapped files, and take 4.6 kB
+(base) and 2 kB (view) per block, 54 MB in all, for 65 GB of raw bytes. A document of another block takes 250 µs instead
+of 5."""
 
 
 class Dataset:
-    """A built dataset. Cheap to pickle: it travels as its path and opens again on the other side."""
+    """A built dataset. Cheap to pickle: only its path is, and unpickling opens it again."""
 
     def __init__(self, folder: str | Path) -> None:
         """Raises ``DatasetError`` if ``folder`` holds no dataset that this version can read."""
@@ -73,7 +73,7 @@ class Dataset:
 
     @property
     def val(self) -> Split:
-        """The split that was held back. Raises ``DatasetError`` if it is empty."""
+        """The split for validation. Raises ``DatasetError`` if it is empty."""
         return self.split("val")
 
     @property
@@ -123,7 +123,7 @@ class Split:
         self._first_block = [0, *accumulate(len(shard.block_documents) for shard in self._base)]
         self._files: dict[tuple[str | None, int], ArrowFile] = {}
         self.random = False
-        """Whether the kernel is to read nothing ahead of the files that are mapped from now on (``mapping``)."""
+        """Whether the kernel is to read nothing ahead in files mapped from now on (``mapping``)."""
         self._bases: OrderedDict[int, BaseColumns] = OrderedDict()
         self._views: OrderedDict[tuple[str, int], ViewColumns] = OrderedDict()
 
@@ -166,7 +166,7 @@ class Split:
     def alignment(self, name: str, block: int, row: int) -> Alignment:
         """The alignment points of one document, checked against its lengths.
 
-        Raises ``DatasetError`` if the units do not rise strictly to the ends of symbols and raw bytes.
+        Raises ``DatasetError`` unless the units rise strictly to the ends of symbols and raw bytes.
         """
         view, base = self.view(name, block), self.base(block)
         points = view.alignment_of(row)
@@ -213,7 +213,7 @@ class Split:
         )
 
     def where(self, block: int) -> str:
-        """A block's place in words, for messages."""
+        """A block's place, for messages."""
         shard = bisect_right(self._first_block, block) - 1
         return f"{self._base[shard].file.path} block {block - self._first_block[shard]}"
 

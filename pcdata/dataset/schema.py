@@ -1,4 +1,4 @@
-"""Column names and types of base and view files: the one place that spells them.
+"""Column names and types of base and view files, spelled only here.
 
 A type is a function of the view's maxima, never of the data, so that all shards of a dataset agree.
 """
@@ -46,12 +46,12 @@ BASE_SCHEMA = pa.schema(
 
 
 KEPT_TYPES = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
-"""What a column that is carried through from the input may hold."""
+"""Possible types of kept columns."""
 
 
 @dataclass(frozen=True)
 class KeptColumn:
-    """A column of metadata that is carried through from the input to the base files. Values may be missing."""
+    """A metadata column kept from the input. Values may be missing."""
 
     name: str
     type: str
@@ -59,7 +59,7 @@ class KeptColumn:
 
     @classmethod
     def parse(cls, text: str) -> KeptColumn:
-        """``NAME`` (a string) or ``NAME:TYPE``. Raises ``ValueError`` in words."""
+        """``NAME`` (a string) or ``NAME:TYPE``. Raises ``ValueError`` with a sentence."""
         name, colon, type_ = text.rpartition(":")
         name, type_ = (name, type_) if colon else (text, "string")
         if type_ not in KEPT_TYPES:
@@ -72,8 +72,8 @@ class KeptColumn:
         return f"{self.name}:{self.type}"
 
     def converted(self, value: Any) -> Any:
-        """A value of the input as one of the column; what is no string becomes JSON in a column of strings. Raises
-        ``ValueError``, ``TypeError`` or ``OverflowError`` for what cannot be one."""
+        """A value of the input converted to the column's type; in a column of strings, other values become JSON. Raises
+        ``ValueError``, ``TypeError`` or ``OverflowError`` if that is impossible."""
         if value is None:
             return None
         if self.type == "string":

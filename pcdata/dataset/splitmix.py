@@ -1,8 +1,8 @@
-"""Counter-based randomness: each draw is a written function of what it is for, so there is no state to save.
+"""Counter-based randomness: each draw is a function of its purpose, so there is no state to save.
 
 The function is splitmix64 (Steele, Lea and Flood 2014): draw n under a key is output n of the generator seeded with
-that key. A library's generator would not do: its stream may change between versions, and it has to be rewound. Kept
-here, at the bottom, because both packages draw: pctrain its batches, ``pcdata probe`` its edits.
+that key. A library's generator would not do: its stream may change between versions, and it has to be rewound. It is
+here because both packages draw: pctrain its batches, ``pcdata probe`` its edits.
 """
 
 from __future__ import annotations
@@ -40,5 +40,5 @@ def key_of(*words: int) -> int:
 
 
 def fractions(key: int, numbers: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """``hashes``, as numbers in [0, 1)."""
+    """``hashes`` as numbers in [0, 1)."""
     return (hashes(key, numbers) >> _FRACTION_SHIFT).astype(np.float64) * 2.0**-53

@@ -1,4 +1,4 @@
-"""Parsed JSON as the dataclasses that it was made from, refusing whatever does not fit their types."""
+"""Parsed JSON → dataclasses, refusing anything that does not fit their types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 from pcdata.errors import DatasetError
 
 MOST_NESTED: Final = 16
-"""How deep a value may be nested where the type leaves it open (``Any``)."""
+"""Levels of nesting allowed where the type leaves a value open (``Any``)."""
 
 _PLAIN: Final[dict[Any, str]] = {
     dict: "a table",
@@ -35,11 +35,11 @@ def _type_hints(kind: type[Any]) -> dict[str, Any]:
 
 
 def typed(kind: Any, value: Any, at: str = "", *, partial: bool = False) -> Any:
-    """``value`` as a ``kind``: a dataclass (an object of its fields and no others; ``partial``: those left out have
+    """``value`` as a ``kind``: a dataclass (an object of its fields and no others; ``partial``: missing ones have
     their defaults), ``tuple[X, ...]``, ``tuple[X, Y]``, ``list[X]``, ``dict[str, X]``, ``X | None``, ``Any``, or a
     plain type.
 
-    Raises ``DatasetError``, as the dataclasses do; its message begins with where the value is, below ``at``.
+    Raises ``DatasetError``, as the dataclasses do; its message begins with the place of the value, below ``at``.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
@@ -59,7 +59,7 @@ def typed(kind: Any, value: Any, at: str = "", *, partial: bool = False) -> Any:
     if kind is Any:
         _check_open(value, 0)
         return value
-    if kind in (str, int, bool, float) and type(value) is kind:  # True is no number
+    if kind in (str, int, bool, float) and type(value) is kind:  # True is not an int here
         if kind is str:
             _check_text(value)
         return value
@@ -88,7 +88,7 @@ def _check_open(value: Any, depth: int) -> None:
 
 
 def _check_text(value: str) -> None:
-    """JSON can write half of a surrogate pair, which is no text and cannot be printed or written again."""
+    """JSON can contain half of a surrogate pair, which cannot be printed or written again."""
     try:
         value.encode()
     except UnicodeEncodeError:

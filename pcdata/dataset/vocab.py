@@ -1,4 +1,4 @@
-"""Symbol ids: the one place that knows which id means what.
+"""Symbol ids, assigned only here.
 
 ====================  =========================================================
 ids                   meaning
@@ -28,10 +28,10 @@ MAX_VIEWS = 29
 FIRST_BYTE = 64
 N_BYTES = 256
 RAW_IDS = FIRST_BYTE + N_BYTES
-"""How many ids a model needs that sees raw bytes only: the specials and the bytes."""
+"""Ids that a model of raw bytes alone needs: the specials and the bytes."""
 
 PADDED_TO = 64
-"""The size of a model's vocabulary is a multiple of this, for the sake of matrix kernels."""
+"""The size of a model's vocabulary is a multiple of this, for fast matrix kernels."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class ViewIds:
     """The ids of one view: its two marks, and the range that its symbols are shifted into."""
 
     slot: int
-    """0 … 28; slots are handed out once and never again, also after a view was dropped."""
+    """0 … 28; never reused, even after a view was dropped."""
     first_id: int
     """The id of the view's symbol 0."""
     n_symbols: int
-    """How many different symbols the view can have."""
+    """How many distinct symbols the view can have."""
 
     @property
     def open_id(self) -> int:
@@ -65,7 +65,7 @@ RAW_VIEW = ViewIds(-1, FIRST_BYTE, N_BYTES)
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All ids of a dataset, or those that a model learns of them."""
+    """All ids of a dataset, or those that a model learns."""
 
     views: Mapping[str, ViewIds]
 
@@ -75,8 +75,8 @@ class Vocabulary:
         return max([RAW_IDS, *(ids.end_id for ids in self.views.values())])
 
     def compact(self) -> Vocabulary:
-        """The same marks, and the symbols of one view right after those of the one before: a model has no rows for
-        views that it does not read."""
+        """The same marks, with the symbols of all views contiguous: a model has no rows for views that it does not
+        read."""
         views: dict[str, ViewIds] = {}
         for name, ids in self.views.items():
             shares_raw = ids.first_id < RAW_IDS

@@ -1,7 +1,7 @@
-"""Writing the files of a shard: one base file, and one file per view beside it, block by block.
+"""Writing the files of a shard, block by block: one base file, and one file per view.
 
-The one writer of the format: builds, added views and merges use it. What it wrote is a ``WrittenShard``, of which
-``listing`` makes what the manifest says.
+Builds, added views and merges all use this writer. ``listing`` turns its result, a ``WrittenShard``, into entries of
+the manifest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pcdata.processes.kill_points import kill_point
 
 @dataclass(frozen=True)
 class WrittenBase:
-    """The base file of a shard that is on disk."""
+    """A base file on disk."""
 
     shard: BaseShard
     languages: dict[str, tuple[int, int]]
@@ -33,7 +33,7 @@ class WrittenBase:
 
 @dataclass(frozen=True)
 class WrittenView:
-    """One view of a shard that is on disk."""
+    """One view's file of a shard, on disk."""
 
     shard: ViewShard
     histogram: tuple[int, ...]
@@ -105,7 +105,7 @@ class ShardWriter:
         self.views = {name: ViewWriter(folder, name, types, shard) for name, types in views.items()}
 
     def write(self, block: Block, encoded: Callable[[str], ViewColumns]) -> None:
-        """Write a block to all files; ``encoded`` gives its columns in a view, and is called once for each."""
+        """Write a block to all files; ``encoded`` is called once per view and returns its columns."""
         self.base.write(block)
         for name, view in self.views.items():
             view.write(block.doc_ids, encoded(name))
@@ -121,7 +121,7 @@ class ShardWriter:
 
 @contextmanager
 def abandoned_on_error(*writers: BaseWriter | ViewWriter | ShardWriter) -> Iterator[None]:
-    """If the block raises, remove what these have not finished."""
+    """If the block raises, remove the unfinished files of these writers."""
     try:
         yield
     except BaseException:

@@ -1,1 +1,1 @@
-"""Changing datasets that are there: add a view, drop one, merge several."""
+"""Changing existing datasets: add a view, drop one, merge several."""

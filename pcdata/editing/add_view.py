@@ -1,8 +1,8 @@
-"""``pcdata add-view``: views for a dataset that is there, the same that building with them would have made.
+"""``pcdata add-view``: add views to a dataset, the same that building with them would have made.
 
-The sample is the one that the build took, drawn again from the hashes of the train documents; then each shard's base
-file is read and its view files written beside it; a new manifest, last, makes them part of the dataset. State and
-resuming are those of a build.
+The sample for fitting is the build's, drawn again from the hashes of the train documents. Then each shard's base file
+is read and its view files are written next to it. A new manifest, written last, makes them part of the dataset. State
+and resuming work as in a build.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ class AddTask:
 
 
 def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, report: Reporter) -> Manifest:
-    """Add views, or go on adding them. Views that are there already, as they are asked for, are left as they are.
+    """Add views, or resume adding them. Identical views that are there already are kept.
 
-    Raises a ``PcdataError`` for everything a person can mend; the dataset is then as it was.
+    Raises ``PcdataError``; the dataset is then unchanged.
     """
     dataset = Dataset(folder)
     artifacts = handed_in_artifacts(tuple(requests))
     asked = {request.name: request_values(request, artifacts.get(request.name)) for request in requests}
     workspace = Workspace(folder)
     with workspace.locked():
-        dataset = Dataset(folder)  # as it is now that nobody else changes it
+        dataset = Dataset(folder)  # read again under the lock
         missing = _missing(dataset, asked)
         if not missing:
-            if workspace.claimed is None or workspace.adding:  # leave no state but that of another command
+            if workspace.claimed is None or workspace.adding:  # keep the state of another unfinished command
                 workspace.remove()
             return dataset.manifest
         _claim(dataset, workspace, missing)
@@ -87,7 +87,7 @@ def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, repor
 
 
 def _missing(dataset: Dataset, asked: dict[str, Any]) -> dict[str, Any]:
-    """The views that are to be made. Raises ``BuildError`` for a name that another view has."""
+    """The views to be made. Raises ``BuildError`` if another view has one of the names."""
     there = {values["name"]: values for values in dataset.manifest.options.get("compressors", [])}
     for name in asked.keys() & {view.name for view in dataset.manifest.views}:
         if there.get(name) != asked[name]:
@@ -102,7 +102,7 @@ def _missing(dataset: Dataset, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _claim(dataset: Dataset, workspace: Workspace, missing: dict[str, Any]) -> None:
-    """Write down what is added, or refuse to go on with anything else."""
+    """Record what is being added, or refuse to resume with anything else."""
     asked = {ADDING: list(missing.values()), "base": dataset.manifest.base.fingerprint, "versions": library_versions()}
     if workspace.claimed not in (None, asked):
         names = ", ".join(workspace.adding) or "none"
@@ -117,7 +117,7 @@ def _train_sample(dataset: Dataset) -> Iterator[bytes]:
     """The documents that the build fitted its codecs on."""
     split = dataset.split("train")
     if "fit_bytes" not in dataset.manifest.options:
-        raise DatasetError(f"{dataset.folder} does not say what its codecs were fitted on; hand in an artifact")
+        raise DatasetError(f"{dataset.folder} does not say what its codecs were fitted on; use an artifact")
     sample = FitSample(dataset.manifest.options["fit_bytes"])
     for block in range(split.n_blocks):
         sample.add(_block_pieces(split, block))
@@ -127,7 +127,7 @@ def _train_sample(dataset: Dataset) -> Iterator[bytes]:
 
 
 def _block_pieces(split: Split, block: int) -> Pieces:
-    """The rows of a block as plan sees pieces: block and row are their place, in input order."""
+    """The rows of a block as the pieces of a plan: block and row are their place, in input order."""
     base = split.base(block)
     pieces = np.zeros(len(base.doc_ids), PIECE)
     pieces["task"] = block
@@ -144,7 +144,7 @@ def _tasks(dataset: Dataset) -> list[AddTask]:
 
 
 def run_add(task: AddTask, advance: Callable[[int], None]) -> None:
-    """Write the new view files of one shard, then the record that they are done."""
+    """Write the new view files of one shard, then its completion record."""
     workspace, dataset = Workspace(task.folder), Dataset(task.folder)
     require_sound(task.folder, task.shard_of(dataset).file)
     opened = open_views(workspace)
@@ -159,7 +159,7 @@ def run_add(task: AddTask, advance: Callable[[int], None]) -> None:
 
 
 def _blocks(dataset: Dataset, task: AddTask) -> Iterator[tuple[bytes, list[bytes]]]:
-    """The ids, end to end, and the raw bytes of the documents of each block of a shard."""
+    """For each block of a shard: the ids, concatenated, and the raw bytes of its documents."""
     split = dataset.split(task.split)
     shards = dataset.manifest.base.splits[task.split]
     first = sum(len(shard.block_documents) for shard in shards[: task.shard])
@@ -169,7 +169,7 @@ def _blocks(dataset: Dataset, task: AddTask) -> Iterator[tuple[bytes, list[bytes
 
 
 def _commit(dataset: Dataset, workspace: Workspace, missing: dict[str, Any], tasks: list[AddTask]) -> Manifest:
-    """Replace the manifest by one that lists the new views too."""
+    """Replace the manifest with one that also lists the new views."""
     manifest = dataset.manifest
     written = [(task.split, workspace.done(task.name, dict[str, WrittenView])) for task in tasks]
     added = listed_views(open_views(workspace), written, manifest.next_slot, manifest.next_id, manifest.base.splits)

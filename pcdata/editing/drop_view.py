@@ -1,4 +1,4 @@
-"""``pcdata drop-view``: the manifest forgets a view, then its files go. Its ids are not handed out again."""
+"""``pcdata drop-view``: remove a view from the manifest, then its files. Its ids are not reused."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pcdata.processes.kill_points import kill_point
 
 
 def drop_view(folder: Path, name: str) -> Manifest:
-    """Drop a view; or what a call of this or of ``add-view`` that was cut short has left of one.
+    """Drop a view, or the remains of one after an interrupted call of this or of ``add-view``.
 
-    Raises ``DatasetError`` with the names there are if the dataset has none of this name.
+    Raises ``DatasetError`` with the known names if the dataset has no such view.
     """
-    load_manifest(folder)  # a folder without one is not touched
+    load_manifest(folder)  # raises unless the folder is a dataset
     workspace = Workspace(folder)
     with workspace.locked():
         manifest = load_manifest(folder)
@@ -29,7 +29,7 @@ def drop_view(folder: Path, name: str) -> Manifest:
             raise BuildError(f"{folder} has an unfinished command in it; finish that first")
         known = {view.name for view in manifest.views}
         if not (name in known or name in adding or (is_view_name(name) and _files(folder, name).is_dir())):
-            manifest.view(name)  # raises, with the names there are
+            manifest.view(name)  # raises, with the known names
         if name in known:
             manifest = _without(manifest, name)
             write_file(folder, MANIFEST, manifest.to_bytes())
@@ -37,7 +37,7 @@ def drop_view(folder: Path, name: str) -> Manifest:
         for gone in {name, *adding} - {view.name for view in manifest.views}:
             shutil.rmtree(_files(folder, gone), ignore_errors=True)
         if not manifest.views:
-            with suppress(OSError):  # something else lies there too
+            with suppress(OSError):  # other views' files are there too
                 (folder / "views").rmdir()
         workspace.remove()
     return manifest
@@ -53,5 +53,5 @@ def _without(manifest: Manifest, name: str) -> Manifest:
 
 
 def _files(folder: Path, view: str) -> Path:
-    """Where they lie, all of them. Raises ``DatasetError`` where that is outside of the dataset."""
+    """The folder of a view's files. Raises ``DatasetError`` if it is outside of the dataset."""
     return inside(folder, f"views/{view}")

@@ -1,8 +1,8 @@
-"""``pcdata merge``: datasets of the same views into one, nothing encoded again.
+"""``pcdata merge``: join datasets that have the same views, without encoding anything again.
 
-What scan writes down of an input is read from the datasets instead, and planned as a build plans it: of documents that
-are in several datasets the first stays, shards are cut by raw bytes. Then rows are copied. So the result has the
-documents, in the order, that a build from all the inputs has.
+What a scan records about inputs is read from the datasets instead, and planned as in a build: the first of identical
+documents is kept, and shards are cut by raw bytes. Then rows are copied. So the result has the same documents, in the
+same order, as a build from all the inputs.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class _MergePlan:
 class MergeResult:
     manifest: Manifest
     was_complete: bool
-    """The dataset was there already, of the same parts."""
+    """The output was already a complete merge of the same parts."""
 
 
 def merge(folders: Sequence[Path], output: Path, workers: int, report: Reporter) -> MergeResult:
-    """Join datasets, or go on joining them. Raises a ``PcdataError`` for everything a person can mend."""
+    """Join datasets, or resume joining them. Raises ``PcdataError``."""
     datasets = [Dataset(folder) for folder in folders]
     _refuse_unlike(datasets)
     refuse_foreign(output)
@@ -99,7 +99,7 @@ def merge(folders: Sequence[Path], output: Path, workers: int, report: Reporter)
 
 
 def _refuse_unlike(datasets: list[Dataset]) -> None:
-    """Symbols must mean the same, and columns be the same, in all of them."""
+    """Raise ``BuildError`` unless symbols have the same meaning, and columns are the same, in all datasets."""
     if len(datasets) < 2:
         raise BuildError("a merge needs at least two datasets")
     first = datasets[0]
@@ -138,7 +138,7 @@ def _meaning(view: Any) -> dict[str, Any]:
 
 
 def _options(datasets: list[Dataset]) -> dict[str, Any]:
-    """Those of the first, with the inputs of all."""
+    """The options of the first, with the inputs of all."""
     manifests = [dataset.manifest for dataset in datasets]
     prints = [[one.base.fingerprint, *(view.fingerprint for view in one.views)] for one in manifests]
     digest = hashlib.blake2b(json.dumps(prints).encode(), digest_size=16, person=b"pcdata.inputs").hexdigest()
@@ -165,7 +165,7 @@ def _claim(workspace: Workspace, options: dict[str, Any]) -> None:
 
 
 def _check_files(datasets: list[Dataset], workers: int, advance: Callable[[int], None]) -> None:
-    """Hash all that will be read: what is damaged must not be made into more."""
+    """Hash all files that will be read, so that no damage is copied."""
     files = [(dataset.folder, entry) for dataset in datasets for entry in dataset.manifest.files()]
     with ThreadPoolExecutor(workers or os.cpu_count()) as threads:
         for (_, entry), _ in zip(files, threads.map(lambda one: require_sound(*one), files), strict=True):
@@ -173,8 +173,8 @@ def _check_files(datasets: list[Dataset], workers: int, advance: Callable[[int],
 
 
 class _Parts:
-    """The rows of all datasets, in order, as plan sees pieces: which split of which dataset is the task, its block the
-    entry, its row the line."""
+    """The rows of all datasets, in order, as the pieces of a plan: the task is a split of a dataset, the entry a block,
+    the line a row."""
 
     def __init__(self, datasets: list[Dataset]) -> None:
         self.splits = splits_of(datasets)
@@ -203,8 +203,8 @@ class _Parts:
 
 
 def _whole_hash(split: Split, block: int, row: int) -> bytes:
-    """The hash of a document that was cut, whose first part this is. Raises ``DatasetError`` if it does not end where
-    it says."""
+    """The hash of the whole document whose first part this row is. Raises ``DatasetError`` if no part ends where the
+    document does."""
     where = f"{split.where(block)}, row {row}"
     digest = document_hash()
     left = int(split.base(block).document_bytes[row])
@@ -222,7 +222,7 @@ def _whole_hash(split: Split, block: int, row: int) -> bytes:
 
 
 def _plan(workspace: Workspace, datasets: list[Dataset]) -> _MergePlan:
-    """Decide which rows go where, or read what was decided."""
+    """Decide which rows go where, or read the recorded decision."""
     if not workspace.has(_PLAN):
         parts = _Parts(datasets)
         fates = np.lib.format.open_memmap(
@@ -244,7 +244,7 @@ def _plan(workspace: Workspace, datasets: list[Dataset]) -> _MergePlan:
 
 
 def _write_rejects(workspace: Workspace, datasets: list[Dataset], parts: _Parts, fates: Fates) -> dict[str, int]:
-    """The rejects of all datasets, then what is in several of them. Returns counts by reason."""
+    """Write the rejects of all datasets, then documents that are in several of them. Returns counts by reason."""
     counts: Counter[str] = Counter()
     with workspace.writing(REJECTS_PART) as file:
         for dataset in datasets:

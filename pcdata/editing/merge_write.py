@@ -1,7 +1,7 @@
-"""The rows of several datasets copied into one shard of another: raw bytes, metadata, symbols and units as they are.
+"""Copying rows of several datasets into one shard: raw bytes, metadata, symbols and units, all unchanged.
 
 A planned row is a ``Piece`` whose task is a split (``splits_of``), whose entry is a block of it, and whose line is the
-row of the block.
+row in the block.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class MergeTask:
 
 
 def splits_of(datasets: Sequence[Dataset]) -> list[Split]:
-    """Those that hold documents, of all datasets in order."""
+    """The splits that hold documents, of all datasets in order."""
     return [dataset.split(name) for dataset in datasets for name in dataset.splits]
 
 
 def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
-    """Write one shard's files, then the record that it is done."""
+    """Write one shard's files, then its completion record."""
     workspace = Workspace(task.output)
     datasets = [Dataset(folder) for folder in task.folders]
     splits, manifest = splits_of(datasets), datasets[0].manifest
@@ -59,7 +59,7 @@ def run_merge(task: MergeTask, advance: Callable[[int], None]) -> None:
 
 
 def _blocks(pieces: Pieces, splits: list[Split]) -> Iterator[Pieces]:
-    """The rows of each record batch, which ends where a build ends it."""
+    """The rows of each record batch, with the same boundaries as in a build."""
     for rows in split_blocks(pieces):
         bound = MetadataBound()
         first = 0
@@ -71,7 +71,7 @@ def _blocks(pieces: Pieces, splits: list[Split]) -> Iterator[Pieces]:
 
 
 def _metadata_bytes(rows: Pieces, splits: list[Split]) -> Iterator[int]:
-    """Of each row, without a copy of what it counts."""
+    """Metadata bytes of each row, counted without copying."""
     for split, number, lines in _by_block(rows, splits):
         metadata = split.base(number).metadata
         columns = [metadata[name] for name in metadata.names if name not in (DOC_ID, RAW)]
@@ -83,7 +83,7 @@ def _metadata_bytes(rows: Pieces, splits: list[Split]) -> Iterator[int]:
 
 
 def _by_block(rows: Pieces, splits: list[Split]) -> Iterator[tuple[Split, int, list[int]]]:
-    """Rows that follow one another in a block of a dataset."""
+    """Runs of rows that are adjacent in a block of a dataset."""
     places = zip(rows["task"].tolist(), rows["entry"].tolist(), rows["line"].tolist(), strict=True)
     for (task, block), group in groupby(places, key=itemgetter(0, 1)):
         yield splits[task], block, [row for *_, row in group]
@@ -105,7 +105,7 @@ def _block(rows: Pieces, splits: list[Split], kept: list[str]) -> Block:
 
 
 def _view_columns(rows: Pieces, splits: list[Split], name: str) -> ViewColumns:
-    """The symbols and units of rows, copied together."""
+    """The symbols and units of the rows, concatenated."""
     places = [(split.view(name, block), line) for split, block, lines in _by_block(rows, splits) for line in lines]
     symbols = [view.symbols_of(line) for view, line in places]
     unit_bytes = [view.unit_bytes_of(line) for view, line in places]

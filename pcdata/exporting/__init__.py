@@ -1,1 +1,1 @@
-"""Raw documents out of a dataset again, for whatever reads files: a folder, JSONL or Parquet."""
+"""Export of raw documents: a folder of files, JSONL or Parquet."""

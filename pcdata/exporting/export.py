@@ -1,4 +1,4 @@
-"""``pcdata export-docs``: choose what writes, feed it, let the result appear when it is whole."""
+"""``pcdata export-docs``: choose the format and write; the result appears when it is complete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STDOUT = Path("-")
 _JSONL: Final = {".jsonl": None, ".jsonl.gz": "gzip", ".jsonl.zst": "zstd"}
 _PARQUET: Final = ".parquet"
 _OTHER_FILES: Final = (".json", ".csv", ".tsv", ".txt", ".gz", ".zst", ".tar", ".zip", ".arrow", ".feather")
-"""Endings of files that we do not write: whoever asks for one does not mean a folder."""
+"""Endings of formats that we do not write: such a name does not mean a folder."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def check_export(dataset: Dataset, output: Path, text_key: str) -> None:
         known = ", ".join([*_JSONL, _PARQUET])
         raise OptionError(f"-o {output}: a file of records ends in {known}; anything else is a folder of files")
     if not output.absolute().parent.is_dir():
-        raise OptionError(f"-o {output}: there is no folder {output.parent}; make it first")
+        raise OptionError(f"-o {output}: there is no folder {output.parent}; create it first")
     taken = {"path", "lang", "source", *(column.name for column in dataset.manifest.kept_columns)}
     if text_key in taken or not text_key:
         raise OptionError(f"--text-key {text_key!r}: a record has {', '.join(sorted(taken))}; give another name")
@@ -51,9 +51,9 @@ def check_export(dataset: Dataset, output: Path, text_key: str) -> None:
 def export_docs(
     dataset: Dataset, output: Path, choice: Choice, text_key: str, advance: Callable[[int], None]
 ) -> Exported:
-    """Write the chosen documents to ``output``, which is not there before and not there if this is stopped.
+    """Write the chosen documents to ``output``, which must not exist. If stopped, nothing is left there.
 
-    Raises ``DatasetError`` for a dataset that cannot be read or holds other bytes than were built.
+    Raises ``DatasetError`` for a dataset that cannot be read, or whose bytes are not those that were built.
     """
     documents = raw_bytes = left_out = 0
     with _opened(dataset, output, text_key) as writer:

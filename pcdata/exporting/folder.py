@@ -1,7 +1,7 @@
 """A folder of files: each document at ``SOURCE/PATH`` below it, whatever that path is.
 
-Paths are data. None leads out of the folder, none overwrites another, and each is one that a file system takes: what
-cannot stay is renamed, with the beginning of the document's id in its name, and counted.
+Paths are untrusted. None leads out of the folder, none overwrites another, and each is valid on any file system.
+Documents whose path cannot stay are renamed, with the beginning of their id in the name, and counted.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pcdata.dataset.files import naming
 from pcdata.exporting.whole import Whole, Writer
 
 _NAME_BYTES: Final = 200
-"""A longer name is cut: file systems take 255 bytes, and an id may have to fit in."""
+"""Longer names are cut: file systems allow 255 bytes, and an id may have to fit in."""
 
 _PATH_BYTES: Final = 2_000
-"""A longer path loses its folders: kernels take 4,096 bytes, with the folder that it lies in."""
+"""Longer paths lose their folders: kernels allow 4,096 bytes, including the folder that the path is in."""
 
 _ID_DIGITS: Final = 8
 
 
 class FolderWriter(Writer):
-    """Writes into ``root``, which is there and empty. Memory: the names of folders."""
+    """Writes into ``root``, an existing empty folder. Memory: the names of folders."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -43,7 +43,7 @@ class FolderWriter(Writer):
         return True
 
     def _opened(self, name: bytes, doc_id: str) -> tuple[BinaryIO, Path]:
-        """Make a file, under this name if nothing has it: on some file systems upper and lower case are one."""
+        """Create a file, under this name if it is free: some file systems do not distinguish case."""
         folder, _, last = name.rpartition(b"/")
         for attempt in count():
             path = self._folder(folder) / os.fsdecode(last if not attempt else _marked(last, doc_id, attempt))
@@ -52,7 +52,7 @@ class FolderWriter(Writer):
         raise AssertionError
 
     def _folder(self, name: bytes) -> Path:
-        """Make a folder, and those above it. One whose name a file has is named NAME~."""
+        """Create a folder and its parents. If a file has the name of one, that is named NAME~."""
         made = self._folders.get(name)
         if made is None:
             above, _, last = name.rpartition(b"/")
@@ -65,9 +65,9 @@ class FolderWriter(Writer):
 
 
 def safe_path(path: bytes, doc_id: str) -> bytes:
-    """A relative path that stays below where it begins and that any file system takes; the same if it is one already.
+    """A relative path that stays below its start and is valid on any file system; unchanged if it is one already.
 
-    ``..`` and NUL are written with percent signs, names that are too long are cut, and empty ones left out.
+    ``..`` and NUL are percent-encoded, long names cut, and empty ones left out.
     """
     names = [_safe_name(name, doc_id) for name in path.split(b"/") if name not in (b"", b".")]
     if not names or path.endswith((b"/", b"/.")):

@@ -1,6 +1,6 @@
-"""Files of records: JSONL, which everything reads, and Parquet, which also holds what is not UTF-8.
+"""Files of records: JSONL, which everything reads, and Parquet, which can hold text that is not UTF-8.
 
-A record has the keys ``path``, ``lang`` and ``source``, the kept columns, and the text: those that
+A record has the keys ``path``, ``lang`` and ``source``, the kept columns, and the text, under the names that
 ``pcdata build`` looks for.
 """
 
@@ -18,12 +18,10 @@ from pcdata.dataset.schema import KEPT_TYPES, KeptColumn
 from pcdata.exporting.whole import Whole, Writer
 
 _GROUP_BYTES: Final = 32_000_000
-"""Raw bytes of a row group, from which on it is written."""
+"""A row group is written when it has this many raw bytes."""
 
 
 class Sink(Protocol):
-    """What bytes are written to."""
-
     def write(self, data: bytes, /) -> Any: ...
 
 
@@ -53,7 +51,7 @@ class JsonlWriter(Writer):
 
 
 def _json_value(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
+    """JSON has no NaN or infinity: they become null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -61,7 +59,7 @@ class ParquetWriter(Writer):
     """A row per document, text and path as bytes. Memory: a row group."""
 
     def __init__(self, sink: Any, kept: list[KeptColumn], text_key: str) -> None:
-        """``sink`` is open or a path."""
+        """``sink`` is a path or an open file."""
         self._kept = [column.name for column in kept]
         self._schema = pa.schema(
             [
@@ -92,5 +90,5 @@ class ParquetWriter(Writer):
             self._rows, self._raw_bytes = [], 0
 
     def close(self) -> None:
-        """Write the end of the file, also after a fault: it could not be left open."""
+        """Write the footer, also after an error, so that the file is not left open."""
         self._file.close()

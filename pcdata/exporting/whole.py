@@ -1,4 +1,4 @@
-"""The documents as they came in: parts joined again, and no bytes but those that were built."""
+"""Documents as they were read: parts joined again, their bytes checked against their hashes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pcdata.errors import DatasetError, OptionError, meant
 
 @dataclass(frozen=True)
 class Choice:
-    """Which documents."""
+    """Which documents to export."""
 
     splits: tuple[str, ...]
     langs: tuple[str, ...] = ()
-    """Whatever their case; empty: all."""
+    """Case-insensitive; empty: all."""
     limit: int = 0
-    """How many, the first ones; 0: all."""
+    """The first N documents; 0: all."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Whole:
     def chunks(self) -> Iterator[memoryview]:
         """Its bytes, part by part, each a read-only view of the mapped file.
 
-        Raises ``DatasetError`` naming the place of bytes that are not those of their ``doc_id``.
+        Raises ``DatasetError`` with the position of a part whose bytes do not match its ``doc_id``.
         """
         for part in self.parts:
             raw = part.raw.data
@@ -48,7 +48,7 @@ class Whole:
             yield raw
 
     def raw(self) -> bytes:
-        """All of them (a copy)."""
+        """All bytes (a copy)."""
         return b"".join(self.chunks())
 
 
@@ -56,14 +56,14 @@ class Writer(ABC):
     """Takes documents one by one."""
 
     renamed: int = 0
-    """How many could not keep their path."""
+    """How many documents could not keep their path."""
 
     @abstractmethod
     def add(self, document: Whole) -> bool:
-        """Whether it was taken; not what the format cannot hold."""
+        """Returns false for a document that the format cannot hold."""
 
-    def finish(self) -> None:  # noqa: B027 (most hold nothing back)
-        """Write what was held back. Not called after a fault."""
+    def finish(self) -> None:  # noqa: B027 (most writers hold nothing back)
+        """Write what was held back. Not called after an error."""
 
 
 def whole_documents(dataset: Dataset, choice: Choice) -> Iterator[Whole]:

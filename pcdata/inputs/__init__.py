@@ -1,2 +1,2 @@
-"""Files -> documents. ``sources`` finds the files, ``records`` reads them; a file of records is read by its format's
-module, which gives each record the place where it is found again."""
+"""Files -> documents. ``sources`` finds the files, ``records`` reads them. Each format of record files has a module,
+which gives every record an offset by which it can be read again."""

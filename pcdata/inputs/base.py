@@ -1,4 +1,4 @@
-"""What a file of records is to the build, whatever its format."""
+"""The interface of a file of records, whatever its format."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any, Final, NamedTuple, Protocol
 from pcdata.errors import InputError
 
 MAX_RECORD_BYTES: Final = 1 << 28
-"""A larger record is a reject: it would be in memory several times over while it is read."""
+"""A larger record is rejected: reading it would take several times its size in memory."""
 
 MOST_EXPANSION: Final = 10_000
-"""How many bytes the records of a file may have for each of its own. No text is compressed so well: a file of some
-kilobytes that says the same record a billion times is made to fill disks."""
+"""The most bytes that the records of a file may have per byte of the file. No text compresses so well: a file of some
+kilobytes that holds the same record a billion times was made to fill disks."""
 
 LEAST_EXPANDED_BYTES: Final = 1 << 30
-"""So many bytes the records of any file may have."""
+"""The records of any file may have this many bytes, however small the file."""
 
 RECORD_BYTES: Final = 1_000
-"""What any record counts, besides its bytes: a reject and a digest are written down of it."""
+"""Added to the size of every record for its digest and a possible reject."""
 
 TEXT_KEYS: Final = ("text", "content", "code")
-"""Where a record's text is, unless ``--text-key`` says: the first of these that it has."""
+"""Keys of a record's text without ``--text-key``: the first of these that it has."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One document with what its file says of it."""
+    """One document and its fields."""
 
     raw: bytes
     fields: Mapping[str, Any]
@@ -35,30 +35,30 @@ class Record:
 
 @dataclass(frozen=True)
 class Fault:
-    """A place where a record should be, and why it is none."""
+    """A place where a record should be, and why there is none."""
 
     reason: str
     detail: str
 
 
 class Located(NamedTuple):
-    """A record or fault, and where it was."""
+    """A record or fault, and its position."""
 
     position: int
-    """For people, from 1: a line, a row, a member. Of JSONL that is read from the middle: from there on."""
+    """For users, from 1: a line, a row, a member. In a range of JSONL: counted from the beginning of the range."""
     offset: int
-    """For the file: its byte, its row, its member; what ``RecordFile.at`` is told."""
+    """For ``RecordFile.at``: a byte of the file, a row, a member."""
     found: Record | Fault
 
 
 class RecordFile(Protocol):
-    """One input file, or the part of it that a scan task has. What it raises, ``whose_fault.reading`` understands."""
+    """One input file, or a scan task's part of it. ``whose_fault.reading`` understands what it raises."""
 
     def scan(self) -> Iterator[Located]:
         """All records in order. Memory: a few of them."""
 
     def at(self, offset: int) -> Record | Fault:
-        """A record again. Asked for once each, in the order of ``scan``, from any of them on, each is read once."""
+        """Read a record again. In the order of ``scan``, from any record on, each is read once."""
 
     def close(self) -> None: ...
 
@@ -68,7 +68,7 @@ def too_large(size: int, most: int = MAX_RECORD_BYTES) -> Fault:
 
 
 def keys_of(text_key: str) -> tuple[str, ...]:
-    """The keys under which a text may be; ``text_key`` is what was asked for, or empty."""
+    """The keys that a text may have; ``text_key`` is the option's value, or empty."""
     return (text_key,) if text_key else TEXT_KEYS
 
 
@@ -79,4 +79,4 @@ def no_text(text_key: str, known: list[str]) -> Fault:
 
 
 class Changed(InputError):
-    """A record that scan saw is not there any more; the text says how."""
+    """A record that was scanned is not there any more; the text says how."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def text_of(path: bytes) -> str:
-    """A file name as text, each as another, in every locale the same: what is not UTF-8 becomes surrogates."""
+    """A file name as text, unambiguously and in every locale the same: bytes that are not UTF-8 become surrogates."""
     return path.decode("utf-8", "surrogateescape")
 
 
@@ -14,5 +14,5 @@ def bytes_of(text: str) -> bytes:
 
 
 def printable(path: bytes) -> str:
-    """A file name as text for people and JSON: bytes that are not UTF-8 become backslash escapes."""
+    """A file name for users and JSON: bytes that are not UTF-8 become backslash escapes."""
     return path.decode("utf-8", "backslashreplace")

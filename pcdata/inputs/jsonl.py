@@ -1,4 +1,4 @@
-"""JSONL, plain or compressed: a record per line. A line's offset is its first byte in the uncompressed stream.
+"""JSONL, plain or compressed: one record per line. A line's offset is its first byte in the uncompressed stream.
 
 A large plain file is read in ranges of bytes by several tasks; a line belongs to the range in which it begins.
 """
@@ -17,7 +17,7 @@ from pcdata.inputs.values import bytes_in
 from pcdata.processes.isolated import Died, Isolated, Limits, Send
 
 LARGE_LINE_BYTES = 1 << 24
-"""A longer line is parsed in a process that may die: ``[[],[],…`` takes twenty times its size in memory."""
+"""Longer lines are parsed in a separate process: ``[[],[],…`` takes twenty times its size in memory."""
 
 LIMITS = Limits(memory_bytes=2_000_000_000, cpu_seconds=60)
 """Of that process."""
@@ -26,7 +26,7 @@ _NOT_LINES = "; records are read one a line: jq -c '.[]' writes those of a list 
 
 
 class JsonlFile:
-    """Lines that begin in bytes ``begin`` … ``end - 1`` of a file; ``end`` None: to where it ends."""
+    """Lines that begin in bytes ``begin`` … ``end - 1`` of a file; ``end`` None: the end of the file."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class JsonlFile:
         self._begin, self._end = begin, end
         self._offset = 0
         self.lines = 0
-        """That ``scan`` has read."""
+        """Read by ``scan`` so far."""
 
     def close(self) -> None:
         self._lines.close()
@@ -79,7 +79,7 @@ class JsonlFile:
         return found
 
     def _first_line(self) -> int:
-        """Go to the first line that begins in the range."""
+        """Go to the first line that begins in the range. Returns its offset."""
         if not self._begin:
             return 0
         self._lines.seek(self._begin - 1)
@@ -92,7 +92,7 @@ class JsonlFile:
         return offset
 
     def _rest_of_line(self) -> int:
-        """Pass over what is left of a line that is too large; its bytes."""
+        """Skip the rest of a line that is too large. Returns its size in bytes."""
         size = 0
         while more := self._lines.readline(BUFFER_BYTES):
             size += len(more)
@@ -133,7 +133,7 @@ def _answer(text_key: str, wanted: frozenset[str], request: tuple[bytes, int], s
 
 
 def parse_record(text_key: str, line: bytes, offset: int) -> Record | Fault:
-    """Understand one line (a byte order mark is allowed in front of the first)."""
+    """Parse one line (the first may start with a byte order mark)."""
     try:
         fields = parse_json_text(line.decode("utf-8" if offset else "utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -1,9 +1,9 @@
-"""Which language a document is in, by its file's name, and where that says nothing by its ``#!`` line.
+"""The language of a document, by its file name or, if that says nothing, by its ``#!`` line.
 
-The table ``languages.tsv`` beside this file decides; case does not count. A name is looked up whole, then by its last
-two suffixes, then by its last one. A suffix that several languages use has one answer (``.h`` is C, ``.m``
-Objective-C), or none: nothing is guessed from content. Answers never change between releases, because the language is
-a column of datasets: ``tools/languages.py`` adds what GitHub's linguist knows to the table, and alters nothing in it.
+The table ``languages.tsv`` beside this file decides, ignoring case. A name is looked up whole, then by its last two
+suffixes, then by its last one. A suffix that several languages use has one answer (``.h`` is C, ``.m`` Objective-C) or
+none: nothing is guessed from content. Answers never change between releases, because the language is a column of
+datasets: ``tools/languages.py`` adds to the table what GitHub's linguist knows, and changes no entry.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 UNKNOWN: Final = "unknown"
 
 FIRST_LINE_BYTES: Final = 256
-"""How much of a ``#!`` line counts: as much as Linux reads."""
+"""Bytes of a ``#!`` line that count: as many as Linux reads."""
 
 _INTERPRETER: Final = re.compile(rb"#!\s*(?:\S*/)?(?:env\s+(?:(?:-\S*|\w+=\S*)\s+)*(?:\S*/)?)?([^\s/]+)")
 """``env`` may have options and variables before the name."""
@@ -25,7 +25,7 @@ _VERSION: Final = re.compile(r"-?[\d.]+$")
 
 
 class Table(NamedTuple):
-    """What ``languages.tsv`` says; all keys in lower case, suffixes without their first dot."""
+    """``languages.tsv``; all keys in lower case, suffixes without their first dot."""
 
     suffixes: dict[str, str]
     names: dict[str, str]
@@ -44,12 +44,12 @@ def table() -> Table:
 
 
 def languages() -> list[str]:
-    """All names, in order."""
+    """All names, sorted."""
     return sorted({language for known in table() for language in known.values()})
 
 
 def language_of(path: bytes, begin: bytes = b"") -> str:
-    """The language of a document of this path that begins so; ``unknown`` where the table does not say."""
+    """The language of a document with this path and beginning; ``unknown`` if the table does not say."""
     return _by_name(path.rpartition(b"/")[2].decode("utf-8", "replace").lower()) or _by_interpreter(begin) or UNKNOWN
 
 
@@ -60,7 +60,7 @@ def _by_name(name: str) -> str | None:
 
 
 def _by_interpreter(begin: bytes) -> str | None:
-    """Of ``#!/usr/bin/env -S python3.11 -I``, what ``python3.11`` or, if the table has not that, ``python`` is in."""
+    """For ``#!/usr/bin/env -S python3.11 -I``: the language of ``python3.11`` or, if unknown, of ``python``."""
     found = _INTERPRETER.match(begin[:FIRST_LINE_BYTES].partition(b"\n")[0])
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""What is read, and how: the inputs, and what becomes a document of them."""
+"""Options for the inputs: what is read, and what becomes a document."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from pcdata.dataset.schema import KeptColumn
 
 STDIN = Path("-")
-"""As an input: JSONL on standard input."""
+"""The input for JSONL on standard input."""
 
 MAX_DOCUMENT_BYTES = 1 << 30
-"""The largest value of ``max_document_bytes``; codecs may count on it."""
+"""The largest value of ``max_document_bytes``; codecs may rely on it."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
-"""How one begins as a path, which has no two slashes in a row."""
+"""A URL that became a path, which has no two slashes in a row."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,22 @@ class InputOptions:
     paths: tuple[Path, ...] = ()
     format: str = option(
         "auto",
-        "What the inputs are. auto: a folder is a tree of files, each a document, or what datasets saved; a file is "
-        "what its name says. Or files; or jsonl, parquet, arrow, tar: files of records, or folders of such files.",
+        "Format of the inputs. auto: a file has the format that its name says; in a folder every file is a document, "
+        "unless Hugging Face datasets saved the folder. files: every file is a document. jsonl, parquet, arrow, tar: "
+        "files of records, or folders of them.",
         choices=("auto", "files", "jsonl", "parquet", "arrow", "tar"),
     )
-    include: tuple[str, ...] = option((), "Take only files that match; may be repeated.", metavar="GLOB")
-    exclude: tuple[str, ...] = option((), "Pass over files and folders that match.", metavar="GLOB")
+    include: tuple[str, ...] = option((), "Only files that match; may be repeated.", metavar="GLOB")
+    exclude: tuple[str, ...] = option((), "Skip files and folders that match; may be repeated.", metavar="GLOB")
     default_excludes: bool = option(
         True,
-        "Also take folders inside of INPUTS that tools made (.git, .venv, node_modules, dist, target, caches), "
-        "datasets and runs, which --include does not bring back.",
+        "Include folders inside of INPUTS that are skipped by default: those made by tools (.git, .venv, node_modules, "
+        "dist, target, caches), datasets and runs. --include does not bring them back.",
         flag="no-default-excludes",
     )
-    keep_binary: bool = option(False, "Take files that have a NUL among their first 8000 bytes.")
-    text_key: str = option("", "The key of a record's text; default: text, content or code.")
-    keep: tuple[str, ...] = option((), "Carry a record's field through to the dataset.", metavar="COLUMN[:TYPE]")
+    keep_binary: bool = option(False, "Include files that have a NUL among their first 8000 bytes.")
+    text_key: str = option("", "Key of the text in records. [default: text, content or code]")
+    keep: tuple[str, ...] = option((), "Field of records to keep as a column.", metavar="COLUMN[:TYPE]")
     max_document_bytes: int = option(
         262_144, "Longer documents are cut at line ends.", least=16, most=MAX_DOCUMENT_BYTES
     )
@@ -74,7 +75,7 @@ class InputOptions:
 
     @cached_property
     def kept_columns(self) -> list[KeptColumn]:
-        """What ``keep`` says. Raises ``OptionError``."""
+        """The columns of ``keep``. Raises ``OptionError``."""
         from pcdata.dataset.schema import KeptColumn
 
         try:
@@ -84,17 +85,17 @@ class InputOptions:
 
     @cached_property
     def root_folders(self) -> list[bytes]:
-        """The folder that each input's entries are relative to, with a slash at its end: itself, or a file's parent."""
+        """The folder that each input's paths are relative to, with a slash at its end: itself, or a file's parent."""
         return [os.path.join(os.fsencode(path if path.is_dir() else path.parent), b"") for path in self.paths]  # noqa: PTH118
 
     @cached_property
     def are_folders(self) -> list[bool]:
-        """Whether each input is a folder, of which no symbolic links are followed."""
+        """Whether each input is a folder, in which symbolic links are not followed."""
         return [path.is_dir() for path in self.paths]
 
     @cached_property
     def source_names(self) -> list[str]:
-        """The name of each input: what stands in the column ``source``."""
+        """The name of each input, for the column ``source``."""
         return [printable(os.fsencode(path.resolve().name)) or "/" for path in self.paths]
 
 
@@ -104,6 +105,6 @@ def is_stream(path: Path) -> bool:
 
 
 def refuse_url(path: Path) -> None:
-    """Raise ``OptionError`` for what is meant to be elsewhere."""
+    """Raise ``OptionError`` for a URL."""
     if _URL.match(str(path)) and not path.exists():
         raise OptionError(f"{path} is a URL; copy or mount what is there, and give its path on this machine")

@@ -1,5 +1,5 @@
-"""Folders below an input that a build passes over unless ``--no-default-excludes`` is given: what tools made there,
-and what pcdata and pctrain wrote. Each is counted under the name of what it is."""
+"""Folders in an input that a build skips without ``--no-default-excludes``: those made by tools, and those written by
+pcdata and pctrain. Each is counted by its reason."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 from typing import Final
 
 NEVER_DOCUMENTS: Final = (b".git", b".hg", b".svn", b"__pycache__")
-"""What version control systems and Python keep for themselves."""
+"""Private folders of version control systems and Python."""
 
 _MADE_BY_TOOLS: Final = frozenset(
     b".cache .eggs .gradle .hypothesis .ipynb_checkpoints .mypy_cache .next .nox .pytest_cache .ruff_cache .tox .venv "
     b"bower_components dist node_modules target venv".split()
 )
-"""Dependencies, caches and what was built. A Python package may have such a name, as ``venv`` of Python itself has."""
+"""Dependencies, caches and build results. A Python package may have such a name, as ``venv`` in Python itself does."""
 
 _TAKES_IT: Final = "--no-default-excludes takes it, and so does naming it as an input"
 
@@ -22,10 +22,10 @@ _MANIFEST_SAYS: Final = b'"format": "pcdata"'
 
 
 def reason_to_pass_over(folder: bytes) -> tuple[str, str] | None:
-    """Reason and detail, if documents are not looked for in a folder."""
+    """Reason and detail, if a folder is skipped."""
     name = folder.rpartition(b"/")[2]
     if name in NEVER_DOCUMENTS:
-        return "excluded", "holds no documents, by its name"  # these words are part of datasets that are there
+        return "excluded", "holds no documents, by its name"  # existing datasets contain this text
     if name in _MADE_BY_TOOLS and not _has(folder, b"__init__.py"):
         return f"folder {name.decode()}", f"a tool made it, by its name; {_TAKES_IT}"
     what = _what_it_is(folder)
@@ -54,7 +54,7 @@ def _is_manifest(path: bytes) -> bool:
     try:
         begin = os.read(descriptor, 200)
     except OSError:
-        return False  # a folder; or it is read as a document, which says what is wrong
+        return False  # a folder; or it is read as a document, which reports the error
     finally:
         os.close(descriptor)
     return begin.startswith(_MANIFEST_BEGINS) and _MANIFEST_SAYS in begin

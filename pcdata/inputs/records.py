@@ -1,7 +1,7 @@
-"""Reading the input: an entry's documents, one after another, and one of them again by its place.
+"""Reading the input: the documents of an entry one after another, or one of them again by its place.
 
-A tree's file is one document; a file of records (JSONL, Parquet, Arrow, tar) has many, each with its *place*. Scan
-reads everything once in order; write reads what was kept a second time, in the same order.
+A file of a tree is one document. A file of records (JSONL, Parquet, Arrow, tar) has many, each with its *place*. Scan
+reads everything once, in order; write reads the kept documents again, in the same order.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ from pcdata.inputs.tar import TarMembers
 from pcdata.inputs.whose_fault import Unreadable, changed, reading
 
 MAX_DETAIL = 1_000
-"""Characters of a reject's detail: it may quote a value of any size."""
+"""Characters of a reject's detail, which may quote a value of any size."""
 
 _BINARY_PROBE = 8_000
-"""A NUL among this many first bytes makes a file binary: git's rule."""
+"""A NUL among this many first bytes makes a file binary, as in git."""
 
 _MORE_BYTES = 65_536
-"""How much is asked for where the kernel gave less than was wanted: mostly, to hear that there is no more."""
+"""Requested after a short read, usually only to learn that the file has ended."""
 
 
 class Piece(NamedTuple):
-    """One document, or one part of a long one, as the scan meets it."""
+    """One document, or one part of a long one, as found by the scan."""
 
     line: int
-    """Its record's position in its file, from 1 (of a range of JSONL: in that); 0 for a whole file."""
+    """Its record's position in its file, from 1 (or in the range of JSONL); 0 for a whole file."""
     offset: int
-    """Of the record, as its ``RecordFile`` counts; 0 for a whole file."""
+    """The record's offset for ``RecordFile.at``; 0 for a whole file."""
     start: int
     """Where in the document the part begins."""
     raw: bytes
@@ -64,7 +64,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Reject:
-    """One input that is not taken."""
+    """One rejected input."""
 
     file: str
     position: int
@@ -78,7 +78,7 @@ class Reject:
 
 
 class Lines(NamedTuple):
-    """How many lines a range of JSONL had: what the lines of the next one are counted from."""
+    """The number of lines in a range of JSONL, from which lines of the next range are numbered."""
 
     lines: int
 
@@ -143,7 +143,7 @@ _TOO_MUCH: Final = (
 
 
 def _place(options: InputOptions, entry: Entry) -> str:
-    """Where a file lies, for messages."""
+    """The file's path, for messages."""
     return printable(entry_path(options, entry))
 
 
@@ -165,7 +165,7 @@ def _open_records(options: InputOptions, entry: Entry, file: io.FileIO) -> Recor
 def _understood(
     options: InputOptions, entry: Entry, found: Record | Fault, position: int
 ) -> tuple[bytes, Metadata] | Fault:
-    """A record's bytes and metadata, or why it is not taken."""
+    """A record's bytes and metadata, or why it is rejected."""
     if isinstance(found, Fault):
         return found
     if entry.kind == "tar" and not options.keep_binary and _is_binary(found.raw):
@@ -184,8 +184,8 @@ def _parts(raw: bytes, metadata: Metadata, line: int, offset: int, limit: int) -
 
 
 def cut(raw: bytes, limit: int) -> int:
-    """Where the first part of a document longer than ``limit`` ends: after the last line end in the second half of
-    the limit; without one, where a UTF-8 character ends; at the limit if there is neither."""
+    """Where the first part of a document longer than ``limit`` ends: after the last line end in the second half of the
+    limit; else before a UTF-8 character; else at the limit."""
     line_end = raw.rfind(b"\n", limit // 2, limit)
     if line_end >= 0:
         return line_end + 1
@@ -196,13 +196,13 @@ def cut(raw: bytes, limit: int) -> int:
 
 
 class EntryReader:
-    """Reads pieces of one entry again. In the order in which scan met them, each byte is read once."""
+    """Reads pieces of one entry again. In scan order, each byte is read once."""
 
     def __init__(self, options: InputOptions, entry: Entry) -> None:
         self.options = options
         self.entry = entry
         self._records: RecordFile | None = None
-        self._offset = 0  # of a whole file: its next byte; of a file of records: the record that was read last
+        self._offset = 0  # in a whole file, its next byte; in a file of records, the last record read
         self._last: tuple[bytes, Metadata] | Fault | None = None  # that record
         self._open()
 
@@ -220,11 +220,11 @@ class EntryReader:
         self._file.close()
 
     def changed(self, what: str) -> str:
-        """The sentence for an input that is not what it was."""
+        """The error message for an input that has changed."""
         return changed(printable(self.entry.relative), what)
 
     def read(self, line: int, offset: int, start: int, length: int) -> tuple[bytes, Metadata]:
-        """The bytes of a piece and its document's metadata. Whether they are the same bytes is the caller's check."""
+        """The bytes of a piece and its document's metadata. The caller checks that they are the same bytes."""
         try:
             with reading(_place(self.options, self.entry)):
                 if self.entry.kind == "file":
@@ -238,7 +238,7 @@ class EntryReader:
         return raw[start : start + length], metadata
 
     def _record(self, line: int, offset: int) -> tuple[bytes, Metadata] | Fault:
-        """A record, for which the file is opened anew if it has gone by. A long one is asked for part by part."""
+        """A record; the file is reopened if it has been passed. A long record is requested part by part."""
         if self._last is not None and offset == self._offset:
             return self._last
         if self._records is not None and offset < self._offset:
@@ -261,14 +261,14 @@ class EntryReader:
 _BINARY: Final = Fault("binary", "it has a NUL byte; --keep-binary takes it")
 
 NO_DOCUMENT: Final = (_BINARY.reason, "archive", "file of records")
-"""Reasons that are nothing to repair: the file is whole, and of another kind."""
+"""Reasons that need no repair: the file is intact, but of another kind."""
 
 _ARCHIVES: Final = re.compile(rb"\.(zip|7z|rar|jar|whl|(tar\.)?(xz|bz2|lz4|lzma|gz|zst)|txz|tbz2?)$", re.IGNORECASE)
-"""Names of what holds documents in a form that is not read."""
+"""Names of archives and compressed files that are not read."""
 
 
 def _no_document(name: bytes, raw: bytes) -> Fault | None:
-    """Why a file of a tree is not taken as a document, by what it holds and, where that is compressed, by its name."""
+    """Why a file of a tree is not a document, by its content and, for compressed files, by its name."""
     records = kind_of(name, "auto")
     if records == "file" and _ARCHIVES.search(name):
         return Fault("archive", "it is not looked into; unpack it, and name the folder as an input")
@@ -284,9 +284,9 @@ def _is_binary(raw: bytes) -> bool:
 
 
 def _read_up_to(file: io.FileIO, length: int, expected: int | None = None) -> bytes:
-    """Exactly ``length`` bytes, or all that are left; of ``expected`` bytes, if that is less, without asking for more.
+    """Exactly ``length`` bytes, or all that are left; only ``expected`` bytes are requested if that is less.
 
-    ``read(n)`` allocates n bytes before it knows how many there are, hence the expectation.
+    ``read(n)`` allocates n bytes before it knows how many there are.
     """
     data = file.read(length if expected is None else min(length, expected + 1))
     assert data is not None

@@ -1,6 +1,6 @@
 """Folders that ``datasets`` wrote with ``save_to_disk``: their files, in its order.
 
-The folder may be a stranger's. A name in it that leads elsewhere is refused, and what is named and not there is said.
+The folder may come from a stranger. A name in it that leads out of it is refused, and a missing file is reported.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _SPLITS: Final = "dataset_dict.json"
 _FILES: Final = "state.json"
 
 _MAX_BYTES: Final = 1 << 24
-"""Of one of these, which name some files of 500 MB each. A larger one is something else."""
+"""Largest size of an index file, which lists files of 500 MB each. A larger file is something else."""
 
 
 class SavedFile(NamedTuple):
-    """One file that is named."""
+    """One listed file."""
 
     name: bytes
     """Its path in the folder."""
     fault: str | None
-    """Why it cannot be read; what lies there is then not looked at."""
+    """Why it cannot be read, if so; then it is not opened."""
 
 
 def saved_files(folder: Path) -> list[SavedFile] | None:
-    """What a folder has; None if it is not such a folder, but one with files of these names for all we know."""
+    """The files of a saved dataset; None if the folder is not one, even if it has files of these names."""
     splits = _named(folder / _SPLITS, "splits")
     if splits is not None:
         return [file for name in splits for file in _files_of_split(folder, name)]

@@ -1,8 +1,8 @@
 """Finding the input: which files there are, in an order that does not depend on the file system.
 
-Folders are walked depth first, names sorted as bytes. What is passed over (by a glob, a symlink, a fifo, an unreadable
-folder) becomes a ``Skipped``, so that it is counted. Large files of records are split into ranges for several tasks;
-but for the footers that say how, nothing is opened here.
+Folders are walked depth first, with names sorted as bytes. Whatever is skipped (by a glob, or as a symlink, a fifo, or
+an unreadable folder) becomes a ``Skipped``, so that it is counted. Large files of records are split into ranges for
+several tasks; apart from their footers, nothing is opened here.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ _NAMES: Final[dict[Kind, re.Pattern[bytes]]] = {
 }
 
 Identity: TypeAlias = tuple[int, int]
-"""Of a folder, by whatever name: its device and its inode."""
+"""A folder's device and inode, independent of its name."""
 
 _NOT_FOLLOWED: Final = "symbolic links are not followed unless named, as by a glob: DIR/*"
 
 RANGE_BYTES = 16_000_000
-"""About how much of a large file of records one task reads."""
+"""Approximate size of the part of a large file of records that one task reads."""
 
 
 class Entry(NamedTuple):
     """One input file, or a range of one."""
 
     root: int
-    """Which of the inputs it was found under."""
+    """Index of the input that it was found in."""
     relative: bytes
-    """Its path below that input; the file's own name if the input is the file."""
+    """Its path in that input; the file's own name if the input is the file."""
     size: int
-    """Bytes, when it was found; of a range about its part of them."""
+    """Bytes when it was found; for a range, its approximate part of them."""
     kind: Kind
     begin: int = 0
-    """A range's first byte (of JSONL), row group or record batch."""
+    """First byte (JSONL), row group or record batch of a range."""
     end: int | None = None
-    """Where the range ends, exclusive; None: at the end of the file."""
+    """Exclusive end of the range; None: the end of the file."""
 
     @property
     def is_range(self) -> bool:
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 
     @property
     def compression(self) -> str | None:
-        """gzip, zstd or None: of a stream that cannot be entered in the middle."""
+        """gzip, zstd or None; a compressed stream can only be read from its beginning."""
         lower = self.relative.lower()
         if self.kind not in ("jsonl", "tar"):
             return None
@@ -73,7 +73,7 @@ class Entry(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """Something found that is not taken."""
+    """Something found that is not read."""
 
     root: int
     relative: bytes
@@ -84,9 +84,9 @@ class Skipped(NamedTuple):
 def find_entries(
     options: InputOptions, output: Path | None = None, whole_jsonl: bool = False
 ) -> Iterator[Entry | Skipped]:
-    """All input files and all that was passed over, in input order.
+    """All input files and everything that was skipped, in input order.
 
-    The folder ``output``, which a dataset is written to, is no input. ``whole_jsonl``: JSONL is not split into ranges.
+    The folder ``output``, where the dataset is written, is not read. ``whole_jsonl``: JSONL is not split into ranges.
     """
     left_out = None if output is None else _identity(os.fsencode(output))
     for found in _find_files(options, left_out):
@@ -97,12 +97,12 @@ def find_entries(
 
 
 def entry_path(options: InputOptions, entry: Entry) -> bytes:
-    """Where an entry's file lies."""
+    """The path of an entry's file."""
     return options.root_folders[entry.root] + entry.relative
 
 
 def opener(options: InputOptions, entry: Entry) -> Callable[[Any, int], int]:
-    """For ``open``, of a file that was listed. What took its place since is neither followed nor waited for."""
+    """For ``open``, of a file that was listed. Whatever has replaced it since is neither followed nor waited for."""
     links = os.O_NOFOLLOW if options.are_folders[entry.root] else 0
 
     def opened(path: Any, flags: int) -> int:
@@ -133,14 +133,14 @@ def _find_files(options: InputOptions, left_out: Identity | None) -> Iterator[En
 
 
 def kind_of(name: bytes, asked: str) -> Kind:
-    """What a file that was named is read as."""
+    """How a file that was named as an input is read."""
     if asked == "auto":
         return next((kind for kind, pattern in _NAMES.items() if pattern.search(name)), "file")
     return next((kind for kind in _NAMES if kind == asked), "file")
 
 
 def only_files(options: InputOptions) -> bool:
-    """Whether every document is a whole file, and says nothing of itself that its name does not."""
+    """Whether every document is a whole file, with no metadata except its name."""
     if options.format != "auto":
         return options.format == "files"
     return all(
@@ -150,7 +150,7 @@ def only_files(options: InputOptions) -> bool:
 
 
 def _ranges(options: InputOptions, entry: Entry) -> Iterator[Entry | Skipped]:
-    """A file, or the ranges that it is read in if it is large and can be entered in the middle."""
+    """The file, or its ranges if it is large and can be read from the middle."""
     if entry.kind in ("file", "tar") or entry.compression or entry.size < 2 * RANGE_BYTES:
         yield entry
         return
@@ -178,14 +178,14 @@ def _walk(root: int, top: bytes, options: InputOptions, left_out: Identity | Non
     is_included, is_excluded = _matcher(options.include), _matcher(options.exclude)
     kind = kind_of(b"", options.format)
     is_of_kind = _NAMES[kind].search if kind in ("parquet", "arrow", "tar") else None
-    pending, fault = _listed(top, b"")  # what is left to visit, the next one last
+    pending, fault = _listed(top, b"")  # still to visit, the next one last
     if fault is not None:
         yield Skipped(root, b"./", "unreadable", fault)
     while pending:
         relative, found = pending.pop()
         if found.is_dir(follow_symlinks=False):
             if left_out is not None and found.inode() == left_out[1] and _identity(found.path) == left_out:
-                continue  # the dataset itself, when it is written into its own input
+                continue  # the dataset itself, if it is written into its own input
             passed_over = reason_to_pass_over(found.path) if options.default_excludes else None
             if passed_over is not None:
                 yield Skipped(root, relative + b"/", *passed_over)
@@ -219,7 +219,7 @@ def _entry(root: int, relative: bytes, found: os.DirEntry[bytes], kind: Kind) ->
 
 
 def _listed(folder: bytes, prefix: bytes) -> tuple[list[tuple[bytes, os.DirEntry[bytes]]], str | None]:
-    """What lies in a folder, last name first, each with its relative path; and the fault if it cannot be listed."""
+    """The entries of a folder, last name first, with their relative paths; and the error if it cannot be listed."""
     try:
         with reading(printable(folder)), os.scandir(folder) as entries:
             found = sorted(entries, key=attrgetter("name"), reverse=True)
@@ -237,7 +237,7 @@ def _identity(path: bytes) -> Identity | None:
 
 
 def _matcher(patterns: tuple[str, ...]) -> Callable[[bytes], bool]:
-    """Globs as in fnmatch: one with a slash is matched against the whole path, one without against the name."""
+    """Globs as in fnmatch: with a slash, matched against the whole path; without, against the name."""
     whole = _any_of([pattern for pattern in patterns if "/" in pattern])
     last = _any_of([pattern for pattern in patterns if "/" not in pattern])
 

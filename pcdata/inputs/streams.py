@@ -1,7 +1,7 @@
-"""The uncompressed content of a gzip or zstd file: of a damaged one, every byte before the damage.
+"""The uncompressed content of a gzip or zstd file; if it is damaged, every byte before the damage.
 
-A library that finds a fault in a piece of input throws away what the piece gave before. So gzip is read again from a
-copy of the state before the fault, byte by byte, and zstd is handed over block by block.
+A library that finds damage discards what it had decompressed from the same piece of input. So gzip is reread byte by
+byte from a copy of the state before the damage, and zstd is decompressed block by block.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ BUFFER_BYTES: Final = 1 << 20
 _INPUT_BYTES: Final = 1 << 16
 
 MAX_WINDOW_BYTES: Final = 1 << 27
-"""How far back a zstd stream may point, which is memory that each worker needs: what ``zstd -d`` allows by itself."""
+"""How far back a zstd stream may refer, which each worker needs as memory: the default limit of ``zstd -d``."""
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 
 
 def decompressed(file: io.FileIO, compression: str | None) -> IO[bytes]:
-    """A buffered stream of the uncompressed content. A damaged one raises ``Unreadable`` where the damage begins."""
+    """A buffered stream of the uncompressed content. Raises ``Unreadable`` where damage begins."""
     if compression is None:
         return io.BufferedReader(file, BUFFER_BYTES)
     return io.BufferedReader(_Pieces(_DECOMPRESSORS[compression](file)), BUFFER_BYTES)
 
 
 class _Pieces(io.RawIOBase):
-    """Pieces of content as a stream."""
+    """A generator of bytes as a stream."""
 
     def __init__(self, pieces: Generator[bytes, None, None]) -> None:
         self._pieces = pieces
@@ -59,7 +59,7 @@ class _Pieces(io.RawIOBase):
 
 
 def _gunzipped(file: io.FileIO) -> Generator[bytes, None, None]:
-    """All members, one after another. Zeros between and after them are padding, as gzip says."""
+    """All members, one after another. Zeros between and after them are padding, as in the gzip manual."""
     unread = file.read(_INPUT_BYTES)
     if not unread:
         raise Unreadable("it has no bytes, so it is no gzip file")
@@ -93,7 +93,7 @@ def _inflated(inflater: zlib._Decompress, data: bytes) -> Iterator[bytes]:
 
 
 def _after_padding(unread: bytes, file: io.FileIO) -> bytes:
-    """What comes after zeros, at least two bytes of it if there are."""
+    """What follows after zeros, at least two bytes if there are so many."""
     unread = unread.lstrip(b"\0")
     while len(unread) < len(_GZIP_MAGIC) and (more := file.read(_INPUT_BYTES)):
         unread = (unread + more).lstrip(b"\0")
@@ -117,11 +117,11 @@ def _unzstd(file: io.FileIO) -> Generator[bytes, None, None]:
                 raise Unreadable(f"what is at byte {source.tell() - len(magic):,} is no zstd frame")
             magic = source.read(4)
     finally:
-        source.detach()  # it would close the file, which is another's
+        source.detach()  # it would close the file, which the caller owns
 
 
 def _zstd_frame(source: IO[bytes], decompressor: zstandard.ZstdDecompressor) -> Iterator[bytes]:
-    """One frame without its magic, by the block (RFC 8878, 3.1.1)."""
+    """One frame after its magic number, block by block (RFC 8878, 3.1.1)."""
     header = _zstd_header(source)
     try:
         parameters = zstandard.get_frame_parameters(header)

@@ -1,11 +1,10 @@
-"""Parquet and Arrow files, read in a process that may die: what parses them can be made to crash, and a file of three
-kilobytes to want all the memory of a machine.
+"""Parquet and Arrow files are read in a process that may die: their parsers can be made to crash, and a file of three
+kilobytes can take all the memory of a machine.
 
-A process that builds starts one such process when it meets the first of these files, and keeps it. Where that one dies,
-a new one goes on from there, row by row, so that what was read before makes no difference. What kills the new one too,
-at once, is the fault of the file.
+A process that builds starts one such process at the first of these files, and keeps it. If that dies, a new one resumes
+at the same row, so that earlier reading makes no difference. If the new one dies at once, too, the file is at fault.
 
-Texts come in memory that both processes have: through a pipe they would be copied six times.
+Texts are passed in shared memory: through a pipe they would be copied six times.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from pcdata.inputs.whose_fault import Unreadable
 from pcdata.processes.isolated import Died, Isolated, Limits, Send
 
 LIMITS = Limits(memory_bytes=2_000_000_000, cpu_seconds=60)
-"""A record of the largest size is in memory several times, and a compressed record batch whole, while it is read."""
+"""While it is read, a record of the largest size is in memory several times, and a compressed record batch whole."""
 
 _SHARED_BYTES: Final = 1 << 22
 _FIELD_BYTES: Final = 1 << 20
-"""Of the fields of records that come together, about."""
+"""Approximate size of the fields in one answer."""
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
@@ -48,7 +47,7 @@ class Table:
 
     path: bytes
     identity: tuple[int, ...]
-    """Of this name there may be another file by now."""
+    """Detects that another file has taken this name."""
     kind: str
     """parquet or arrow."""
     selection: Selection
@@ -65,21 +64,21 @@ def _identity(file: io.FileIO) -> tuple[int, ...]:
 
 
 class _Sizes(NamedTuple):
-    """Ask for ``Chunks.sizes``."""
+    """A request for ``Chunks.sizes``."""
 
     table: Table
 
 
 class _Rows(NamedTuple):
-    """Ask for some rows. The answer is none after the last row."""
+    """A request for some rows. After the last row, the answer is empty."""
 
     table: Table
     first: int
-    """Row of the file to begin with."""
+    """The first row wanted, by its number in the file."""
     most: int
-    """At most so many."""
+    """The most rows in the answer."""
     rows_at_once: int
-    """How many the process reads, at most."""
+    """The most rows that the process reads at once."""
 
 
 class _Packed(NamedTuple):
@@ -87,7 +86,7 @@ class _Packed(NamedTuple):
 
     position: int
     text: tuple[int, int] | bytes | Fault
-    """Where it begins and ends in the shared memory; or itself, if it is too large for that; or why there is none."""
+    """Its range in shared memory; or itself, if too large for that; or why there is none."""
     fields: dict[str, Any]
 
     @property
@@ -103,9 +102,9 @@ class IsolatedTable:
         self._rows_at_once = ROWS_AT_ONCE
         self._some: dict[int, _Packed] = {}
         self._answer = 0
-        """Of the process, that has their texts."""
+        """The number of the answer whose texts are in shared memory."""
         self._used = 0
-        """How many of them were asked for."""
+        """How many of its rows were used."""
 
     def close(self) -> None:
         self._some = {}
@@ -120,7 +119,7 @@ class IsolatedTable:
 
     def at(self, offset: int) -> Record | Fault:
         if offset not in self._some or self._answer != _process.n_answers:
-            wanted = 2 * self._used or 1  # the more of the last ones were asked for, the more come at once
+            wanted = 2 * self._used or 1  # the more rows of the last answer were used, the more are requested
             rows = self._from(offset, min(wanted, ROWS_AT_ONCE))
             self._some = {row.offset: row for row in rows}
             self._answer, self._used = _process.n_answers, 0
@@ -138,7 +137,7 @@ class IsolatedTable:
 
 
 def sizes_of(table: Table) -> list[int]:
-    """About how many bytes each chunk has. Raises what a ``RecordFile`` does."""
+    """Approximate bytes of each chunk. Raises what a ``RecordFile`` does."""
     try:
         return list(_process.ask(_Sizes(table)))
     except Died:
@@ -154,16 +153,16 @@ def _ask_again(request: _Sizes | _Rows) -> Any:
 
 
 class _Process:
-    """The process that reads tables for this one."""
+    """The table process of this process."""
 
     def __init__(self) -> None:
         self._isolated: Isolated | None = None
         self._shared = memoryview(b"")
         self.n_answers = 0
-        """So far. Each takes the place of the one before in the shared memory."""
+        """So far. Each answer overwrites the one before in shared memory."""
 
     def ask(self, request: _Sizes | _Rows) -> Any:
-        """The answer. Raises ``Died``, and lets the next request be the first one of a new process."""
+        """The answer. Raises ``Died``; the next request then goes to a new process."""
         isolated = self._isolated = self._isolated or self._started()
         self.n_answers += 1
         try:
@@ -201,15 +200,15 @@ _process: Final = _Process()
 
 
 def end_table_process() -> None:
-    """End the process that reads tables for this one, if there is one."""
+    """End the table process of this process, if there is one."""
     _process.close()
 
 
 class _TableReader:
-    """What the process does when asked. The table that it read last stays open."""
+    """What the process does. The last table stays open."""
 
     def __init__(self, shared: _Shared) -> None:
-        pa.set_memory_pool(pa.system_memory_pool())  # others take address space in advance, which is what is limited
+        pa.set_memory_pool(pa.system_memory_pool())  # others reserve address space, which is limited
         _keep_freed_memory()
         self._shared = memoryview(shared).cast("B")
         self._table: Table | None = None
@@ -220,7 +219,7 @@ class _TableReader:
     def __call__(self, request: _Sizes | _Rows, send: Send) -> None:
         try:
             send(self._answer(request))
-        except UnicodeError as error:  # of a column's name
+        except UnicodeError as error:  # from a column's name
             raise Unreadable(str(error)) from error
 
     def _answer(self, request: _Sizes | _Rows) -> list[int] | list[_Packed]:
@@ -235,7 +234,7 @@ class _TableReader:
         return self._rows
 
     def _chunks_of(self, table: Table) -> Chunks:
-        """Those that are open, if the table is another range of the same file: to look for them takes time."""
+        """The open ones, if the table is another range of the same file, since finding them takes time."""
         here = self._table
         if self._chunks is None or here is None or (here.identity, here.kind) != (table.identity, table.kind):
             self._table = self._chunks = None
@@ -249,9 +248,9 @@ class _TableReader:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what is freed, of pieces up to 16 MB and 128 MB in all: otherwise it gives each buffer that Arrow
-    frees back to the kernel, and much of the time goes into getting the next. Larger pieces would leave holes."""
-    with suppress(AttributeError):  # other libraries have no such function
+    """Let glibc keep freed memory, in pieces up to 16 MB and 128 MB in total. Otherwise it returns every buffer that
+    Arrow frees to the kernel, and getting the next takes much of the time. Larger pieces would fragment memory."""
+    with suppress(AttributeError):  # other C libraries have no such function
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, 1 << 24)
         mallopt(_M_TRIM_THRESHOLD, 1 << 27)
@@ -266,7 +265,7 @@ def _opened(table: Table) -> io.FileIO:
 
 
 def _packed(rows: Iterator[Row], shared: memoryview) -> Iterator[_Packed]:
-    """Rows, and their texts in ``shared``, until it is full."""
+    """Rows, with their texts in ``shared``, until that is full."""
     used = size = 0
     for position, text, fields in rows:
         if isinstance(text, Fault):

@@ -1,8 +1,8 @@
-"""Parquet and Arrow: a record per row. A row's offset is its number in the file.
+"""Parquet and Arrow: one record per row. A row's offset is its number in the file.
 
 Both are read chunk by chunk: a Parquet row group, or an Arrow record batch. A large file is split into ranges of
-chunks. Text is any type of string or bytes, taken as the bytes that are there. A file may kill the process that reads
-it so, which is why ``table_process`` has one for it.
+chunks. The text may be of any string or binary type; its bytes are used unchanged. A file may kill the process that
+reads it, so ``table_process`` runs this in a separate one.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from pcdata.inputs.whose_fault import Unreadable
 
 ROWS_AT_ONCE: Final = 256
 _BYTES_AT_ONCE: Final = 1 << 26
-"""About how many bytes the rows read at once have, if they are large."""
+"""Approximate size of the rows read at once, if they are large."""
 
 _Batches: TypeAlias = Iterator[tuple[pa.RecordBatch, str | None]]
-"""Rows, some at a time; and what is wrong with those, if they cannot be used."""
+"""Some rows at a time, and what is wrong with them if they cannot be used."""
 
 
 class Chunks(Protocol):
@@ -39,28 +39,28 @@ class Chunks(Protocol):
 
     @property
     def rows(self) -> list[int] | None:
-        """Of each chunk; None: there is one, and nobody knows before it is read."""
+        """Of each chunk; None if there is one chunk whose rows are unknown until it is read."""
 
     @property
     def sizes(self) -> list[int]:
-        """Bytes of each chunk, about."""
+        """Approximate bytes of each chunk."""
 
     def read(self, chunk: int, columns: list[str], rows_at_once: int) -> _Batches:
         """The rows of a chunk."""
 
 
 class Row(NamedTuple):
-    """One row, until others are asked for."""
+    """One row; invalid after others are requested."""
 
     position: int
-    """From 1 in the file; 0 for what is wrong with all of it."""
+    """From 1 in the file; 0 for a fault of the whole file."""
     text: memoryview | Fault
     fields: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is read of a table: chunks ``begin`` … ``end - 1``; ``end`` None: to the last."""
+    """What is read of a table: chunks ``begin`` … ``end - 1``; ``end`` None: the last."""
 
     text_key: str = ""
     wanted: frozenset[str] = frozenset()
@@ -87,7 +87,7 @@ class TableFile:
         self._rows: _Rows | None = None
 
     def rows(self, first: int, rows_at_once: int) -> Iterator[Row]:
-        """Some rows, from row ``first`` of the file on; none after the last. Asked for in order, each is read once."""
+        """Some rows, from row ``first`` of the file on; none after the last. In order, each is read once."""
         if self._text is None:
             yield Row(0, no_text(self._selection.text_key, self._chunks.column_names), {})
         elif self._twice is not None:
@@ -96,7 +96,7 @@ class TableFile:
             yield from rows.after(first)
 
     def _with(self, first: int, rows_at_once: int) -> _Rows | None:
-        """The rows that are read at once with row ``first``, or with the next one that the range has."""
+        """The rows read together with row ``first``, or with the next one in the range."""
         rows, (at_once, ahead) = self._rows, self._ahead
         self._rows = None
         if rows is None or at_once != rows_at_once or not self._is_ahead(first, rows):
@@ -114,11 +114,11 @@ class TableFile:
         return row == rows.end or (row >= rows.first and self._chunk_of(row) == rows.chunk)
 
     def _chunk_of(self, row: int) -> int:
-        """The chunk that a row is in, or would be."""
+        """The chunk that a row is, or would be, in."""
         return 0 if self._chunks.rows is None else bisect_right(self._first_rows, row) - 1
 
     def _rows_of(self, chunk: int, rows_at_once: int) -> Iterator[_Rows]:
-        """Raises ``Unreadable`` after the last row if there are not as many as the file says."""
+        """Raises ``Unreadable`` after the last row if the number of rows is not what the file says."""
         assert self._text is not None
         row = self._first_rows[chunk]
         end = None if self._chunks.rows is None else self._first_rows[chunk + 1]
@@ -150,7 +150,7 @@ class _Rows:
         self._columns = {name: Values(batch.column(name)) for name in batch.schema.names if name != text}
 
     def after(self, first: int) -> Iterator[Row]:
-        """All from row ``first`` of the file on."""
+        """All rows from row ``first`` of the file on."""
         for offset in range(max(first, self.first), self.end):
             found = self._row(offset - self.first)
             yield Row(offset + 1, found, {}) if isinstance(found, Fault) else Row(offset + 1, *found)
@@ -175,7 +175,7 @@ class _Rows:
 
 
 def _bytes_of(column: pa.Array) -> Callable[[int], memoryview | None] | Fault:
-    """The bytes of each row, without a copy; None where there are none."""
+    """The bytes of each row, without a copy; None for null."""
     if pa.types.is_dictionary(column.type):
         values, places = _bytes_of(column.dictionary), column.indices.to_pylist()
         if isinstance(values, Fault):
@@ -199,26 +199,26 @@ class ParquetChunks:
     """A Parquet file by row groups."""
 
     def __init__(self, file: io.FileIO) -> None:
-        """Raises ``pa.ArrowException`` if it is no Parquet."""
+        """Raises ``pa.ArrowException`` if it is not Parquet."""
         self._file = pq.ParquetFile(_path_of(file), page_checksum_verification=True)
         metadata = self._file.metadata
         self.column_names: list[str] = self._file.schema_arrow.names
         self.rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
         self.sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
-        """Uncompressed bytes of each row group, other columns included."""
+        """Uncompressed bytes of each row group, including other columns."""
         if any(rows < 0 for rows in self.rows):
             raise Unreadable("a row group has fewer rows than none")
 
     def read(self, chunk: int, columns: list[str], rows_at_once: int) -> _Batches:
-        """Row by row from where Arrow cannot read more: what it has read of some rows it throws away with the rest,
-        and rows that share one long value have it each, so that few fit into memory."""
+        """Row by row where Arrow fails to read more at once: it discards all rows of a read with the one that fails,
+        and rows that share a long value each get a copy, so that few fit into memory."""
         rows_at_once = max(
             1, min(rows_at_once, _BYTES_AT_ONCE * self.rows[chunk] // (1 + self._bytes_of(chunk, columns)))
         )
         done = 0
         try:
             for batch in self._batches(chunk, columns, rows_at_once):
-                yield batch, None  # Arrow made it, and checked what it read
+                yield batch, None  # made by Arrow, which has checked it
                 done += len(batch)
             return
         except (OSError, MemoryError, pa.ArrowException):
@@ -238,10 +238,10 @@ class ParquetChunks:
 
 
 class ArrowChunks:
-    """An Arrow IPC file (Feather too) by record batches. Mapped: what is not read costs nothing."""
+    """An Arrow IPC file (also Feather) by record batches. Mapped, so that unread parts cost nothing."""
 
     def __init__(self, file: pa.MemoryMappedFile) -> None:
-        """Raises ``pa.ArrowException`` if it is no Arrow file."""
+        """Raises ``pa.ArrowException`` if it is not an Arrow file."""
         self._mapped = file.read_buffer(file.size())
         self._footer = IpcFooter(self._mapped)
         self._reader = pa.ipc.open_file(self._mapped)
@@ -253,7 +253,7 @@ class ArrowChunks:
         try:
             return self._footer[chunk].rows
         except pa.ArrowInvalid:
-            return 0  # reading it says why
+            return 0  # reading it reports why
 
     def read(self, chunk: int, columns: list[str], rows_at_once: int) -> _Batches:
         batch = self._footer[chunk]
@@ -261,13 +261,13 @@ class ArrowChunks:
         yield from checked(reader.get_batch(chunk).select(columns), rows_at_once)
 
     def _reader_of(self, columns: list[str]) -> pa.RecordBatchFileReader:
-        """One that decompresses no others."""
+        """A reader that decompresses only these."""
         numbers = [number for number, name in enumerate(self.column_names) if name in columns]
         return pa.ipc.open_file(self._mapped, options=pa.ipc.IpcReadOptions(included_fields=numbers, use_threads=False))
 
 
 class StreamChunks:
-    """An Arrow IPC stream, as ``datasets`` writes them: record batches one after another, mapped. One chunk."""
+    """An Arrow IPC stream, as written by ``datasets``: consecutive record batches, mapped. One chunk."""
 
     rows = None
 
@@ -285,8 +285,8 @@ class StreamChunks:
 
 
 def open_chunks(file: io.FileIO, kind: str) -> Chunks:
-    """``kind`` is parquet or arrow. Of Arrow the first bytes say which, as Feather and ``datasets`` use one ending for
-    both."""
+    """``kind`` is parquet or arrow. For Arrow the first bytes decide, since Feather and ``datasets`` use the same file
+    ending."""
     if kind == "parquet":
         return ParquetChunks(file)
     mapped = pa.memory_map(_path_of(file))
@@ -296,5 +296,5 @@ def open_chunks(file: io.FileIO, kind: str) -> Chunks:
 
 
 def _path_of(file: io.FileIO) -> str:
-    """Under which Arrow opens an open file: its own name may be no text, and means another in another locale."""
+    """A path under which Arrow opens an open file: its own name may not be text, or change with the locale."""
     return f"/dev/fd/{file.fileno()}"

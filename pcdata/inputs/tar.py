@@ -1,4 +1,4 @@
-"""Tar, plain or compressed: a record per regular file in it. A member's offset is its number in the archive."""
+"""Tar, plain or compressed: one record per regular file. A member's offset is its number in the archive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATH = "path"
 
 
 class TarMembers:
-    """An archive, read from its beginning to its end; a plain one passes over what is not asked for."""
+    """An archive, read from beginning to end; in a plain one, data that are not needed are skipped."""
 
     def __init__(self, file: io.FileIO, compression: str | None) -> None:
         """``compression`` is gzip, zstd or None."""

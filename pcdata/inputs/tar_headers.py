@@ -1,8 +1,7 @@
 """The members of a tar archive, one after another: ustar, pax and GNU headers, sparse files of all forms.
 
-``tarfile`` takes a damaged header for the end of the archive, decodes names as the locale says, and reads extended
-headers of any size. Here names are bytes, and an archive ends where its file ends: what is neither a header nor zeros
-is damage.
+``tarfile`` takes a damaged header for the end of the archive, decodes names by the locale, and reads extended headers
+of any size. Here names are bytes, and an archive ends where its file ends: anything but headers and zeros is damage.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _BLOCK: Final = 512
 _SKIP_BYTES: Final = 1 << 20
 
 _MAX_EXTENDED_BYTES: Final = 1 << 20
-"""A longer name, pax header or map of holes is damage: they are read into memory."""
+"""Longer names, pax headers and maps of holes are damage, because they are read into memory."""
 
 _LONG_NAME, _LONG_LINK, _PAX, _SOLARIS_PAX, _PAX_FOR_ALL, _SPARSE = b"L", b"K", b"x", b"X", b"g", b"S"
 _EXTENDED: Final = (_LONG_NAME, _LONG_LINK, _PAX, _SOLARIS_PAX, _PAX_FOR_ALL)
@@ -26,10 +25,10 @@ _FILES: Final = (b"0", _OLD_FILE, b"7", _SPARSE)
 _LINKS: Final = (b"1", b"2")
 _FOLDER: Final = b"5"
 _WITHOUT_DATA: Final = (*_LINKS, b"3", b"4", _FOLDER, b"6")
-"""Links, devices, folders and fifos, whatever size their headers have."""
+"""Links, devices, folders and fifos have no data, whatever size their headers say."""
 
 _Pieces: TypeAlias = list[tuple[int, int]]
-"""Where the data of a sparse file lie in its content, and how many bytes each piece has."""
+"""Positions of a sparse file's data in its content, and the size of each piece."""
 
 _Records: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -46,7 +45,7 @@ class Member(NamedTuple):
     stored: int
     """Bytes of its data in the archive."""
     pieces: _Pieces | None = None
-    """Of a sparse file; None: the data are the content."""
+    """Pieces of a sparse file; None: the data are the content."""
 
     @property
     def is_file(self) -> bool:
@@ -62,7 +61,7 @@ class Member(NamedTuple):
 
 
 class TarHeaders:
-    """An archive, or several one after another. Whatever is damaged raises ``Unreadable``, and ends it."""
+    """An archive, or several one after another. Damage raises ``Unreadable``, and ends it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -74,7 +73,7 @@ class TarHeaders:
         self._for_all: dict[bytes, bytes] = {}
 
     def next(self) -> Member | None:
-        """The next member; None where the file ends between two."""
+        """The next member; None at the end of the file."""
         self._skip_to(self._next_header)
         try:
             return self._member()
@@ -82,7 +81,7 @@ class TarHeaders:
             raise Unreadable(f"the header before byte {self._at:,} is damaged: {error}") from error
 
     def content(self, member: Member) -> bytes:
-        """Of the member that was given last."""
+        """The content of the last member."""
         data = self._exactly(member.stored)
         if member.pieces is None:
             return data
@@ -95,7 +94,7 @@ class TarHeaders:
         return bytes(content)
 
     def _member(self) -> Member | None:
-        """What the next header says, or the next few together: of two that say the same the first is right."""
+        """The next header, or the next few that describe one member: if two differ, the first counts."""
         said: dict[bytes, bytes] = {}
         pieces: _Pieces | None = None
         while (header := self._header()) is not None and (kind := header[156:157]) in _EXTENDED:
@@ -133,7 +132,7 @@ class TarHeaders:
         return Member(said.get(b"GNU.sparse.name", path), kind, size, left, pieces)
 
     def _header(self) -> bytes | None:
-        """The next block that is not all zeros: those end an archive, and another may come after it."""
+        """The next block that is not all zeros: zeros end an archive, but another may follow."""
         block = b""
         while not block.strip(b"\0"):
             block = self._stream.read(_BLOCK)
@@ -148,13 +147,13 @@ class TarHeaders:
         return block
 
     def _extended(self, size: int) -> bytes:
-        """What comes after an extended header."""
+        """The content of an extended header."""
         if size > _MAX_EXTENDED_BYTES:
             raise ValueError(f"{size:,} bytes of names; at most {_MAX_EXTENDED_BYTES:,} are read")
         return self._exactly(size + -size % _BLOCK)[:size]
 
     def _old_pieces(self, header: bytes) -> _Pieces:
-        """Of the form that GNU tar had first: four in the header, 21 in each block after it."""
+        """The oldest GNU form: four pieces in the header, 21 in each block after it."""
         pieces, more = _old_pieces(header[386:482]), header[482]
         while more:
             if 24 * len(pieces) > _MAX_EXTENDED_BYTES:
@@ -165,7 +164,7 @@ class TarHeaders:
         return pieces
 
     def _pieces_before_data(self) -> _Pieces:
-        """Of the form that GNU tar has now: lines of numbers before the data, first how many pieces."""
+        """The newest GNU form: lines of numbers before the data, the first of them the number of pieces."""
         numbers: list[int] = []
         text = b""
         while not numbers or len(numbers) < 1 + 2 * numbers[0]:
@@ -199,7 +198,7 @@ def _cut(wanted: int, size: int) -> str:
 
 
 def _is_header(block: bytes) -> bool:
-    """Whether its checksum is right: of bytes or, as some write it, of signed bytes, with blanks in its own place."""
+    """Whether its checksum is right, over bytes or, as some programs have it, signed bytes, its own field as spaces."""
     summed = block[:148] + b" " * 8 + block[156:]
     total = sum(summed)
     try:
@@ -209,7 +208,7 @@ def _is_header(block: bytes) -> bool:
 
 
 def _number(field: bytes) -> int:
-    """Octal digits; or, as GNU tar writes what they cannot, an integer after a byte that says so."""
+    """Octal digits; or, for larger numbers from GNU tar, a binary integer after a marker byte."""
     if field[0] == 0o200:
         return int.from_bytes(field[1:], "big")
     number = int(_string(field).strip() or b"0", 8)
@@ -235,7 +234,7 @@ def _decimal(said: dict[bytes, bytes], key: bytes, otherwise: int) -> int:
 
 
 def _pax_records(text: bytes) -> _Records:
-    """Each is ``LENGTH KEY=VALUE`` and a line end; the length is that of all of it."""
+    """Each is ``LENGTH KEY=VALUE`` and a line end; the length is that of the whole record."""
     records, at = [], 0
     while at < len(text):
         found = _PAX_RECORD.match(text, at)
@@ -250,7 +249,7 @@ def _pax_records(text: bytes) -> _Records:
 
 
 def _pieces_in(records: _Records) -> _Pieces | None:
-    """Of the two forms that pax records have: one list, or a record for each number."""
+    """The two forms in pax records: one list, or one record per number."""
     numbers = [int(value) for key, value in records if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes")]
     for key, value in records:
         if key == b"GNU.sparse.map":
@@ -259,6 +258,6 @@ def _pieces_in(records: _Records) -> _Pieces | None:
 
 
 def _old_pieces(fields: bytes) -> _Pieces:
-    """Pairs of two numbers of twelve bytes; the first that is nothing ends them."""
+    """Pairs of numbers of twelve bytes each, up to the first empty one."""
     pieces = [(fields[at : at + 12], fields[at + 12 : at + 24]) for at in range(0, len(fields), 24)]
     return [(_number(offset), _number(size)) for offset, size in pieces if size.strip(b"\0 ")]

@@ -1,4 +1,4 @@
-"""Values of a table from outside: checked before they are used, and converted one by one where not all can be."""
+"""Values of a table from outside: checked before they are used, and converted one by one if some fail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from pcdata.inputs.whose_fault import one_line
 
 _FAILURES: Final = (ValueError, OverflowError, KeyError, pa.ArrowException)
-"""Of a date out of range, text that is not UTF-8 inside of a list, a time zone that nobody knows, …"""
+"""Raised for dates out of range, text in a list that is not UTF-8, unknown time zones, …"""
 
 _AS_BYTES: Final = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view()}
 
@@ -20,15 +20,15 @@ class Unconvertible(Exception):
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Any type of string or bytes."""
+    """Whether it is a string or binary type."""
     return kind in _AS_BYTES or kind in _AS_BYTES.values()
 
 
 def checked(batch: pa.RecordBatch, rows_at_once: int) -> Iterator[tuple[pa.RecordBatch, str | None]]:
-    """A batch that is mapped from a file, some rows at a time; and what is wrong with those.
+    """A batch mapped from a file, some rows at a time, and what is wrong with those.
 
-    Without this check an offset that lies gives other bytes, or those of another row. Raises ``pa.ArrowInvalid`` if the
-    batch has not even room for the rows that it claims.
+    Without this check a wrong offset gives other bytes, or those of another row. Raises ``pa.ArrowInvalid`` if the
+    batch is too small for the rows that it claims.
     """
     batch.validate()
     is_sound = _damage_of(batch) is None
@@ -38,7 +38,7 @@ def checked(batch: pa.RecordBatch, rows_at_once: int) -> Iterator[tuple[pa.Recor
 
 
 def _damage_of(batch: pa.RecordBatch) -> str | None:
-    """What Arrow's full check finds. That text is UTF-8 is not asked for."""
+    """The result of Arrow's full check, except for whether text is UTF-8."""
     try:
         for column in batch.columns:
             _as_bytes(column).validate(full=True)
@@ -56,7 +56,7 @@ def _as_bytes(column: pa.Array) -> pa.Array:
 
 
 def bytes_in(value: Any) -> int:
-    """About how much memory a value wants, but for what a number does."""
+    """Approximate memory of a value; nothing for numbers."""
     if isinstance(value, str | bytes):
         return len(value)
     if isinstance(value, dict):
@@ -65,12 +65,12 @@ def bytes_in(value: Any) -> int:
 
 
 class Values:
-    """A column's values as Python's. Text that is not UTF-8 becomes bytes."""
+    """A column's values as Python objects. Text that is not UTF-8 becomes bytes."""
 
     def __init__(self, column: pa.Array) -> None:
         self._column = _in_microseconds(column)
         self._all: list[Any] | None = None
-        # Rows may share one long value of a dictionary; and what is finer than microseconds depends on pandas.
+        # Rows may share one long value of a dictionary; times finer than microseconds depend on pandas.
         if not pa.types.is_dictionary(column.type) and not _has_nanoseconds(self._column.type):
             try:
                 self._all = self._column.to_pylist()
@@ -105,7 +105,7 @@ def _has_nanoseconds(kind: pa.DataType) -> bool:
 
 
 def _in_microseconds(times: Any) -> Any:
-    """An array or scalar with the same times, such as Python can hold; or as it is, if they are finer, or no times."""
+    """An array or scalar converted to microseconds, which Python can hold; unchanged if finer, or not a time."""
     kind = times.type
     if not _has_nanoseconds(kind):
         return times

@@ -1,7 +1,7 @@
-"""Whose fault it is that a file cannot be read: its content's or the machine's. The one place that tells them apart.
+"""Why a file cannot be read: because of its content or of the machine. The only place that tells them apart.
 
-What is wrong with the content is a reject. What is wrong with the machine (memory, descriptors, permissions, the disk)
-is an error of the call: another run may read the file, so that no result may depend on it.
+Damaged content is a reject. A problem of the machine (memory, descriptors, permissions, the disk) is an error of the
+command: another run may read the file, so no result may depend on it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pcdata.errors import InputError
 
 
 class Unreadable(Exception):
-    """A file whose content is damaged from somewhere on; the text says where and how."""
+    """A file whose content is damaged from some point on; the text says where and how."""
 
 
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ESTALE, errno.ELOOP, errno.ENXIO)
@@ -33,10 +33,10 @@ _WHAT_TO_DO: Final = {
 
 @contextmanager
 def reading(file: str) -> Iterator[None]:
-    """Let whatever goes wrong inside be ``Unreadable``, or an ``InputError`` that names ``file`` and what to do.
+    """Turn exceptions inside into ``Unreadable``, or into an ``InputError`` that names ``file`` and what to do.
 
-    Python and Arrow give an ``OSError`` its number if the system refused a call. Arrow raises others, without a number,
-    for what it finds in a file.
+    Python and Arrow give an ``OSError`` a number if the system refused a call. Arrow raises others, without a number,
+    for faults in a file.
     """
     try:
         yield
@@ -54,8 +54,8 @@ def reading(file: str) -> Iterator[None]:
 
 
 def changed(file: str, what: str) -> str:
-    """The sentence for an input that is not what it was."""
-    return f"input changed while it was read: {file} ({what}); start again in an empty folder"
+    """The error message for an input that has changed."""
+    return f"input changed while it was read: {file} ({what}); start over in an empty folder"
 
 
 def _sentence(file: str, what: str, then: str) -> str:

@@ -21,7 +21,7 @@ from pcdata.inspection.stats import bucket_bounds
 from pcdata.plotting import RAW_COLOUR, as_label, colours_for, legend_below, save_figure
 
 BLOCKS: Final = 200
-"""The most blocks that are read in each split."""
+"""The most blocks read in each split."""
 
 _INCHES: Final = (13.0, 4.4)
 _LANGUAGES: Final = 10
@@ -30,8 +30,6 @@ _GROUP: Final = 0.8
 
 @dataclass(frozen=True)
 class Distributions:
-    """What was read from a dataset."""
-
     document_bytes: NDArray[np.int64]
     raw_bytes: Mapping[str, int]
     """By language, largest first."""
@@ -73,7 +71,7 @@ def _add_block(
 
 
 def plot(dataset: Dataset, output: Path) -> None:
-    """Write the figure. ``plotting.check_plot`` says beforehand whether it can be written."""
+    """Write the figure. ``plotting.check_plot`` says beforehand whether that is possible."""
     found = read_distributions(dataset)
     save_figure(output, _INCHES, lambda figure: _draw(figure, dataset, found))
 

@@ -85,7 +85,7 @@ def _by_path(dataset: Dataset, selector: str, *, exact: bool) -> Iterator[Docume
 
 
 def _where(dataset: Dataset, hits: Callable[[BaseColumns], NDArray[np.bool_]]) -> Iterator[Document]:
-    """The documents of all splits that ``hits`` says of their block."""
+    """The documents of all splits that ``hits`` selects in their block."""
     for split in map(dataset.split, dataset.splits):
         first = 0
         for base in map(split.base, range(split.n_blocks)):

@@ -23,7 +23,7 @@ from pcdata.terminal import display_width, glyphs, safe
 from pcdata.text import padded, ratio, table
 
 SHOWN_BYTES = 2_000
-"""How much of a long document is shown if nothing else is asked for."""
+"""How much of a long document is shown by default."""
 
 _LINE_NUMBER = 5
 _COUNT = 5
@@ -135,7 +135,7 @@ def _summary(n_bytes: int, alignments: dict[str, Alignment]) -> list[str]:
 
 
 def _groups(names: list[str], width: int) -> list[list[str]]:
-    """Which views are side by side: as many as fit."""
+    """Views side by side: as many as fit."""
     room = (width - _LINE_NUMBER + 1) // (_NARROWEST + _COUNT + 1 + _GAP)
     beside = min(max(room, 1), len(names))
     return [names[first : first + beside] for first in range(0, len(names), beside)]

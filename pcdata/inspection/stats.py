@@ -121,7 +121,7 @@ def _ratio(numerator: int, denominator: int) -> float | None:
 
 
 def render(values: dict[str, Any]) -> str:
-    """``stats`` as tables for people, at most 100 columns wide."""
+    """``stats`` as tables, at most 100 columns wide."""
     lines = [_headline(values), "", *_splits(values), "", *_languages(values)]
     if values["views"]:
         lines += ["", *_views(values), "", *_ids(values)]

@@ -27,14 +27,14 @@ MEASURED_BYTES: Final = 1_000_000
 """About how many raw bytes are read: a second or two per view."""
 
 _LIMITS: Final = Limits(memory_bytes=4_000_000_000, cpu_seconds=1200)
-"""Of a codec that encodes all of them, the slowest at a kB a second."""
+"""For a codec that encodes all documents, even at a kB per second."""
 
 
 def figures(dataset: Dataset, most_bytes: int = MEASURED_BYTES) -> dict[str, Any]:
     """Measure every view on documents spread evenly over val (over train if there is no val).
 
-    The codecs, which may be untrusted, run in a process of their own. Raises ``DatasetError`` or ``CodecError`` for
-    an artifact or a library that is not what the views were made with, or that the process dies of.
+    The codecs, which may be untrusted, run in a separate process. Raises ``DatasetError`` or ``CodecError`` if an
+    artifact or a library differs from those that made the views, or if the process dies.
     """
     documents = list(_spread(dataset, most_bytes))
     raws = [document.raw.tobytes() for document in documents]
@@ -51,7 +51,7 @@ def figures(dataset: Dataset, most_bytes: int = MEASURED_BYTES) -> dict[str, Any
 
 def _codec_figures(view: View, dataset: Dataset, raws: Sequence[bytes]) -> dict[str, float]:
     if codec_class(view.codec).figures is Codec.figures:
-        return {}  # it has none, and a process takes half a second to start
+        return {}  # it has no figures, and a process takes half a second to start
     with closing(Isolated(_Codec, view, dataset.folder, limits=_LIMITS)) as process:
         try:
             (ratios,) = process.ask(raws)
@@ -105,7 +105,7 @@ def _symbol_figures(documents: Sequence[Document], raws: Sequence[bytes], view: 
 
 
 def render(values: dict[str, Any]) -> str:
-    """For people, below the tables of ``stats``."""
+    """Tables to be printed below those of ``stats``."""
     rows = [["view", "different symbols", "bits/symbol", "different units", "colliding units"]]
     for name, view in values["views"].items():
         share = 100 * view["colliding_units"] / view["units"] if view["units"] else None

@@ -1,8 +1,8 @@
 """Count symbols and units, of a dataset's views or of a compressor being probed.
 
 Two units *collide* if they have the same symbols and encode different bytes; a run of bytes is *ambiguous* if several
-sequences of symbols encode it as a unit. Both are counted in units as they occur, so a share weighs what a model would
-read.
+sequences of symbols encode it as a unit. Both are counted over occurrences of units, so that a share weighs what a
+model would read.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def ambiguous(units: Counter[Unit]) -> int:
 
 
 def entropy(counts: NDArray[np.int64]) -> float | None:
-    """Bits of a symbol drawn from these counts (order 0: its neighbours unknown); None of no symbols."""
+    """Bits of a symbol drawn from these counts (order 0, without its neighbours); None of no symbols."""
     if not len(counts):
         return None
     shares = counts / counts.sum()

@@ -1,1 +1,1 @@
-"""What decides whether a compressor is a good proxy, measured before anything is trained with it."""
+"""Measuring whether a compressor is a good proxy, before training."""

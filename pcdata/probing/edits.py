@@ -1,9 +1,9 @@
-"""Small edits of a document, such as people make; the symbols of a good proxy should change little.
+"""Small edits of a document, as people make them; the symbols of a good proxy should change little.
 
-An edit is a pure function of the document and a key, and the key of the seed, the edit and the document's content
-(``key_for``): the same on any machine, in any order. Nothing here knows a programming language; any bytes can be
-edited, and each that is not UTF-8 counts as a character. An edit may find nothing to do and return the document
-as it is.
+An edit is a pure function of the document and a key. The key is derived from the seed, the edit and the document's
+content (``key_for``), so the result is the same on any machine, in any order. No edit depends on a programming
+language; any bytes can be edited, and each byte that is not UTF-8 counts as a character. An edit may find nothing to
+change and return the document as it is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Edit: TypeAlias = Callable[[bytes, int], bytes]
 """The document and a key → the edited document."""
 
 LONGEST_LINE: Final = 120
-"""Characters of a line that is inserted: a longer one (a minified file is a single one) would be no small edit."""
+"""Characters of an inserted line: a longer one (a minified file is a single line) would not be a small edit."""
 
 _NAME: Final = re.compile(r"\b[^\W\d]\w+")
 _NEW_NAMES: Final = (
@@ -45,7 +45,7 @@ _KEYWORDS: Final = frozenset(_KEYWORD_LIST.split())
 
 class Insertion(NamedTuple):
     at: int
-    """Byte of the document that it comes before: the start of a line."""
+    """Byte of the document that it is inserted before: the start of a line."""
     line: bytes
     """With its line end."""
 
@@ -54,7 +54,7 @@ class Insertion(NamedTuple):
 
 
 def key_for(seed: int, name: str, raw: bytes) -> int:
-    """The key of everything that is drawn for an edit of a document."""
+    """The key of all random numbers for one edit of a document."""
     return key_of(seed, [*EDITS].index(name), *struct.unpack("<QQ", doc_id_of(raw)))
 
 
@@ -71,10 +71,10 @@ def delete_characters(share: float, raw: bytes, key: int) -> bytes:
 
 
 def line_to_insert(raw: bytes, key: int) -> Insertion | None:
-    """A line that is not blank, drawn from the document, and a place for it among the first half of the line starts.
+    """A non-blank line drawn from the document, and a place for it among the first half of the line starts.
 
-    In the first half, because the question is whether the symbols of the text after it realign. None if every line
-    is blank.
+    In the first half, because the question is whether the symbols of the text after it realign. None if every line is
+    blank.
     """
     lines = raw.splitlines(keepends=True)
     candidates = [line for line in lines if line.strip()]
@@ -94,8 +94,8 @@ def insert_line(raw: bytes, key: int) -> bytes:
 
 
 def rename(raw: bytes, key: int) -> bytes:
-    """A word that occurs at least twice, drawn by occurrence (so that often used ones come often), gets a common name
-    that the document does not have yet, everywhere."""
+    """A word that occurs at least twice, drawn by occurrence (so that frequent words are drawn often), is replaced
+    everywhere by a common name that the document does not contain yet."""
     text = raw.decode("utf-8", "surrogateescape")
     words = _NAME.findall(text)
     seen = set(words)
@@ -114,8 +114,8 @@ def rename(raw: bytes, key: int) -> bytes:
 
 
 def reindent(raw: bytes, key: int) -> bytes:
-    """Every line that is not blank moves in by one level, as if the whole went into a block: by a tab if the first
-    indented line begins with one, else by four spaces. Nothing is drawn."""
+    """Every non-blank line is indented by one level, as if all were moved into a block: by a tab if the first indented
+    line begins with one, else by four spaces. Nothing is drawn."""
     first = re.search(rb"^[ \t]", raw, re.MULTILINE)
     level = b"\t" if first is not None and first[0] == b"\t" else b"    "
     return b"".join(level + line if line.strip() else line for line in raw.splitlines(keepends=True))
@@ -129,7 +129,7 @@ EDITS: Final[dict[str, Edit]] = {
     "rename": rename,
     "re-indent": reindent,
 }
-"""The order is part of what is drawn: append, never reorder."""
+"""The order decides what is drawn: append, never reorder."""
 
 SAMPLE: Final = 1000
-"""The purpose of the draw of the documents to probe, which is not an edit."""
+"""The key for drawing the documents to probe, which is not an edit."""

@@ -1,4 +1,4 @@
-"""What ``pcdata probe`` is asked to measure."""
+"""Options of ``pcdata probe``."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from pcdata.codecs.requests import ViewRequest
 
 VAL_FRACTION: Final = 0.2
-"""More than a build's, for documents of val are what is probed."""
+"""More than in a build, because documents of val are probed."""
 
 DOCUMENT_BYTES: Final = (2_000, 64_000)
 
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """The command line of ``pcdata probe``, checked."""
+    """The options of ``pcdata probe``, checked."""
 
     section: ClassVar = "Probing"
 
     dataset: DatasetOptions = field(default_factory=DatasetOptions)
     """Inputs, split, fitting sample and compressors."""
-    documents: int = option(200, "The most documents that are probed.", least=1, most=1_000_000)
+    documents: int = option(200, "Most documents to probe.", least=1, most=1_000_000)
     document_bytes: tuple[int, int] = DOCUMENT_BYTES
-    """Shortest and longest, inclusive: short enough for exact distances, long enough to have a middle. Documents
-    without a byte are never probed."""
-    seed: int = option(0, "Of the choice of documents, and of every edit.", most=2**63 - 1)
+    """Shortest and longest, inclusive: short enough for exact distances, long enough to have a middle. Empty documents
+    are never probed."""
+    seed: int = option(0, "Seed for the choice of documents, and for every edit.", most=2**63 - 1)
     workers: int = EngineOptions.workers
 
     def __post_init__(self) -> None:
@@ -48,6 +48,6 @@ class ProbeOptions:
 
     @classmethod
     def of(cls, inputs: Iterable[Path], requests: Sequence[ViewRequest], **flat: Any) -> ProbeOptions:
-        """Of flat options: those of the command line, of ``--config`` and of ``pcdata.probe``."""
+        """From flat options: those of the command line, of ``--config`` and of ``pcdata.probe``."""
         asked = {"val_fraction": VAL_FRACTION, **flat}
         return made_from(cls, {"paths": tuple(inputs), "requests": tuple(requests), **asked})

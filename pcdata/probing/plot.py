@@ -17,7 +17,7 @@ _GROUP: Final = 0.84
 
 
 def plot(found: Probe, output: Path) -> None:
-    """Write the figure. ``plotting.check_plot`` says beforehand whether it can be written."""
+    """Write the figure. ``plotting.check_plot`` says beforehand whether that is possible."""
     save_figure(output, _INCHES, lambda figure: _draw(figure, found))
 
 
@@ -58,7 +58,7 @@ def _draw_lengths(axes: Any, found: Probe, series: list[tuple[str, str, Distance
 
 
 def _draw_lags(axes: Any, found: Probe, colours: dict[str, str]) -> None:
-    """A step for each document that agrees again; where some never do, the curve ends below 1."""
+    """A step for each document that realigns; if some never do, the curve ends below 1."""
     documents = found.edited[INSERT]
     longest = max((lag for each in found.compressors.values() for lag in each.locality.symbols), default=0)
     for name, figures in found.compressors.items():

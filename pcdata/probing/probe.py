@@ -1,8 +1,8 @@
-"""``pcdata probe``: what decides whether a compressor is a good proxy, measured on a corpus before any training.
+"""``pcdata probe``: measure on a corpus, before any training, whether a compressor is a good proxy.
 
 The corpus is scanned and split as ``pcdata build`` does it, compressors are fitted on train, and some documents of val
-are encoded, edited, encoded again and decoded. Nothing is left on disk. A good proxy is short, changes little
-where a document changes little, realigns after an edit, and has symbols that mean one thing.
+are encoded, edited, encoded again and decoded. Nothing is left on disk. A good proxy is short, changes little where a
+document changes little, realigns after an edit, and has symbols that each have one meaning.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Encode = Callable[[Sequence[bytes]], list[Unsigned]]
 
 
 def probe(options: ProbeOptions, report: Reporter) -> Probe:
-    """Measure every compressor. Raises a ``PcdataError`` for every error that a user can fix."""
+    """Measure every compressor. Raises ``PcdataError``."""
     require("rapidfuzz", "pcdata probe")
     artifacts = handed_in_artifacts(options.dataset.views.requests)
     try:

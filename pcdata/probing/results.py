@@ -1,4 +1,4 @@
-"""What a probe found, what each figure means, and all of it as tables of at most 100 columns. ``--json`` prints the
+"""The results of a probe, the meaning of each figure, and tables of them of at most 100 columns. ``--json`` prints the
 fields under their names."""
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Locality:
 
     @classmethod
     def of(cls, lags: Sequence[Lag]) -> Locality:
-        """None of no documents."""
+        """Fields are None if there are no documents."""
         ordered = sorted(lags, key=lambda lag: lag.symbols)
         symbols = tuple(lag.symbols for lag in ordered)
         agreeing = tuple(lag.agrees for lag in ordered)
@@ -97,11 +97,11 @@ class Figures:
 
 @dataclass(frozen=True)
 class Probe:
-    """All that was measured. Everything but the speeds is a function of inputs, options and library versions."""
+    """All results. Everything except the speeds is a function of inputs, options and library versions."""
 
     documents: int
     of_documents: int
-    """In val, of the lengths asked for."""
+    """In val, of the requested lengths."""
     raw_bytes: int
     document_bytes: tuple[int, int]
     seed: int

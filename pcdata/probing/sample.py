@@ -1,4 +1,4 @@
-"""Which documents are probed: some of val, so none that a compressor was fitted on."""
+"""The documents that are probed: some of val, so that no compressor was fitted on them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sample:
     raws: tuple[bytes, ...]
     """In input order."""
     of_documents: int
-    """How many of val have such lengths."""
+    """How many of val have the requested lengths."""
 
 
 def draw_sample(options: ProbeOptions, planned: Trial) -> Sample:

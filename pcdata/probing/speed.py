@@ -1,4 +1,4 @@
-"""How fast a compressor is, on one core, in raw bytes."""
+"""The speed of a compressor on one core, in raw bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Speed:
 
 
 def measure(work: Callable[[int], object], lengths: Sequence[int]) -> Speed:
-    """Time ``work(count)``, which is to do the first ``count`` documents; ``lengths`` are their raw bytes."""
+    """Time ``work(count)``, which must process the first ``count`` documents; ``lengths`` are their raw bytes."""
     count = 1
     while _seconds(work, count) < _PASS_SECONDS and count < len(lengths):
         count = min(2 * count, len(lengths))

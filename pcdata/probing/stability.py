@@ -1,13 +1,13 @@
 """How much an edit changes a sequence of symbols, and how soon the sequences realign.
 
 *Distance*: the Levenshtein distance (fewest insertions, deletions and substitutions of symbols) over the length of the
-longer sequence: 0 for equal sequences, 1 for nothing in common. Zheng et al. (2026, arXiv 2602.04289) explain by such
-instability why gzip fails as a proxy; the measure is that of ``tools/study_zstd_units.py``.
+longer sequence: 0 for equal sequences, 1 for nothing in common. Zheng et al. (2026, arXiv 2602.04289) attribute the
+failure of gzip as a proxy to such instability; ``tools/study_zstd_units.py`` uses the same measure.
 
 *Lag*: after a line is inserted, the symbols from the last alignment point at or before the line's end, to the point
 from which all units to the end agree with the unedited document. It is 0 if everything after the line is unchanged.
-Units agree if they have the same symbols and cover the same number of bytes; agreement of a few last symbols that
-are no whole unit is chance, and does not count.
+Units agree if they have the same symbols and cover the same number of bytes. Agreement of a few last symbols that are
+not a whole unit is chance, and does not count.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Lag:
-    """What a line inserted into one document did."""
+    """The effect of inserting a line into one document."""
 
     symbols: int
     """Until the sequences agree; all remaining symbols, if they never do."""

@@ -1,1 +1,1 @@
-"""Processes of our own: where they find modules, and how to let one do what may kill it."""
+"""Child processes: where they find modules, and how to contain work that may kill them."""

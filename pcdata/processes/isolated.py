@@ -1,7 +1,7 @@
-"""A process that does work which may kill it, never end, or want all memory: parsing and decoding strangers' files.
+"""A process for work that may kill it, never end, or take all memory: parsing and decoding files of strangers.
 
-What happens to it becomes an exception in the process that asked. Limits are the kernel's. That of time is of processor
-time, so that a busy machine does not change what is found.
+What happens to it becomes an exception in the calling process. The kernel enforces the limits. Time is processor time,
+so that the result does not depend on how busy the machine is.
 """
 
 from __future__ import annotations
@@ -27,32 +27,33 @@ from pcdata.processes.spawning import spawning
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process may use. A lower limit that the user has set (``ulimit``) stands."""
+    """What one process may use. If the user has set a lower limit (``ulimit``), that applies."""
 
     memory_bytes: int | None = None
-    """Beyond what the process has when its modules are imported; files that are mapped to be read do not count. None
-    for no limit."""
+    """In addition to what the process has after importing its modules; files mapped for reading do not count. None for
+    no limit."""
     cpu_seconds: int | None = None
-    """From one message to the next, by all threads together. None for no limit but what the answer sets itself
+    """From one message to the next, by all threads together. None for no limit except one set by the answer itself
     (``limit_cpu``)."""
 
 
 _OWN_BYTES: Final = 1_000_000_000
-"""Of address space that a process has before it does anything, at most."""
+"""The most address space that a process has before it does anything."""
 
 Send: TypeAlias = Callable[[Any], None]
 Answer: TypeAlias = Callable[[Any, Send], None]
-"""Called with a request and with what takes the messages of its answer. What it raises is raised where those are
-received."""
+"""Called with a request and a function that sends the messages of the answer. Exceptions are raised where the messages
+are received."""
 
 
 class Died(Exception):
-    """The process ended before its answer did, by its own doing; the text says how, to stand after "the process"."""
+    """The process ended itself before its answer was complete; the text says how, as a continuation of "the
+    process"."""
 
 
 class Killed(PcdataError):
-    """Something else ended the process: a person, the kernel for lack of memory, a disk that fails under a file that is
-    mapped."""
+    """Something else ended the process: a person, the kernel for lack of memory, or a failing disk under a mapped
+    file."""
 
 
 class End(Enum):
@@ -67,13 +68,14 @@ class _Raised:
 
 
 class Isolated:
-    """One process, which answers one request after another. It ends with the one that made it."""
+    """One process, which answers one request after another, and ends with its parent."""
 
     def __init__(self, make: Callable[..., Answer], *args: Any, limits: Limits) -> None:
-        """``make(*args)`` is called there, under the limits; it and the requests are pickled, as ``spawn`` does."""
+        """``make(*args)`` is called in the process, under the limits; it and the requests are pickled, as for
+        ``spawn``."""
         spawn = multiprocessing.get_context("spawn")
         self.connection, theirs = spawn.Pipe()
-        """To ``multiprocessing.connection.wait`` for."""
+        """For ``multiprocessing.connection.wait``."""
         self._limits = limits
         self._is_answering = False
         self._process = spawn.Process(target=_serve, args=(theirs, limits, make, args), daemon=True)
@@ -82,7 +84,7 @@ class Isolated:
         theirs.close()  # so that the connection ends when the process does
 
     def ask(self, request: Any) -> Iterator[Any]:
-        """Send a request and yield the messages of its answer. Left before its end, the process is closed."""
+        """Send a request and yield the messages of its answer. If abandoned before the end, the process is closed."""
         self.send(request)
         try:
             while (message := self.receive()) is not End.END:
@@ -92,13 +94,13 @@ class Isolated:
                 self.close()
 
     def send(self, request: Any) -> None:
-        """The first half of ``ask``, for those who wait for several processes at once."""
+        """The first half of ``ask``, for waiting on several processes at once."""
         self._is_answering = True
-        with suppress(BrokenPipeError):  # it died; receive will say so
+        with suppress(BrokenPipeError):  # it died; receive will report that
             self.connection.send(request)
 
     def receive(self) -> Any:
-        """One message, or ``End.END``. Raises what the answer raised; ``Died``; ``Killed``."""
+        """One message, or ``End.END``. Raises what the answer raised, ``Died`` or ``Killed``."""
         try:
             message = self.connection.recv()
         except (EOFError, ConnectionResetError):
@@ -123,7 +125,7 @@ class Isolated:
             return Killed(
                 "a file was cut, or the disk failed, while a process read it; fix that and run the same command again"
             )
-        # If the user's limits may be lower, it is not only the process itself that says what it dies of.
+        # With a lower limit of the user's, these signals may come from that and not from the task.
         if code in (-signal.SIGABRT, -signal.SIGSEGV) and _is_limited((self._limits.memory_bytes or 0) + _OWN_BYTES):
             return Killed(
                 "a process died, maybe for lack of memory; raise ulimit -v and -d and run the same command again"
@@ -141,8 +143,8 @@ class Isolated:
 
 
 def in_batches(items: Iterable[bytes], most_bytes: int) -> Iterator[list[bytes]]:
-    """Some at a time, to be sent: what is sent is copied, and sending takes a tenth of a millisecond, however little
-    it is. Each batch ends with the item that fills it."""
+    """Groups of items for sending. Sending copies, and takes at least a tenth of a millisecond. A batch ends with the
+    item that reaches ``most_bytes``."""
     some: list[bytes] = []
     size = 0
     for item in items:
@@ -156,17 +158,18 @@ def in_batches(items: Iterable[bytes], most_bytes: int) -> Iterator[list[bytes]]
 
 
 def allow(cpu_seconds: int) -> None:
-    """For an answer whose next message takes longer than others: so long from now on. Nothing in other processes."""
+    """For an answer whose next message takes longer than others: set the time from now on. No effect in other
+    processes."""
     if _is_isolated:
         limit_cpu(math.ceil(time.process_time()) + cpu_seconds)
 
 
 _is_isolated = False
-"""Whether this process is one of them."""
+"""Whether this process is an ``Isolated`` one."""
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it is gone, however that went."""
+    """End this process when the one that started it has ended, for whatever reason."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -178,7 +181,7 @@ def end_with_parent() -> None:
 
 
 def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], args: tuple[Any, ...]) -> None:
-    """The process: requests in, messages out."""
+    """The main loop of the process: requests in, messages out."""
     global _is_isolated
     _is_isolated = True
     end_with_parent()
@@ -208,13 +211,13 @@ def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], 
 
 
 def _limit_memory(more: int | None) -> bool:
-    """Limit what this process may have to so many bytes more than now. Whether that is the lowest limit."""
+    """Limit the memory of this process to ``more`` bytes above now. Returns whether that is the lowest limit."""
     if more is None:
         return False
     try:
         status = Path("/proc/self/status").read_text()
     except FileNotFoundError:
-        return False  # not Linux, where the limit counts nothing that large allocations take
+        return False  # not Linux, where the limit would ignore large allocations
     (held,) = (int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmData:"))
     if _is_limited(held + more):
         return False
@@ -223,14 +226,14 @@ def _limit_memory(more: int | None) -> bool:
 
 
 def _is_limited(memory_bytes: int) -> bool:
-    """Whether a limit of memory that the user has set is lower."""
+    """Whether the user has set a lower memory limit."""
     limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
     return any(limit != resource.RLIM_INFINITY and limit < memory_bytes for limit in limits)
 
 
 def limit_cpu(until_seconds: float) -> None:
-    """Let the kernel end this process when it has taken so much processor time in all, unless the user's own limit is
-    lower. To be called in a process of ``Isolated``."""
+    """Let the kernel end this process after this much processor time in total, unless the user's own limit is lower.
+    For processes of ``Isolated``."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     soft = math.ceil(until_seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))

@@ -1,7 +1,7 @@
-"""Named step boundaries at which a test can kill the build, to show that it resumes.
+"""Named points in the steps of a build at which a test can kill it, to show that it resumes.
 
-``PCDATA_KILL_AT=scan.written:2`` kills the process, as ``kill -9`` would, when it passes that boundary for the second
-time; ``PCDATA_KILL_WITH=SIGINT`` makes it another signal. Without the variable a boundary is one dictionary look-up.
+``PCDATA_KILL_AT=scan.written:2`` kills the process, as ``kill -9`` would, when it passes that point for the second
+time; ``PCDATA_KILL_WITH=SIGINT`` sends another signal. Without the variable a point costs one dictionary look-up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STEPS = (
 )
 
 RESTART_STEPS = ("restart.claimed", "restart.removed", "restart.cleared")
-"""Those of ``pcdata build --restart``, before it builds anew."""
+"""Kill points of ``pcdata build --restart``, before the new build starts."""
 
 _passed: Counter[str] = Counter()
 

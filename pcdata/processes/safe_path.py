@@ -1,7 +1,7 @@
 """Python processes that run no code from the working folder.
 
-Python puts the working folder first on the module path of what is started by ``-c``, as ``multiprocessing`` starts all
-its processes. The folder may be somebody else's dataset, and hold a ``socket.py``.
+Python puts the working folder first on the module path of processes started with ``-c``, as all processes of
+``multiprocessing`` are. The folder may be a stranger's dataset, and contain a ``socket.py``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _PACKAGES = str(Path(__file__).parents[2])
 
 @contextmanager
 def safe_path() -> Iterator[None]:
-    """Processes that are started inside find modules where this one does, but never in the working folder."""
+    """Processes started inside find modules where this one does, but never in the working folder."""
     variable, path = os.environ.get(_VARIABLE), sys.path[:]
     os.environ[_VARIABLE] = "1"
     if "" in path:
-        # pcdata may have been found there itself; last in line, it can stand in the way of nothing.
+        # pcdata itself may have been found there; at the end of the path, its folder cannot hide other modules.
         sys.path[:] = [*filter(None, path), _PACKAGES]
     try:
         yield

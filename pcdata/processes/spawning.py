@@ -14,18 +14,18 @@ from pcdata.processes.safe_path import safe_path
 
 @contextmanager
 def spawning() -> Iterator[None]:
-    """For ``multiprocessing``'s method ``spawn``: processes that are started inside find their modules where this one
-    does, but never in the working folder; they do not import the script that runs here, which may have no
-    ``if __name__ == "__main__"``, or be a notebook; and Ctrl-C is for this process alone."""
+    """For ``multiprocessing`` with ``spawn``: processes started inside find modules where this one does, but never in
+    the working folder. They do not import the running script, which may be a notebook or have no
+    ``if __name__ == "__main__"``. Only this process receives Ctrl-C."""
     with safe_path(), _interrupts_held(), _another_main():
         yield
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C inside comes at the end of the block; a process that is started inside never gets it. A terminal sends it
-    to all processes, and one that is importing its modules would answer with a traceback."""
-    resource_tracker.ensure_running()  # the first process starts it, and it would let interrupts through again
+    """Delay Ctrl-C to the end of the block; processes started inside never receive it. A terminal sends it to all
+    processes, and one that is importing its modules would print a traceback."""
+    resource_tracker.ensure_running()  # otherwise the first process starts it, which would unblock interrupts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

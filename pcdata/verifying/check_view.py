@@ -23,10 +23,10 @@ from pcdata.verifying.check_base import sum_findings
 from pcdata.verifying.findings import REBUILD, Checked, Fault, Finding
 
 _DECODED_AT_ONCE: Final = 1 << 18
-"""Raw bytes of the documents that are decoded before progress is reported, unless one alone has more."""
+"""Raw bytes of documents that are decoded between two reports of progress, unless one document alone has more."""
 
 _SLOWEST: Final = 1_000
-"""Raw bytes a second that a codec decodes at least."""
+"""The least raw bytes per second that a codec must decode."""
 
 
 class ViewChecker:
@@ -94,7 +94,7 @@ class ViewChecker:
         checked: Checked,
         advance: Callable[[int], None],
     ) -> Iterator[tuple[int, str]]:
-        """Rows and what is wrong with them. Nothing is decoded in a block whose lengths are not right."""
+        """Rows and what is wrong with them. A block with wrong lengths is not decoded."""
         faults = list(_first_row((doc_ids != base.doc_ids).any(axis=1), "doc_id is not the base file's"))
         faults = faults or list(_length_faults(self._view, columns, base))
         yield from faults
@@ -155,6 +155,6 @@ def _out_of_range(
 def _sums(values: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """The sum of each list."""
     sums = np.zeros(len(offsets) - 1, np.int64)
-    filled = offsets[:-1] < offsets[1:]  # of a list without values reduceat takes the next one's first
+    filled = offsets[:-1] < offsets[1:]  # for an empty list, reduceat would take the next list's first value
     sums[filled] = np.add.reduceat(values[: offsets[-1]], offsets[:-1][filled], dtype=np.int64)
     return sums

@@ -19,8 +19,8 @@ from pcdata.verifying.check_view import ViewChecker
 from pcdata.verifying.findings import REBUILD, Checked, Finding
 
 _LIMITS: Final = Limits(memory_bytes=4_000_000_000, cpu_seconds=300)
-"""From one message to the next there is a codec to be opened, the form of a block to be checked, or a few documents to
-be decoded, which may take more where they are long (``ViewChecker``)."""
+"""Between two messages, a codec is opened, the form of a block is checked, or a few documents are decoded, which may
+take more time if they are long (``ViewChecker``)."""
 
 MOST_DEATHS: Final = 3
 """The most files of a view that may kill a process: a codec that never ends would time out again for each."""
@@ -52,12 +52,12 @@ class Children:
         self._busy: dict[Connection, tuple[Isolated, Task]] = {}
 
     def start(self) -> None:
-        """Start one now, so that it is ready when there is a task: it takes as long as hashing 200 MB."""
+        """Start one now, so that it is ready for the first task: starting takes as long as hashing 200 MB."""
         self._idle.append(Isolated(Checker, self._folder, self._sample, limits=_LIMITS))
 
     def check(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Checked]]:
-        """Do the tasks; results come in the order in which they end. Of a view that processes died of too often the
-        rest are left out. Raises what a child found wrong with the machine."""
+        """Do the tasks; yields results as they are completed. If a view has killed too many processes, its remaining
+        files are skipped. Raises problems of the machine that a child found."""
         pending = deque(tasks)
         deaths: Counter[str] = Counter()
         while pending or self._busy:

@@ -1,4 +1,4 @@
-"""One thing wrong with a dataset, and where; and all that was found in one file."""
+"""Findings: one thing wrong with a dataset, and where; and the results for one file."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Edge:
-    """The first or last row of a shard, as far as cut documents are concerned."""
+    """The first or last row of a shard, as part of a document that may be cut."""
 
     path: bytes
     source: str
     start: int
     end: int
-    """Of the row's bytes in its document."""
+    """End of the row's bytes in its document."""
     document_bytes: int
-    """Where its document ends."""
+    """End of its document."""
 
     def continues(self, before: Edge | None) -> bool:
         """Whether this row may follow ``before``: a new document begins, or the same one continues."""
@@ -72,7 +72,7 @@ class Edge:
 
 @dataclass
 class Checked:
-    """What was found in one file."""
+    """The results for one file."""
 
     findings: list[Finding] = field(default_factory=list)
     languages: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Checked:
     decoded: int = 0
 
     def add(self, findings: Iterator[Finding]) -> None:
-        """Take findings; raises ``Fault`` if the file has too many."""
+        """Add findings; raises ``Fault`` if the file has too many."""
         self.findings += islice(findings, MOST_FINDINGS - len(self.findings))
         more = next(findings, None)
         if more is not None:

@@ -1,8 +1,8 @@
-"""Is a dataset what its manifest says, and does every view decode to its documents?
+"""Check that a dataset is what its manifest says, and that every view decodes to its documents.
 
-First the manifest is checked by its own digest, then every file by size and SHA-256: nothing is parsed before its
-hash has been checked. Only then are the files opened, in child processes (see ``children``), base files first, and
-each view's file beside its base.
+First the manifest is checked by its own digest, then every file by size and SHA-256: nothing is parsed before its hash
+has been checked. Then the files are opened, in child processes (see ``children``): base files first, then each view's
+file with its base.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ Progress: TypeAlias = Callable[[int], object]
 
 @dataclass
 class VerifyReport:
-    """What was checked, and what was found."""
-
     documents: int
     files: int
     """Listed files, and the manifest."""
@@ -69,7 +67,6 @@ class VerifyReport:
         return f"{hashed}; {content}{share}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
         findings = [{**vars(finding), "text": str(finding)} for finding in self.findings]
         return {"ok": self.ok, **vars(self), "findings": findings}
 
@@ -91,8 +88,8 @@ def verify(
 ) -> VerifyReport:
     """Check a dataset; ``quick`` only hashes, ``sample`` (0 … 1) decodes that share of documents instead of all.
 
-    Raises ``DatasetError`` if the manifest is missing, damaged or of another version: it is what all else is held
-    against; and ``OSError`` where the machine would not let a file be read, which says nothing about the file.
+    Raises ``DatasetError`` if the manifest, on which everything else depends, is missing, damaged or of another
+    version; and ``OSError`` if the machine refuses to read a file, which says nothing about the file.
     """
     if sample is not None and not 0 < sample <= 1:
         raise OptionError(f"--sample must be above 0 and at most 1, got {sample:g}")
@@ -146,14 +143,14 @@ def _hash_files(folder: Path, entries: list[FileEntry], workers: int, progress: 
 
 
 def _check_content(manifest: Manifest, damaged: set[str], report: VerifyReport, children: Children) -> None:
-    """Open what has the right hash: base files and codecs, then each view's file if it, its base and its codec are
-    sound."""
+    """Open the files whose hash is right: base files and codecs, then each view's file if it, its base and its codec
+    are sound."""
     splits = manifest.base.splits.items()
     base_files = {(split, number): one.file.path for split, shards in splits for number, one in enumerate(shards)}
     codecs = {
         Task(view.codec_file, view.name): view
         for view in manifest.views
-        if not any(entry.path in damaged for entry in view.artifact)  # without it nothing decodes
+        if not any(entry.path in damaged for entry in view.artifact)  # without the artifact nothing decodes
     }
     bases = [Task(file, None, place) for place, file in base_files.items() if file not in damaged]
     first = _run([*codecs, *bases], report, children)
@@ -174,7 +171,7 @@ def _check_content(manifest: Manifest, damaged: set[str], report: VerifyReport, 
 
 
 def _run(tasks: list[Task], report: VerifyReport, children: Children) -> dict[Task, Checked]:
-    """The results of the tasks, in their order, unless they were left out; findings and counts go to the report."""
+    """The results of the tasks, in their order, without skipped ones; adds findings and counts to the report."""
     done = dict(children.check(tasks))
     results = {task: done[task] for task in tasks if task in done}
     for checked in results.values():
@@ -184,7 +181,7 @@ def _run(tasks: list[Task], report: VerifyReport, children: Children) -> dict[Ta
 
 
 def _base_findings(manifest: Manifest, files: dict[Place, str], bases: dict[Place, Checked]) -> Iterator[Finding]:
-    """What only all base files together show: languages, and documents cut across two shards."""
+    """Checks over all base files together: languages, and documents cut across two shards."""
     for (split, number), checked in bases.items():
         before = bases.get((split, number - 1))
         known = number == 0 or (before is not None and not before.findings)

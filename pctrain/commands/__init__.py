@@ -1,1 +1,1 @@
-"""The commands of ``pctrain``. Everything heavy is imported by the command that needs it."""
+"""The commands of ``pctrain``. Each imports heavy modules only when it runs."""

@@ -1,4 +1,4 @@
-"""A model for other libraries."""
+"""``pctrain export``: a model for other libraries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pctrain.commands.options import CHECKPOINT, PATH
 def export(run: Path, output: Path, which: str, quiet: bool) -> None:
     """Write a model for Hugging Face transformers.
 
-    That is, a LlamaForCausalLM and its tokenizer, over raw bytes.
+    The folder holds a LlamaForCausalLM over raw bytes, and its tokenizer.
     """
     from pctrain.inference.export import export_run
 

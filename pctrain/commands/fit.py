@@ -1,4 +1,4 @@
-"""Train, and resume training."""
+"""``pctrain fit``: train, or resume training."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME=WEIGHT",
     shell_complete=complete_dataset,
-    help="Of a dataset, by its folder's name.",
+    help="Weight of a dataset, by its folder's name; may be repeated.",
 )
 @LANG
-@where_option("Only documents like this, such as 'path=*/src/*'; likewise.")
+@where_option("Only matching documents, such as 'path=*/src/*'; may be repeated.")
 @click.option("--mode", type=click.Choice(MODES), help="One mode throughout, instead of the published schedule.")
 @CONFIG
 @SETTINGS
@@ -66,8 +66,8 @@ def fit(
 ) -> None:
     """Train a model on one dataset or several, or resume a run.
 
-    Rerun the same command to resume from the last checkpoint after any interruption, with the run's own settings where
-    none are given. Ctrl-C stops after the step in progress, with a checkpoint (exit code 130).
+    Rerun the same command to resume from the last checkpoint after any interruption; a resumed run keeps its settings
+    unless new ones are given. Ctrl-C stops after the step in progress, with a checkpoint (exit code 130).
     """
     from pctrain.training.loop import fit as train
 
@@ -88,7 +88,7 @@ def exit_if_stopped(outcome: Outcome) -> None:
 
 
 def _say_what_next(outcome: Outcome, run: Path) -> None:
-    """What came out, where it lies, and the command to type now; nothing of a run that was finished before."""
+    """The result, its folder and the next command; nothing if the run was finished before."""
     from pctrain.training.progress import in_words, say
 
     if outcome.val is not None:

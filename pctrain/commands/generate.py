@@ -1,4 +1,4 @@
-"""Text from a model."""
+"""``pctrain generate``: text from a model."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pctrain.commands.options import CHECKPOINT, DEVICE, PATH
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.option("--prompt", default="", help="Text to go on from.")
+@click.option("--prompt", default="", help="Text to continue.")
 @click.option("--max-bytes", type=int, default=500, show_default=True)
-@click.option("--temperature", type=float, default=0.8, show_default=True, help="0 takes the likeliest byte.")
-@click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw among the likeliest with this mass.")
+@click.option("--temperature", type=float, default=0.8, show_default=True, help="0 takes the most likely byte.")
+@click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw among the most likely with this mass.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--stop", metavar="TEXT", help="Stop before this text.")
 @click.option(
-    "--no-drafts", "drafts", flag_value=False, default=True, help="One byte a pass, also with model.predict_heads."
+    "--no-drafts", "drafts", flag_value=False, default=True, help="One byte per pass, even with model.predict_heads."
 )
 @CHECKPOINT
 @DEVICE

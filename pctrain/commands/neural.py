@@ -1,4 +1,4 @@
-"""The model of the codec ``neural``."""
+"""``pctrain neural``: the model of the codec ``neural``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def neural() -> None:
 
 @neural.command("fit")
 @click.argument("shards", type=PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=PATH, required=True, help="Folder of the artifact, and of the run that makes it.")
+@click.option("-o", "--output", type=PATH, required=True, help="Folder of the artifact and of its training run.")
 @preset_option(NEURAL_PRESET)
 @CONFIG
 @SETTINGS
@@ -41,8 +41,8 @@ def neural_fit(
 ) -> None:
     """Train a byte model for --compressor neural:artifact=OUTPUT.
 
-    It reads the raw bytes of SHARDS, and resumes as pctrain fit does. Documents cut short make better batches: build
-    SHARDS with --max-document-bytes 2048.
+    It reads the raw bytes of SHARDS, and resumes as pctrain fit does. Short documents make better batches: build SHARDS
+    with --max-document-bytes 2048.
     """
     from pctrain.neural.fit import RUN
     from pctrain.neural.fit import fit as fit_neural

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options shared by several commands."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ LANG = click.option(
     "--lang", "langs", multiple=True, metavar="NAME", help="Only documents in this language; may be repeated."
 )
 NO_VERIFY = click.option(
-    "--no-verify", "verify", flag_value=False, default=True, help="Do not compare the data's files with their hashes."
+    "--no-verify", "verify", flag_value=False, default=True, help="Skip checking the data against their hashes."
 )
-CONFIG = click.option("--config", type=PATH, help="TOML file of settings, over the preset.")
+CONFIG = click.option("--config", type=PATH, help="TOML file of settings; overrides the preset.")
 SETTINGS = click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
     shell_complete=complete_setting,
-    help="One setting, such as optim.lr=3e-4.",
+    help="Setting, such as optim.lr=3e-4; may be repeated.",
 )
-RESTART = click.option("--restart", is_flag=True, help="Throw away what the run's folder holds, and begin anew.")
+RESTART = click.option("--restart", is_flag=True, help="Discard the run in the folder, and start over.")

@@ -1,4 +1,4 @@
-"""Runs as curves."""
+"""``pctrain plot``: runs as curves."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pctrain.commands.options import PATH
     type=PATH,
     default="curves.png",
     show_default=True,
-    help="PNG, PDF or SVG to write; a figure that is there is replaced.",
+    help="PNG, PDF or SVG file; an existing figure is replaced.",
 )
 @QUIET
 def plot(runs: tuple[Path, ...], output: Path, quiet: bool) -> None:
     """Draw the training curves of one run or several.
 
-    Bits per raw byte against steps, symbols, raw bytes and training flops.
+    The curves show bits per raw byte against steps, symbols, raw bytes and training flops.
     """
     from pctrain.inference.plot import plot as draw
 

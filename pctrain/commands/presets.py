@@ -1,4 +1,4 @@
-"""Which presets there are."""
+"""``pctrain presets``: the presets and their sizes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pctrain.config import preset_text, resolve
 from pctrain.config import presets as known
 
 _VIEW_IDS: Final = 16_384
-"""Of the view that a preset's size is told with: what the compressor bpe makes by default."""
+"""Ids of the view that is assumed for a preset's size: what the compressor bpe makes by default."""
 
 
 @click.command()
 @click.argument("name", required=False, shell_complete=complete_preset)
 @JSON
 def presets(name: str | None, as_json: bool) -> None:
-    """List the presets, with their sizes; or print one as TOML."""
+    """List the presets with their sizes, or print one as TOML."""
     if name is not None and not as_json:
         answer(preset_text(name).rstrip("\n"))
         return

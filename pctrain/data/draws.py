@@ -26,7 +26,7 @@ class Purpose(IntEnum):
     DATASET = 6
     """From which of several datasets the next document is drawn."""
     SPLICE_DRAW = 7
-    """At which units of a spliced document its view is drawn anew."""
+    """At which units of a spliced document its view is drawn again."""
     SPLICE_VIEW = 8
     """Which view that is."""
     FRESH = 9

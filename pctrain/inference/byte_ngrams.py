@@ -1,14 +1,14 @@
-"""Counts of bytes → bits: n-gram models, a yardstick that shows at a glance whether a model is under-trained.
+"""Bits of documents under byte n-gram models, a baseline that shows at once whether a model is under-trained.
 
-An n-gram model, or one of *order* n, predicts a byte from the n − 1 bytes before it in its document: order 3 is a
-trigram model, in which two bytes of context predict the third. Smoothing is interpolated Kneser–Ney with one discount
-per level (Kneser and Ney 1995; Chen and Goodman 1999, *An empirical study of smoothing techniques for language
-modeling*), down to all 256 bytes alike: every byte has a probability above 0, and the 256 add up to 1.
+A model of *order* n predicts a byte from the n − 1 bytes before it in its document: order 3 is a trigram model, with
+two bytes of context. Smoothing is interpolated Kneser–Ney with one discount per level (Kneser and Ney 1995; Chen and
+Goodman 1999, *An empirical study of smoothing techniques for language modeling*), down to the uniform distribution over
+256 bytes: every byte has a probability above 0, and the 256 sum to 1.
 
-A document begins with start symbols as its context, as a model reads BOS. So does each part of a document that was cut
-at build; the compressors, too, take it part by part.
+The context at the beginning of a document is start symbols, as a model reads BOS; likewise for each part of a document
+that was cut at build, since compressors take it part by part, too.
 
-Legend: N bytes, G different n-grams.
+Legend: N bytes, G distinct n-grams.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _MOST_ORDER: Final = max(ORDERS)
 _SAMPLE_BYTES: Final = 32_000_000
 _BYTES_AT_ONCE: Final = 1 << 22
 _SYMBOL_BITS: Final = 9
-"""Of a symbol: 0 is the start symbol, 1 … 256 are the bytes. A packed n-gram has its context in the higher bits, the
-nearest symbol in the highest, and the predicted byte in the lowest: so those of one context are a range, and what is
-in order stays almost so when the farthest symbol is left out."""
+"""Bits per symbol: 0 is the start symbol, 1 … 256 are the bytes. A packed n-gram has its context in the higher bits,
+the nearest symbol in the highest, and the predicted byte in the lowest. So the n-grams of one context are a range, and
+a sorted array stays nearly sorted when the farthest symbol is removed."""
 _SYMBOL: Final = np.uint64((1 << _SYMBOL_BITS) - 1)
 
 Packed = NDArray[np.uint64]
 
 
 class Sample:
-    """What is counted: the documents of a split that a filter keeps, or ``most_bytes`` of them. Those are documents
-    evenly spread over the split, of which the last is cut short."""
+    """The text that is counted: the documents of a split that a filter keeps, or ``most_bytes`` of them, in documents
+    evenly spread over the split, the last one cut short."""
 
     def __init__(self, split: Split, only: Filter, most_bytes: int = _SAMPLE_BYTES) -> None:
         self.split = split
@@ -54,7 +54,6 @@ class Sample:
         return f"{self.raw_bytes:,} bytes of the {self.split.name} split{f', {self.only}' if self.only else ''}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
         return {"split": self.split.name, "raw_bytes": self.raw_bytes, "where": self.only.where}
 
     def texts(self) -> Iterator[NDArray[np.uint8]]:
@@ -67,8 +66,8 @@ class Sample:
 
 
 class ByteNgrams:
-    """The models of ``ORDERS``. Counting 32 MB of code takes 0.3 GB of memory, and of random bytes, which hardly repeat
-    an n-gram, 2.7 GB."""
+    """The models of ``ORDERS``. Counting 32 MB of code takes 0.3 GB of memory; random bytes, whose n-grams hardly
+    repeat, take 2.7 GB."""
 
     def __init__(self, texts: Iterable[NDArray[np.uint8]]) -> None:
         """Raises ``ValueError`` if the texts have no bytes."""
@@ -76,18 +75,18 @@ class ByteNgrams:
         if not len(grams_G):
             raise ValueError("no bytes to count")
         self._seen = {order: _Level(*_summed(_shortened(grams_G, _MOST_ORDER - order), counts_G)) for order in ORDERS}
-        """By order, the highest level of a model: how often each n-gram was seen."""
+        """The highest level of each model, by order: how often each n-gram was seen."""
         self._continued: dict[int, _Level] = {}
-        """By order, the lower levels of all models: after how many different symbols each n-gram was seen."""
+        """The lower levels of all models, by order: how many distinct symbols each n-gram was seen after."""
         for order in range(_MOST_ORDER - 1, 0, -1):
             grams_G, n_before_G = np.unique(_shortened(grams_G, 1), return_counts=True)
             self._continued[order] = _Level(grams_G, n_before_G)
 
     def bits(self, text: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Of a document, under the model of each of ``ORDERS``."""
+        """Bits of a document under the model of each of ``ORDERS``."""
         sums = dict.fromkeys(ORDERS, 0.0)
         for grams_N in _packed(text):
-            grams_G, times_G = np.unique(grams_N, return_counts=True)  # in order they are also found three times faster
+            grams_G, times_G = np.unique(grams_N, return_counts=True)  # sorted, they are found three times faster
             lower_G = np.full(len(grams_G), 1 / 256)
             for order in range(1, _MOST_ORDER + 1):
                 cut_G = _shortened(grams_G, _MOST_ORDER - order)
@@ -102,16 +101,16 @@ class _Level:
     """Counts of the n-grams of one order."""
 
     def __init__(self, grams_G: Packed, counts_G: NDArray[np.int64]) -> None:
-        """``grams_G`` rises strictly, so the n-grams of one context are a range."""
+        """``grams_G`` is strictly increasing, so the n-grams of one context are a range."""
         self._grams_G = grams_G
         self._before = np.concatenate([[0], np.cumsum(counts_G)]).astype(np.uint32)
         """The sum of the counts before each n-gram, and of all. [G + 1]"""
         once, twice = (int((counts_G == times).sum()) for times in (1, 2))
-        self._discount = once / (once + 2 * twice) if once else 0.5  # where none was seen once, there is no estimate
+        self._discount = once / (once + 2 * twice) if once else 0.5  # no estimate if no n-gram was seen once
 
     def smoothed(self, grams_N: Packed, lower_N: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The probabilities of bytes by this level, given those by the next lower one, which stand where the context
-        was never seen. [N]"""
+        """Probabilities of bytes at this level. ``lower_N`` are those of the level below, which remain where the
+        context was never seen. [N]"""
         first_N = np.searchsorted(self._grams_G, grams_N & ~_SYMBOL)
         end_N = np.searchsorted(self._grams_G, grams_N | _SYMBOL)
         place_N = np.searchsorted(self._grams_G, grams_N)
@@ -121,13 +120,13 @@ class _Level:
         return np.where(total_N > 0, mixed_N / np.maximum(total_N, 1), lower_N)
 
     def _sum(self, first_N: NDArray[np.intp], end_N: NDArray[np.intp]) -> NDArray[np.uint32]:
-        """Of the counts in ranges of n-grams."""
+        """Sums of the counts in ranges of n-grams."""
         sums_N: NDArray[np.uint32] = self._before[end_N] - self._before[first_N]
         return sums_N
 
 
 def _packed(text: NDArray[np.uint8]) -> Iterator[Packed]:
-    """The n-gram of the highest order that ends with each byte of a document, in pieces."""
+    """The n-gram of the highest order that ends at each byte of a document, in pieces."""
     before = _MOST_ORDER - 1
     symbols = np.concatenate([np.zeros(before, np.uint16), text.astype(np.uint16) + np.uint16(1)])
     for first in range(0, len(text), _BYTES_AT_ONCE):
@@ -140,13 +139,13 @@ def _packed(text: NDArray[np.uint8]) -> Iterator[Packed]:
 
 
 def _shortened(grams_N: Packed, by: int) -> Packed:
-    """N-grams without so many of their farthest symbols."""
+    """N-grams without their ``by`` farthest symbols."""
     context_N = grams_N >> np.uint64((by + 1) * _SYMBOL_BITS)
     return context_N << np.uint64(_SYMBOL_BITS) | grams_N & _SYMBOL
 
 
 def _counted(texts: Iterable[NDArray[np.uint8]]) -> tuple[Packed, NDArray[np.int64]]:
-    """The different n-grams of the highest order, rising, and how often each was seen. [G] each"""
+    """The distinct n-grams of the highest order, increasing, and how often each was seen. [G] each"""
     grams_G, counts_G = np.zeros(0, np.uint64), np.zeros(0, np.int64)
     for grams_N in _gathered(piece for text in texts for piece in _packed(text)):
         some, counts = np.unique(grams_N, return_counts=True)
@@ -155,7 +154,7 @@ def _counted(texts: Iterable[NDArray[np.uint8]]) -> tuple[Packed, NDArray[np.int
 
 
 def _gathered(pieces: Iterable[Packed]) -> Iterator[Packed]:
-    """The same, with as many in one array as are sorted at once."""
+    """The same n-grams, in arrays as large as can be sorted at once."""
     some, n_bytes = [np.zeros(0, np.uint64)], 0
     for piece in pieces:
         some.append(piece)
@@ -167,7 +166,7 @@ def _gathered(pieces: Iterable[Packed]) -> Iterator[Packed]:
 
 
 def _summed(grams: Packed, counts: NDArray[np.int64]) -> tuple[Packed, NDArray[np.int64]]:
-    """The different ones among some n-grams, rising, and the sums of their counts. [G] each"""
+    """The distinct n-grams, increasing, and the sums of their counts. [G] each"""
     by_gram = np.argsort(grams, kind="stable")
     grams, counts = grams[by_gram], counts[by_gram]
     starts_G = np.flatnonzero(np.diff(grams, prepend=~grams[:1]))

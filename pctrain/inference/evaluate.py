@@ -1,7 +1,7 @@
-"""Weights → numbers: bits per raw byte of a whole split, raw and in every view, beside gzip, zstd and n-grams (law 8).
+"""Weights → bits per raw byte of a whole split, raw and in every view, beside gzip, zstd and n-grams (law 8).
 
-What is measured is kept per document, so that every figure is a sum over the same documents, divided by the same count
-of raw bytes at the very end: of all that is measured, or of the documents of one language.
+Measurements are kept per document, so that every figure is a sum over the same documents, divided at the very end by
+the same number of raw bytes: of the whole split, or of one language.
 
 Legend: D documents.
 """
@@ -37,10 +37,10 @@ COMPRESSORS: dict[str, Callable[[bytes], int]] = {
     "gzip -9": lambda raw: len(zlib.compress(raw, 9, wbits=31)),
     "zstd -19": lambda raw: len(_ZSTD.compress(raw, asbytes=True)),
 }
-"""What a number is placed beside, each document by itself: compressed bytes of some raw bytes."""
+"""Compressors for comparison: the compressed size of raw bytes, each document by itself."""
 
 GROUPS: Final = ("lang", "source")
-"""The metadata by which figures can be split up."""
+"""The metadata by which figures can be grouped."""
 
 
 def evaluate_run(
@@ -56,10 +56,10 @@ def evaluate_run(
     device: str = "auto",
     quiet: bool = False,
 ) -> Evaluation | None:
-    """Measure a checkpoint of a run on its dataset; ``data`` says where that lies now, if it was moved.
+    """Measure a checkpoint of a run on its dataset, or on ``data`` if that was moved.
 
-    Documents are those that the run read, or, as in ``DataConfig``, those that are in ``where``; beside the model stand
-    n-grams of what it read of the train split, unless that is what is measured.
+    The documents are those that the run read, or those that match ``where`` (as in ``DataConfig``). For comparison,
+    n-grams are counted on what it read of the train split, unless that split is measured.
 
     Under ``torchrun`` the documents are divided among the processes; only the first gets the result.
     """
@@ -86,7 +86,7 @@ def evaluate_run(
 
 
 def _train_sample(measured: Split, read: Filter) -> Sample | None:
-    """Nothing where the train split is measured itself: its n-grams would be known by heart."""
+    """None if the train split is measured: it would be scored with its own n-grams."""
     if measured.name == "train" or "train" not in measured.dataset.splits:
         return None
     sample = Sample(measured.dataset.split("train"), read)
@@ -107,7 +107,7 @@ def evaluate(
     world: World | None = None,
     quiet: bool = True,
 ) -> Evaluation:
-    """Every byte once, and every symbol of ``views``, under the ids that the model has for them.
+    """Score every raw byte once, and every symbol of ``views``, under the ids that the model has for them.
 
     Raises ``DataError`` if the split has no bytes in documents that ``only`` keeps.
     """
@@ -130,7 +130,7 @@ def evaluate(
 
 
 def _documents(split: Split, only: Filter, by: str | None) -> tuple[Documents, list[tuple[int, int]]]:
-    """What is measured, and its parts in order: the number of the document, and that of the part in the split."""
+    """The measured documents; and their parts in order: the number of the document, and of the part in the split."""
     numbers = only.numbers(split)
     if only and not len(numbers):
         raise DataError(only.nothing_in(split))
@@ -151,7 +151,7 @@ def _documents(split: Split, only: Filter, by: str | None) -> tuple[Documents, l
 
 
 class _Reading:
-    """Documents divided among processes; each measures its own, and then all know all."""
+    """Documents divided among processes; each measures its own, then they share the results."""
 
     def __init__(self, split: Split, only: Filter, by: str | None, world: World, quiet: bool) -> None:
         self.documents, parts = _documents(split, only, by)
@@ -183,7 +183,7 @@ class _Reading:
         return summed
 
     def compressed_bytes(self) -> dict[str, NDArray[np.int64]]:
-        """What each compressor makes of each document; of a document that was cut, part by part."""
+        """Compressed size of each document under each compressor; parts of a document are compressed separately."""
         sums = {name: np.zeros(len(self.documents), np.int64) for name in COMPRESSORS}
         for document, part in self._read(" and ".join(COMPRESSORS)):
             raw = part.raw.tobytes()
@@ -201,7 +201,7 @@ class _Reading:
         return {f"byte {order}-gram": bits_D for order, bits_D in zip(ORDERS, self._world.sum(sums_OD), strict=True)}
 
     def _read(self, what: str) -> Iterator[tuple[int, Document]]:
-        """This process's parts of documents, while a person sees how far it is."""
+        """This process's parts of documents, with a progress bar."""
         share = f", process 1 of {self._world.size}" if self._world.size > 1 else ""
         with ByteProgress(f"{what}{share}", sum(len(part.raw) for _, part in self._own), self._quiet) as progress:
             for document, part in self._own:

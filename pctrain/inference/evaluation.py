@@ -1,4 +1,4 @@
-"""What an evaluation found, per document: the sums, the ratios, how sure they are, and how they are shown.
+"""The results of an evaluation, per document: sums, ratios, standard errors, and how they are printed.
 
 Legend: D documents, K the documents of one group.
 """
@@ -19,17 +19,17 @@ from pctrain.model.scoring import Windowing, jackknife_error
 
 @dataclass(frozen=True)
 class Documents:
-    """The measured documents of a split; the parts of one that was cut are one."""
+    """The measured documents of a split; the parts of one that was cut count as one."""
 
     raw_bytes_D: NDArray[np.int64]
     only: Filter
-    """What they were chosen by."""
+    """The filter that selected them."""
     of_documents: int
     """How many the split has, measured or not."""
     parts: int
-    """Those measured, the parts of one that was cut counted each, as ``pcdata stats`` does."""
+    """How many parts were measured, counted as ``pcdata stats`` does."""
     groups: Sequence[str]
-    """The group of each, as ``by`` says; all the same without it."""
+    """The group of each document, by ``by``; one group without it."""
     by: str | None = None
 
     def __len__(self) -> int:
@@ -61,17 +61,17 @@ class Evaluation:
     """Symbols, bits and full-softmax bits of each document. [3, D]"""
     views: dict[str, NDArray[np.float64]]
     unit_lengths_counted: dict[str, bool]
-    """By view, whether its symbols say how many bytes each unit has (``View.has_unit_lengths``). If not, bits per byte
-    leave out what those lengths would cost, and are no figure of a compressor."""
+    """By view, whether its symbols encode the length of each unit (``View.has_unit_lengths``). If not, bits per byte
+    leave out the cost of those lengths, and are not comparable with a compressor."""
     compressed_bytes: dict[str, NDArray[np.int64]]
     """Of each document, by name of the compressor. [D]"""
     ngram_bits: dict[str, NDArray[np.float64]]
     """Of each document, by name of the n-gram model. [D]"""
     sample: Sample | None
-    """What the n-gram models were counted on; there are none without."""
+    """What the n-gram models were counted on; None without them."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``--json``: sums, and the ratios made of them."""
+        """For ``--json``: sums and ratios."""
         values = {
             "split": self.split,
             "step": self.step,
@@ -88,7 +88,7 @@ class Evaluation:
         return values
 
     def _part(self, of_K: NDArray[np.intp]) -> dict[str, Any]:
-        """The figures of some documents. Those that have no bytes at all have no ratios."""
+        """The figures of some documents; no ratios if they have no bytes at all."""
         sizes_K = self.documents.raw_bytes_D[of_K]
         views = {name: self._figures(sums_3D[:, of_K], sizes_K) for name, sums_3D in self.views.items()}
         for name, figures in views.items():
@@ -123,7 +123,6 @@ class Evaluation:
         return self.table()
 
     def table(self) -> str:
-        """For people."""
         values = self.to_dict()
         lines = [
             f"{self.split}: {self.documents}, {values['raw_bytes']:,} raw bytes; weights of step {self.step}; "
@@ -146,7 +145,7 @@ class Evaluation:
 
 
 def ratio(name: str, bits_K: NDArray[np.floating], sizes_K: NDArray[np.int64]) -> dict[str, float]:
-    """Bits per raw byte, and its standard error if two documents or more have bytes; nothing of no bytes."""
+    """Bits per raw byte; its standard error if at least two documents have bytes; nothing if none has."""
     raw_bytes, bits = int(sizes_K.sum()), float(bits_K.sum())
     if not raw_bytes:
         return {}
@@ -174,7 +173,7 @@ def _with_error(found: dict[str, Any]) -> str:
 
 
 def _group_table(by: str, groups: dict[str, Any]) -> list[str]:
-    """Bits per raw byte of every group, one a line."""
+    """Bits per raw byte of every group, one per line."""
     names = ["raw", *next(iter(groups.values()))["views"]]
     width = max(len(by), *(len(name) for name in groups)) + 2
     lines = [f"{by:{width}}{'documents':>12}{'raw bytes':>14}" + "".join(f"{name:>20}" for name in names)]

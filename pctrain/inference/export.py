@@ -1,8 +1,8 @@
 """A checkpoint → a folder that Hugging Face's ``transformers`` opens: plain ``LlamaForCausalLM`` and its tokenizer.
 
-What is exported is the model of raw bytes: the 320 raw ids. The rows of compressed symbols and the heads that look
-further ahead stay behind. No code of ours is needed to use it, and none of theirs to write it: importing transformers
-takes many seconds.
+Only the model of raw bytes is exported: the 320 raw ids, without the rows of compressed symbols and the heads that
+predict further ahead. Using it needs none of our code; writing it does not import transformers, which takes many
+seconds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _LAYER: Final = {
     "feed.up.weight": "mlp.up_proj.weight",
     "feed.down.weight": "mlp.down_proj.weight",
 }
-"""Our names of a layer's weights, and Llama's. The weights themselves are the same: see ``decoder`` on rotation."""
+"""Our names of a layer's weights → Llama's. The weights are the same: see ``decoder`` on rotation."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ class Export:
     step: int
     parameters: int
     was_there: bool
-    """Whether an earlier call wrote it, and this one nothing."""
+    """Whether an earlier call wrote it, and this one wrote nothing."""
 
 
 def export_run(run: Path, output: Path, which: str = "last") -> Export:
-    """Write the folder, whole or not at all; one that this very export made already is left as it is.
+    """Write the folder, whole or not at all. An identical export is left as it is.
 
-    Raises ``PctrainError`` if there is something else in its place, ``CheckpointError`` for a run without the
-    checkpoint that was asked for.
+    Raises ``PctrainError`` if something else is in its place, ``CheckpointError`` if the run does not have the
+    requested checkpoint.
     """
     is_taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
     if is_taken and not (output / _WEIGHTS).is_file():
@@ -78,7 +78,7 @@ def export_run(run: Path, output: Path, which: str = "last") -> Export:
     if state.config.model.reach:
         raise PctrainError(
             f"{run} has a model whose layers reach {state.config.model.reach} positions (model.reach), which "
-            "LlamaForCausalLM has no form for; a codec's model is used with --compressor neural:artifact=…"
+            "LlamaForCausalLM does not support; use a codec's model with --compressor neural:artifact=…"
         )
     tensors = llama_tensors(model)
     texts = _texts(state, sum(tensor.numel() for tensor in tensors.values()))
@@ -96,7 +96,7 @@ def export_run(run: Path, output: Path, which: str = "last") -> Export:
 
 
 def _taken(output: Path) -> PctrainError:
-    return PctrainError(f"{output} is there already, and is another; name a new folder with -o, or remove it")
+    return PctrainError(f"{output} is already there with other content; name a new folder with -o, or remove it")
 
 
 def _is_same(output: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> bool:
@@ -121,14 +121,14 @@ def _write(output: Path, tensors: dict[str, Tensor], texts: Mapping[str, str]) -
             (temporary / name).write_text(text, encoding="utf-8")
         weights = temporary / _WEIGHTS
         save_file(tensors, weights, metadata={"format": "pt"})
-        weights.chmod((temporary / _CARD).stat().st_mode)  # safetensors lets the owner alone read it
+        weights.chmod((temporary / _CARD).stat().st_mode)  # safetensors makes it readable by the owner alone
         for path in (*temporary.iterdir(), temporary):
             sync(path)
     sync(output.parent)
 
 
 def llama_tensors(model: Decoder) -> dict[str, Tensor]:
-    """The weights under Llama's names, of the raw ids alone; copies."""
+    """The weights of the raw ids under Llama's names; copies."""
     tensors = {"model.embed_tokens.weight": model.embed.weight[:RAW_IDS], "model.norm.weight": model.norm.weight}
     if not model.config.tie_embeddings:
         tensors["lm_head.weight"] = model.head.weight[:RAW_IDS]
@@ -139,7 +139,7 @@ def llama_tensors(model: Decoder) -> dict[str, Tensor]:
 
 
 def _texts(state: State, parameters: int) -> dict[str, str]:
-    """The files that are text, by name."""
+    """The text files, by name."""
     texts = {
         name: json.dumps(values, indent=1, ensure_ascii=False) + "\n" for name, values in _json_files(state).items()
     }
@@ -154,7 +154,7 @@ def _json_files(state: State) -> dict[str, Any]:
         "generation_config.json": marks
         | {
             "max_length": state.config.data.seq_len,
-            # As pctrain generates: bytes, or the end of the document.
+            # As pctrain generates: only bytes, or the end of the document.
             "suppress_tokens": [special for special in range(FIRST_BYTE) if special != RAW_CLOSE],
         },
         "tokenizer.json": _tokenizer(names),
@@ -165,7 +165,7 @@ def _json_files(state: State) -> dict[str, Any]:
             "pad_token": names[PAD],
             "model_max_length": state.config.data.seq_len,
             "clean_up_tokenization_spaces": False,
-            # Of several prompts, so that what is generated follows on each.
+            # Of several prompts, so that the generated text follows each directly.
             "padding_side": "left",
             # Text that happens to spell a mark stays text.
             "split_special_tokens": True,
@@ -198,7 +198,7 @@ def llama_config(model: ModelConfig, n_ids: int, positions: int) -> dict[str, An
 
 
 def special_names() -> list[str]:
-    """What the 64 special ids are called in the tokenizer."""
+    """Names of the 64 special ids in the tokenizer."""
     names = {PAD: "<|pad|>", BOS: "<|bos|>", EOS: "<|eos|>", RAW_OPEN: "<|raw|>", RAW_CLOSE: "<|/raw|>"}
     for slot in range(MAX_VIEWS):
         names |= {FIRST_VIEW_MARK + 2 * slot: f"<|view{slot}|>", FIRST_VIEW_MARK + 2 * slot + 1: f"<|/view{slot}|>"}
@@ -208,7 +208,7 @@ def special_names() -> list[str]:
 def _tokenizer(names: list[str]) -> dict[str, Any]:
     """A byte-level BPE without merges, in the format of the ``tokenizers`` library: byte b is id 64 + b.
 
-    It puts the opening marks before a text, as training did.
+    It puts the opening marks before a text, as in training.
     """
     vocabulary = {name: special for special, name in enumerate(names)}
     vocabulary |= {character: FIRST_BYTE + byte for byte, character in enumerate(_byte_characters())}

@@ -1,7 +1,7 @@
-"""Weights → text: raw bytes after a raw prompt, one at a time, or several where further heads guess right.
+"""Weights → text: raw bytes after a raw prompt, one at a time, or several where heads guess further bytes correctly.
 
-The model sees what it saw in training: ``[BOS] <raw-open> bytes``; when the window is full, the latter half of the
-text goes on under a fresh open mark. Only bytes and the raw-close mark, which ends the document, can be drawn.
+The model sees what it saw in training: ``[BOS] <raw-open> bytes``. When the window is full, the latter half of the text
+continues after a new open mark. Only bytes and the raw-close mark, which ends the document, can be drawn.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pctrain.errors import ConfigError
 from pctrain.model.decoder import Cache, Decoder
 
 END = N_BYTES
-"""What is drawn beside the bytes 0 … 255: the end of the document."""
+"""The end of the document, drawn like the bytes 0 … 255."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Sampling:
 
     max_bytes: int = 500
     temperature: float = 0.8
-    """0 takes the likeliest byte."""
+    """0 takes the most likely byte."""
     top_p: float = 1.0
-    """Draw among the likeliest bytes that have this much probability together."""
+    """Draw among the most likely bytes that together have this probability."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -50,21 +50,22 @@ class Generation:
     """Bytes after ``prompt``, as they are drawn, until the document ends or ``max_bytes`` are made. Iterate once.
 
     ``window`` is how many positions the model sees: the run's seq_len. A model with further heads drafts: they guess
-    the bytes behind the next one, the next pass shows the guesses too, and keeps those that it would have drawn itself
-    (Stern et al. 2018, *Blockwise Parallel Decoding*). Since the draws of each byte are fixed before, a guess is drawn
-    with them too, and the text is the one without drafting at any temperature, but for rounding of the logits.
+    the bytes after the next one, the next pass is shown the guesses, too, and keeps those that it would have drawn
+    itself (Stern et al. 2018, *Blockwise Parallel Decoding*). Each byte's random number is fixed beforehand and used
+    for its guess as well, so at any temperature the text is the same as without drafting, except for rounding of the
+    logits.
     """
 
     def __init__(self, model: Decoder, prompt: bytes, sampling: Sampling, window: int, *, drafts: bool = True) -> None:
         self._sampling = sampling
         self._drafts = drafts
         self._text = bytearray(prompt)
-        # No more than can be shown, the two marks and all guesses included: the window may be a stranger's.
+        # No more than can be shown, with two marks and all guesses: the window may come from a stranger.
         longest = 2 + len(prompt) + sampling.max_bytes + max(model.config.predict_heads, model.config.raw_predict_heads)
         self._context = _Context(model, min(window, longest))
         self.bytes_made = 0
         self.passes = 0
-        """Of the model."""
+        """Forward passes of the model so far."""
 
     def __iter__(self) -> Iterator[int]:
         guesses: list[int] = []
@@ -86,7 +87,7 @@ class Generation:
             guesses = self._guess(state_D) if self._drafts else []
 
     def _guess(self, state_D: Tensor) -> list[int]:
-        """The bytes behind the one that was drawn from ``state_D``, up to where the document seems to end."""
+        """The bytes after the one that was drawn from ``state_D``, until the document seems to end."""
         guesses = (self._draw(logits, k) for k, logits in enumerate(self._context.further(state_D)))
         return list(takewhile(lambda guess: guess != END, guesses))
 
@@ -96,9 +97,9 @@ class Generation:
 
 
 class _Context:
-    """The window of the model: what was shown of the text so far.
+    """The model's window: what it was shown of the text so far.
 
-    Legend: T new positions of which anything is asked, D width.
+    Legend: T new positions whose states are needed, D width.
     """
 
     def __init__(self, model: Decoder, window: int) -> None:
@@ -109,7 +110,7 @@ class _Context:
 
     @torch.inference_mode()
     def show(self, text: bytearray, guesses: list[int]) -> tuple[Tensor, list[int]]:
-        """Show what is new in ``text`` and, as far as the window goes, the guesses behind it.
+        """Show what is new in ``text`` and, as far as the window allows, the guesses after it.
 
         Returns the states of the last byte and of the guesses shown [T, D], and those guesses.
         """
@@ -129,19 +130,19 @@ class _Context:
         return self._model.hidden(asked, cache=self._cache)[0, len(inputs) - 1 :], guesses
 
     def forget(self, count: int) -> None:
-        """Take back the last guesses that were shown."""
+        """Remove the last guesses that were shown."""
         assert self._cache is not None
         self._cache.length -= count
         self._shown -= count
 
     @torch.inference_mode()
     def logits(self, state_D: Tensor) -> NDArray[np.float64]:
-        """Of the bytes and END, next."""
+        """Logits of the next byte and END."""
         return self._of_bytes(self._model.raw_logits(state_D))
 
     @torch.inference_mode()
     def further(self, state_D: Tensor) -> list[NDArray[np.float64]]:
-        """The same of each head that looks further ahead."""
+        """The same from each further head."""
         return [self._of_bytes(logits_V) for logits_V in self._model.further_logits(state_D)]
 
     @staticmethod
@@ -163,7 +164,7 @@ def draw(logits: NDArray[np.float64], sampling: Sampling, chance: float) -> int:
     scaled = (logits - logits.max()) / sampling.temperature
     likeliest = np.argsort(-scaled, kind="stable")
     heaped = np.cumsum(np.exp(scaled[likeliest]))
-    # The fewest that reach top_p; the rest is as if it were not there.
+    # The fewest that reach top_p; the others are ignored.
     kept = int(np.searchsorted(heaped, sampling.top_p * heaped[-1])) + 1
     heaped = heaped[:kept]
     drawn = min(int(np.searchsorted(heaped, chance * heaped[-1], side="right")), len(heaped) - 1)
@@ -171,13 +172,13 @@ def draw(logits: NDArray[np.float64], sampling: Sampling, chance: float) -> int:
 
 
 def uniform(seed: int, index: int) -> float:
-    """The draw in [0, 1) for byte ``index``: the same on any machine and with any version of any library."""
+    """The random number in [0, 1) for byte ``index``: the same on any machine and with any library version."""
     digest = hashlib.blake2b(struct.pack("<qq", seed, index), digest_size=8, person=b"pctrain.sample").digest()
     return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
 
 def until(stream: Iterable[int], stop: bytes) -> Iterator[int]:
-    """``stream`` up to ``stop``, which is left out: what may be its beginning is held back till that is known."""
+    """``stream`` up to, but without, ``stop``. Bytes that may be its beginning are held back until that is known."""
     held = bytearray()
     for byte in stream:
         held.append(byte)
@@ -189,7 +190,7 @@ def until(stream: Iterable[int], stop: bytes) -> Iterator[int]:
 
 
 def characters(stream: Iterable[int]) -> Iterator[str]:
-    """Text as soon as it is whole characters; what is not UTF-8, such as a cut character at the end, becomes U+FFFD."""
+    """Text as soon as its characters are complete; bytes that are not UTF-8 become U+FFFD."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for byte in stream:
         if text := decoder.decode(bytes([byte])):

@@ -1,7 +1,7 @@
-"""Runs → a figure: raw bits per byte against what they cost, with the schedule under it.
+"""Runs → a figure: raw bits per byte against cost, above the schedule.
 
-Everything is read from ``metrics.jsonl``: the lines of kind ``val`` are the points, those of kind ``train`` say what
-had been shown by then, those of kind ``start`` which settings were in force.
+Everything is read from ``metrics.jsonl``: lines of kind ``val`` are the points, those of kind ``train`` say how much
+had been shown by then, those of kind ``start`` which settings applied.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _AXES: Final = {
 
 
 _INCHES: Final = (7.2, 3.3)
-"""As wide as the text of a page of two columns, so that letters are printed in the size they have here."""
+"""The text width of a two-column page, so that letters are printed at their size here."""
 _STYLE: Final[Any] = {
     "font.size": 7.5,
     "axes.linewidth": 0.6,
@@ -55,19 +55,19 @@ class Curve:
 
     name: str
     settings: list[tuple[int, RunConfig]]
-    """From which step on each was in force."""
+    """Each with the first step that it applied to."""
     costs: dict[str, NDArray[np.float64]]
-    """By axis, what was spent after each line of kind train. [L]"""
+    """By axis, what had been spent by each line of kind train. [L]"""
     val_steps_P: NDArray[np.float64]
     bits_per_byte_P: NDArray[np.float64]
 
     def along(self, axis: str, steps: Any) -> NDArray[np.float64]:
-        """What had been spent after some steps, between lines in proportion."""
+        """What had been spent by some steps, interpolated between lines."""
         spent: NDArray[np.float64] = np.interp(steps, self.costs["steps"], self.costs[axis])
         return spent
 
     def schedule(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """At some hundred steps: the step, the share to be shown compressed, the learning rate over its highest."""
+        """At some hundred steps: the step, the share to be shown compressed, the learning rate over its maximum."""
         last = int(self.costs["steps"][-1])
         steps = np.unique(np.linspace(0, max(0, last - 1), 400).astype(int))
         shares, rates = [], []
@@ -80,7 +80,7 @@ class Curve:
 
 
 def read_curve(run: Path, name: str) -> Curve:
-    """Raises ``CheckpointError`` if ``run`` is no run, ``PctrainError`` if it has measured nothing yet, or its log is
+    """Raises ``CheckpointError`` if ``run`` is not a run, ``PctrainError`` if it has no measurement yet or its log is
     damaged."""
     read_settings(run)
     path = run / METRICS
@@ -127,7 +127,7 @@ def _in_force(settings: Sequence[tuple[int, RunConfig]], step: int) -> RunConfig
 
 
 def plot(runs: Sequence[Path], output: Path) -> bool:
-    """Write the figure: PNG, PDF or SVG, as its name says. Returns whether it replaced one. Raises ``PcdataError``."""
+    """Write the figure as PNG, PDF or SVG, by its name. Returns whether it replaced one. Raises ``PcdataError``."""
     replaced = check_output("-o", output, FIGURE)
     curves = [read_curve(run, name) for run, name in zip(runs, _names(runs), strict=True)]
     try:
@@ -179,7 +179,7 @@ def _draw_curve(above: Any, below: Any, curve: Curve, axis: str, colour: str) ->
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """The folders' names, with as many folders above them as it takes to tell them apart."""
+    """The folders' names, with as many parent folders as it takes to tell them apart."""
     parts = [run.resolve().parts for run in runs]
     for depth in range(1, max(map(len, parts))):
         names = ["/".join(each[-depth:]) for each in parts]

@@ -1,10 +1,10 @@
-"""Who looks at whom, and attention under it: with a mask of bools, or by flex attention, which passes over whole blocks
-in which nobody sees anybody (Dong et al. 2024, *Flex Attention*).
+"""Attention masks, and attention with them: by a boolean mask, or by flex attention, which skips blocks that are wholly
+masked (Dong et al. 2024, *Flex Attention*).
 
 Flex attention needs a GPU: on a CPU it has no backward (torch 2.13), and a mask costs no more than plain causal
 attention.
 
-Legend: R rows, T positions, S positions that can be looked at, N query heads, G key/value heads, H width of a head.
+Legend: R rows, T positions, S positions that can be attended to, N query heads, G key/value heads, H width of a head.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 Visible = Tensor | BlockMask
 
 _FLEX_OPTIONS: Final[Any] = {"FORCE_USE_FLEX_ATTENTION": True}
-"""Never its kernel for decoding, which torch 2.11 takes for rows of less than 128 positions, and then finds none that
+"""Never use its decoding kernel: torch 2.11 chooses that for rows of fewer than 128 positions, and then finds none that
 fits."""
 
 
 def attend(query_RNTH: Tensor, key_RGSH: Tensor, value_RGSH: Tensor, visible: Visible | None) -> Tensor:
-    """[R, N, T, H]; each query head has the keys of the N / G heads it shares them with. Without ``visible`` all look
-    at all: of one position, which sees all that came before it, a mask would take longer than the rest."""
+    """[R, N, T, H]; N / G query heads share each key/value head. Without ``visible`` every position attends to all S:
+    for a single new position, which sees everything before it, a mask would cost more than the attention."""
     if isinstance(visible, BlockMask):
         compiled = query_RNTH.is_cuda and not torch.compiler.is_compiling()
         flex: Any = _compiled_flex() if compiled else flex_attention
@@ -39,9 +39,9 @@ def attend(query_RNTH: Tensor, key_RGSH: Tensor, value_RGSH: Tensor, visible: Vi
 
 
 def within_samples(samples_RT: Tensor, *, flex: bool = False) -> Visible:
-    """A position may look at its own sample, and not ahead; as [R, 1, T, T] bools, or for flex attention.
+    """A position attends to its own sample up to itself; as [R, 1, T, T] bools, or for flex attention.
 
-    Padding (sample 0) looks at padding, so every row of the softmax has something to look at and none is NaN.
+    Padding (sample 0) attends to padding, so no row of the softmax is empty, which would give NaN.
     """
     rows, positions = samples_RT.shape
     if not flex:
@@ -55,13 +55,13 @@ def within_samples(samples_RT: Tensor, *, flex: bool = False) -> Visible:
 
 
 def causal(n_positions: int, n_visible: int, device: torch.device) -> Tensor:
-    """[T, S], true where the last T of S positions may look."""
+    """[T, S], true where the last T of S positions may attend."""
     return torch.ones(n_positions, n_visible, dtype=torch.bool, device=device).tril(n_visible - n_positions)
 
 
 def nearby(near_ND: Tensor, visible: Tensor) -> Tensor:
-    """What is added to scores, [R or 1, N, T, S]: by head and distance ``near_ND``, and of what is not ``visible``
-    ([…, T, S]) or further away than D positions, nothing is left."""
+    """What is added to scores, [R or 1, N, T, S]: ``near_ND`` by head and distance, and -inf where ``visible``
+    ([…, T, S]) is false or the distance is D or more."""
     n_positions, n_visible = visible.shape[-2:]
     here_T = torch.arange(n_visible - n_positions, n_visible, device=visible.device)
     distance_TS = here_T[:, None] - torch.arange(n_visible, device=visible.device)
@@ -72,11 +72,11 @@ def nearby(near_ND: Tensor, visible: Tensor) -> Tensor:
 
 
 def flex_fits(device: torch.device, head_width: int) -> bool:
-    """Whether there is a kernel: on a GPU, for heads of 16, 32, 64 …"""
+    """Whether there is a kernel: on a GPU, for head widths of 16, 32, 64 …"""
     return device.type == "cuda" and head_width >= 16 and head_width & (head_width - 1) == 0
 
 
 @cache
 def _compiled_flex() -> Callable[..., Any]:
-    """Uncompiled, flex attention makes the whole matrix of scores."""
+    """Without compilation, flex attention computes the whole matrix of scores."""
     return torch.compile(flex_attention, dynamic=False)

@@ -1,9 +1,9 @@
-"""Cross entropy straight from hidden states, so that the logits of a batch are never all there at once.
+"""Cross entropy straight from hidden states, without holding all logits of a batch at once.
 
-With 65,536 ids the logits of 8,192 positions take 2 GB in float32, and the softmax's gradient as much again. Here they
-are made for some positions at a time, and their gradient is spent on the spot: on the hidden states and the output
-matrix, which is all that backward needs. Nothing is computed twice. (Hsu et al. 2024, *Liger Kernel*, section 3.2,
-fuse the same steps on a GPU; torch has ``linear_cross_entropy`` from 2.13 on, without weights.)
+With 65,536 ids the logits of 8,192 positions take 2 GB in float32, and the softmax's gradient the same again. Here they
+are computed for some positions at a time, and their gradient is applied at once to the gradients of the hidden states
+and the output matrix, which is all that backward needs. Nothing is computed twice. (Hsu et al. 2024, *Liger Kernel*,
+section 3.2, fuse the same steps on a GPU; torch has ``linear_cross_entropy`` since 2.13, without weights.)
 
 Legend: N positions, M of them at a time, D width, V ids.
 """
@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _LOGITS_AT_ONCE: Final = 1 << 22
-"""16 MB in float32: glibc keeps so much for the next piece, and gives more back to the system each time."""
+"""16 MB in float32: glibc keeps that much for the next piece, but returns larger ones to the system each time."""
 _LOGITS_AT_ONCE_ON_GPU: Final = 1 << 27
-"""512 MB: in pieces of 16 MB an H200 waited for the host, which has some 20 operations a piece to begin."""
+"""512 MB: with pieces of 16 MB an H200 waited for the host, which starts some 20 operations per piece."""
 _LEAST_POSITIONS: Final = 256
-"""Of a large vocabulary too: every piece adds to the gradient of the whole output matrix once."""
+"""Also for a large vocabulary, since every piece adds to the gradient of the whole output matrix once."""
 
 
 def linear_cross_entropy(
@@ -29,8 +29,7 @@ def linear_cross_entropy(
 ) -> tuple[Tensor, Tensor]:
     """(Σ weights · nats, nats [N]) of ``softmax(hidden · weightᵀ)``; the sum has a gradient, the nats have none.
 
-    Softmax and sums are float32 (of a model in float64: float64), whatever autocast says. A target of weight 0 need not
-    make sense, but be an id.
+    Softmax and sums are float32 (float64 in a float64 model), even under autocast. A target of weight 0 may be any id.
     """
     total: Tensor
     nats_N: Tensor
@@ -39,7 +38,7 @@ def linear_cross_entropy(
 
 
 def positions_at_once(n_ids: int, device: torch.device) -> int:
-    """Of how many positions the logits are made at a time."""
+    """How many positions' logits are computed at a time."""
     at_once = _LOGITS_AT_ONCE_ON_GPU if device.type == "cuda" else _LOGITS_AT_ONCE
     return max(_LEAST_POSITIONS, at_once // n_ids)
 
@@ -63,7 +62,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logsumexp_M1 = logits_MV.logsumexp(1, keepdim=True)
             nats_N[here] = (logsumexp_M1 - logits_MV.gather(1, targets_M1))[:, 0]
             if grad_hidden_ND is not None and grad_weight_VD is not None:
-                # The gradient of nats by logits, softmax minus one at the target, in the logits' own memory.
+                # The gradient of nats by logits, softmax minus one at the target, in the memory of the logits.
                 grad_MV = logits_MV.sub_(logsumexp_M1).exp_()
                 grad_MV.scatter_add_(1, targets_M1, torch.full_like(logsumexp_M1, -1.0))
                 grad_MV *= weights_N[here, None]

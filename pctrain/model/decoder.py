@@ -1,12 +1,12 @@
 """Ids → logits: a Llama-shaped decoder (RMSNorm, rotary positions, grouped-query attention, SwiGLU).
 
-With ``ModelConfig.reach`` layers look a few positions back only, and biases take the place of rotary positions.
+With ``ModelConfig.reach`` layers attend to a few positions back only, and biases replace rotary positions.
 
-Legend: R rows, T positions, S positions that can be looked at (T, and before them those in the cache), D width,
+Legend: R rows, T positions, S positions that can be attended to (the cached ones, then T), D width,
 N query heads, G key/value heads, H width of a head, F inner width of the feed-forward, V ids.
 
-Rotary embedding turns halves of a head, as Hugging Face does, not neighbouring pairs as the Llama paper's code does:
-an export to ``LlamaForCausalLM`` renames weights and permutes none.
+Rotary embedding rotates halves of a head, as Hugging Face does, not neighbouring pairs as the Llama paper's code does,
+so an export to ``LlamaForCausalLM`` renames weights and permutes none.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Decoder(nn.Module):
         )
         self.raw_head = nn.Linear(config.width, RAW_IDS, bias=False) if config.raw_predict_heads else None
         self.recompute = False
-        """Whether layers compute their insides again for backward (activation checkpointing)."""
+        """Whether layers recompute their activations for backward (activation checkpointing)."""
         self.flex = False
-        """Whether flex attention does the looking where a row has several samples."""
+        """Whether to use flex attention where a row has several samples."""
 
     def forward(
         self, inputs_RT: Tensor, positions_RT: Tensor | None = None, samples_RT: Tensor | None = None
@@ -55,7 +55,7 @@ class Decoder(nn.Module):
         samples_RT: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
-        """What the output layer sees [R, T, D]. With a ``cache`` the inputs go on where it ends, and join it."""
+        """The input of the output layer [R, T, D]. With a ``cache`` the inputs follow its positions, and are added."""
         x_RTD = self.embed(inputs_RT)
         past = cache.length if cache is not None else 0
         n_positions = x_RTD.shape[1]
@@ -87,19 +87,19 @@ class Decoder(nn.Module):
         return logits
 
     def raw_logits(self, hidden: Tensor) -> Tensor:
-        """Of the raw ids alone, which is all that can come next in raw bytes: […, D] → […, 320]."""
+        """Logits of the raw ids alone, the only ones that can come next in raw bytes: […, D] → […, 320]."""
         return F.linear(hidden, self.output_weight(0)[:RAW_IDS])
 
     def output_weight(self, ahead: int) -> Tensor:
-        """The output matrix of the head that predicts ``ahead`` symbols behind the next: [V, D], or of the raw ids
-        alone [320, D]."""
+        """The output matrix of the head that predicts ``ahead`` symbols after the next: [V, D], or [320, D] for raw ids
+        alone."""
         if ahead < self.config.predict_heads:
             return self.head.weight
         assert self.raw_head is not None
         return self.raw_head.weight
 
     def further_logits(self, hidden: Tensor) -> list[Tensor]:
-        """What each head beyond the first makes of hidden states, of the raw ids alone: […, D] → […, 320] each."""
+        """Logits of the raw ids from each head after the first: […, D] → […, 320] each."""
         return [
             F.linear(further(hidden), self.output_weight(ahead)[:RAW_IDS])
             for ahead, further in enumerate(self.ahead, 1)
@@ -107,7 +107,7 @@ class Decoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each on the normed residual stream and added to it."""
+    """Attention, then feed-forward; each reads the normed residual stream and adds to it."""
 
     def __init__(self, config: ModelConfig, index: int) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class Attention(nn.Module):
         self.value = nn.Linear(config.width, config.kv_heads * self.head_width, bias=False)
         self.output = nn.Linear(config.width, config.width, bias=False)
         self.near = nn.Parameter(torch.empty(config.attention_heads, config.reach)) if config.reach else None
-        """By head and distance, what is added to a score."""
+        """What is added to a score, by head and distance."""
 
     def forward(self, x_RTD: Tensor, rotation: Rotation, visible: Visible | None, cache: Cache | None) -> Tensor:
         query_RNTH, key_RGTH = self._heads(self.query(x_RTD)), self._heads(self.key(x_RTD))
@@ -181,7 +181,7 @@ class Ahead(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """In float32, whatever comes in. Written out: on a CPU, torch 2.13's own is three times slower with backward."""
+    """Always in float32. Written out because torch 2.13's own is three times slower on a CPU, backward included."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
@@ -195,7 +195,7 @@ class RMSNorm(nn.Module):
 
 
 class Cache:
-    """Keys and values of the positions so far, for generation; room for ``capacity`` of them."""
+    """Keys and values of the positions so far, for generation, with room for ``capacity`` of them."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -227,7 +227,7 @@ def rotary(positions_RT: Tensor, head_width: int, base: float) -> tuple[Tensor, 
 
 
 def rotate(x_RNTH: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn the first half of each head against the second, in float32."""
+    """Rotate the first half of each head against the second, in float32."""
     cos, sin = rotation
     first, second = x_RNTH.float().chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).type_as(x_RNTH)
@@ -235,8 +235,8 @@ def rotate(x_RNTH: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 
 @torch.no_grad()
 def init_weights(model: Decoder, seed: int) -> None:
-    """Normals, cut at three deviations. Drawn on the CPU in a fixed order, so that a seed means the same model on every
-    device."""
+    """Normal, truncated at three standard deviations. Drawn on the CPU in a fixed order, so that a seed gives the same
+    model on every device."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight"):
@@ -255,10 +255,10 @@ def init_weights(model: Decoder, seed: int) -> None:
 
 
 def _deviation(name: str, inputs: int, config: ModelConfig) -> float:
-    """Of a parameter's first weights: what the settings say, else 1/√inputs, and for the two matrices that write to the
-    residual stream that divided by √(2·layers). ``inputs`` is the last axis of a matrix, and of the embedding.
+    """Standard deviation of a parameter's initial weights: as in the settings, else 1/√inputs, divided by √(2·layers)
+    for the two matrices that write to the residual stream. ``inputs`` is the last axis of a matrix or embedding.
 
-    The scale is Meta lingua's, the depth factor GPT-2's (Radford et al. 2019, section 2.3).
+    The scale is from Meta lingua, the depth factor from GPT-2 (Radford et al. 2019, section 2.3).
     """
     scaled = inputs**-0.5
     if name == "embed.weight":
@@ -271,7 +271,7 @@ def _deviation(name: str, inputs: int, config: ModelConfig) -> float:
 
 
 def _falling(heads: int, reach: int) -> Tensor:
-    """Biases that fall with the distance, by 2 to 1/32 a position, each head more gently than the one before it
-    (as in Press et al. 2022, *Train Short, Test Long*, section 3; there they stay). [N, reach]"""
+    """Biases that fall with the distance, by 2 to 1/32 per position, each head more gently than the one before it
+    (as in Press et al. 2022, *Train Short, Test Long*, section 3, where they stay fixed). [N, reach]"""
     slopes_N = 2 ** torch.linspace(1, -5, heads)
     return -slopes_N[:, None] * torch.arange(reach)

@@ -10,7 +10,7 @@ from pctrain.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one. Raises ``ConfigError`` for a device that this machine does not have."""
+    """``auto`` is the GPU if there is one. Raises ``ConfigError`` for a device that this machine does not have."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def precision(device: torch.device, dtype: str) -> torch.dtype:
-    """Of matrix products; ``auto`` is bfloat16 on a GPU and float32 on a CPU."""
+    """The dtype of matrix products; ``auto`` is bfloat16 on a GPU and float32 on a CPU."""
     half = dtype == "bfloat16" or (dtype == "auto" and device.type == "cuda")
     return torch.bfloat16 if half else torch.float32
 

@@ -1,4 +1,4 @@
-"""What a position costs in training, the number that runs are compared at; and what a device could do."""
+"""The cost of training, in floating-point operations, by which runs are compared; and the peak of a device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pctrain.model.device import precision
 
 
 def flops_of_step(config: RunConfig, n_ids: int) -> int:
-    """Of one step of training, forward and backward, over all its rows."""
+    """One training step, forward and backward, over all its rows."""
     seq_len = config.data.seq_len
     return config.data.rows * seq_len * flops_per_position(config.model, n_ids, seq_len)
 
@@ -21,9 +21,9 @@ def flops_of_step(config: RunConfig, n_ids: int) -> int:
 def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
     """Floating-point operations of one training step per position, forward and backward.
 
-    6 per weight that multiplies (Kaplan et al. 2020, section 2.1), the output matrices counted as often as they are
-    used; and 12 · layers · width · seq_len for attention (Chowdhery et al. 2022, *PaLM*, appendix B): with a mask, what
-    is masked is computed too.
+    6 per weight of a matrix (Kaplan et al. 2020, section 2.1), output matrices counted once per use; and
+    12 · layers · width · seq_len for attention (Chowdhery et al. 2022, *PaLM*, appendix B), since masked scores are
+    computed too.
     """
     kv_width = model.width // model.attention_heads * model.kv_heads
     layer = 2 * model.width**2 + 2 * model.width * kv_width + 3 * model.width * model.hidden
@@ -35,7 +35,7 @@ def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
 
 
 def matmul_flops_per_second(device: torch.device, dtype: str) -> float:
-    """What a device does in a product of square matrices, the fastest of some: the ceiling that utilisation is of."""
+    """The fastest of a few products of square matrices: the ceiling for utilisation."""
     width, times = (8192, 20) if device.type == "cuda" else (1024, 5)
     a, b = (torch.ones(width, width, device=device, dtype=precision(device, dtype)) for _ in range(2))
     fastest = math.inf

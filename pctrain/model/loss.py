@@ -1,11 +1,11 @@
 """Hidden states → loss, and logits → bits.
 
-The loss of a batch is the mean over its positions that have a next symbol of the mean over that position's heads whose
-target lies in the same sample. Training wants the sum of the first mean's terms, and beside it, for the log, the nats
-of the first head per view. Scoring wants bits under two distributions: the one restricted to the ids that the symbols
-can have, as law 8 asks, and the full softmax. Only sums leave this file; whoever has all of them divides.
+A position's loss is the mean over its heads whose target lies in the same sample; the loss of a batch is the mean over
+the positions that have a next symbol. Training needs the sum over positions and, for the log, the first head's nats per
+view. Scoring needs bits under two distributions: the one restricted to the ids that the symbols can have (law 8), and
+the full softmax. This file returns sums only; the caller that has all of them divides.
 
-Legend: R rows, T positions, N = R·T positions in a line, K heads, W the raw bytes and the used views, V ids, D width.
+Legend: R rows, T positions, N = R·T flattened positions, K heads, W raw bytes and used views, V ids, D width.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class LossSums:
     """Sums over the targets of some rows."""
 
     nats: Tensor
-    """Scalar, float32; the one that has a gradient. Of each position the mean over its heads."""
+    """Scalar, float32, with a gradient: for each position the mean over its heads."""
     nats_W: Tensor
-    """Of the first head, per view, raw bytes first."""
+    """The first head's, per view, raw bytes first."""
     targets_W: Tensor
     """How many targets the first head has in each view."""
 
 
 class Objective(nn.Module):
-    """A decoder and what it is trained for, in one forward pass: the logits never leave it."""
+    """A decoder and its training loss in one forward pass, so that the logits never leave it."""
 
     def __init__(self, decoder: Decoder, views: Sequence[tuple[int, int]], softmax: str = "all") -> None:
-        """``views`` are the first id and its exclusive end of each used view, raw bytes left out."""
+        """``views`` are the first id and the exclusive end of each used view, without raw bytes."""
         super().__init__()
         self.decoder = decoder
         self._ranges_W = [(FIRST_BYTE, FIRST_BYTE + N_BYTES), *views]
@@ -48,7 +48,7 @@ class Objective(nn.Module):
     def forward(
         self, inputs_RT: Tensor, targets_RT: Tensor, positions_RT: Tensor, samples_RT: Tensor, target_views_RT: Tensor
     ) -> LossSums:
-        """The arrays of a ``Batch``, or some of its rows."""
+        """The arrays of a ``Batch``, or of some of its rows."""
         hidden_ND = self.decoder.hidden(inputs_RT, positions_RT, samples_RT).flatten(0, 1)
         targets_KN, views_KN = self._targets(targets_RT, samples_RT, target_views_RT)
         has_KN = targets_KN != IGNORE
@@ -62,7 +62,7 @@ class Objective(nn.Module):
         return LossSums(nats, first_nats_N @ belongs_NW, belongs_NW.sum(0))
 
     def _targets(self, targets_RT: Tensor, samples_RT: Tensor, views_RT: Tensor) -> tuple[Tensor, Tensor]:
-        """What each head is to predict and of which view it is; IGNORE and NO_VIEW where it has nothing to. [K, N]"""
+        """Each head's target and its view; IGNORE and NO_VIEW where it has none. [K, N]"""
         config = self.decoder.config
         all_targets, all_views = [targets_RT], [views_RT]
         for k in range(1, 1 + len(self.decoder.ahead)):
@@ -100,7 +100,7 @@ class Objective(nn.Module):
 def symbol_bits(logits_NV: Tensor, targets_N: Tensor, first_id: int, end_id: int) -> tuple[Tensor, Tensor]:
     """Bits of each target: [N] with the softmax over ids ``first_id … end_id - 1`` alone, and [N] over all ids.
 
-    The restricted one is float64, so that equal logits over 256 ids give 8 bits to the last digit.
+    The restricted ones are float64, so that equal logits over 256 ids give exactly 8 bits.
     """
     own_NV = logits_NV[:, first_id:end_id].double()
     target_N = own_NV.gather(1, (targets_N - first_id)[:, None])[:, 0]

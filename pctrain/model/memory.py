@@ -1,4 +1,4 @@
-"""What a step of training keeps in memory, by arithmetic on shapes; what a device has free; and whether that fits.
+"""Memory of a training step, calculated from shapes; what a device has free; and whether it fits.
 
 Legend: R rows of one forward pass, T positions, D width, F inner width of the feed-forward, V ids.
 """
@@ -19,24 +19,24 @@ from pctrain.model.device import precision
 from pctrain.model.size import planned_size
 
 _PASSING: Final = 1.25
-"""What a backward pass has beside the kept activations, and what the allocator does not reuse, in proportion."""
+"""Factor for what backward needs besides the kept activations, and for what the allocator does not reuse."""
 _RUNTIME_BYTES: Final = 150_000_000
-"""Of torch and its libraries, once they compute."""
+"""Taken by torch and its libraries once they compute."""
 _CLEARLY: Final = 2.0
-"""An estimate so many times over what is free is refused. On a CPU estimates lay between 0.7 and 1.3 of the peak; on a
+"""Estimates above this multiple of the free memory are refused. On a CPU, estimates were 0.7 to 1.3 of the peak; on a
 GPU, where compiled layers keep less, they were not measured."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """An estimate of the peak, in bytes on one device."""
+    """Estimated peak, in bytes on one device."""
 
     state_bytes: int
     """Weights, gradients and AdamW's two averages, in float32."""
     activations_bytes: int
-    """What a forward pass keeps for backward, masks included, and what passes by."""
+    """What a forward pass keeps for backward, including masks, and temporary values."""
     output_bytes: int
-    """Of the logits of one piece and the gradient of the output matrix; and of torch itself."""
+    """Logits of one piece, the gradient of the output matrix, and torch itself."""
 
     @property
     def total_bytes(self) -> int:
@@ -46,7 +46,7 @@ class Memory:
 def memory_of_step(
     config: RunConfig, n_ids: int, device: torch.device, *, shards: int = 1, ranks: int = 1, flex: bool = False
 ) -> Memory:
-    """``shards`` are the processes that share the weights, ``ranks`` all of them, each with its part of the rows."""
+    """``ranks`` is the number of processes, each with its part of the rows; ``shards`` of them share the weights."""
     data, model, runtime = config.data, config.model, config.runtime
     n_parameters = planned_size(model, n_ids).parameters
     rows = min(-(-data.rows // ranks), runtime.micro_rows or data.rows)
@@ -55,7 +55,7 @@ def memory_of_step(
     layer = positions * _kept_per_position(model, data.seq_len, narrow, flex=flex)
     entering = positions * 4 * model.width
     layers = layer + model.layers * entering if runtime.activation_checkpointing else model.layers * layer
-    masks = 0 if flex else 2 * positions * data.seq_len  # [R, T, T] bools: which sample, and that and what lies ahead
+    masks = 0 if flex else 2 * positions * data.seq_len  # [R, T, T] bools: same sample, and that with causality
     logits = 3 * 4 * n_ids * min(positions, positions_at_once(n_ids, device))
     return Memory(
         state_bytes=16 * n_parameters // shards,
@@ -65,10 +65,10 @@ def memory_of_step(
 
 
 def _kept_per_position(model: ModelConfig, seq_len: int, narrow: int, *, flex: bool) -> int:
-    """Bytes that a layer keeps for backward (found with ``torch.autograd.graph.saved_tensors_hooks``): of both norms
-    the inputs and what was normed, in float32; in ``narrow`` bytes a number the inputs of five products, queries, keys,
-    values and what attention made of them, and four times the inner width; and the mask, which torch makes a sum of
-    floats in each layer."""
+    """Bytes that a layer keeps for backward (found with ``torch.autograd.graph.saved_tensors_hooks``): in float32, the
+    inputs and results of both norms; in ``narrow`` bytes per number, the inputs of five products, queries, keys, values
+    and attention's result, and four times the inner width; and the mask, which torch converts to floats in each
+    layer."""
     kv_width = model.width // model.attention_heads * model.kv_heads
     products = 5 * model.width + 2 * kv_width + 4 * model.hidden
     mask = 0 if flex else narrow * seq_len
@@ -79,7 +79,7 @@ def _kept_per_position(model: ModelConfig, seq_len: int, narrow: int, *, flex: b
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
     """What a process could still take of a device's memory; None where the system does not say.
 
-    Of a CPU what Linux has available, within the limits of the control groups (versions 1 and 2) that it is in.
+    On a CPU: what Linux has available, within the limits of the process's control groups (versions 1 and 2).
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
@@ -92,7 +92,7 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
 
 
 def _left_in_groups(root: Path) -> Iterator[int]:
-    """Of each control group with a limit, what is left of it. The page cache gives way, so it does not count."""
+    """What is left in each control group with a limit. The page cache can be reclaimed, so it does not count."""
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -109,9 +109,9 @@ def _left_in_groups(root: Path) -> Iterator[int]:
 
 
 def _left_in_group(folder: Path, limit_file: str, used: str) -> int | None:
-    """None where there is no limit, or a container does not see that group."""
+    """None without a limit, or where a container does not see the group."""
     try:
-        limit = int((folder / limit_file).read_text(encoding="ascii"))  # version 2 says "max" where there is none
+        limit = int((folder / limit_file).read_text(encoding="ascii"))  # version 2 says "max" for no limit
         numbers = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
         return limit - int(numbers[used])
     except (OSError, ValueError, KeyError):
@@ -119,25 +119,25 @@ def _left_in_group(folder: Path, limit_file: str, used: str) -> int | None:
 
 
 def check_fits(wanted: Memory, free: int | None, config: RunConfig, device: torch.device) -> None:
-    """Raises ``ConfigError`` if what is certain is more than what is free, or the estimate so far above it that its
-    errors do not matter."""
+    """Raises ``ConfigError`` if the certain part alone exceeds the free memory, or if the whole estimate exceeds it by
+    more than its error."""
     if free is None or (wanted.state_bytes <= free and wanted.total_bytes <= _CLEARLY * free):
         return
     raise ConfigError(
-        f"a training step would want about {gigabytes(wanted.total_bytes)} of memory "
+        f"a training step would need about {gigabytes(wanted.total_bytes)} of memory "
         f"({gigabytes(wanted.state_bytes)} for weights, gradients and AdamW, {gigabytes(wanted.activations_bytes)} for "
         f"activations), {device} has {gigabytes(free)} free; {how_to_save(config)}"
     )
 
 
 def how_to_save(config: RunConfig) -> str:
-    """The settings that decide how much is taken, for messages."""
+    """The settings that reduce memory, for messages."""
     rows = config.runtime.micro_rows or config.data.rows
     micro_rows = f"runtime.micro_rows (now {rows}) or " if rows > 1 else ""
     return f"lower {micro_rows}data.seq_len (now {config.data.seq_len}), or take a smaller model (--preset)"
 
 
 def gigabytes(n_bytes: int) -> str:
-    """For people: ``0.3 GB``, ``24 GB``, ``4,000 GB``."""
+    """``0.3 GB``, ``24 GB``, ``4,000 GB``."""
     amount = n_bytes / 1e9
     return f"{amount:.1f} GB" if amount < 10 else f"{amount:,.0f} GB"

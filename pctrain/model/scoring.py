@@ -1,7 +1,7 @@
-"""Documents → bits: the one way in which a document is cut into windows and scored (law 8).
+"""Documents → bits: the only code that cuts documents into windows and scores them (law 8).
 
-A document is read as in training: ``[BOS] <open> symbols``, BOS only where it begins, and where it does not fit into a
-window it goes on in the next one under a fresh open mark. Marks are shown and never scored; every symbol is scored
+A document is read as in training: ``[BOS] <open> symbols``, with BOS at its beginning only. If it does not fit into a
+window, it continues in the next one after a new open mark. Marks are shown and never scored; every symbol is scored
 exactly once. With a stride smaller than the window, later windows begin with symbols already scored, as context.
 
 Legend: R windows, T positions, N scored symbols, D width, K documents.
@@ -25,7 +25,7 @@ from pctrain.model.decoder import Decoder
 from pctrain.model.loss import symbol_bits
 
 _LOGITS_AT_ONCE = 1 << 23
-"""How many logits are held at a time; the output layer of a large vocabulary is applied in pieces."""
+"""Logits held at a time; for a large vocabulary, the output layer is applied in pieces."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Windowing:
-    """How documents are cut."""
+    """How documents are cut into windows."""
 
     seq_len: int
-    """Predicted positions of a window, its marks' included."""
+    """Predicted positions of a window, including its marks."""
     stride: int
-    """Symbols by which later windows move on; seq_len means that nothing is shown twice."""
+    """Symbols from one window to the next; if seq_len, nothing is shown twice."""
 
     def __post_init__(self) -> None:
         if self.seq_len < 2:
@@ -60,7 +60,7 @@ class Windowing:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """One row to score: the opening marks, then ids, of which those from ``scored_from`` on count."""
+    """One row to score: the opening marks, then ids, which are scored from ``scored_from`` on."""
 
     opening: tuple[int, ...]
     ids: NDArray[np.int64]
@@ -82,12 +82,12 @@ def cut(symbols: NDArray[np.unsignedinteger], view: ViewIds, begins: bool, windo
 
 
 def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] | NDArray[np.floating]) -> float:
-    """The standard error of Σ bits / Σ sizes over a sample of documents, by the ratios that remain when one of them is
-    left out (Efron and Stein 1981, *The jackknife estimate of variance*).
+    """The standard error of Σ bits / Σ sizes over a sample of documents, from the ratios without each one of them
+    (Efron and Stein 1981, *The jackknife estimate of variance*).
 
-    Documents are what was sampled: the bytes of one are not independent of each other. Linearised (Cochran 1977,
-    *Sampling Techniques*, section 6.4) the error is too small where documents are few and a few of them long. A
-    document without a size says nothing about the ratio, and does not count; raises ``ValueError`` unless two have one.
+    Documents were sampled, not bytes: the bytes of one are not independent. The linearised error (Cochran 1977,
+    *Sampling Techniques*, section 6.4) is too small for few documents of which some are long. A document of size 0 says
+    nothing about the ratio, and does not count. Raises ``ValueError`` if fewer than two count.
     """
     has_size_K = sizes_K > 0
     n_documents = int(has_size_K.sum())
@@ -100,7 +100,7 @@ def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] |
 def scores(
     model: Decoder, windows: Iterable[Window], view: ViewIds, rows: int, device: torch.device
 ) -> Iterator[Score]:
-    """Score each window, ``rows`` at a time. That number changes the sums by rounding only, the counts not at all."""
+    """Score each window, ``rows`` at a time. That number changes the sums by rounding only, and no counts."""
     windows = iter(windows)
     while batch := list(islice(windows, rows)):
         yield from _score_batch(model, batch, view, device)
@@ -108,7 +108,7 @@ def scores(
 
 @torch.no_grad()
 def _score_batch(model: Decoder, windows: list[Window], view: ViewIds, device: torch.device) -> Iterator[Score]:
-    """Score some windows in one forward pass, each a row, padded on the right to the longest."""
+    """Score some windows in one forward pass, each a row padded on the right to the longest."""
     n_positions = max(len(window.opening) + len(window.ids) - 1 for window in windows)
     inputs_RT, targets_RT = np.full((2, len(windows), n_positions), PAD, np.int64)
     for row, window in enumerate(windows):
@@ -126,7 +126,7 @@ def _score_batch(model: Decoder, windows: list[Window], view: ViewIds, device: t
 
 
 def _symbol_bits(model: Decoder, hidden_ND: Tensor, targets_N: Tensor, view: ViewIds) -> tuple[Tensor, Tensor]:
-    """As ``symbol_bits``, float64 [N] each, with the logits of a large vocabulary made in pieces."""
+    """As ``symbol_bits``, float64 [N] each, with the logits of a large vocabulary computed in pieces."""
     positions = max(1, _LOGITS_AT_ONCE // model.head.out_features)
     pieces = zip(torch.split(hidden_ND, positions), torch.split(targets_N, positions), strict=True)
     found = [symbol_bits(model.logits(hidden), targets, view.first_id, view.end_id) for hidden, targets in pieces]

@@ -15,7 +15,7 @@ _EMBEDDINGS: Final = ("embed.", "head.", "raw_head.")
 class Size(NamedTuple):
     parameters: int
     beside_embeddings: int
-    """Without the matrices that have a row for each id, at either end."""
+    """Without the embedding and the output matrices, which have a row for each id."""
 
 
 def size_of(model: torch.nn.Module) -> Size:
@@ -25,6 +25,6 @@ def size_of(model: torch.nn.Module) -> Size:
 
 
 def planned_size(config: ModelConfig, n_ids: int) -> Size:
-    """Of a model that nobody has made: no memory is taken for it."""
+    """The size of a model without allocating it."""
     with torch.device("meta"):
         return size_of(Decoder(config, n_ids))

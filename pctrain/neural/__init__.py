@@ -1,4 +1,4 @@
-"""The neural codec: a small byte model behind pcdata's window coder, registered there as ``neural``."""
+"""The codec ``neural``: a small byte model for pcdata's window coder."""
 
 from pcdata.extras import missing
 

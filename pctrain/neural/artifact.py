@@ -1,4 +1,4 @@
-"""The files that a fitted neural codec consists of: weights, the decoder's shape, and whole numbers."""
+"""The files of a fitted neural codec: weights, the decoder's shape, and numbers."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from pctrain.neural.exact import Exact, check_shape
 from pctrain.neural.model import NeuralModel
 
 WEIGHTS: Final = "model.safetensors"
-"""A ``Decoder``'s, by name, as trained (float32)."""
+"""A ``Decoder``'s weights by name, as trained (float32)."""
 SHAPE: Final = "config.json"
-"""Of ``ModelConfig`` what is not the default, so that settings that others need change no artifact."""
+"""Those settings of ``ModelConfig`` that are not the default, so that settings added later change no artifact."""
 NUMBERS: Final = "neural.json"
 """``Numbers``."""
 
@@ -38,7 +38,7 @@ LEAST_SEGMENT_BYTES: Final = 2
 _FIRST_LAYER: Final = "layers.0."
 _DEFAULTS: Final = dataclasses.asdict(ModelConfig())
 _COUNTS: Final = "whole-1"
-"""How weights become counts: ``exact`` and ``model.counts`` as they are now. Another rule gets another name."""
+"""How weights become counts: the present rules of ``exact`` and ``model.counts``. Other rules get another name."""
 
 _CANARY_TEXT: Final = "def f(x):\n\treturn 'naïve' + x[::-1]  # 0123\n".encode() + bytes(range(0, 256, 3)) + b"\0" * 40
 _CANARY_STARTS: Final = (0, 1, 11, 60)
@@ -46,12 +46,12 @@ _CANARY_STARTS: Final = (0, 1, 11, 60)
 
 @dataclass(frozen=True)
 class Numbers:
-    """What a codec knows beside the weights."""
+    """What a codec needs besides the weights."""
 
     thresholds: tuple[int, ...]
-    """Of segments of 2, 3 … 64 bytes on average (``segments.find_threshold``)."""
+    """For mean segment lengths of 2, 3 … 64 bytes (``segments.find_threshold``)."""
     canary: str
-    """``canary`` of the machine that fitted it."""
+    """``canary`` on the machine that fitted the codec."""
 
 
 def threshold_of(numbers: Numbers, segment_bytes: int) -> int:
@@ -75,9 +75,9 @@ def pack(config: ModelConfig, weights: Mapping[str, Tensor], numbers: Numbers) -
 
 
 def unpack(artifact: Artifact) -> tuple[NeuralModel, Numbers]:
-    """The model and its numbers, once it has shown that its counts here are those it was fitted with.
+    """The model and its numbers, after checking that its counts here are those it was fitted with.
 
-    Raises ``CodecError`` naming the fault.
+    Raises ``CodecError``.
     """
     if set(artifact) != {WEIGHTS, SHAPE, NUMBERS}:
         raise CodecError(f"neural needs the artifact files {WEIGHTS}, {SHAPE} and {NUMBERS}, got {sorted(artifact)}")
@@ -85,7 +85,7 @@ def unpack(artifact: Artifact) -> tuple[NeuralModel, Numbers]:
     try:
         config = RunConfig.from_dict({"model": _object(artifact[SHAPE], SHAPE)}).model
         check_shape(config)
-        weights = safetensors.torch.load(artifact[WEIGHTS])  # what it takes is the file's size
+        weights = safetensors.torch.load(artifact[WEIGHTS])  # takes no more memory than the file's size
         _check_weights(config, weights)
         model = NeuralModel(Exact(config, weights))
     except (ConfigError, SafetensorError) as error:
@@ -95,15 +95,15 @@ def unpack(artifact: Artifact) -> tuple[NeuralModel, Numbers]:
     found = canary(model)
     if found != numbers.canary:
         raise CodecError(
-            f"neural: here the model's counts on the canary text have the hash {found}, where it was fitted they had "
-            f"{numbers.canary}, so what one encodes the other cannot decode; restore the artifact's files, or fit again"
+            f"neural: the model's counts on the canary text have the hash {found} here, and {numbers.canary} where it "
+            "was fitted, so that neither can decode the other's symbols; restore the artifact's files, or fit again"
         )
     return model, numbers
 
 
 def _check_weights(config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
-    """Raises ``CodecError`` unless these are a ``Decoder``'s of that shape, before anything is made that is as large as
-    the shape says."""
+    """Raises ``CodecError`` unless these are the weights of a ``Decoder`` of that shape, before any memory is taken in
+    proportion to that shape."""
     wanted = _shapes(config) if config.layers <= len(weights) else {}
     if {name: (weight.shape, weight.dtype) for name, weight in weights.items()} != wanted:
         raise CodecError(f"neural: {WEIGHTS} holds another model than {SHAPE} describes; restore both, or fit again")
@@ -113,7 +113,7 @@ def _check_weights(config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
 
 
 def _shapes(config: ModelConfig) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    """Of a decoder's weights, by name. One layer is made for all, and without memory."""
+    """Shapes and dtypes of a decoder's weights, by name, from one layer without memory."""
     with torch.device("meta"):
         decoder = Decoder(dataclasses.replace(config, layers=1), Vocabulary({}).padded_size)
     shapes: dict[str, tuple[torch.Size, torch.dtype]] = {}

@@ -1,8 +1,8 @@
 """The ``neural`` codec: 16-bit windows of equal information under a small neural byte model.
 
 As in *Training LLMs over Neurally Compressed Text* (Lester et al. 2024) and *Proxy Compression for Language Modeling*
-(Zheng et al. 2026); segments and windows are those of ``pcdata.codecs.window_codec``. The model is fitted beforehand,
-by ``pctrain neural fit``, and its counts are the same on every machine (``exact``).
+(Zheng et al. 2026); segments and windows are those of ``pcdata.codecs.window_codec``. The model is fitted beforehand
+with ``pctrain neural fit``, and its counts are the same on every machine (``exact``).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pctrain.neural.artifact import LEAST_SEGMENT_BYTES, threshold_of, unpack
 @dataclass(frozen=True)
 class NeuralParameters:
     """Preset ``neural-1m`` (1.1 M parameters) after 1,400 steps, in which it read 5.7 MB of the Python 3.11 standard
-    library, cut at 2 kB; ``ngram`` fitted on 16 MB of the same. Its batches were of a few documents each (rows were not
-    shuffled yet), so a model fitted now may predict better. On 96 kB of the val split:
+    library in documents cut at 2 kB; ``ngram`` was fitted on 16 MB of the same. Each batch came from a few documents
+    (rows were not shuffled yet), so a model fitted now may predict better. On 96 kB of the val split:
 
     ====================== ======= ======= ======== ================================ =====
     codec                  segment mean    bytes    bits per byte: context from      first
@@ -35,31 +35,31 @@ class NeuralParameters:
     ngram                  16      16.6    6.14     1.90, 2.09; 2.61                 37 %
     ====================== ======= ======= ======== ================================ =====
 
-    *First*: windows that begin a segment. So a model that has read a third as much foresees a document better than
-    ``ngram`` as it comes, within short segments no better, and neither as well as ``ngram`` with four times the
-    contexts. On 102 kB of whole files at segment 8: 7,734 different symbols, 19 % of units collide; ``ngram``: 5,315,
+    *First*: share of windows that begin a segment. The model, after reading a third as much, predicts a document better
+    than ``ngram`` with default options, but short segments no better; ``ngram`` with four times the contexts is better
+    at both. On 102 kB of whole files at segment 8: 7,734 distinct symbols, 19 % of units collide; ``ngram``: 5,315,
     21 %.
 
-    Encoding runs at 8.3, 3.2 and 0.7 kB a second of processor time with 1, 5 and 40 M parameters where the processor
-    multiplies int8 well (AVX-512 with VNNI), and at 4.6, 1.2 and 0.2 kB with AVX2 alone (``tools/bench_neural.py``);
-    the model's passes take 95 to nearly 100 % of it. Decoding, which knows nothing beforehand, runs at 0.3 kB a second.
+    Per second of processor time, encoding takes 8.3, 3.2 and 0.7 kB with 1, 5 and 40 M parameters where the processor
+    multiplies int8 fast (AVX-512 with VNNI), and 4.6, 1.2 and 0.2 kB with AVX2 alone (``tools/bench_neural.py``); the
+    model's passes take 95 % of it or more. Decoding cannot batch, and takes 0.3 kB per second.
 
-    The mean length of segments is that of the train split's documents, so another sample's may be off by a tenth: after
-    all 1,500 steps of the preset (15 minutes on two cores), asked for 8 and 16, it was 8.3 and 17.0 on 250 kB of train
+    The mean segment length holds for the train split's documents; another sample's may differ by a tenth. After all
+    1,500 steps of the preset (15 minutes on two cores), segments of 8 and 16 had 8.3 and 17.0 bytes on 250 kB of train
     and 9.4 and 17.6 on 250 kB of val, 45 files.
     """
 
     segment: int = 8
-    """Mean bytes of a segment, on the fitting sample. The artifact has the thresholds of all of them."""
+    """Mean bytes of a segment, on the fitting sample. The artifact has the thresholds of all lengths."""
     window_bits: int = 16
     """Bits of a window: 16, 24 or 32."""
     symbol_bits: int = 0
-    """Bits of a symbol, which divide ``window_bits``; 0 for the most, up to 16."""
+    """Bits of a symbol, a divisor of ``window_bits``; 0 for the largest, at most 16."""
     reset: str = "segment"
-    """Where the model's context starts afresh: ``segment``, or ``window`` (which makes units independent)."""
+    """Where the model's context is reset: at each ``segment``, or each ``window`` (units are then independent)."""
     literals: bool = False
-    """Whether a window of one byte is written as that byte. See ``window_codec``. Of 16 bits, symbols then take four
-    bytes each in the files."""
+    """Whether a window of one byte is written as that byte. See ``window_codec``. 16-bit symbols then take four bytes
+    each in the files."""
 
     def __post_init__(self) -> None:
         require_range("segment", self.segment, LEAST_SEGMENT_BYTES, LONGEST_SEGMENT_BYTES)
@@ -71,7 +71,7 @@ class NeuralParameters:
 
 
 class NeuralCodec(WindowCodec):
-    """Windows like those of ``ngram``, under a small byte model that ``pctrain neural fit`` trains. See the module."""
+    """Windows as in ``ngram``, under a small byte model trained by ``pctrain neural fit``."""
 
     Parameters: ClassVar[type[Any]] = NeuralParameters
 
@@ -81,7 +81,7 @@ class NeuralCodec(WindowCodec):
 
     @classmethod
     def fit(cls, parameters: NeuralParameters, sample: Sequence[bytes]) -> Artifact:
-        """Training takes a dataset, settings and a while, which is more than a build can give it."""
+        """Always raises: training needs a dataset and settings, which a build cannot provide."""
         raise OptionError(
             "neural is fitted before it is used: pctrain neural fit shards/ -o coder/, on a dataset of raw bytes, then "
             "--compressor neural:artifact=coder/"

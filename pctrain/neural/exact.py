@@ -1,16 +1,16 @@
 """A decoder's arithmetic in whole numbers: bytes → odds that are the same in any batch, on any machine.
 
 The float32 logits of one context change with the shape of the batch, because a sum of floats depends on its order. Here
-no sum is ever rounded. A matrix is of 7-bit whole numbers and a factor per row, what it is multiplied with of 15-bit
-ones. Their products, attention, and the residual stream, are whole numbers in float64, which has room for every partial
-sum. So the order, and with it shapes, threads, libraries and devices, does not matter. Between the products there are
-only operations that IEEE 754 rounds in one way, number by number (+ − × ÷ √, rounding), and two tables.
+no sum is ever rounded. A matrix has 7-bit integers and a factor per row, and is multiplied with 15-bit integers. The
+products, attention, and the residual stream are whole numbers in float64, which holds every partial sum exactly. So
+order does not matter, nor do shapes, threads, libraries and devices. Between the products there are only elementwise
+operations that IEEE 754 defines exactly (+ − × ÷ √, rounding), and two tables.
 
-Numbers so short are for processors that multiply int8 well (AVX-512 with VNNI): there the 15 bits go in two halves of
-8, added up in 32 bits, four times as fast as float64. Elsewhere torch's int8 products are plain loops, up to twenty
-times slower, and float64 does it; the numbers are the same. 7 bits, not 8, because x86 processors without VNNI add up
-two products of 8 bits each in 16 (oneDNN, *Nuances of int8 computations*). Weights so coarse cost 0.005 bits per byte
-(of 1.80).
+The numbers are this short for processors that multiply int8 fast (AVX-512 with VNNI): there the 15 bits are split into
+two halves of 8 and summed in 32 bits, four times as fast as float64. Elsewhere torch's int8 products are plain loops,
+up to twenty times slower, and float64 is used; the numbers are the same. Weights have 7 bits, not 8, because x86
+processors without VNNI sum two 8-bit products in 16 bits (oneDNN, *Nuances of int8 computations*). Such coarse weights
+cost 0.005 bits per byte (of 1.80).
 
 Legend: T positions of spans laid end to end, B blocks of C positions, K keys that a block can see, P = reach - 1
 positions before a block, D width, N query heads, G key/value heads, J = N / G, H width of a head, F inner width.
@@ -34,29 +34,29 @@ from pctrain.config import ModelConfig
 from pctrain.errors import ConfigError
 
 UNIT: Final = 2.0**-12
-"""What the residual stream, keys, values and the like are multiples of."""
+"""The unit of the residual stream, keys, values and the like."""
 _MOST: Final = 2.0**21
-"""Of those, in units; what is more is cut off."""
+"""Their largest magnitude in units; larger values are clipped."""
 _INPUT: Final = 2.0**-9
-"""What goes into a product of matrices is a multiple of this, and at most ``_MOST_INPUT`` of it."""
+"""The unit of a matrix product's input, which is at most ``_MOST_INPUT`` units."""
 _HALF: Final = 128
 _MOST_INPUT: Final = 127 * _HALF + 63
 _MOST_WEIGHT: Final = 63
 _STEP: Final = 2.0**-10
-"""What exponents are multiples of."""
+"""The unit of exponents."""
 _LAST: Final = 16 << 10
-"""From here on, in steps, e^-x is 0."""
+"""From this many steps on, e^-x is 0."""
 _ONE: Final = 2.0**20
-"""What a weight of attention, or an odd of a byte, is at the most."""
+"""The largest attention weight, and the largest odds of a byte."""
 _MOST_WIDTH: Final = 1 << 11
-"""Squares of at most 2^21 each then add up to 2^53, and products of matrices, also in halves, to less than 2^31."""
+"""Squares of at most 2^21 each then sum to at most 2^53, and matrix products, also in halves, to less than 2^31."""
 
 Past = list[tuple[Tensor, Tensor]]
 """Keys and values of the last P positions, [P, G, H] each, for every layer."""
 
 
 def check_shape(config: ModelConfig) -> None:
-    """Raises ``ConfigError`` unless a model of this shape can be a codec's."""
+    """Raises ``ConfigError`` unless a codec can use a model of this shape."""
     if not config.reach or config.layers * (config.reach - 1) >= REACH_BYTES:
         most = 1 + (REACH_BYTES - 1) // config.layers
         raise ConfigError(
@@ -73,15 +73,15 @@ def check_shape(config: ModelConfig) -> None:
 
 
 class _Matrix(NamedTuple):
-    """Rows of whole numbers, each with a factor."""
+    """Rows of integers, each with a factor."""
 
     rows_OI: Tensor
-    """At most ``_MOST_WEIGHT``; int8, or float64 where int8 does not pay."""
+    """At most ``_MOST_WEIGHT``; int8, or float64 where int8 is slower."""
     factors_O: Tensor
     """From products of whole numbers to units of the result."""
 
     def times(self, x_TI: Tensor) -> Tensor:
-        """Whole numbers of ``_INPUT`` → whole numbers of the result's unit. [T, O]"""
+        """Integers in units of ``_INPUT`` → integers in units of the result. [T, O]"""
         bounded_TI = x_TI.clamp(-_MOST_INPUT, _MOST_INPUT)
         in_halves = self.rows_OI.dtype is torch.int8
         products_TO = _in_halves(bounded_TI, self.rows_OI) if in_halves else bounded_TI @ self.rows_OI.t()
@@ -89,8 +89,8 @@ class _Matrix(NamedTuple):
 
 
 def _in_halves(whole_TI: Tensor, rows_OI: Tensor) -> Tensor:
-    """The product of whole numbers in float64 with int8, both halves in one multiplication of int8. [T, O]"""
-    # By way of int16: from float64 to int8 torch's conversion takes ten times as long.
+    """The product of integers in float64 with int8, both halves in one int8 multiplication. [T, O]"""
+    # Via int16: torch's conversion from float64 to int8 takes ten times as long.
     short_TI = whole_TI.to(torch.int16)
     high_TI = (short_TI + _HALF // 2) >> 7
     halves = torch.empty(2, *short_TI.shape, dtype=torch.int8)
@@ -102,8 +102,8 @@ def _in_halves(whole_TI: Tensor, rows_OI: Tensor) -> Tensor:
 
 @cache
 def int8_pays() -> bool:
-    """Whether products in halves are the faster ones here: measured, since torch does not say how it makes them.
-    Nothing but speed hangs on it. Where they are plain loops it took 0.12 s, once in a process."""
+    """Whether products in halves are faster here. Measured, since torch does not say how it computes them; only speed
+    depends on it. Where they are plain loops it took 0.12 s, once per process."""
     whole_TI = torch.arange(128.0 * 256, dtype=torch.float64).view(128, 256) % _MOST_INPUT
     rows_OI = (torch.arange(256 * 256).view(256, 256) % _MOST_WEIGHT).to(torch.int8)
     wide_OI = rows_OI.double()
@@ -118,12 +118,12 @@ def int8_pays() -> bool:
 
 
 class _Layer(NamedTuple):
-    """Weights in whole numbers; a norm's are part of the matrices behind it."""
+    """Weights as integers; a norm's are folded into the matrices after it."""
 
     inward: _Matrix
     """Query, key and value, [N·H + 2·G·H, D]; the query's divided by √H."""
     near: Tensor
-    """In steps. [N, reach]"""
+    """In steps of exponents. [N, reach]"""
     output: _Matrix
     gate_up: _Matrix
     """[2·F, D]"""
@@ -151,11 +151,11 @@ class Exact:
         return [(nothing, nothing)] * self.config.layers
 
     def odds(self, inputs_T: Tensor, begins_T: Tensor, past: Past) -> tuple[Tensor, Past]:
-        """In proportion to what are the probabilities of the 256 bytes after each position: whole numbers, at most 2^20
-        and at least one of them that, [T, 256]; and the past of what comes next.
+        """The odds of the 256 bytes after each position: integers proportional to probabilities, the largest of them
+        2^20 [T, 256]; and the past for the next call.
 
-        ``begins_T`` says where the span of each position begins, counted from the first position here: less than 0 if
-        it is in the ``past``.
+        ``begins_T`` says where each position's span begins, relative to the first position here: below 0 if it is in
+        the ``past``.
         """
         n_positions = len(inputs_T)
         block = min(self.config.reach, n_positions)
@@ -176,7 +176,7 @@ class Exact:
         return self._softmax(self._head.times(normed_TD)), after
 
     def _hidden(self, begins_BC: Tensor) -> Tensor:
-        """Whom each position does not see: who is ahead, too far back, or of another span. [B, 1, 1, C, K]"""
+        """What each position does not see: later, too distant, or another span. [B, 1, 1, C, K]"""
         (blocks, block), before = begins_BC.shape, self.config.reach - 1
         distance_CK = _distances(block, before)
         key_BK = torch.arange(blocks)[:, None] * block - before + torch.arange(before + block)
@@ -212,14 +212,14 @@ class Exact:
         return layer.down.times(silu_TF.mul_(up_TF).mul_(UNIT * UNIT / _INPUT).round_())
 
     def _softmax(self, steps: Tensor) -> Tensor:
-        """e^x, the largest being 1, of exponents in steps; not divided by their sum. The argument is used up."""
+        """e^x of exponents in steps, scaled to a maximum of 1; not divided by the sum. Overwrites the argument."""
         below = steps.sub_(steps.amax(-1, keepdim=True)).neg_().clamp_(max=_LAST)
         return _looked_up(self._exponentials, below.int())
 
 
 def _normed(x_TD: Tensor, eps: float) -> Tensor:
-    """Without the weights of the norm."""
-    # By 1 / D, not divided by D: a GPU takes that for the same thing, and rounds differently.
+    """Without the norm's weights."""
+    # Times 1 / D, not divided by D, which a GPU replaces by this and so rounds differently.
     squares_T1 = x_TD.square().sum(-1, keepdim=True).mul_(1 / x_TD.shape[-1]).add_(eps / UNIT**2)
     return x_TD.mul(squares_T1.sqrt_().reciprocal_().mul_(1 / _INPUT)).round_()
 
@@ -233,7 +233,7 @@ def _looked_up(table: Tensor, places: Tensor) -> Tensor:
 
 
 def _distances(block: int, before: int) -> Tensor:
-    """From each position of a block back to each key that it could see. [C, K]"""
+    """From each position of a block back to each key in its reach. [C, K]"""
     return torch.arange(before, before + block)[:, None] - torch.arange(before + block)
 
 
@@ -252,8 +252,8 @@ def _layer(config: ModelConfig, weights: Mapping[str, Tensor], name: str) -> _La
 
 
 def _matrix(name: str, weights_OI: Tensor, gain_I: Tensor | None = None, unit: float = UNIT) -> _Matrix:
-    """In whole numbers; ``gain_I`` is of the norm before it, ``unit`` of the result. Raises ``ConfigError`` for weights
-    that are no numbers."""
+    """Rounded to integers. ``gain_I`` is of the norm before it, ``unit`` that of the result. Raises ``ConfigError`` for
+    weights that are not finite."""
     wide_OI = weights_OI.double() if gain_I is None else weights_OI.double() * gain_I.double()
     if not wide_OI.isfinite().all():
         raise ConfigError(f"{name}: there are weights that are not finite")
@@ -264,9 +264,9 @@ def _matrix(name: str, weights_OI: Tensor, gain_I: Tensor | None = None, unit: f
 
 @cache
 def _tables() -> tuple[Tensor, Tensor]:
-    """By x in steps up to ``_LAST``: e^-x in units of 1 / ``_ONE``; and x / (1 + e^x), by which SiLU falls short of
-    max(x, 0) on both sides, in ``UNIT``. No entry is so near the middle of two whole numbers that libraries could
-    differ (a test says so), and if they did, the canary would."""
+    """For x in steps up to ``_LAST``: e^-x in units of 1 / ``_ONE``; and x / (1 + e^x), the distance from SiLU to
+    max(x, 0) on both sides, in ``UNIT``. A test shows that no entry is so close to a rounding boundary that libraries
+    could differ; the canary would detect it."""
     exponentials = [round(exponential(step)) for step in range(_LAST)]
     gaps = [round(silu_gap(step)) for step in range(_LAST)]
     first, second = (torch.tensor([*table, 0], dtype=torch.float64) for table in (exponentials, gaps))

@@ -1,7 +1,7 @@
-"""``pctrain neural fit``: train the byte model with pctrain's own loop, then write it down as a codec's artifact.
+"""``pctrain neural fit``: train the byte model with pctrain's own loop, then write it as a codec's artifact.
 
-The run (checkpoints, metrics) lies in ``run/`` inside the artifact's folder and resumes where it was stopped. The
-artifact is written when the training is done, its record last: without the record it is none.
+The run (checkpoints, metrics) is in ``run/`` inside the artifact's folder and can be resumed. The artifact is written
+after training, its record last: without the record there is no artifact.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pctrain.training.run_folder import load_model
 
 RUN: Final = "run"
 _STRETCH_BYTES: Final = 2048
-"""Of a document, at most: more documents say more about how long segments are than longer ones do."""
+"""The most bytes taken of one document: for the lengths of segments, more documents say more than longer ones."""
 _SAMPLE_BYTES: Final = 1 << 19
 
 
@@ -50,14 +50,14 @@ def fit(
     verify: bool = True,
     quiet: bool = False,
 ) -> Outcome:
-    """Train until ``config.train.steps`` are done, or go on; then write the artifact, unless a signal ended it.
+    """Train, or resume, until ``config.train.steps``; then write the artifact, unless a signal stopped the training.
 
     Raises ``ConfigError`` for settings that no codec's model can have, and what ``training.loop.fit`` raises.
     """
     check(config)
     (output / RECORD).unlink(missing_ok=True)
     outcome = train(folders, output / RUN, config, restart=restart, verify=verify, quiet=quiet)
-    if outcome.signal is None and speaks():  # of several processes the first
+    if outcome.signal is None and speaks():  # the first of several processes
         write(folders, output, quiet=quiet)
     return outcome
 
@@ -70,7 +70,7 @@ def check(config: RunConfig) -> None:
 
 
 def write(folders: Sequence[Path], output: Path, *, quiet: bool) -> None:
-    """The artifact of the run's last checkpoint."""
+    """Write the artifact of the run's last checkpoint."""
     decoder, state = load_model(output / RUN, "last", torch.device("cpu"))
     weights = {name: parameter.detach() for name, parameter in decoder.named_parameters()}
     model = NeuralModel(Exact(state.config.model, weights))
@@ -89,8 +89,8 @@ def write(folders: Sequence[Path], output: Path, *, quiet: bool) -> None:
 
 
 def sample(datasets: Sequence[Dataset]) -> list[bytes]:
-    """Stretches of the train splits' documents, those with the smallest hashes first; which of a document, its hash
-    says too."""
+    """Stretches of documents of the train splits, those with the smallest hashes first. The hash also decides where in
+    the document a stretch begins."""
     found: list[tuple[bytes, bytes]] = []
     for split in (dataset.split("train") for dataset in datasets):
         for block in range(split.n_blocks):
@@ -106,9 +106,9 @@ def sample(datasets: Sequence[Dataset]) -> list[bytes]:
 
 
 def thresholds(model: ByteModel, stretches: Sequence[bytes], *, quiet: bool) -> tuple[int, ...]:
-    """Those at which segments of the sample have each mean length.
+    """The threshold for each mean segment length on the sample.
 
-    The first bytes of a stretch are left out: most bytes have as much before them as the model may see.
+    The first bytes of a stretch are left out, because most bytes have as much context as the model may see.
     """
     pieces = [np.zeros(0, np.uint32)]
     n_bytes = sum(map(len, stretches))

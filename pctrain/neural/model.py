@@ -1,7 +1,7 @@
-"""The byte model of ``neural``: an exact decoder (``exact``) behind the window coder's protocol.
+"""The byte model of ``neural``: an exact decoder (``exact``) with the interface of the window coder.
 
-A span begins with the raw-open mark, as a piece of a document does in training. The decoder sees at most as many bytes
-as the protocol allows, so a prediction hangs on the bytes before it in its span, and not on where they stand.
+A span begins with the raw-open mark, as a part of a document does in training. The decoder sees no more bytes than the
+interface allows, so a prediction depends on the bytes before it in its span, and not on their position.
 
 Legend: N bytes of spans laid end to end, S spans, C = 257 cumulative counts, V = 256 bytes.
 """
@@ -24,7 +24,7 @@ from pcdata.dataset.vocab import FIRST_BYTE, RAW_OPEN
 from pctrain.neural.exact import Exact, Past
 
 _AT_ONCE: Final = 512
-"""Positions of a forward pass, about: what they become stays in the processor's second cache."""
+"""Positions per forward pass, approximately, so that intermediate values fit in the processor's level-2 cache."""
 _STATES: Final = 4
 _TABLES: Final = 4096
 
@@ -35,9 +35,9 @@ class NeuralModel:
     def __init__(self, exact: Exact) -> None:
         self._exact = exact
         self._states: list[_State] = []
-        """Where the latest calls of ``following`` ended, the last one first."""
+        """Where the latest calls of ``following`` ended, most recent first."""
         self._tables: OrderedDict[bytes, CountTable] = OrderedDict()
-        """What follows the latest contexts."""
+        """Predictions after the latest contexts."""
 
     def predict(self, text_N: NDArray[np.uint8], starts_S: NDArray[np.int64]) -> Predictions:
         cumulative_NC = np.zeros((len(text_N), 257), np.uint32)
@@ -56,7 +56,7 @@ class NeuralModel:
         return Predictions(CountTable(cumulative_NC), np.arange(len(text_N)))
 
     def following(self, context: bytes | bytearray) -> tuple[CountTable, int]:
-        """From the keys and values of a context that this one goes on from, if it is among the latest."""
+        """Computed from the keys and values of a prefix of the context, if it is among the latest."""
         wanted = bytes(context)
         table = self._tables.pop(wanted, None)
         if table is None:
@@ -82,7 +82,7 @@ class NeuralModel:
 
 @dataclass(frozen=True)
 class _State:
-    """What the decoder remembers behind a context."""
+    """The decoder's keys and values after a context."""
 
     context: bytes
     """The last ``REACH_BYTES`` bytes."""
@@ -91,9 +91,9 @@ class _State:
     past: Past
 
     def bytes_to(self, wanted: bytes) -> bytes | None:
-        """What has to follow for the last bytes to be those wanted; None if that cannot be, or is nothing.
+        """The bytes to append so that the context ends with those wanted; None if that is impossible or none are.
 
-        Where more than ``REACH_BYTES`` have passed, nothing before them matters: the decoder does not see so far.
+        Once more than ``REACH_BYTES`` have passed, nothing before them matters, because the decoder does not see it.
         """
         if len(wanted) < REACH_BYTES:
             whole = self.positions == len(self.context) + 1
@@ -105,9 +105,9 @@ class _State:
 
 
 def counts(odds_TV: Tensor) -> NDArray[np.int64]:
-    """Odds → counts of 16 bits, each at least 1: 1 and the byte's share of the rest, rounded down; what is left over
-    goes to the likeliest byte, the first of them. [T, V]"""
-    # Quotients of whole numbers below 2^36 lie further from the next whole number than float64 rounds.
+    """Odds → 16-bit counts, each at least 1: 1 plus the byte's share of the rest, rounded down. The remainder goes to
+    the most likely byte, the first if there are several. [T, V]"""
+    # Quotients of integers below 2^36 are further from the next integer than the rounding error of float64.
     shares_TV = (odds_TV * (TOTAL - 256)).div_(odds_TV.sum(1, keepdim=True)).floor_()
     counts_TV: NDArray[np.int64] = shares_TV.numpy().astype(np.int64) + 1
     likeliest_T1 = odds_TV.numpy().argmax(axis=1)[:, None]

@@ -87,7 +87,7 @@ def _write(
 
 
 def _cause(error: BaseException) -> BaseException:
-    """``torch.distributed.checkpoint`` has the errors of all processes, Ctrl-C among them, in one of its own."""
+    """The error inside the one in which ``torch.distributed.checkpoint`` wraps those of all processes, Ctrl-C too."""
     while isinstance(error, CheckpointException):
         error = next(iter(error.failures.values()))[0]
     return error
@@ -242,7 +242,7 @@ def _read_tensors(folder: Path, name: str, tensors: Mapping[str, Tensor], world:
 
 
 def _shapes(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
-    """Those of all tensors, as the files say."""
+    """The shapes of all tensors, from the headers of the files."""
     with _readable(folder, name):
         for path in (folder / name).iterdir():
             regular_file(folder, path.relative_to(folder).as_posix())
@@ -291,8 +291,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _check(folder: Path, part: str, world: World = _ALONE) -> None:
-    """Raises ``CheckpointError`` unless a file, or all below a folder, are what the checkpoint's sums name. Of several
-    processes each hashes some, and all raise."""
+    """Raises ``CheckpointError`` unless a file, or all files in a folder, match the checkpoint's sums. Each of several
+    processes hashes some of them, and all raise."""
     try:
         lines = regular_file(folder, _SUMS).read_text(encoding="utf-8").split("\n")
         named = [(digest, check_path(name)) for digest, _, name in (line.partition("  ") for line in lines) if name]

@@ -1,4 +1,4 @@
-"""What a run says of itself before its first step: the model, the device and its memory, and how far it will read."""
+"""What a run prints before its first step: the model, the device and its memory, and how much it will read."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pctrain.model.size import size_of
 from pctrain.training.trainer import Trainer
 
 _SAMPLED_STEPS: Final = 1000
-"""Of the schedule, at most, to find how much is read."""
+"""The most steps of the schedule that are sampled, to find how much is read."""
 _DAY: Final = 86_400
 
 
 def header(trainer: Trainer, flops_per_step: int, peak_flops: float, *, verified: bool = True) -> Iterator[str]:
-    """A line each. ``peak_flops`` are those that all devices together could do in a second; ``verified`` is whether the
-    data's files have the hashes that they should."""
+    """One line per topic. ``peak_flops`` is the peak per second of all devices together; ``verified`` is whether the
+    hashes of the data were checked."""
     yield f"model   {_model(trainer)}"
     yield f"device  {_device(trainer)}"
     yield f"steps   {_steps(trainer)}"
@@ -59,7 +59,7 @@ def _steps(trainer: Trainer) -> str:
 
 
 def _data(trainer: Trainer) -> Iterator[str]:
-    """How long an epoch of each dataset is, and how many the whole run is expected to read."""
+    """The size of an epoch of each dataset, and how many the whole run is expected to read."""
     epochs = expected_epochs(trainer)
     for name, split in _train_splits(trainer).items():
         read = f"the run reads about {_rounded(epochs[name])} epochs" if epochs else "as far as data.where keeps it"
@@ -72,8 +72,8 @@ def _rounded(number: float) -> str:
 
 
 def expected_epochs(trainer: Trainer) -> dict[str, float]:
-    """By dataset, from the schedule and the mean lengths of documents; padding is left out. Empty where a filter
-    chooses documents: how many there are is not known before they are read."""
+    """By dataset, from the schedule and the mean lengths of documents, without padding. Empty with a filter: how many
+    documents it keeps is not known before they are read."""
     config, splits = trainer.config, _train_splits(trainer)
     if config.data.where:
         return {}
@@ -92,7 +92,7 @@ def expected_epochs(trainer: Trainer) -> dict[str, float]:
 
 
 def _mean_symbols(odds: Odds, lengths: Lengths) -> float:
-    """Of a document as it is shown."""
+    """Mean symbols of a document as it is shown."""
     both = lengths.raw + lengths.compressed
     if odds.arrangement is Arrangement.SPLICE:
         both = odds.share * lengths.compressed + (1 - odds.share) * lengths.raw
@@ -101,7 +101,7 @@ def _mean_symbols(odds: Odds, lengths: Lengths) -> float:
 
 
 def bytes_per_target(trainer: Trainer) -> dict[str, float]:
-    """By view, raw first: how many raw bytes one of its symbols stands for on average, by the manifests."""
+    """By view, raw first: the mean raw bytes that one of its symbols encodes, from the manifests."""
     splits = [*_train_splits(trainer).values()]
     raw_bytes = sum(split.raw_bytes for split in splits)
     symbols = {name: sum(symbols_of(split, name) for split in splits) for name in trainer.loader.view_names}

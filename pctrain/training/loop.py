@@ -156,8 +156,8 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
 def _count(
     trainer: Trainer, tally: Tally, log: MetricsLog, done: int, batch: Batch, losses: Losses, bad_steps: int
 ) -> int:
-    """Add a step to the tally, or name what a bad one showed. Returns how many bad ones there are in a row, of which
-    there were ``bad_steps`` before it."""
+    """Add a step to the tally, or report the documents of a bad one. Returns the number of consecutive bad steps;
+    ``bad_steps`` is their number before this one."""
     fault = losses.fault(trainer.config.optim)
     if fault is None:
         tally.add(losses, batch.stats)

@@ -1,8 +1,8 @@
-"""What a run says about itself: ``metrics.jsonl``, and the sums behind its lines.
+"""The log of a run: ``metrics.jsonl``, and the sums in its lines.
 
-A line of kind ``train`` covers the steps since the one before it, and never spans a checkpoint: a run that was killed
-and went on from one writes the same lines as a run that was not. Of kind ``val``: one measurement. Of kind ``start``:
-the settings from here on.
+A line of kind ``train`` covers the steps since the one before it, and never spans a checkpoint, so that a run that was
+killed and resumed writes the same lines as an uninterrupted one. A line of kind ``val`` is one measurement, one of kind
+``start`` has the settings from there on.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
     """Appends lines to a JSONL file; on resume, lines after the resumed step (and a half-written one) are dropped."""
 
     def __init__(self, path: Path, step: int, *, writes: bool = True) -> None:
-        """Of several processes one ``writes``."""
+        """Only one of several processes ``writes``."""
         self._writes, self._path = writes, path
         if not writes:
             return
@@ -42,8 +42,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         self._file = open_to_append(path)
 
     def write(self, kind: str, step: int, **values: Any) -> None:
-        """One line, on its way to the disk when this returns; a number that is not finite becomes null, as JSON has
-        none."""
+        """Write one line and flush it; numbers that are not finite become null, since JSON has none."""
         if self._writes:
             known = {name: None if _is_no_number(value) else value for name, value in values.items()}
             line = json.dumps({"kind": kind, "step": step, **known}, allow_nan=False)
@@ -76,7 +75,7 @@ def _step_of(line: bytes) -> float:
 
 @dataclass(frozen=True)
 class Losses:
-    """What one optimizer step came to. W is the raw bytes and the views."""
+    """The losses of one optimizer step. W is the raw bytes and the views."""
 
     nats: float
     """Over all targets of the global batch."""
@@ -93,7 +92,7 @@ class Losses:
         return self.nats / self.targets
 
     def fault(self, settings: OptimConfig) -> str | None:
-        """Why nothing should be learnt from this, if so."""
+        """Why the step is bad; None if it is not."""
         if not math.isfinite(self.nats) or not math.isfinite(self.gradient_norm):
             return f"the loss is {self.mean:.4g} and its gradient's norm {self.gradient_norm:.4g}"
         if 0 < settings.largest_loss < self.mean:
@@ -111,7 +110,7 @@ class Tally:
     def __init__(
         self, view_names: Sequence[str], dataset_names: Sequence[str], flops_per_step: int, peak_flops: float
     ) -> None:
-        """``peak_flops`` are those that all devices together could do in a second."""
+        """``peak_flops`` is the peak per second of all devices together."""
         self._names = ["raw", *view_names]
         self._flops_per_step = flops_per_step
         self._peak_flops = peak_flops
@@ -119,7 +118,7 @@ class Tally:
         self.restart(0.0)
 
     def restart(self, wait_seconds: float) -> None:
-        """Begin anew; ``wait_seconds`` is how long was waited for data so far in the run."""
+        """Start over; ``wait_seconds`` is the time spent waiting for data so far in the run."""
         self._steps = self._skipped = 0
         self._nats = 0.0
         self._targets = 0
@@ -130,12 +129,12 @@ class Tally:
         self._begun = perf_counter()
 
     def skip(self, stats: BatchStats) -> None:
-        """One step more, of which nothing was learnt."""
+        """Count a step whose update was skipped."""
         self._skipped += 1
         self._count(stats)
 
     def add(self, losses: Losses, stats: BatchStats) -> None:
-        """One step more."""
+        """Count a step."""
         self._count(stats)
         self._nats += losses.nats
         self._targets += losses.targets
@@ -147,8 +146,8 @@ class Tally:
         self._stats = stats if self._stats is None else self._stats + stats
 
     def speed(self, wait_seconds: float) -> dict[str, float]:
-        """Positions, raw bytes shown or stood for, and training flops per second; the latter as a share of what the
-        devices could do; and the share of the time that was spent waiting for data."""
+        """Positions, raw bytes shown or encoded, and training flops, per second; the flops as a share of the peak; and
+        the share of the time spent waiting for data."""
         assert self._stats is not None
         seconds = perf_counter() - self._begun
         flops_per_second = self._steps * self._flops_per_step / seconds
@@ -190,7 +189,7 @@ def _view(nats: float, targets: int) -> dict[str, float | int]:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most that the device's memory held of this process: of a GPU, what torch had; of a CPU, what was resident."""
+    """The peak memory of this process: on a GPU, allocated by torch; on a CPU, resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return machine.peak_memory_bytes()

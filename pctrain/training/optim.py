@@ -12,7 +12,7 @@ from pctrain.config import OptimConfig
 
 
 def make_optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over all of a decoder's parameters; which of them decay, ``optim.weight_decay_on`` says."""
+    """AdamW over all of a decoder's parameters; ``optim.weight_decay_on`` says which of them decay."""
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
     norms: list[nn.Parameter] = []
@@ -36,10 +36,10 @@ def make_optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.AdamW:
 
 
 def _decay_to_one(norms: list[nn.Parameter], optimizer: torch.optim.Optimizer, weight_decay: float) -> None:
-    """Before each step, draw the weights of norms towards 1 as AdamW draws others towards 0.
+    """Before each step, decay the weights of norms towards 1, as AdamW decays others towards 0.
 
-    It is what AdamW does in the published model, whose norms multiply by one plus their weights. Decay to 0 would here
-    end at a norm that lets nothing through.
+    This is what AdamW does in the published model, whose norms multiply by one plus their weights. Here, decay to 0
+    would end at a norm that outputs nothing.
     """
 
     @torch.no_grad()
@@ -55,8 +55,7 @@ def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
     """The rate of optimizer step ``step`` (from 0): linear warm-up, then cosine, or constant and linear (wsd).
 
     The first step has lr / lr_warmup_steps, so that it learns something. In the published code (Meta lingua's
-    ``lr_cosine``) it has 0, and each step of the warm-up the rate that the step before it has here; from the end of the
-    warm-up on the rates are the same.
+    ``lr_cosine``) it has 0, and the warm-up is one step behind the one here; after the warm-up the rates are the same.
     """
     if step < optim.lr_warmup_steps:
         return optim.lr * (step + 1) / optim.lr_warmup_steps

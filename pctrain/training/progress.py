@@ -38,7 +38,7 @@ class Progress(_Bar):
     """Steps done, loss, bits per byte, speed, waiting, and the time left."""
 
     def __init__(self, first_step: int, steps: int, bytes_per_target: Mapping[str, float], quiet: bool) -> None:
-        """``bytes_per_target``: by view, raw first, the raw bytes that one of its symbols stands for."""
+        """``bytes_per_target``: by view, raw first, the mean raw bytes that one of its symbols encodes."""
         self._first_step, self._steps = first_step, steps
         self._bytes_per_target = bytes_per_target
         self._begun = perf_counter()
@@ -56,7 +56,7 @@ class Progress(_Bar):
         self._forget()
 
     def step(self, losses: Losses, speed: Mapping[str, float], *, learnt: bool) -> None:
-        """One optimizer step is done; what was ``learnt`` counts in the means."""
+        """Report an optimizer step; only ``learnt`` ones count in the means."""
         self._speed = f"{_rate(speed['symbols_per_second'])}, {100 * speed['waiting']:.0f} % waiting"
         self._bar.set_postfix_str(f"loss {losses.mean:.3f}, {self._speed}{self._bits}", refresh=False)
         self._bar.update()
@@ -67,7 +67,7 @@ class Progress(_Bar):
             self._targets_W += losses.targets_W
 
     def measured(self, step: int, values: Mapping[str, Any]) -> None:
-        """A measurement on val was made. The means of the line are over the steps since the line before it."""
+        """Report a measurement on val. The line's means are over the steps since the last line."""
         self._bits = f", {in_words(values)}"
         if self._bar.disable and not self._quiet:
             parts = [in_words(values), *self._means(), self._speed, *self._left(step)]
@@ -79,7 +79,7 @@ class Progress(_Bar):
         self._nats_W, self._targets_W = torch.zeros(2, len(self._bytes_per_target), dtype=torch.float64)
 
     def _means(self) -> list[str]:
-        """The loss, and of each view what its symbols cost per raw byte that they stand for."""
+        """The loss, and each view's bits per raw byte that its symbols encode."""
         if not self._targets:
             return []
         by_view = zip(self._bytes_per_target.items(), self._nats_W.tolist(), self._targets_W.tolist(), strict=True)

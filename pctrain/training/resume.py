@@ -121,7 +121,7 @@ def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset
 
 
 def _is_fixed(name: str) -> bool:
-    """Whether a setting, or the table that it is in, is one that a resume may not change."""
+    """Whether a resume may not change a setting, or the table that it is in."""
     return SETTINGS[".".join(name.split(".")[:2])].fixed
 
 

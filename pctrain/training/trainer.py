@@ -38,7 +38,7 @@ class Trainer:
     config: RunConfig
     """Resolved: the views are named."""
     changes: list[str]
-    """What differs from the settings of the last checkpoint, in words."""
+    """Differences from the settings of the last checkpoint, for messages."""
     first_step: int
     device: torch.device
     loader: Loader
@@ -62,10 +62,10 @@ class Trainer:
         *,
         anew: bool = False,
     ) -> Trainer:
-        """That in ``run`` as of its last checkpoint, or a new run if there is none, or it is to begin ``anew``.
+        """The run in ``run`` as of its last checkpoint; a new one if there is none, or if ``anew``.
 
-        Raises ``CheckpointError`` if the checkpoint does not fit, ``ConfigError`` if the memory clearly does not
-        suffice. Nothing is written.
+        Raises ``CheckpointError`` if the checkpoint does not fit, ``ConfigError`` if there is clearly too little
+        memory. Nothing is written.
         """
         named = by_name([datasets] if isinstance(datasets, Dataset) else datasets)
         config = with_views(config, [*named.values()])
@@ -122,7 +122,7 @@ class Trainer:
 
 
 def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, int | None]:
-    """What a step wants and what there is, before anything is allocated. Raises ``ConfigError`` if it cannot fit."""
+    """The memory that a step needs and what is free, before allocation. Raises ``ConfigError`` if it cannot fit."""
     runtime = config.runtime
     wanted = memory_of_step(
         config,

@@ -1,10 +1,10 @@
-"""The slice of val that a run is measured on: raw bits per byte, and how sure they are.
+"""The slice of val that a run is measured on: raw bits per byte, and their standard error.
 
-Many short windows rather than a few documents: the bytes of one document are like each other, and five long ones said
-more about themselves than about the model. The windows lie evenly over all bytes that the filter keeps, one document
-after another, so that every byte is as likely measured as any other; they are the same for the whole run.
+It has many short windows rather than a few documents: the bytes of one document resemble each other, and five long ones
+said more about themselves than about the model. The windows are spread evenly over all bytes that the filter keeps, so
+that every byte is equally likely to be measured. They stay the same for the whole run.
 
-Legend: B blocks, K documents that a window lies in.
+Legend: B blocks, K documents with a window.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class Piece(NamedTuple):
     end_bytes: int
     """Exclusive."""
     document: int
-    """The input document, of which the row may be one of several parts: the number of its first part in the split."""
+    """The input document, which may have several parts: the number of its first part in the split."""
 
 
 class ValSlice:
-    """Windows of val's raw bytes: of several datasets as many bytes of each, or all that one has."""
+    """Windows of val's raw bytes: equally many from each dataset, or all that it has."""
 
     def __init__(self, splits: Sequence[Split], max_bytes: int, seq_len: int, rows: int, only: Filter) -> None:
         """Raises ``DataError`` for a split of which the filter keeps no bytes."""
         self._rows = rows
         self._windows: list[Window] = []
         self._documents: list[tuple[int, int]] = []
-        """Of each window: the number of its dataset, and its document."""
+        """The dataset's number and the document of each window."""
         self.raw_bytes = 0
         windowing = Windowing(seq_len, seq_len)
         for number, split in enumerate(splits, 1):
@@ -67,8 +67,8 @@ class ValSlice:
     def measure(self, model: Decoder, device: torch.device) -> dict[str, Any]:
         """For a line of kind ``val``; as ``pctrain eval`` scores windows, without overlap.
 
-        The standard error is over documents, each with all of its windows: they are what was sampled, and the bytes of
-        one are not independent of each other. Of one document there is none, and no key for it.
+        The standard error is over documents, each with all of its windows, because the bytes of one document are not
+        independent. With a single document there is none, and no key for it.
         """
         model.eval()
         by_document: dict[tuple[int, int], Score] = {}
@@ -91,7 +91,7 @@ class ValSlice:
 
 def pieces(split: Split, only: Filter, max_bytes: int, longest: int) -> Iterator[Piece]:
     """Pieces of at most ``longest`` bytes, evenly spread over the documents that the filter keeps, ``max_bytes`` in
-    all; if there are no more than that, all documents whole. One block is looked at at a time."""
+    all; whole documents if there are no more than that. Reads one block at a time."""
     totals_B = np.array([_kept(split, only, block)[1][-1:].sum() for block in range(split.n_blocks)], np.int64)
     n_bytes = int(totals_B.sum())
     all_of_it = np.array([0]), np.array([n_bytes])
@@ -123,14 +123,14 @@ def spread(n_bytes: int, wanted: int, longest: int) -> tuple[NDArray[np.int64], 
 
 
 def _kept(split: Split, only: Filter, block: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """The rows of a block that the filter keeps, and where their bytes end if they lie one after another."""
+    """The rows of a block that the filter keeps, and the running sum of their bytes."""
     base = split.base(block)
     rows = np.flatnonzero(only.rows(base)) if only else np.arange(len(base))
     return rows, np.cumsum(np.diff(base.raw_offsets)[rows])
 
 
 def _first_parts(split: Split, block: int, before: int) -> NDArray[np.int64]:
-    """Of each row of a block, the number of the first part of its document, which may lie ``before`` the block."""
+    """For each row of a block, the number of the first part of its document, which may be ``before`` the block."""
     part_starts = split.base(block).part_starts
     first = int(split.block_documents[:block].sum())
     numbers = np.arange(first, first + len(part_starts))

@@ -63,7 +63,7 @@ class Listed:
 
 
 def files_read(datasets: Mapping[str, Dataset], views: Sequence[str]) -> list[Listed]:
-    """All that a run reads: the documents of both splits, and of train these views."""
+    """All files that a run reads: the documents of both splits, and these views of train."""
     files = []
     for dataset in datasets.values():
         manifest = dataset.manifest
@@ -89,7 +89,7 @@ def verified(files: Sequence[Listed], known: Mapping[str, Seal], world: World, *
 def _compared(
     files: Sequence[Listed], known: Mapping[str, Seal], world: World, quiet: bool
 ) -> Iterator[tuple[str, Seal | str]]:
-    """By path the seal of each file, or what is wrong with it."""
+    """Each file's path, with its seal or what is wrong with it."""
     seals = {one.path: one.seal() for one in files}
     new = [one for one in files if (seal := seals[one.path]) is None or known.get(one.path) != seal]
     yield from ((path, seal) for path, seal in seals.items() if seal is not None and known.get(path) == seal)

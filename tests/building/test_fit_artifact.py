@@ -76,7 +76,7 @@ def test_the_same_call_again_does_nothing_and_another_is_refused(source: Path, t
         fit(options(source, tmp_path / "a", "ngram:segment=5,contexts=90"))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.txt").write_text("precious")
-    with pytest.raises(BuildError, match="no artifact of pcdata fit"):
+    with pytest.raises(BuildError, match="not an artifact of pcdata fit"):
         fit(options(source, tmp_path / "b", CODECS["ngram"]))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
@@ -85,8 +85,8 @@ def test_nothing_is_left_where_nothing_can_be_fitted(source: Path, tmp_path: Pat
     for text, says in {
         "gzip": "not fitted to anything",
         "zstd:dictionary=0": "not fitted to anything",
-        "bpe:name=other": "name and ids are of a view",
-        "zstd:ids=raw": "name and ids are of a view",
+        "bpe:name=other": "name and ids belong to a view",
+        "zstd:ids=raw": "name and ids belong to a view",
     }.items():
         with pytest.raises(OptionError, match=says):
             fit(options(source, tmp_path / "a", text))

@@ -155,7 +155,7 @@ def test_a_model_with_biases_by_distance_is_refused(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "data")
     settings = [*SETTINGS, "model.reach=4", "train.steps=1", "mixture.mode=raw", "mixture.warmup_fraction=0"]
     fit(dataset.folder, tmp_path / "run", resolve(None, None, settings), quiet=True)
-    with pytest.raises(PctrainError, match=r"layers reach 4 positions \(model.reach\), which LlamaForCausalLM has no"):
+    with pytest.raises(PctrainError, match=r"layers reach 4 positions \(model.reach\), which LlamaForCausalLM does"):
         export_run(tmp_path / "run", tmp_path / "hf")
     assert not (tmp_path / "hf").exists()
 
@@ -163,7 +163,7 @@ def test_a_model_with_biases_by_distance_is_refused(tmp_path: Path) -> None:
 def test_nothing_is_overwritten(runs: dict[str, tuple[Path, Path]], tmp_path: Path) -> None:
     (run, _), (_, exported) = runs["heads"], runs["plain"]
     before = sorted(exported.iterdir())
-    with pytest.raises(PctrainError, match="is there already"):
+    with pytest.raises(PctrainError, match="is already there"):
         export_run(run, exported)
     assert sorted(exported.iterdir()) == before
     with pytest.raises(CheckpointError, match="has no checkpoint '77'"):
@@ -206,7 +206,7 @@ def test_what_is_another_is_refused(runs: dict[str, tuple[Path, Path]], tmp_path
     folder = shutil.copytree(exported, tmp_path / "hf")
     OTHERS[other](folder)
     names = sorted(path.name for path in folder.iterdir())
-    with pytest.raises(PctrainError, match="is there already, and is another"):
+    with pytest.raises(PctrainError, match="is already there with other content"):
         export_run(run, folder)
     assert sorted(path.name for path in folder.iterdir()) == names
 

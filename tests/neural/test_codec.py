@@ -98,7 +98,7 @@ def test_an_artifact_with_another_canary_is_refused(coder: Path) -> None:
     artifact = artifact_of(coder)
     numbers = json.loads(artifact[NUMBERS])
     changed = json.dumps({**numbers, "canary": "0" * 32}).encode()
-    with pytest.raises(CodecError, match=f"have the hash {numbers['canary']}, where it was fitted they had 0000"):
+    with pytest.raises(CodecError, match=f"have the hash {numbers['canary']} here, and 0000"):
         NeuralCodec(NeuralParameters(), {**artifact, NUMBERS: changed}, {})
     weights = bytearray(artifact[WEIGHTS])
     weights[-3] ^= 64

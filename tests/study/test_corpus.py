@@ -20,5 +20,5 @@ def test_inputs_are_the_library_packages_and_paths() -> None:
 
 @pytest.mark.parametrize("name", ["package:no_such_package", "package:token"])
 def test_a_package_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(StudyError, match=f"asks for {name}, and this Python has no package"):
+    with pytest.raises(StudyError, match=f"needs {name}, but this Python has no package"):
         located(name)

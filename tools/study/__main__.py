@@ -4,8 +4,8 @@
     python -m tools.study tools/study/gpu.toml -o study-gpu/ --only-report
 
 Builds the corpus once, trains and measures every arm that has no result yet, and writes ``table.json``,
-``curves.png``, ``exchange.png`` and, with ``--page``, the tables of a page. Stopped at any time, the same command
-resumes. ``--only-report`` writes what results alone are enough for: all but ``curves.png``.
+``curves.png``, ``exchange.png`` and, with ``--page``, the tables of a page. Rerun the same command to resume after any
+interruption. ``--only-report`` writes what needs only results: everything except ``curves.png``.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--results",
     type=_PATH,
-    help="Folder of the results, a JSON file each; table and figures go beside it. [default: in the output folder]",
+    help="Folder of the results, one JSON file each; table and figures go beside it. [default: in the output folder]",
 )
 @click.option("--arm", "arms", multiple=True, metavar="NAME", help="Only this arm; may be repeated.")
 @click.option("--seed", "seeds", multiple=True, type=int, help="Only this seed; may be repeated.")
-@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Trials at once, a thread each.")
-@click.option("--only-report", is_flag=True, help="Run nothing: tables and figure of the results that are there.")
-@click.option("--page", type=_PATH, help="The page whose tables are rewritten, such as STUDY.md.")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Trials at once, one thread each.")
+@click.option("--only-report", is_flag=True, help="Run nothing: tables and figure of existing results.")
+@click.option("--page", type=_PATH, help="Page whose tables are rewritten, such as STUDY.md.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def main(
     study: Path,
@@ -70,7 +70,7 @@ def main(
 
 
 def run_all(bench: Bench, trials: list[Trial], jobs: int) -> None:
-    """Each that has no result; one that takes another for its measure comes after it, whether asked for or not."""
+    """Run each trial without a result, after the one that its budget depends on, which runs even if not selected."""
     waiting = [*dict.fromkeys(each for trial in trials for each in (bench.like(trial), trial) if each is not None)]
     running: dict[Future[Result], Trial] = {}
     with ThreadPoolExecutor(jobs) as pool:

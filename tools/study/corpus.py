@@ -1,7 +1,7 @@
-"""The study's datasets: the corpus, built once; some of its val documents after each edit; and what ``probe`` says.
+"""The study's datasets: the corpus, built once; some of its val documents after each edit; and a probe of it.
 
-Edited documents are datasets like any other, their views made with the artifacts of the corpus, so that a model is
-measured on them by the same code: in raw bytes, and in a view of the edited text.
+Edited documents are ordinary datasets, with views from the artifacts of the corpus, so that the same code measures a
+model on them: in raw bytes, and in a view of the edited text.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Datasets:
 
 
 def prepare(corpus: Corpus, folder: Path) -> Datasets:
-    """Build what is not there yet."""
+    """Build what does not exist yet."""
     made = Datasets(folder)
     inputs = [located(name) for name in corpus.inputs]
     requests = {name: with_option(text, f"name={name}") for name, text in corpus.compressors.items()}
@@ -78,12 +78,12 @@ def located(name: str) -> str:
         return name
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise StudyError(f"the corpus asks for {name}, and this Python has no package {package!r}")
+        raise StudyError(f"the corpus needs {name}, but this Python has no package {package!r}")
     return next(iter(found.submodule_search_locations))
 
 
 def stability(made: Datasets) -> dict[str, float]:
-    """By view, the mean distance of a document's symbols before and after an edit: 0 is as stable as can be."""
+    """By view, the mean distance of a document's symbols before and after an edit; 0: unchanged."""
     found: dict[str, Any] = json.loads(made.probe.read_text(encoding="utf-8"))["compressors"]
     means = {name: mean_of(figures["distances"]) for name, figures in found.items()}
     return {name: mean for name, mean in means.items() if mean is not None}
@@ -107,13 +107,13 @@ def _edit(name: str) -> Callable[[bytes], bytes]:
     if name == UNEDITED:
         return bytes
     if name == WHITE_SPACE:
-        # It is none of probe's edits, which have keys of their own; never drawn beside the first, it may have its key.
+        # Not one of probe's edits, which have their own keys. It is never used together with the first, so shares its.
         return lambda raw: widen(raw, key_for(_SEED, next(iter(EDITS)), raw))
     return partial(edited, name=name, seed=_SEED)
 
 
 def _build_edited(dataset: Dataset, edit: str, place: Path, requests: dict[str, str], documents: int) -> None:
-    """Files of their own, so that they may hold any bytes."""
+    """As separate files, because they may hold any bytes."""
     files = place.with_name(place.name + ".files")
     shutil.rmtree(files, ignore_errors=True)
     files.mkdir(parents=True)

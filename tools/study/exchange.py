@@ -1,10 +1,10 @@
-"""What a compressed symbol is worth in raw ones, and what it costs.
+"""The worth of a compressed symbol in raw ones, and its cost.
 
-Raw-only runs of several budgets, each with a schedule of its own, say how many raw symbols reach how many bits per
-byte. A proxy run is worth as many raw symbols as reach its bits; what is left of them when the raw symbols that it had
-itself are taken away, over its compressed symbols, is the *exchange rate*. The *price* of a compressed symbol is what
-the run cost beyond its raw symbols, in positions of the raw-only model. Training through the proxy pays where the rate
-is above the price.
+Raw-only runs with several budgets, each with its own schedule, show how many raw symbols reach how many bits per byte.
+A proxy run is worth the number of raw symbols that reach its bits. This number, minus the raw symbols that the run was
+shown itself, per compressed symbol, is the *exchange rate*. The *price* of a compressed symbol is the cost of the run
+beyond its raw symbols, in positions of the raw-only model. Training through the proxy pays if the rate is above the
+price.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class RawCurve:
     flops_per_position: int
 
     def symbols_for(self, bits_per_byte: float) -> float | None:
-        """The raw symbols that reach these bits; between two runs, linear in the logarithm. None beyond the runs."""
+        """The raw symbols that reach these bits, linear in the logarithm between two runs; None outside the runs."""
         if len(self.bits_per_byte) < 2 or not min(self.bits_per_byte) <= bits_per_byte <= max(self.bits_per_byte):
             return None
         order = np.argsort(self.bits_per_byte)
@@ -36,7 +36,7 @@ class RawCurve:
 
 
 def rate(curve: RawCurve, bits_per_byte: float, spent: Spent) -> float | None:
-    """Raw symbols that one compressed symbol was worth; None where the curve does not reach."""
+    """Raw symbols that one compressed symbol was worth; None outside the curve."""
     worth = curve.symbols_for(bits_per_byte)
     if worth is None or not spent.compressed_symbols:
         return None
@@ -44,7 +44,7 @@ def rate(curve: RawCurve, bits_per_byte: float, spent: Spent) -> float | None:
 
 
 def price(curve: RawCurve, spent: Spent) -> float | None:
-    """Raw positions that one compressed symbol cost; None without raw-only runs, which say what a position costs."""
+    """Raw positions that one compressed symbol cost; None without raw-only runs, which define a position's cost."""
     if not curve.raw_symbols or not spent.compressed_symbols:
         return None
     return (spent.flops / curve.flops_per_position - spent.raw_symbols) / spent.compressed_symbols

@@ -1,5 +1,5 @@
-"""The figure of a study: what arms reach beside raw bytes alone, what a compressed symbol was worth, and transfer
-beside stability."""
+"""The figure of a study: results of arms compared with raw bytes alone, the worth of a compressed symbol, and transfer
+against stability."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def draw(rows: Sequence[Row], curves: Mapping[str, RawCurve], stability: Mapping
 
 
 def _draw_reached(axes: Any, rows: Sequence[Row], curve: RawCurve) -> None:
-    """An arm that lies to the left of the line got more out of its raw symbols than raw bytes alone give; how far to
-    the left is what its compressed symbols were worth. Named are the arms with the most seeds."""
+    """An arm to the left of the line got more out of its raw symbols than raw bytes alone give; the distance is what
+    its compressed symbols were worth. The arms with the most seeds are named."""
     axes.plot(curve.raw_symbols, curve.bits_per_byte, color="black", marker="o", markersize=4, label="raw bytes alone")
     proxies = [row for row in rows if row.view]
     arms = [row for row in proxies if not row.arm.endswith(PLACEBO)]
@@ -75,7 +75,7 @@ def _draw_transfer(axes: Any, rows: Sequence[Row], stability: Mapping[str, float
 
 
 def _name_in_corner(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
-    """Names one above the other in the lower left, which is empty, each with a line to its point."""
+    """Names, one above the other, in the empty lower left corner, each with a line to its point."""
     for line, (x, y, name) in enumerate(sorted(points, key=lambda point: point[1])):
         axes.annotate(
             name,

@@ -1,9 +1,9 @@
-"""What a trained model is asked beside bits per byte, as JSON: ``python -m tools.study.measure RUN STUDY_FOLDER``.
+"""Measurements of a trained model besides bits per byte, as JSON: ``python -m tools.study.measure RUN STUDY_FOLDER``.
 
 * Edited documents: bits per byte in raw bytes, and in the arm's view of the edited text, after each edit.
 * Translation in context: the model is shown the beginning of a document compressed, then a raw-open mark, and continues
-  greedily for as many bytes; the Levenshtein distance to the true bytes, over the longer of the two. The control is
-  shown the beginning of another document instead.
+  greedily for as many bytes. Measured is the Levenshtein distance to the true bytes, over the longer of the two. In the
+  control, the model is shown the beginning of another document.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tools.benching import parser_of
 from tools.study.corpus import UNEDITED, Datasets
 
 _SPAN_BYTES: Final = 48
-"""The least raw bytes of a span that is translated; it ends with a unit."""
+"""The least raw bytes of a translated span, which ends with a unit."""
 
 
 def measure(run: Path, folder: Path, device: str) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def measure(run: Path, folder: Path, device: str) -> dict[str, Any]:
 
 
 def edited_bits(model: Decoder, state: State, place: Path) -> dict[str, float]:
-    """Bits per byte of the text as it is after the edit: raw, and by view."""
+    """Bits per byte of the edited text: raw, and by view."""
     windowing = Windowing(state.config.data.seq_len, state.config.data.seq_len)
     views = {name: state.vocabulary.views[name] for name in state.views}
     values = evaluate(model, Dataset(place).split("train"), views, windowing=windowing).to_dict()
@@ -63,7 +63,7 @@ def translation(model: Decoder, ids: ViewIds, view: str, dataset: Dataset) -> di
 
 
 def _span(document: Document, view: str) -> tuple[np.ndarray, np.ndarray]:
-    """The symbols of a document's first units, and the raw bytes that they stand for."""
+    """The symbols of a document's first units, and the raw bytes that they encode."""
     points = document.alignment(view)
     unit = min(int(np.searchsorted(points.raw_ends, _SPAN_BYTES)), len(points.raw_ends) - 1)
     return document.symbols(view)[: points.symbol_ends[unit]], document.raw[: points.raw_ends[unit]]
@@ -71,7 +71,7 @@ def _span(document: Document, view: str) -> tuple[np.ndarray, np.ndarray]:
 
 @torch.no_grad()
 def _raw_after(model: Decoder, ids: ViewIds, symbols: np.ndarray, n_bytes: int) -> np.ndarray:
-    """The likeliest raw bytes, one after another, after a compressed span. [n_bytes]"""
+    """The most likely raw bytes, one after another, after a compressed span. [n_bytes]"""
     shown = [BOS, ids.open_id, *(symbols.astype(np.int64) + ids.first_id).tolist(), RAW_OPEN]
     cache, device = Cache(len(shown) + n_bytes), next(model.parameters()).device
     made: list[int] = []

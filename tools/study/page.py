@@ -1,6 +1,6 @@
-"""The tables of a page: Markdown between marks, rewritten; the words around them are a person's.
+"""The tables of a page: Markdown between marks is rewritten, the text around them is kept.
 
-``<!-- table: arms -->`` … ``<!-- end -->``: everything between is replaced.
+Everything between ``<!-- table: arms -->`` and ``<!-- end -->`` is replaced.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ UNDEFINED: Final = "–"
 
 
 def markdown(table: Sequence[Sequence[str]], words: int = 1) -> str:
-    """The first row heads it; the first ``words`` columns are aligned to the left, the others to the right."""
+    """The first row is the heading; the first ``words`` columns are left-aligned, the others right-aligned."""
     head, *body = table
     rule = ["---"] * words + ["---:"] * (len(head) - words)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *body))
 
 
 def write_tables(page: Path, tables: dict[str, str]) -> None:
-    """Raises ``StudyError`` for a page that cannot be read, or that asks for a table there is not."""
+    """Raises ``StudyError`` for a page that cannot be read, or has marks for an unknown table."""
     try:
         text = page.read_text(encoding="utf-8")
     except OSError as error:
@@ -40,7 +40,7 @@ def write_tables(page: Path, tables: dict[str, str]) -> None:
 
 
 def arms_table(rows: Sequence[Row]) -> str:
-    """Every arm: what it was given and what it came to."""
+    """Every arm: its budget and its result."""
     head = ["arm", "what", "seeds", "raw bits/byte", "flops", "raw symbols", "compressed", "raw bytes", "epochs"]
     head += ["transfer", "rate", "price"]
     body = [
@@ -64,7 +64,7 @@ def arms_table(rows: Sequence[Row]) -> str:
 
 
 def edits_table(rows: Sequence[Row]) -> str:
-    """Bits per byte of edited documents, less those of the same documents unedited: raw, and in the arm's view."""
+    """Bits per byte of edited documents, minus those of the same documents unedited: raw, and in the arm's view."""
     measured = [row for row in rows if row.measured]
     if not measured:
         return ""
@@ -79,7 +79,7 @@ def edits_table(rows: Sequence[Row]) -> str:
 
 
 def translation_table(rows: Sequence[Row]) -> str:
-    """How far the raw text after a compressed span is from the true one."""
+    """The distance of the raw text after a compressed span from the true one."""
     body = [
         [row.arm, str(found["spans"]), f"{found['distance']:.3f}", f"{found['control']:.3f}"]
         for row in rows
@@ -89,7 +89,7 @@ def translation_table(rows: Sequence[Row]) -> str:
 
 
 def stability_table(rows: Sequence[Row], stability: Mapping[str, float]) -> str:
-    """Transfer beside what ``pcdata probe`` says of the view, the most stable first."""
+    """Transfer, and the view's stability from ``pcdata probe``, the most stable first."""
     placed = [row for row in rows if row.view in stability and row.transfer is not None]
     placed.sort(key=lambda row: stability[row.view])
     body = [[row.arm, row.view, f"{stability[row.view]:.3f}", f"{row.transfer:+.3f}"] for row in placed]

@@ -1,8 +1,7 @@
-"""A study on paper: its corpus, its arms, and what each may spend. Read from TOML; nothing here runs.
+"""The plan of a study: its corpus, its arms, and their budgets. Read from TOML; nothing here runs.
 
-An *arm* is one way to train; a *trial* is an arm with one seed. The trials of a study differ in their settings and in
-what they may spend: training flops (the same for all, unless an arm asks for a part), or as much of something as
-another arm turned out to use.
+An *arm* is one way to train; a *trial* is an arm with one seed. Trials differ in their settings and budgets: training
+flops (the same for all, unless an arm asks for a part of them), or as much of something as another arm used.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from typing import Any, Final
 from pctrain.settings import merged
 
 EQUAL: Final = ("flops", "raw_symbols", "raw_bytes")
-"""What an arm can be given as much of as the arm it names in ``like``: raw symbols shown, or raw bytes that were shown
-or stood for."""
+"""What an arm can have as much of as the arm in ``like``: raw symbols shown, or raw bytes shown or encoded by
+compressed symbols."""
 PLACEBO: Final = "-placebo"
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class StudyError(Exception):
-    """Something a person can mend."""
+    """An error that a user can fix."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +33,14 @@ class Corpus:
     """What all arms are trained and measured on."""
 
     inputs: tuple[str, ...] = ("stdlib",)
-    """Files and folders as ``pcdata build`` takes them; ``stdlib`` is the library of the Python that runs this, and
-    ``package:NAME`` a package that it can import."""
+    """Files and folders as for ``pcdata build``; ``stdlib`` is the library of the running Python, and ``package:NAME``
+    a package that it can import."""
     options: tuple[str, ...] = ()
     """More arguments of ``pcdata build``, such as ``--include``."""
     compressors: dict[str, str] = field(default_factory=dict)
-    """By name of the view, what ``--compressor`` gets, without ``name=``."""
+    """By name of the view, the ``--compressor`` without ``name=``."""
     edit_documents: int = 12
-    """Documents of val, the smallest of at least 2 kB, that are edited to see how much worse they are read."""
+    """Documents of val, the smallest of at least 2 kB, that are edited to see how much worse they are predicted."""
 
 
 @dataclass(frozen=True)
@@ -50,28 +49,28 @@ class Arm:
 
     name: str
     what: str = ""
-    """In a few words, for the table."""
+    """A short description for the table."""
     view: str = ""
-    """The compressed view; none: raw bytes alone."""
+    """The compressed view; empty: raw bytes alone."""
     size: str = ""
-    """One of the study's sizes; none: the first."""
+    """One of the study's sizes; empty: the first."""
     budget: float = 1.0
     """Part of the size's flops."""
     like: str = ""
-    """The arm that this one has as much of as ``equal`` says, its first seed."""
+    """The arm whose amount of ``equal``, with the first seed, is this one's budget."""
     equal: str = "flops"
     seeds: tuple[int, ...] = (0,)
     placebo: bool = False
-    """Whether the same arm with permuted symbols (``data.placebo``) stands beside it."""
+    """Whether the study also has this arm with permuted symbols (``data.placebo``)."""
     measured: bool = False
-    """Whether its first seed is also measured on edited documents and at translating."""
+    """Whether its first seed is also measured on edited documents and at translation."""
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
-    """Of ``pctrain fit``, over the study's and the size's."""
+    """Settings for ``pctrain fit``; they override the study's and the size's."""
 
     @property
     def is_plain_raw(self) -> bool:
-        """Whether it is raw bytes alone with nothing changed but the budget: a point of the curve that others are read
-        against."""
+        """Whether it is raw bytes alone, changed in nothing but the budget: a point of the curve that others are
+        compared with."""
         return not (self.view or self.like or self.settings)
 
     @property
@@ -93,7 +92,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Size:
-    """A model's shape and what its arms may spend."""
+    """A model's shape and the budget of its arms."""
 
     flops: float
     settings: dict[str, Any]
@@ -106,7 +105,7 @@ class Study:
     settings: dict[str, Any]
     """Of every arm."""
     arms: dict[str, Arm]
-    """By name, in order of importance: that is the order in which they run."""
+    """By name, in order of importance, which is the order in which they run."""
     device: str = "cpu"
     """Where every arm is trained and measured."""
 
@@ -114,14 +113,14 @@ class Study:
         return self.sizes[arm.size]
 
     def settings_of(self, trial: Trial) -> dict[str, Any]:
-        """What ``--set`` gets, but for what depends on the number of steps."""
+        """The settings for ``--set``, except those that depend on the number of steps."""
         arm = trial.arm
         shown = {f"data.views.{arm.view}": 1} if arm.view else {"mixture.mode": "raw", "mixture.warmup_fraction": 0}
         return {**self.settings, **self.size(arm).settings, **shown, **arm.settings, "train.seed": trial.seed}
 
     def trials(self, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Trial]:
-        """Those of the named arms (none: all) with the named seeds (none: all), every arm's first seed before any
-        second, so that a study that is stopped has a whole table. Raises ``StudyError`` for a name that is none."""
+        """Trials of the named arms (default: all) with the given seeds (default: all), every arm's first seed before
+        any second, so that an interrupted study has a whole table. Raises ``StudyError`` for an unknown name."""
         for name in names:
             if name not in self.arms:
                 raise StudyError(f"there is no arm {name!r}; the arms: {', '.join(self.arms)}")
@@ -135,7 +134,7 @@ class Study:
 
 
 def read_study(path: Path) -> Study:
-    """Raises ``StudyError`` naming what is wrong, and where."""
+    """Raises ``StudyError`` saying what is wrong, and where."""
     values = _read(path)
     try:
         corpus = Corpus(**_tuples(values.pop("corpus", {})))
@@ -156,7 +155,7 @@ def read_study(path: Path) -> Study:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The file's tables, over those of the file that it extends; what ``every_arm`` says goes over every arm there."""
+    """The file's tables, over those of the file that it extends; ``every_arm`` overrides every arm's settings there."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Results → table, figure and page; nothing but the results is needed, so those of another machine do as well."""
+"""Results → table, figure and page. Needs only the results, so those of another machine work, too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def report(
     *,
     as_json: bool,
 ) -> str:
-    """Write table and figure into the folder, and the tables into a page; returns what to print.
+    """Write table and figure into the folder, and the tables into a page; returns the text to print.
 
     ``results`` are of the study's trials, in their order; ``stability`` is by view.
     """
@@ -48,8 +48,8 @@ def report(
 
 
 def recorded_results(study: Study, folder: Path) -> list[Result]:
-    """Results of the study's trials in a folder, from whatever data and machine. A result with other settings, or made
-    under other defaults, is of no trial. Raises ``StudyError`` if there are none."""
+    """Results of the study's trials in a folder, for any data and machine. A result with other settings or defaults
+    belongs to no trial. Raises ``StudyError`` if there are none."""
     places = [(trial, path_of(folder, trial)) for trial in study.trials()]
     read = [(trial, Result.read(path)) for trial, path in places if path.exists()]
     found = [result for trial, result in read if result.config == config_of(study, trial, result.spent.steps)]
@@ -59,7 +59,7 @@ def recorded_results(study: Study, folder: Path) -> list[Result]:
 
 
 def recorded_stability(folder: Path) -> dict[str, float]:
-    """As the last report of this folder knew it; of none, nothing is known."""
+    """As in the last report of this folder; empty without one."""
     path = folder / _TABLE
     if not path.exists():
         return {}

@@ -1,5 +1,4 @@
-"""Running pcdata and pctrain as a person would, each on one thread, so that no figure depends on how many cores there
-are."""
+"""Running pcdata and pctrain as a user would, each on one thread, so that no figure depends on the number of cores."""
 
 from __future__ import annotations
 
@@ -17,9 +16,9 @@ _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def run(*words: object) -> str:
-    """What a command printed: ``pcdata`` and ``pctrain`` beside this Python, or ``python``, this one itself.
+    """The output of a command: ``pcdata`` and ``pctrain`` beside this Python, or ``python``, this Python itself.
 
-    Raises ``StudyError`` with its last words if it failed.
+    Raises ``StudyError`` with its last line if it failed.
     """
     first, *rest = map(str, words)
     program = sys.executable if first == "python" else str(Path(sys.executable).with_name(first))
@@ -37,7 +36,7 @@ def typed(*words: object) -> str:
 
 
 def settings(values: Mapping[str, Any]) -> list[str]:
-    """The words by which ``pctrain fit`` is given settings."""
+    """The arguments that give settings to ``pctrain fit``."""
     return [word for key, value in values.items() for word in ("--set", f"{key}={_toml(value)}")]
 
 

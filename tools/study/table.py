@@ -1,7 +1,7 @@
-"""Results → rows: an arm a row, its seeds taken together.
+"""Results → rows: one per arm, all seeds together.
 
-Means over seeds; ± is the standard deviation over them, where there are at least two. Transfer is the placebo's bits
-per byte minus the arm's: what was learnt from the order of the compressed symbols.
+Means over seeds; ± is the standard deviation over them, if there are at least two. Transfer is the placebo's bits per
+byte minus the arm's: what was learnt from the order of the compressed symbols.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Row:
     seeds: int
     parameters: int
     spent: Spent
-    """Of the first seed; the others differ by how documents fall."""
+    """Of the first seed; the others differ by the order of documents."""
     bits_per_byte: float
     deviation: float | None
     standard_error: float | None
@@ -37,13 +37,13 @@ class Row:
 
 
 def rows(study: Study, results: Mapping[str, Sequence[Result]]) -> list[Row]:
-    """Of the arms that have results, as the study orders them."""
+    """Rows of the arms that have results, in the study's order."""
     curves = {size: raw_curve(study, results, size) for size in study.sizes}
     return [_row(arm, results, curves[arm.size]) for arm in study.arms.values() if arm.name in results]
 
 
 def raw_curve(study: Study, results: Mapping[str, Sequence[Result]], size: str) -> RawCurve:
-    """Of the plain raw arms of one size."""
+    """The curve of the plain raw arms of one size."""
     plain = [arm.name for arm in study.arms.values() if arm.is_plain_raw and arm.size == size and arm.name in results]
     points = sorted((_mean_raw_symbols(results[name]), _mean_bits(results[name])) for name in plain)
     per_position = results[plain[0]][0].flops_per_position if plain else 1

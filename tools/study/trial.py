@@ -1,7 +1,7 @@
-"""One trial: steps out of a budget, an ordinary ``pctrain fit``, an ordinary ``pctrain eval``, and what came out.
+"""One trial: steps from a budget, an ordinary ``pctrain fit`` and ``pctrain eval``, and the result.
 
-A result is written when everything of it is there, and used as long as the trial would be the same: the same settings,
-those left at their defaults included, on the same dataset. Interrupted, ``pctrain fit`` resumes from its checkpoint.
+A result is written when it is complete, and used as long as the trial is the same: the same settings, including those
+left at their defaults, on the same dataset. After an interruption, ``pctrain fit`` resumes from its checkpoint.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from tools.study.plan import Study, Trial
 
 _WARM_UP: Final = 20
 _MEASUREMENTS: Final = 5
-"""The learning rate rises over this part of the steps; val is measured this often."""
+"""The learning rate rises over 1 / ``_WARM_UP`` of the steps; val is measured ``_MEASUREMENTS`` times."""
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What was shown over a run, as its log says."""
+    """What was shown over a run, by its log."""
 
     steps: int
     positions: int
@@ -44,7 +44,7 @@ class Spent:
     raw_symbols: int
     compressed_symbols: int
     raw_bytes: int
-    """Shown raw, or stood for by compressed symbols."""
+    """Shown raw, or encoded by compressed symbols."""
     epochs: float
     """``raw_bytes`` over those of the train split."""
 
@@ -59,9 +59,9 @@ class Result:
     """Of the base, and of the view."""
     torch: str
     processor: str
-    """What did the arithmetic; on another kind sums are rounded otherwise, and after some hundred steps it shows."""
+    """The device: another kind rounds sums differently, which shows after some hundred steps."""
     commit: str
-    """Of the code; ``+`` after it if files differed."""
+    """Of the code, with ``+`` if files differed."""
     parameters: int
     n_ids: int
     flops_per_position: int
@@ -69,13 +69,13 @@ class Result:
     bits_per_byte: float
     """Of raw bytes, over all of val."""
     standard_error: float | None
-    """Over documents; of one alone there is none."""
+    """Over documents; None for a single document."""
     view_bits_per_byte: float | None
     measured: dict[str, Any] = field(default_factory=dict)
-    """As ``tools.study.measure`` prints it."""
+    """The output of ``tools.study.measure``."""
     config: dict[str, Any] = field(default_factory=dict)
-    """Every setting of the run, as resolved. Results of before this field, whose rows were not shuffled, have none, and
-    so are of no trial."""
+    """Every setting of the run, resolved. Results from before this field have none, and belong to no trial: their rows
+    were not shuffled."""
 
     @classmethod
     def read(cls, path: Path) -> Result:
@@ -84,7 +84,7 @@ class Result:
 
 
 def settings_of(study: Study, trial: Trial, steps: int) -> dict[str, Any]:
-    """All that ``--set`` gets, for a run of ``steps``."""
+    """All settings for ``--set``, for a run of ``steps``."""
     paced = {
         "train.steps": steps,
         "optim.lr_warmup_steps": max(1, steps // _WARM_UP),
@@ -98,8 +98,8 @@ def settings_of(study: Study, trial: Trial, steps: int) -> dict[str, Any]:
 
 
 def config_of(study: Study, trial: Trial, steps: int) -> dict[str, Any]:
-    """Every setting of that run, defaults too. Two trials are the same if these are, and what they are trained on: a
-    default that changes (as ``data.shuffle_rows`` did) is in no command."""
+    """Every setting of that run, including defaults. Two trials are the same if these and their data are: a default may
+    change (as that of ``data.shuffle_rows`` did) without any change of the command."""
     return _resolved(settings_of(study, trial, steps)).to_dict()
 
 
@@ -108,7 +108,7 @@ def path_of(results: Path, trial: Trial) -> Path:
 
 
 class Bench:
-    """Where trials are run and their results lie."""
+    """The folders of runs and results."""
 
     def __init__(self, study: Study, datasets: Datasets, results: Path) -> None:
         self.study = study
@@ -122,18 +122,18 @@ class Bench:
         return self.datasets.folder / "runs" / trial.name
 
     def all_results(self) -> list[Result]:
-        """Of every trial that was run as the study now says."""
+        """Of every trial that was run with the study's present settings."""
         return [result for trial in self.study.trials() if (result := self.result(trial))]
 
     def draw_curves(self, output: Path) -> None:
-        """The runs of the measured arms, as ``pctrain plot`` draws them; nothing, unless all of them are here: a figure
-        of some would be taken for one of all."""
+        """The runs of the measured arms, as drawn by ``pctrain plot``. Nothing if some are missing, since the figure
+        would look complete."""
         runs = [self.run_folder(trial) for trial in self.study.trials() if self._is_measured(trial)]
         if runs and all((run / METRICS).exists() for run in runs):
             shell.run("pctrain", "plot", *runs, "-o", output)
 
     def result(self, trial: Trial) -> Result | None:
-        """What the trial came to, if it was run as the study now says."""
+        """The result of the trial, if it was run with the study's present settings."""
         path = path_of(self.results, trial)
         if not path.exists() or not self.is_ready(trial):
             return None
@@ -146,7 +146,7 @@ class Bench:
         """Train and measure, or resume."""
         run = self.run_folder(trial)
         if _config_in(run) != self._config(trial):
-            shutil.rmtree(run, ignore_errors=True)  # with other steps the learning rates so far were not its own
+            shutil.rmtree(run, ignore_errors=True)  # the number of steps has changed, and so have its learning rates
         shell.run(*self._fit_words(trial))
         on = ("--device", self.study.device)
         evaluation = json.loads(shell.run("pctrain", "eval", run, "--json", "--quiet", *on))
@@ -201,12 +201,12 @@ class Bench:
         return trial.arm.measured and trial.seed == trial.arm.seeds[0]
 
     def is_ready(self, trial: Trial) -> bool:
-        """Whether what the budget depends on is known."""
+        """Whether the result that the budget depends on exists."""
         model = self.like(trial)
         return model is None or self.result(model) is not None
 
     def like(self, trial: Trial) -> Trial | None:
-        """The trial that this one's budget is taken from."""
+        """The trial that this one's budget depends on."""
         if not trial.arm.like:
             return None
         arm = self.study.arms[trial.arm.like]
@@ -221,7 +221,7 @@ class Bench:
         return config_of(self.study, trial, self._steps(trial))
 
     def _unpaced_config(self, trial: Trial) -> RunConfig:
-        """Without what depends on the number of steps."""
+        """Without settings that depend on the number of steps."""
         return _resolved(self.study.settings_of(trial))
 
     def _n_ids(self, trial: Trial) -> int:
@@ -232,14 +232,14 @@ class Bench:
         return flops_per_position(config.model, self._n_ids(trial), config.data.seq_len)
 
     def _steps(self, trial: Trial) -> int:
-        """As many as the budget pays for, to the nearest, at least one."""
+        """As many as the budget allows, rounded, at least one."""
         config, model = self._unpaced_config(trial), self.like(trial)
         if model is None:
             flops = self.study.size(trial.arm).flops * trial.arm.budget
             return max(1, round(flops / flops_of_step(config, self._n_ids(trial))))
         had = self.result(model)
         assert had is not None, f"{model.name} is run before what is like it"
-        # Raw alone, a position shows a byte, but for marks and padding: about one in a hundred.
+        # With raw bytes alone, a position shows a byte, except for marks and padding: about one in a hundred.
         wanted: float = getattr(had.spent, trial.arm.equal) * trial.arm.budget
         return max(1, round(wanted / (config.data.rows * config.data.seq_len)))
 
@@ -250,13 +250,13 @@ class Bench:
 
 
 def _resolved(values: Mapping[str, Any]) -> RunConfig:
-    """As ``pctrain fit`` resolves what ``--set`` gets."""
+    """As ``pctrain fit`` resolves settings of ``--set``."""
     return resolve(DEFAULT_PRESET, None, shell.settings(values)[1::2])
 
 
 def _config_in(run: Path) -> dict[str, Any] | None:
-    """The configuration of the run in a folder; None where there is none. Read as it was written: a setting that it
-    does not know is missing, and not at its default."""
+    """The configuration of the run in a folder; None if there is none. Read as written: settings that were unknown then
+    are missing, and do not have their defaults."""
     path = run / CONFIG
     if not path.exists():
         return None

@@ -1,1 +1,1 @@
-"""Who runs the tasks of a build: processes on this machine, or Ray on many."""
+"""Engines run the tasks of a build: with processes on this machine, or with Ray on several."""

@@ -1,9 +1,9 @@
-"""What an engine is.
+"""The interface of an engine.
 
-An engine only schedules. What a task does, and that it may be done again, is the tasks' own affair (``scan.py``,
-``write.py``): it writes its files under temporary names that no other try has, and renames them when they are whole. So
-a task that was begun twice, or even runs twice at once because its first worker was given up for lost, leaves what one
-run of it leaves.
+An engine only schedules. The tasks themselves (``scan.py``, ``write.py``) make sure that they can be repeated: a task
+writes its files under temporary names that are unique to the attempt, and renames them when they are complete. So a
+task that was started twice, or even runs twice at once because its first worker was given up as lost, leaves the same
+files as a single run.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from typing import Protocol, TypeAlias, TypeVar
 Task = TypeVar("Task")
 
 Advance: TypeAlias = Callable[[int], None]
-"""Is told of raw bytes done."""
+"""Called with raw bytes done."""
 
 TaskFunction: TypeAlias = Callable[[Task, Advance], None]
-"""Importable by its name, and so is its task's class: both may travel to another process or machine."""
+"""Importable by name, and so is its task's class: both may be sent to another process or machine."""
 
 
 class Engine(Protocol):
-    """Runs the tasks of a build. Law: the same files, whoever runs the tasks, how many at once, in which order."""
+    """Runs the tasks of a build. Law: the files do not depend on who runs the tasks, how many at once, in what
+    order."""
 
     def run(self, function: TaskFunction[Task], tasks: Sequence[Task], advance: Advance) -> None:
         """Call ``function(task, advance)`` for every task, in any order; returns when all are done.
 
-        The first exception of a task stops the others and is raised here, as itself; so is a stop signal. No task runs
-        on afterwards.
+        The first exception of a task stops the others and is raised here unchanged; so is a stop signal. No task keeps
+        running afterwards.
         """
 
     def close(self) -> None:
-        """Let go of what ``run`` took and kept."""
+        """Release what ``run`` has acquired."""

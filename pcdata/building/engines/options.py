@@ -1,4 +1,4 @@
-"""Which engine runs the tasks of a build, and how many at once. It does not shape the result."""
+"""Which engine runs the tasks of a build, and how many at once. The dataset does not depend on it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Who runs the tasks."""
+    """How tasks are run."""
 
     section: ClassVar = "Running"
 
     engine: str = option(
         "process",
-        "Who runs the tasks: process, on this machine; or ray, on many, which see input and output under the same "
-        "paths on a shared file system. The result is the same.",
+        "process: tasks run on this machine; ray: on several, which see input and output under the same paths on a "
+        "shared file system. The dataset does not depend on it.",
         choices=("process", "ray"),
     )
     ray_address: str = option(
         "",
-        "A Ray cluster that is there; without it, Ray is started on this machine and stopped afterwards.",
+        "Existing Ray cluster. [default: start Ray on this machine, and stop it afterwards]",
         metavar="HOST:PORT|auto",
     )
-    workers: int = option(0, "Tasks at once; default: one per core.", short="-j", most=100_000)
+    workers: int = option(0, "Tasks at once. [default: one per core]", short="-j", most=100_000)
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -40,7 +40,7 @@ class EngineOptions:
 
 
 def open_engine(options: EngineOptions, output: Path) -> Engine:
-    """The engine that ``options`` name, for tasks that write to ``output``. It takes nothing before its first
+    """The engine that ``options`` name, for tasks that write to ``output``. It acquires nothing before its first
     ``run``."""
     if options.engine == "process":
         from pcdata.building.engines.process import ProcessEngine

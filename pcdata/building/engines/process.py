@@ -1,6 +1,6 @@
-"""Tasks on this machine: in this process for one worker, in spawned ones for more.
+"""Tasks on this machine: in this process with one worker, else in spawned processes.
 
-Workers ignore Ctrl-C (the parent stops them) and end by themselves when the parent is gone, also after ``kill -9``.
+Workers ignore Ctrl-C (the parent stops them) and end by themselves when the parent is gone, even after ``kill -9``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class ProcessEngine:
     """Runs tasks on some processes."""
 
     def __init__(self, workers: int) -> None:
-        """``workers``: how many; 0: as many as there are cores."""
+        """``workers``: number of processes; 0: one per core."""
         self._workers = workers or cores()
         self._pool: _Pool | None = None
-        """Stays from one ``run`` to the next: processes take half a second to start."""
+        """Kept from one ``run`` to the next, since starting processes takes half a second."""
 
     def run(self, function: TaskFunction[Task], tasks: Sequence[Task], advance: Advance) -> None:
         """As ``Engine`` says. Raises ``BuildError`` if a worker dies."""
@@ -76,7 +76,7 @@ class _Pool:
         self.executor = ProcessPoolExecutor(workers, context, _start_worker, (self._counter,))
 
     def spread(self, function: Callable[..., None], tasks: Sequence[Any]) -> Iterator[int]:
-        """Do the tasks; yields what the workers have advanced since the last time."""
+        """Do the tasks; yields the progress of all workers since the last time."""
         with spawning():
             pending = {self.executor.submit(_run, function, task) for task in tasks}
         while pending:
@@ -88,7 +88,7 @@ class _Pool:
             self._told = now
 
     def stop(self) -> None:
-        """End the workers now: what they were doing is done again on resume."""
+        """End the workers now; a resume repeats their tasks."""
         workers = list((self.executor._processes or {}).values())  # no public way in Python < 3.14
         self.executor.shutdown(wait=False, cancel_futures=True)
         for worker in workers:

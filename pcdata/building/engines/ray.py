@@ -1,8 +1,7 @@
-"""Tasks on many machines, by Ray: a cluster that is there, or one that is started here for this build.
+"""Tasks on several machines, with Ray: on an existing cluster, or one that is started on this machine for the build.
 
-A worker or machine that is lost costs the tasks that ran there, which Ray hands to others. Progress is told when a task
-ends, so that what a lost one did is not counted. Ray says on standard output that it lost a machine; there is no way to
-ask it not to.
+If a worker or machine is lost, Ray reruns its tasks elsewhere. Progress is reported when a task ends, so that lost work
+is not counted. Ray prints on standard output that it lost a machine, which cannot be turned off.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ from pcdata.machine import cores
 from pcdata.processes.safe_path import safe_path
 
 MAX_LOSSES = 5
-"""How often one task may lose its worker: enough for machines that come and go, not for a task that kills them."""
+"""How often one task may lose its worker: enough for unreliable machines, but not for a task that kills its worker."""
 
 _KNOCK_SECONDS = 10
 _STOP_SECONDS = 5
 _OBJECT_STORE_BYTES = 100 << 20
-"""Of a cluster of our own, which has no use for it: Ray would take a third of the memory."""
+"""In a cluster of our own, which does not need it: Ray would take a third of the memory."""
 
 
 class RayEngine:
     """Runs tasks on a cluster, or on this machine."""
 
     def __init__(self, address: str, workers: int, output: Path) -> None:
-        """``address``: of the cluster; empty: Ray is started here. ``workers``: tasks at once; 0: by its cores.
-        ``output``: a folder that all machines must see."""
+        """``address``: of the cluster; empty: Ray is started on this machine. ``workers``: tasks at once; 0: by its
+        cores. ``output``: a folder that all machines must see."""
         if "://" in address:
             raise OptionError(f"--ray-address must be HOST:PORT or auto, got {address!r}")
         self._address = address
@@ -55,7 +54,7 @@ class RayEngine:
         self._start_of_ray: Future[None] | None = None
 
     def run(self, function: TaskFunction[Task], tasks: Sequence[Task], advance: Advance) -> None:
-        """As ``Engine`` says. Raises ``BuildError`` where a task has lost its worker too often."""
+        """As ``Engine`` says. Raises ``BuildError`` if a task has lost its worker too often."""
         if not tasks:
             return
         self._start()
@@ -69,7 +68,7 @@ class RayEngine:
                     running[submitted.future()] = submitted
                 if not running:
                     return
-                # Not ray.wait: only KeyboardInterrupt leaves that, and a stop signal may be any exception.
+                # Not ray.wait: only KeyboardInterrupt interrupts that, and a stop signal may be any exception.
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
                     del running[future]
@@ -81,7 +80,7 @@ class RayEngine:
     def close(self) -> None:
         """Leave the cluster, which ends this build's workers; stop it if it was started here."""
         if self._address and self._start_of_ray is not None and not self._start_of_ray.done():
-            return  # who is there says nothing, and Ray's waiting cannot be ended: the thread ends with the process
+            return  # the cluster does not answer, and Ray cannot be interrupted: the thread ends with the process
         if self._start_of_ray is not None:
             wait([self._start_of_ray])
             self._start_of_ray = None
@@ -89,7 +88,7 @@ class RayEngine:
         self._thread.end()
 
     def _at_once(self) -> int:
-        """Tasks to have handed out: two per core of a cluster that may grow and shrink, so that none waits for us."""
+        """Tasks to submit: two per core of a cluster that may grow and shrink, so that no core waits for us."""
         return self._workers or max(2, 2 * int(ray.cluster_resources().get("CPU", 0)))
 
     def _start(self) -> None:
@@ -117,10 +116,10 @@ class RayEngine:
 
 
 class _Thread:
-    """Starts and stops Ray: in the main thread it would take SIGTERM for itself.
+    """Starts and stops Ray, which would handle SIGTERM itself in the main thread.
 
-    Our own cluster dies with the thread that started it. Python does not wait for this one at its end, as it does for a
-    pool's.
+    A cluster started here ends with the thread that started it. Python does not wait for this thread when it exits, as
+    it does for one of a pool.
     """
 
     def __init__(self) -> None:
@@ -150,19 +149,19 @@ def _result_of(done: Future[None]) -> None:
         done.result()
     finally:
         if threading.current_thread() is threading.main_thread():
-            # Below Python, ray.init put a handler that prints a trace first, and ray.shutdown the default.
+            # Below Python, ray.init installed a handler that prints a trace, and ray.shutdown the default one.
             signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 class _Job(JobConfig):  # type: ignore[misc] # mypy does not look into Ray
-    """Of any other job, Ray puts the driver's working folder first on its workers' module path."""
+    """For any other job, Ray puts the driver's working folder first on its workers' module path."""
 
     def _runtime_env_has_working_dir(self) -> bool:
         return True
 
 
 def _knock(address: str) -> None:
-    """Find out in seconds that nobody is there; Ray would try for minutes."""
+    """Find out within seconds if nobody answers; Ray would try for minutes."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -177,7 +176,7 @@ def _knock(address: str) -> None:
 
 
 def _result(future: Future[int]) -> int:
-    """Raw bytes that a task did. Raises what the task raised, as itself."""
+    """Raw bytes that a task did. Raises the task's own exception."""
     try:
         return future.result()
     except RayTaskError as error:
@@ -190,7 +189,7 @@ def _result(future: Future[int]) -> int:
 
 
 def _stop(running: dict[Future[int], Any]) -> None:
-    """Interrupt what runs, so that it removes its temporary files; what does not heed it ends with ``close``."""
+    """Interrupt running tasks, so that they remove their temporary files; those that ignore it end with ``close``."""
     for task in running.values():
         ray.cancel(task)
     wait(running, _STOP_SECONDS)
@@ -206,12 +205,12 @@ class Common:
 
 @lru_cache(maxsize=1)
 def check_machine(common: Common) -> None:
-    """Once per worker process. Raises ``BuildError`` where this machine would fail, or write other bytes."""
+    """Once per worker process. Raises ``BuildError`` if this machine would fail, or write different bytes."""
     here = os.uname().nodename
     if not common.output.is_dir():
         raise BuildError(
-            f"machine {here} does not see {common.output}; with --engine ray, input and output lie under the same "
-            "paths on a file system that all machines share"
+            f"machine {here} does not see {common.output}; with --engine ray, input and output must have the same "
+            "path on a file system that all machines share"
         )
     versions = tuple(library_versions().items())
     if versions != common.versions:

@@ -1,8 +1,8 @@
-"""Putting the page together: one file of HTML that needs nothing else, the same for the same dataset and options.
+"""Assembling the page: one HTML file that needs nothing else, the same for the same dataset and options.
 
-Its parts lie beside this file: ``page.html`` has the words, ``page.css`` the looks, ``figures.js`` draws the tables
-and bars, ``explorer.js`` is the alignment explorer. All that comes from the dataset goes in as JSON, with every ``<``
-written ``\\u003c`` so that nothing in it can end the script, and comes out through ``textContent``: shown, never run.
+Its parts are beside this file: ``page.html`` has the text, ``page.css`` the style, ``figures.js`` draws tables and
+bars, ``explorer.js`` is the alignment explorer. Everything from the dataset is put in as JSON, with every ``<`` written
+``\\u003c`` so that nothing in it can end the script, and is shown with ``textContent``, so that it is never run.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from pcdata.output_files import PAGE, check_output
 from pcdata.terminal import safe
 
 _BUCKETS: Final = 54
-"""Of histograms by bit length: as far as a browser's numbers are exact."""
+"""Buckets of histograms by bit length: up to the largest number that is exact in a browser."""
 
 _MOST_DOCUMENT_BYTES: Final = 100_000
-"""A browser takes five seconds to draw a document of so many, and twenty for three times as many."""
+"""A browser takes five seconds to draw a document of this size, and twenty for three times as much."""
 
 _OF_A_PROBE: Final = {"documents": int, "raw_distances": dict, "compressors": dict}
 _OF_A_COMPRESSOR: Final = {
@@ -40,7 +40,7 @@ _OF_A_COMPRESSOR: Final = {
     "units": dict,
     "vocabulary": dict,
 }
-"""What the page shows of a probe."""
+"""The fields of a probe that the page shows."""
 
 _PARTS: Final = ("page.css", "figures.js", "explorer.js")
 
@@ -54,7 +54,7 @@ def check_report(output: Path, documents: int, document_bytes: int) -> bool:
 
 
 def read_probe(path: Path) -> dict[str, Any]:
-    """What ``pcdata probe --json`` printed. Raises ``InputError`` if the file holds something else."""
+    """The output of ``pcdata probe --json``. Raises ``InputError`` if the file holds something else."""
     try:
         probe = parse_json(path.read_bytes())
     except ValueError:
@@ -71,7 +71,7 @@ def _has(value: Any, fields: Mapping[str, type]) -> bool:
 def write_report(
     dataset: Dataset, output: Path, documents: int, document_bytes: int, seed: int, probe: dict[str, Any] | None
 ) -> None:
-    """Write the page whole, with so many documents to explore, of each so many bytes.
+    """Write the page whole, with ``documents`` documents to explore, ``document_bytes`` of each.
 
     Raises ``DatasetError`` for a dataset that cannot be read.
     """
@@ -81,7 +81,7 @@ def write_report(
 
 
 def assembled(data: dict[str, Any]) -> str:
-    """The parts of the page, and the data last, so that nothing in it is taken for a part."""
+    """The parts of the page; the data is inserted last, so that nothing in it is taken for a placeholder."""
     folder = files("pcdata.inspection.report")
     page = folder.joinpath("page.html").read_text(encoding="utf-8")
     for part in _PARTS:
@@ -90,7 +90,7 @@ def assembled(data: dict[str, Any]) -> str:
 
 
 def report_data(dataset: Dataset, documents: int, document_bytes: int, seed: int) -> dict[str, Any]:
-    """All that the page shows but for a probe."""
+    """Everything that the page shows, except a probe."""
     found = read_distributions(dataset)
     views = [view.name for view in dataset.manifest.views]
     chosen = sample_documents(dataset, documents, seed)

@@ -1,7 +1,7 @@
-"""The documents that a report shows whole, as the page's script reads them.
+"""The documents that can be explored in a report, as the page's script reads them.
 
-Arrays travel as base64 of little-endian numbers of the narrowest width, which a browser maps as a typed array: a page
-of forty documents in four views stays below two megabytes.
+Arrays are base64 of little-endian numbers of the narrowest width, which a browser maps as a typed array: a page of
+forty documents in four views stays below two megabytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pcdata.inspection.find import overall_number
 from pcdata.terminal import safe
 
 _TRIES: Final = 20
-"""Documents looked at for each that is shown, so that rare languages are met too."""
+"""Documents read for each that is shown, so that rare languages are found, too."""
 
 _NOT_CODE: Final = frozenset(
     {
@@ -32,7 +32,7 @@ _NOT_CODE: Final = frozenset(
 
 
 def sample_documents(dataset: Dataset, wanted: int, seed: int) -> list[Document]:
-    """Some documents that are not empty, drawn by ``seed``: the languages take turns, so that each is seen."""
+    """Some non-empty documents, drawn by ``seed``, taking languages in turn so that each is included."""
     places = [(name, number) for name in dataset.splits for number in _drawn(dataset, name, wanted * _TRIES, seed)]
     random.Random(seed).shuffle(places)
     by_language: dict[str, list[Document]] = defaultdict(list)
@@ -50,7 +50,7 @@ def typical(documents: Sequence[Document], raw_bytes: Mapping[str, int]) -> int:
     """Which of the documents the page opens on: the one of median length in the language with the most bytes, of
     programming languages if there are any.
 
-    ``raw_bytes`` is by language, in the whole dataset. Of equals it is the first; of none 0.
+    ``raw_bytes`` is by language, in the whole dataset. Of equal ones, the first; 0 if there are none.
     """
     largest = max(
         (document.lang for document in documents),
@@ -63,7 +63,7 @@ def typical(documents: Sequence[Document], raw_bytes: Mapping[str, int]) -> int:
 
 
 def _drawn(dataset: Dataset, split: str, most: int, seed: int) -> list[int]:
-    """Numbers of documents: all, or as many of them as make up the split's share of ``most``."""
+    """Numbers of documents: all, or the split's share of ``most``."""
     total = sum(dataset.split(name).n_documents for name in dataset.splits)
     documents = dataset.split(split).n_documents
     share = documents if total <= most else -(-documents * most // total)
@@ -71,7 +71,7 @@ def _drawn(dataset: Dataset, split: str, most: int, seed: int) -> list[int]:
 
 
 def document_data(document: Document, views: list[str], most_bytes: int) -> dict[str, Any]:
-    """One document for the page: its first ``most_bytes``, and in each view the units that begin in them."""
+    """One document for the page: its first ``most_bytes``, and the units of each view that begin in them."""
     raw = document.raw
     shown = min(len(raw), most_bytes)
     return {
@@ -101,7 +101,7 @@ def _view_data(document: Document, view: str, shown: int) -> dict[str, Any]:
 
 
 def packed(values: NDArray[np.integer[Any]]) -> list[Any]:
-    """Numbers from 0 on as ``[bytes of each, base64]``; at most 32 bits each."""
+    """Numbers from 0 as ``[bytes of each, base64]``; at most 32 bits each."""
     largest = int(values.max(initial=0))
     width = 1 if largest < 1 << 8 else 2 if largest < 1 << 16 else 4
     return [width, base64.b64encode(values.astype(f"<u{width}").tobytes()).decode("ascii")]

@@ -157,7 +157,7 @@ def test_the_page_of_a_large_dataset_stays_small(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["-o", "page.txt"], "must end in .html"),
-        (["-o", "nowhere/page.html"], "make it first"),
+        (["-o", "nowhere/page.html"], "create it first"),
         (["-o", "page.html", "--documents", "0"], "--documents must be 1 … 10000, got 0"),
         (["-o", "page.html", "--document-bytes", "2000000"], "--document-bytes must be 1 … 100000, got 2000000"),
         (["-o", "page.html", "--probe", "probe.json"], "is no probe"),
