@@ -17,10 +17,10 @@ from pctrain.commands.options import CHECKPOINT, DEVICE, PATH
 @click.command()
 @click.argument("run", type=PATH)
 @click.option("--prompt", default="", help="Text to continue.")
-@click.option("--max-bytes", type=int, default=500, show_default=True)
+@click.option("--max-bytes", type=int, default=500, show_default=True, help="Bytes to generate at most.")
 @click.option("--temperature", type=float, default=0.8, show_default=True, help="0 takes the most likely byte.")
 @click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw among the most likely with this mass.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draws.")
 @click.option("--stop", metavar="TEXT", help="Stop before this text.")
 @click.option(
     "--no-drafts", "drafts", flag_value=False, default=True, help="One byte per pass, even with model.predict_heads."

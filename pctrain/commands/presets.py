@@ -57,7 +57,7 @@ def _table(presets: list[dict[str, Any]]) -> str:
     """At most 80 columns wide."""
     lines = [f"{'':<15}{'millions of parameters':>24}", f"{'preset':<15}{'all':>10}{'no embeddings':>15}   for"]
     for each in presets:
-        sizes = f"{each['parameters'] / 1e6:>10,.1f}{each['beside_embeddings'] / 1e6:>15,.1f}"
+        sizes = f"{each['parameters'] / 1e6:>10,.1f}{each['without_embeddings'] / 1e6:>15,.1f}"
         first, *more = wrap(each["summary"], width=36)
         lines += [f"{each['name']:<15}{sizes}   {first}", *(f"{'':<43}{line}" for line in more)]
     most, least = (f"{limit(each['ids'] for each in presets):,}" for limit in (max, min))

@@ -14,7 +14,7 @@ _EMBEDDINGS: Final = ("embed.", "head.", "raw_head.")
 
 class Size(NamedTuple):
     parameters: int
-    beside_embeddings: int
+    without_embeddings: int
     """Without the embedding and the output matrices, which have a row for each id."""
 
 

@@ -39,7 +39,7 @@ def _model(trainer: Trainer) -> str:
     vocabulary = trainer.loader.vocabulary
     views = [f"{name} {vocabulary.views[name].n_symbols:,}" for name in trainer.loader.view_names]
     return (
-        f"{model.parameters:,} parameters, {model.beside_embeddings:,} without embeddings; "
+        f"{model.parameters:,} parameters, {model.without_embeddings:,} without embeddings; "
         f"{vocabulary.padded_size:,} ids: {', '.join(['raw bytes', *views])}"
     )
 

@@ -71,8 +71,8 @@ def test_the_list_has_every_preset_with_its_size_and_use() -> None:
         with torch.device("meta"):
             model = Decoder(RunConfig.from_dict(preset["settings"]).model, preset["ids"])
         assert preset["parameters"] == sum(parameter.numel() for parameter in model.parameters())
-        assert preset["beside_embeddings"] < preset["parameters"]
-        assert preset["beside_embeddings"] / SIZES[name] == pytest.approx(1, abs=0.35)
+        assert preset["without_embeddings"] < preset["parameters"]
+        assert preset["without_embeddings"] / SIZES[name] == pytest.approx(1, abs=0.35)
         size = f"{preset['parameters'] / 1e6:,.1f}"
         summary = r"\s+".join(map(re.escape, preset["summary"].split()))
         assert re.search(rf"^{name} +{size} .* {summary}$", table, re.MULTILINE)
