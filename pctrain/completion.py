@@ -27,6 +27,10 @@ def complete_preset(context: click.Context, parameter: click.Parameter, begun: s
     return beginning(presets(), begun)
 
 
+def complete_section(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    return beginning(dict.fromkeys(name.partition(".")[0] for name in SETTINGS), begun)
+
+
 def complete_column(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """``COLUMN=GLOB`` of ``--where``."""
     return beginning((f"{column}=" for column in COLUMNS), begun)

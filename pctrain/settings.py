@@ -38,12 +38,16 @@ class Rule:
         if isinstance(value, dict):
             for key, item in value.items():
                 self.check(f"{name}.{key}", item)
-        elif self.choices and value not in self.choices:
-            raise ConfigError(f"{name} must be one of {', '.join(self.choices)}, got {value!r}")
-        elif type(value) in (int, float) and not self._allows(value):
-            bounds = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
-            allowed = " and ".join(f"{word} {bound:,}" for word, bound in bounds.items() if bound is not None)
-            raise ConfigError(f"{name} must be {allowed}, got {value}")
+        elif (self.choices and value not in self.choices) or (type(value) in (int, float) and not self._allows(value)):
+            raise ConfigError(f"{name} must be {self.allowed}, got {value!r}")
+
+    @property
+    def allowed(self) -> str:
+        """The values, for users; empty if all are allowed."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        bounds = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
+        return " and ".join(f"{word} {bound:,}" for word, bound in bounds.items() if bound is not None)
 
     def _allows(self, value: float) -> bool:
         """False for nan, since comparisons with it are false, and for infinities."""

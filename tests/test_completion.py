@@ -89,6 +89,7 @@ OFFERS = [
     ("pctrain fit code --where p", ["path="]),
     ("pctrain fit code --preset ", presets()),
     ("pctrain presets sm", ["small"]),
+    ("pctrain settings o", ["optim"]),
     ("pctrain eval run --checkpoint b", ["best"]),
 ]
 

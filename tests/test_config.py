@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pctrain.cli import main
 from pctrain.config import RENAMED, SETTINGS, RunConfig, presets, resolve
 from pctrain.errors import ConfigError
 from pctrain.settings import flat
@@ -154,3 +157,28 @@ def test_a_misspelt_setting_is_refused_with_the_likeliest() -> None:
     assert refused("optim.weight_decy=1") == "unknown setting optim.weight_decy; did you mean optim.weight_decay?"
     assert refused("model.lr=1") == "unknown setting model.lr; did you mean optim.lr?"
     assert refused("optm.lr=1").startswith("unknown setting optm; ")
+
+
+@pytest.mark.parametrize("preset", [None, "tiny", "published-7b"])
+def test_the_list_of_settings_is_a_file_for_config(preset: str | None, tmp_path: Path) -> None:
+    chosen = [] if preset is None else ["--preset", preset]
+    listed = CliRunner().invoke(main, ["settings", *chosen])
+    assert listed.exit_code == 0, listed.output
+    assert max(map(len, listed.stdout.splitlines())) <= 100
+    (tmp_path / "all.toml").write_text(listed.stdout)
+    assert resolve(None, tmp_path / "all.toml", []) == resolve(preset, None, [])
+    written = tomllib.loads(listed.stdout)
+    assert {f"{section}.{name}" for section, table in written.items() for name in table} == SETTINGS.keys()
+
+
+def test_a_section_of_settings_says_what_each_means_and_may_be() -> None:
+    said = " ".join(CliRunner().invoke(main, ["settings", "data", "optim"]).stdout.replace("#", "").split())
+    assert (
+        "a row holds seq_len + 1 symbols. At least 8 and at most 16,777,216. A resume may not change it. seq_len = 1024"
+        in said
+    )
+    assert "One of cosine, wsd. schedule =" in said
+    assert "[data]" in said
+    assert "[model]" not in said
+    refused = CliRunner().invoke(main, ["settings", "optm"])
+    assert (refused.exit_code, refused.stderr) == (1, "error: there is no section 'optm'; did you mean optim?\n")

@@ -19,6 +19,8 @@ FLOORS = {
         "version",
         "machine",
         "errors",
+        "field_docs",
+        "field_docs",
         "options",
         "output_files",
         "extras",
@@ -70,6 +72,7 @@ FLOORS = {
 LIGHT = (
     "errors",
     "extras",
+    "field_docs",
     "group",
     "lazy",
     "machine",

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
-import re
-import textwrap
 import typing
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from pcdata.codecs.base import codec_class
+from pcdata.field_docs import field_docs, first_sentence
 
 
 @dataclass(frozen=True)
@@ -49,28 +45,7 @@ def described(name: str) -> Description:
     hints = typing.get_type_hints(cls.Parameters)
     meanings = field_docs(cls.Parameters)
     options = tuple(
-        Option(field.name, hints[field.name].__name__, field.default, meanings.get(field.name, ""))
+        Option(field.name, hints[field.name].__name__, field.default, first_sentence(meanings.get(field.name, "")))
         for field in dataclasses.fields(cls.Parameters)
     )
     return Description(name, first_sentence(cls.__doc__ or ""), cls.is_fitted(cls.Parameters()), options)
-
-
-def field_docs(cls: type) -> dict[str, str]:
-    """The first sentence of the string under each field of a dataclass, which only the source contains."""
-    try:
-        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    except (OSError, TypeError):  # the class has no source
-        return {}
-    assert isinstance(definition, ast.ClassDef)
-    return {
-        field.target.id: first_sentence(doc.value.value)
-        for field, doc in pairwise(definition.body)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant) and isinstance(doc.value.value, str)
-    }
-
-
-def first_sentence(doc: str) -> str:
-    """Without line ends and code marks."""
-    text = " ".join(doc.split()).replace("``", "")
-    return re.split(r"(?<=[.]) ", text, maxsplit=1)[0]

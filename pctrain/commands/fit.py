@@ -14,7 +14,7 @@ from pcdata.shell import named_in, view_names
 from pcdata.starting import EXIT_SIGNAL
 from pctrain.commands.options import CONFIG, LANG, NO_VERIFY, PATH, RESTART, SETTINGS, preset_option, where_option
 from pctrain.completion import complete_dataset
-from pctrain.config import MODES, presets
+from pctrain.config import MODES
 from pctrain.options import DEFAULT_PRESET, filter_by, one_mode, settings_of_run, weighted_by
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("shards", type=PATH, nargs=-1, required=True)
 @click.option("-o", "--output", "run", type=PATH, default="run", show_default=True, help="Folder of the run.")
-@preset_option(DEFAULT_PRESET, presets())
+@preset_option(DEFAULT_PRESET)
 @click.option(
     "--view",
     "views",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,8 @@ DEVICE = click.option(
 )
 
 
-def preset_option(default: str, known: Iterable[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """``known`` are listed in the help."""
-    listed = f": {', '.join(known)}" if known else ""
-    help = f"Settings to begin from{listed}. [default: {default}]"
+def preset_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    help = f"Settings to start from; pctrain presets lists them. [default: {default}]"
     return click.option("--preset", metavar="NAME", shell_complete=complete_preset, help=help)
 
 

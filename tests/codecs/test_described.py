@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from pcdata.cli import main
 from pcdata.codecs.base import codec_class, codec_names
-from pcdata.codecs.described import described, first_sentence
+from pcdata.codecs.described import described
+from pcdata.field_docs import first_sentence
 from tests.dataset.plugged import plug_in
 
 PLUGIN = '''
