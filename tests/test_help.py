@@ -56,7 +56,7 @@ def test_a_command_loads_no_other() -> None:
     program = "import sys; from pcdata.cli import main\ntry: main(['show', '--help'])\nexcept SystemExit: pass\n"
     program += "print(sorted(name for name in sys.modules if name.startswith('pcdata.commands.')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == str([f"pcdata.commands.{name}" for name in ("options", "sections", "show")])
+    assert done.stdout.splitlines()[-1] == str([f"pcdata.commands.{name}" for name in ("options", "show")])
 
 
 ANSWERS = {"show", "config", "codecs", "presets", "settings"}
