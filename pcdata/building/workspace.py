@@ -31,7 +31,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pcdata.dataset.files import LockFile, remove_temporary, replacing
+from pcdata.dataset.files import LockFile, remove_temporary, replacing, sync
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.manifest import MANIFEST, REJECTS
 from pcdata.dataset.names import is_view_name
@@ -207,6 +207,7 @@ class Workspace:
         folders = self._build_folders()
         made = [path for folder in folders for path in folder.iterdir() if self._made_by_build(path)]
         self.write_json(OPTIONS, {**self.claimed, _DISCARDING: True})
+        sync(self.folder)  # a power cut must not leave a step marked as done without its files
         kill_point("restart.claimed")
         for path in (*made, self.output / REJECTS):
             path.unlink(missing_ok=True)
