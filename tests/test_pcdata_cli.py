@@ -52,7 +52,7 @@ MISTAKES = [
     ),
     (
         ("build", "code", "-o", "out", "--lang", "js"),
-        "no language that a file can be in; did you mean JavaScript?",
+        "not a language that a file can be in; did you mean JavaScript?",
     ),
     (("build", "code", "-o", "out", "-c", "Ztsd"), "unknown compressor 'Ztsd'; did you mean zstd?"),
     (("probe", "code", "-c", "gzip", "--lang", "%"), "pcdata stats lists those of a dataset"),

@@ -174,7 +174,7 @@ def test_a_misspelt_language_ends_no_build_that_has_begun(tmp_path: Path, monkey
     asked = options(tmp_path / "code", tmp_path / "out", langs=("python", "pyton"))
     workspace = Workspace(asked.output)
     with workspace.locked():
-        with pytest.raises(UnbuildableError, match="--lang pyton is no language"):
+        with pytest.raises(UnbuildableError, match="--lang pyton is not a language"):
             list_inputs(asked.dataset, workspace)
         with monkeypatch.context() as earlier:
             earlier.setattr(scan, "misspelt", lambda langs: None)

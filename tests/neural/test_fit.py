@@ -36,7 +36,7 @@ def _killed(*_: object) -> None:
 
 def test_the_command_fits_and_the_record_says_what_it_was(raw_shards: Path, coder: Path, tmp_path: Path) -> None:
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
-    asked = ["neural", "fit", str(raw_shards), "-o", str(tmp_path / "coder"), "--quiet", *settings]
+    asked = ["neural", "fit", str(raw_shards), "-o", str(tmp_path / "coder"), *settings]
     done = CliRunner().invoke(main, asked)
     assert done.exit_code == 0, done.output
     assert "--compressor neural:artifact=" in done.output
