@@ -17,7 +17,7 @@ RAW, PROXY = "raw", "bpe"
 FILES = """\
   demo/report.html            the dataset, to look at in a browser
   demo/curves.png             both runs: bits per byte against steps, symbols, bytes and flops
-  demo/shards/manifest.json   what the dataset is; rejects.jsonl beside it: what was not taken, and why
+  demo/shards/manifest.json   what the dataset is; rejects.jsonl beside it: what was rejected, and why
   demo/shards/base/           the documents' raw bytes, Arrow files
   demo/shards/views/          their compressed views (zstd, bpe), one folder each
   demo/raw/, demo/bpe/        the runs: metrics.jsonl, one line per logged step, and checkpoints/
@@ -53,19 +53,19 @@ def summary(raw: Run, proxy: Run) -> str:
     """For runs with equally many steps."""
     behind = proxy.bits_per_byte - raw.bits_per_byte
     verdict = (
-        f"So raw bytes alone are ahead, by {behind:.2f}. That is what the paper found of small models: through a proxy "
-        "they fall behind at 0.5 billion parameters and come out ahead from 1.5 to 4 billion on (Zheng et al. 2026). "
+        f"Raw bytes alone are ahead by {behind:.2f}. The paper found the same of small models: with 0.5 billion "
+        "parameters they lose by a proxy, and with 4 billion and more they gain (Zheng et al. 2026). "
         if behind > 0
-        else f"So the proxy is ahead, by {-behind:.2f}: more than the paper found of small models (Zheng et al. 2026), "
+        else f"The proxy is ahead by {-behind:.2f}: better than the paper found of small models (Zheng et al. 2026), "
         "so try other seeds (--set train.seed=1) before you believe it. "
     )
     return (
         f"On the same bytes of val, the model trained on raw bytes alone has {raw}, after reading "
         f"{raw.shown_raw / 1e6:.1f} MB. "
-        f"The one trained through BPE has {proxy}: in as many positions it read "
-        f"{proxy.shown_raw / 1e6:.1f} MB as bytes and BPE tokens that stand for {proxy.stood_for / 1e6:.1f} MB. "
-        f"{verdict}One minute of training says nothing more: both models know indentation and keywords, hardly any "
-        "Python. The tables above put them beside gzip and beside counts of byte n-grams, which need no training."
+        f"The one trained through BPE has {proxy}: in the same number of positions it read "
+        f"{proxy.shown_raw / 1e6:.1f} MB as bytes, and BPE tokens that encode {proxy.stood_for / 1e6:.1f} MB. "
+        f"{verdict}One minute of training shows no more than that: both models have learnt indentation and keywords, "
+        "and hardly any Python. The tables above compare them with gzip and with byte n-grams, which need no training."
     )
 
 

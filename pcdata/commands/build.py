@@ -90,7 +90,7 @@ def _print_summary(output: Path, result: BuildResult, seconds: float) -> None:
         rate = f"{raw_bytes / symbols:.2f} raw bytes per symbol" if symbols else "no symbols"
         say(f"  view {view.name}: {symbols:,} symbols, {rate}")
     if manifest.rejects:
-        say(f"  not taken: {sum(manifest.rejects.values()):,}{_reasons(manifest.rejects)}; see rejects.jsonl")
+        say(f"  rejected: {sum(manifest.rejects.values()):,}{_reasons(manifest.rejects)}; see rejects.jsonl")
 
 
 def _documents(whole: int, parts: int, noun: str = "") -> str:

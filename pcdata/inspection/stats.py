@@ -202,7 +202,7 @@ def _histogram(name: str, view: dict[str, Any]) -> list[str]:
     lines = [f"{line}  {bar}".rstrip() for line, bar in zip(table(rows), bars, strict=True)]
     percentiles = view["unit_raw_bytes_percentiles"].items()
     most = ", ".join(f"{percent} %: {bounds[1]:,}" for percent, bounds in percentiles)
-    return [*lines, f"  percentiles, in bytes at most: {most}"]
+    return [*lines, f"  unit size percentiles (bytes): {most}"]
 
 
 def _bar(count: int, largest: int) -> str:
@@ -214,6 +214,6 @@ def _bar(count: int, largest: int) -> str:
 def _rejects(values: dict[str, Any]) -> list[str]:
     if not values["rejects"]:
         return ["  no input was rejected"]
-    rows = [["not taken, by reason", "inputs"]]
+    rows = [["rejected, by reason", "inputs"]]
     rows += [[safe(reason), f"{count:,}"] for reason, count in sorted(values["rejects"].items())]
     return [*table(rows), "  (rejects.jsonl lists them one by one)"]

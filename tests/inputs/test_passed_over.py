@@ -80,7 +80,7 @@ def test_a_dataset_is_no_input_of_the_next(tmp_path: Path) -> None:
     line = "-j1", "--val-fraction", "0"
     assert pcdata("build", tmp_path / "code", "-o", tmp_path / "code" / "out", "-q", *line).exit_code == 0
     done = pcdata("build", tmp_path / "code", "-o", tmp_path / "other", *line)
-    assert "not taken: 1 (dataset of pcdata 1); see rejects.jsonl" in done.stderr
+    assert "rejected: 1 (dataset of pcdata 1); see rejects.jsonl" in done.stderr
     (reject,) = map(json.loads, (tmp_path / "other" / "rejects.jsonl").read_text().splitlines())
     assert "--no-default-excludes takes it" in reject["detail"]
     assert load_manifest(tmp_path / "other").base == load_manifest(tmp_path / "code" / "out").base
