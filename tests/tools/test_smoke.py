@@ -97,8 +97,8 @@ def test_datatrove_is_a_process_that_says_when_it_is_done(tmp_path: Path, capsys
         run("bench_rivals", *TINY["bench_rivals"], "--datatrove", python)
 
 
-@pytest.mark.parametrize(("raw", "proxy", "verdict"), [(2.0, 2.5, "raw bytes alone are ahead, by 0.50"),
-                                                       (2.5, 2.25, "the proxy is ahead, by 0.25")])  # fmt: skip
+@pytest.mark.parametrize(("raw", "proxy", "verdict"), [(2.0, 2.5, "Raw bytes alone are ahead by 0.50"),
+                                                       (2.5, 2.25, "The proxy is ahead by 0.25")])  # fmt: skip
 def test_the_demo_ends_with_who_is_ahead(
     raw: float, proxy: float, verdict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
