@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pcdata.errors import OptionError
+from pcdata.machine import cores
 
 _KEY: Final = "option"
+
+MOST_WORKERS: Final = 100_000
 
 _NO_UTF_8: Final = re.compile("[\ud800-\udfff]")
 """What a command line has for a byte that is not UTF-8: half of a surrogate pair."""
@@ -112,6 +115,12 @@ def check_option(one: Field[Any], value: Any) -> None:
         require_choice(flag_of(one), value.partition(":")[0] if known.more else value, known.choices)
     elif type(one.default) is int:
         require_range(flag_of(one), value, known.least, known.most)
+
+
+def at_once(workers: int) -> int:
+    """The number of tasks at once; 0 stands for one per core. Raises ``OptionError``."""
+    require_range("workers", workers, 0, MOST_WORKERS)
+    return workers or cores()
 
 
 def require_range(name: str, value: int, low: int, high: int) -> None:

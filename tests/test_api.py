@@ -8,6 +8,7 @@ import inspect
 import subprocess
 import sys
 import typing
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,22 @@ def test_a_build_is_that_of_the_command(work: Path) -> None:
     arguments += ["--val-fraction", "0.1", "--lang", "python", "--quiet"]
     subprocess.run([sys.executable, "-m", "pcdata.cli", *map(str, arguments)], check=True)
     assert_same_tree(work / "by-api", work / "by-command")
+
+
+@pytest.mark.parametrize("workers", [-1, 100_001])
+def test_a_number_of_workers_that_cannot_be_is_refused_by_name(work: Path, workers: int) -> None:
+    shards = work / "refused"
+    pcdata.build(work / "src", shards, val_fraction=0.1)
+    calls: list[Callable[[], object]] = [
+        lambda: pcdata.build(work / "src", work / "other", workers=workers),
+        lambda: pcdata.add_view(shards, ["gzip"], workers=workers),
+        lambda: pcdata.merge([shards, shards], work / "merged", workers=workers),
+        lambda: pcdata.verify(shards, workers=workers),
+    ]
+    for call in calls:
+        with pytest.raises(pcdata.PcdataError, match=rf"workers must be 0 … 100000, got {workers}"):
+            call()
+    assert pcdata.verify(shards, workers=2).ok, "and nothing was begun"
 
 
 def test_a_script_without_a_main_guard_may_build_with_several_workers(work: Path) -> None:

@@ -36,6 +36,7 @@ from pcdata.dataset.reader import Split
 from pcdata.dataset.vocab import MAX_VIEWS
 from pcdata.dataset.writer import ViewWriter, WrittenView, abandoned_on_error
 from pcdata.errors import BuildError, DatasetError
+from pcdata.options import at_once
 from pcdata.processes.kill_points import kill_point
 
 
@@ -60,6 +61,7 @@ def add_views(folder: Path, requests: Sequence[ViewRequest], workers: int, repor
 
     Raises ``PcdataError``; the dataset is then unchanged.
     """
+    workers = at_once(workers)
     dataset = Dataset(folder)
     artifacts = handed_in_artifacts(tuple(requests))
     asked = {request.name: request_values(request, artifacts.get(request.name)) for request in requests}

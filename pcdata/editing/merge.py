@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -53,6 +52,7 @@ from pcdata.dataset.writer import WrittenShard
 from pcdata.editing.merge_write import MergeTask, run_merge, splits_of
 from pcdata.errors import BuildError, DatasetError
 from pcdata.inputs.file_names import printable
+from pcdata.options import at_once
 from pcdata.processes.kill_points import kill_point
 
 _PLAN = "plan/plan.json"
@@ -73,6 +73,7 @@ class MergeResult:
 
 def merge(folders: Sequence[Path], output: Path, workers: int, report: Reporter) -> MergeResult:
     """Join datasets, or resume joining them. Raises ``PcdataError``."""
+    workers = at_once(workers)
     datasets = [Dataset(folder) for folder in folders]
     _refuse_unlike(datasets)
     refuse_foreign(output)
@@ -167,7 +168,7 @@ def _claim(workspace: Workspace, options: dict[str, Any]) -> None:
 def _check_files(datasets: list[Dataset], workers: int, advance: Callable[[int], None]) -> None:
     """Hash all files that will be read, so that no damage is copied."""
     files = [(dataset.folder, entry) for dataset in datasets for entry in dataset.manifest.files()]
-    with ThreadPoolExecutor(workers or os.cpu_count()) as threads:
+    with ThreadPoolExecutor(workers) as threads:
         for (_, entry), _ in zip(files, threads.map(lambda one: require_sound(*one), files), strict=True):
             advance(entry.bytes)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pcdata.errors import OptionError
 from pcdata.extras import require
-from pcdata.options import check_options, option
+from pcdata.options import MOST_WORKERS, check_options, option
 
 if TYPE_CHECKING:
     from pcdata.building.engines.base import Engine
@@ -31,7 +31,7 @@ class EngineOptions:
         "Existing Ray cluster. [default: start Ray on this machine, and stop it afterwards]",
         metavar="HOST:PORT|auto",
     )
-    workers: int = option(0, "Tasks at once. [default: one per core]", short="-j", most=100_000)
+    workers: int = option(0, "Tasks at once. [default: one per core]", short="-j", most=MOST_WORKERS)
 
     def __post_init__(self) -> None:
         check_options(self)

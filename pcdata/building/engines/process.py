@@ -14,7 +14,7 @@ from typing import Any
 
 from pcdata.building.engines.base import Advance, Task, TaskFunction
 from pcdata.errors import BuildError
-from pcdata.machine import cores
+from pcdata.options import at_once
 from pcdata.processes.isolated import end_with_parent
 from pcdata.processes.spawning import spawning
 
@@ -29,7 +29,7 @@ class ProcessEngine:
 
     def __init__(self, workers: int) -> None:
         """``workers``: number of processes; 0: one per core."""
-        self._workers = workers or cores()
+        self._workers = at_once(workers)
         self._pool: _Pool | None = None
         """Kept from one ``run`` to the next, since starting processes takes half a second."""
 
