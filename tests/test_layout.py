@@ -77,6 +77,7 @@ LIGHT = (
     "lazy",
     "machine",
     "output_files",
+    "sections",
     "shared_options",
     "shell",
     "starting",

@@ -9,10 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcdata.sections import Command
 from pcdata.shared_options import QUIET
 from pcdata.shell import named_in, view_names
 from pcdata.starting import EXIT_SIGNAL
-from pctrain.commands.options import CONFIG, LANG, NO_VERIFY, PATH, RESTART, SETTINGS, preset_option, where_option
+from pctrain.commands.options import (
+    CONFIG,
+    LANG,
+    NO_VERIFY,
+    PATH,
+    RESTART,
+    SETTINGS,
+    document_option,
+    preset_option,
+    setting_option,
+    where_option,
+)
 from pctrain.completion import complete_dataset
 from pctrain.config import MODES
 from pctrain.options import DEFAULT_PRESET, filter_by, one_mode, settings_of_run, weighted_by
@@ -21,11 +33,11 @@ if TYPE_CHECKING:
     from pctrain.training.loop import Outcome
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("shards", type=PATH, nargs=-1, required=True)
 @click.option("-o", "--output", "run", type=PATH, default="run", show_default=True, help="Folder of the run.")
 @preset_option(DEFAULT_PRESET)
-@click.option(
+@document_option(
     "--view",
     "views",
     multiple=True,
@@ -33,7 +45,7 @@ if TYPE_CHECKING:
     shell_complete=named_in("shards", view_names),
     help="View to use; may be repeated. [default: all]",
 )
-@click.option(
+@document_option(
     "--weight",
     "weights",
     multiple=True,
@@ -43,7 +55,7 @@ if TYPE_CHECKING:
 )
 @LANG
 @where_option("Only matching documents, such as 'path=*/src/*'; may be repeated.")
-@click.option("--mode", type=click.Choice(MODES), help="One mode throughout, instead of the published schedule.")
+@setting_option("--mode", type=click.Choice(MODES), help="One mode throughout, instead of the published schedule.")
 @CONFIG
 @SETTINGS
 @RESTART
