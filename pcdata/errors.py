@@ -7,13 +7,19 @@ other exception is a bug and keeps its traceback.
 from collections.abc import Iterable
 
 
-def meant(given: str, known: Iterable[str]) -> str:
-    """For a message about a name that there is not: the likeliest that was meant, or all there are."""
+def likeliest(given: str, known: Iterable[str]) -> str | None:
+    """The known name that a misspelt one is nearest to, whatever the case; None if none is near."""
     from difflib import get_close_matches  # only here, for commands start faster without
 
     names = {name.lower(): name for name in known}
-    close = get_close_matches(given.lower(), names, n=1)
-    return f"did you mean {names[close[0]]}?" if close else f"known: {', '.join(names.values())}"
+    return next((names[near] for near in get_close_matches(given.lower(), names, n=1)), None)
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """For a message about a name that there is not: the likeliest that was meant, or all there are."""
+    names = [*known]
+    near = likeliest(given, names)
+    return f"did you mean {near}?" if near else f"known: {', '.join(names)}"
 
 
 class PcdataError(Exception):

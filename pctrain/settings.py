@@ -7,12 +7,12 @@ change it.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
+from pcdata.errors import likeliest
 from pctrain.errors import ConfigError
 
 Layer: TypeAlias = str | Mapping[str, Any]
@@ -164,5 +164,5 @@ def check_names(values: Mapping[str, Any], known: Iterable[str]) -> None:
 def _meant(given: str, names: Sequence[str], known: Iterable[str]) -> str:
     last = given.rpartition(".")[2]
     same = [name for name in names if name.rpartition(".")[2] == last]
-    close = same or difflib.get_close_matches(given, names, n=1)
-    return f"did you mean {' or '.join(close)}?" if close else f"known here: {', '.join(known)}"
+    close = " or ".join(same) or likeliest(given, names)
+    return f"did you mean {close}?" if close else f"known here: {', '.join(known)}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Final
 
 from pcdata.building.options import FilterOptions
 from pcdata.dataset.block import Metadata
 from pcdata.dataset.identity import SAMPLE, draw
+from pcdata.errors import likeliest
 from pcdata.inputs.languages import UNKNOWN, language_of, languages
 from pcdata.inputs.records import Piece
 
@@ -71,11 +71,12 @@ class Filters:
 
 def misspelt(langs: Iterable[str]) -> str | None:
     """A message about the first language that no file can have, if any; records may still have it."""
-    known = {name.lower(): name for name in (*languages(), UNKNOWN)}
+    known = [*languages(), UNKNOWN]
+    lower = {name.lower() for name in known}
     for lang in langs:
-        if lang.lower() not in known:
-            short = language_of(f".{lang}".encode())
-            near = [short] if short != UNKNOWN else [known[name] for name in get_close_matches(lang.lower(), known, 1)]
-            then = f"did you mean {near[0]}?" if near else "pcdata stats lists those of a dataset"
+        if lang.lower() not in lower:
+            by_suffix = language_of(f".{lang}".encode())
+            near = by_suffix if by_suffix != UNKNOWN else likeliest(lang, known)
+            then = f"did you mean {near}?" if near else "pcdata stats lists those of a dataset"
             return f"--lang {lang} is not a language that a file can be in; {then}"
     return None
