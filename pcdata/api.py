@@ -21,7 +21,6 @@ from pcdata.editing.merge import merge as join
 from pcdata.errors import OptionError
 from pcdata.inspection.stats import Stats
 from pcdata.inspection.stats import stats as collect
-from pcdata.options import at_once
 from pcdata.probing.options import DOCUMENT_BYTES, ProbeOptions
 from pcdata.probing.probe import probe as measure
 from pcdata.probing.results import Probe
@@ -150,7 +149,7 @@ def verify(
     >>> pcdata.verify("shards/").ok
     True
     """
-    return check(_folder(dataset), quick=quick, sample=sample, workers=at_once(workers))
+    return check(_folder(dataset), quick=quick, sample=sample, workers=workers)
 
 
 def probe(

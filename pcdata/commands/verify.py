@@ -25,13 +25,12 @@ from pcdata.terminal import answer
 def verify(dataset: Path, quick: bool, sample: float | None, as_json: bool, workers: int, quiet: bool) -> None:
     """Hash every file, decode every view, compare with raw bytes."""
     from pcdata.dataset.manifest import load_manifest
-    from pcdata.options import at_once
     from pcdata.verifying.verify import verify as check
     from pcdata.verifying.verify import work_bytes
 
     total = work_bytes(load_manifest(dataset), quick=quick)
     with Reporter(quiet).stage("verify", total) as advance:
-        report = check(dataset, quick=quick, sample=sample, workers=at_once(workers), progress=advance)
+        report = check(dataset, quick=quick, sample=sample, workers=workers, progress=advance)
     if as_json:
         answer(json.dumps(report.to_dict(), indent=1))
     elif not (quiet and report.ok):

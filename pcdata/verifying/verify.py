@@ -22,6 +22,7 @@ from pcdata.dataset.listing import OTHER_LANGUAGES, added_amounts
 from pcdata.dataset.manifest import MANIFEST, FileEntry, Manifest, View, load_manifest
 from pcdata.dataset.names import TEMPORARY
 from pcdata.errors import OptionError
+from pcdata.options import at_once
 from pcdata.text import size
 from pcdata.verifying.check_manifest import manifest_findings, reject_findings
 from pcdata.verifying.children import Children, Place, Task
@@ -91,6 +92,7 @@ def verify(
     Raises ``DatasetError`` if the manifest, on which everything else depends, is missing, damaged or of another
     version; and ``OSError`` if the machine refuses to read a file, which says nothing about the file.
     """
+    workers = at_once(workers)
     if sample is not None and not 0 < sample <= 1:
         raise OptionError(f"--sample must be above 0 and at most 1, got {sample:g}")
     manifest = load_manifest(folder)
