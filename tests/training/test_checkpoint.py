@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from pcdata.dataset import ViewIds, Vocabulary
-from pctrain.config import RunConfig
+from pctrain.config import RENAMED, RunConfig
 from pctrain.data.cursor import Cursor, StreamPlace
 from pctrain.errors import CheckpointError
 from pctrain.model.decoder import Decoder, init_weights
@@ -22,6 +22,7 @@ from pctrain.training import checkpoint
 from pctrain.training import resume as state_module
 from pctrain.training.optim import make_optimizer
 from pctrain.training.resume import Fingerprints, State
+from pctrain.training.run_folder import read_settings, write_settings
 
 CONFIG = RunConfig.from_dict({"model": {"width": 16, "layers": 1, "attention_heads": 2, "kv_heads": 1, "hidden": 16}})
 
@@ -95,6 +96,32 @@ def load(folder: Path, model: Decoder, optimizer: torch.optim.Optimizer) -> None
     checkpoint.load_state(folder)
     checkpoint.load_model(folder, model)
     checkpoint.load_optimizer(folder, model, optimizer)
+
+
+def earlier(values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Settings under the names that they had in the last version."""
+    before = {new: old for old, new in RENAMED.items()}
+    named: dict[str, dict[str, Any]] = {}
+    for section, table in values.items():
+        for name, value in table.items():
+            place, _, key = before.get(f"{section}.{name}", f"{section}.{name}").partition(".")
+            named.setdefault(place, {})[key] = value
+    assert named.keys() == {"data", "mixture", "model", "train"}
+    return named
+
+
+def test_a_run_of_the_last_version_is_read(tmp_path: Path) -> None:
+    values = json.loads(state(4, 2.5).to_json())
+    cursor = {**values["cursor"], "version": 3, "place": dict(values["cursor"]["place"])}
+    cursor["place"]["how"] = cursor["place"].pop("arrangement")
+    values |= {"version": 5, "cursor": cursor, "config": earlier(values["config"])}
+    assert State.from_json(json.dumps(values).encode()) == state(4, 2.5)
+
+    write_settings(tmp_path, CONFIG, {})
+    settings = json.loads((tmp_path / "config.json").read_text())
+    settings |= {"version": 3, "config": earlier(settings["config"])}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert read_settings(tmp_path).config == CONFIG
 
 
 def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
