@@ -13,6 +13,7 @@ import resource
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ class Isolated:
         spawn = multiprocessing.get_context("spawn")
         self.connection, theirs = spawn.Pipe()
         """For ``multiprocessing.connection.wait``."""
+        self.has_ended = False
+        """Whether ``receive`` found that the process has ended."""
         self._limits = limits
         self._is_answering = False
         self._process = spawn.Process(target=_serve, args=(theirs, limits, make, args), daemon=True)
@@ -105,6 +108,7 @@ class Isolated:
             message = self.connection.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
+            self.has_ended = True
             raise self._end() from None
         self._is_answering = not isinstance(message, End | _Raised)
         if isinstance(message, _Raised):
@@ -207,6 +211,7 @@ def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], 
                 mine = Died(f"would take more than {(limits.memory_bytes or 0) / 1e9:g} GB of memory")
                 connection.send(_Raised(mine if memory_is_ours else error))
             except Exception as error:
+                error.add_note(traceback.format_exc())  # shown where the error is a bug, and so not caught
                 connection.send(_Raised(error))
 
 

@@ -1,6 +1,4 @@
 """Check files and codecs in child processes, because damaged or hostile ones can crash the process that opens them.
-
-Each child has one task at a time, so if it dies the task to blame is known.
 """
 
 from __future__ import annotations
@@ -8,12 +6,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from pcdata.dataset.manifest import load_manifest
-from pcdata.processes.isolated import Died, End, Isolated, Limits, Send
+from pcdata.processes.isolated import Died, End, Killed, Limits, Send
+from pcdata.processes.pool import Pool
 from pcdata.verifying.check_base import check_base
 from pcdata.verifying.check_view import ViewChecker
 from pcdata.verifying.findings import REBUILD, Checked, Finding
@@ -42,59 +40,43 @@ class Task:
 
 
 class Children:
-    """Runs tasks in children, which are reused because they take long to start."""
+    """Runs tasks in children."""
 
     def __init__(self, folder: Path, sample: float | None, workers: int, progress: Callable[[int], object]) -> None:
         """At most ``workers`` at a time; ``progress`` is called with the raw bytes checked."""
-        self._folder, self._sample = folder, sample
-        self._workers, self._progress = workers, progress
-        self._idle: list[Isolated] = []
-        self._busy: dict[Connection, tuple[Isolated, Task]] = {}
+        self._pool: Pool[Task] = Pool(workers, Checker, folder, sample, limits=_LIMITS)
+        self._progress = progress
 
     def start(self) -> None:
         """Start one now, so that it is ready for the first task: starting takes as long as hashing 200 MB."""
-        self._idle.append(Isolated(Checker, self._folder, self._sample, limits=_LIMITS))
+        self._pool.start()
 
     def check(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Checked]]:
         """Do the tasks; yields results as they are completed. If a view has killed too many processes, its remaining
         files are skipped. Raises problems of the machine that a child found."""
         pending = deque(tasks)
         deaths: Counter[str] = Counter()
-        while pending or self._busy:
-            while pending and len(self._busy) < self._workers:
-                if not self._idle:
-                    self.start()
-                child, task = self._idle.pop(), pending.popleft()
-                self._busy[child.connection] = child, task
-                child.send(task)
-            for connection in wait([*self._busy]):
-                assert isinstance(connection, Connection)
-                child, task = self._busy[connection]
-                try:
-                    message = child.receive()
-                except Died as death:
-                    del self._busy[connection]
-                    child.close()
-                    what = f"the process that {_work(task)} {death}"
-                    if task.view is not None and task.place is not None:
-                        deaths[task.view] += 1
-                        if deaths[task.view] == MOST_DEATHS:
-                            what += ", as others did; no more files of this view were checked"
-                            pending = deque(other for other in pending if other.view != task.view)
-                    yield task, Checked([Finding(task.file, what, REBUILD)])
-                    continue
-                if isinstance(message, int):
-                    self._progress(message)
-                elif message is End.END:
-                    del self._busy[connection]
-                    self._idle.append(child)
-                else:
-                    yield task, message
+        for task, message in self._pool.run(pending):
+            if isinstance(message, Killed):
+                raise message
+            if isinstance(message, Died):
+                what = f"the process that {_work(task)} {message}"
+                if task.view is not None and task.place is not None:
+                    deaths[task.view] += 1
+                    if deaths[task.view] == MOST_DEATHS:
+                        what += ", as others did; no more files of this view were checked"
+                        for other in [*pending]:
+                            if other.view == task.view:
+                                pending.remove(other)
+                yield task, Checked([Finding(task.file, what, REBUILD)])
+            elif isinstance(message, int):
+                self._progress(message)
+            elif message is not End.END:
+                yield task, message
 
     def close(self) -> None:
         """End all of them, whatever they are doing."""
-        for child in [*self._idle, *(child for child, _ in self._busy.values())]:
-            child.close()
+        self._pool.close()
 
 
 def _work(task: Task) -> str:

@@ -5,23 +5,21 @@ Workers ignore Ctrl-C (the parent stops them) and end by themselves when the par
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.sharedctypes import Synchronized
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, Final, TypeAlias
 
 from pcdata.building.engines.base import Advance, Task, TaskFunction
 from pcdata.errors import BuildError
 from pcdata.options import at_once
-from pcdata.processes.isolated import end_with_parent
-from pcdata.processes.spawning import spawning
+from pcdata.processes.isolated import Answer, Died, End, Killed, Limits, Send
+from pcdata.processes.pool import Pool
 
-_POLL_SECONDS = 0.2
+_TELL_SECONDS: Final = 0.1
 
-_progress: Synchronized[int] | None = None
-"""In a worker: the counter that it shares with its parent."""
+_Call: TypeAlias = tuple[Callable[..., None], Any]
+"""A function and its task."""
 
 
 class ProcessEngine:
@@ -30,8 +28,8 @@ class ProcessEngine:
     def __init__(self, workers: int) -> None:
         """``workers``: number of processes; 0: one per core."""
         self._workers = at_once(workers)
-        self._pool: _Pool | None = None
-        """Kept from one ``run`` to the next, since starting processes takes half a second."""
+        self._pool: Pool[_Call] = Pool(self._workers, _caller, limits=Limits())
+        """Its processes are kept from one ``run`` to the next."""
 
     def run(self, function: TaskFunction[Task], tasks: Sequence[Task], advance: Advance) -> None:
         """As ``Engine`` says. Raises ``BuildError`` if a worker dies."""
@@ -39,75 +37,39 @@ class ProcessEngine:
             for task in tasks:
                 function(task, advance)
             return
-        self._pool = self._pool or _Pool(self._workers)
         try:
-            for done in self._pool.spread(function, tasks):
-                advance(done)
-        except BrokenProcessPool:
-            self._stop()
-            raise BuildError(
-                "a worker process died (killed, or out of memory?); rerun the same command to resume, "
-                "with fewer --workers if memory is short"
-            ) from None
+            for _, message in self._pool.run(deque((function, task) for task in tasks)):
+                if isinstance(message, Died | Killed):
+                    raise BuildError(
+                        "a worker process died (killed, or out of memory?); rerun the same command to resume, "
+                        "with fewer --workers if memory is short"
+                    )
+                if message is not End.END:
+                    advance(message)
         except BaseException:
-            self._stop()
+            self._pool.close()
             raise
 
     def close(self) -> None:
         """End the processes."""
-        if self._pool is not None:
-            self._pool.executor.shutdown()
-            self._pool = None
-
-    def _stop(self) -> None:
-        if self._pool is not None:
-            self._pool.stop()
-            self._pool = None
+        self._pool.close()
 
 
-class _Pool:
-    """Processes, each started when there is a task for it, and the counter that they share."""
-
-    def __init__(self, workers: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        with spawning():
-            self._counter = context.Value("q", 0)  # starts a process that tracks it
-        self._told = 0
-        self.executor = ProcessPoolExecutor(workers, context, _start_worker, (self._counter,))
-
-    def spread(self, function: Callable[..., None], tasks: Sequence[Any]) -> Iterator[int]:
-        """Do the tasks; yields the progress of all workers since the last time."""
-        with spawning():
-            pending = {self.executor.submit(_run, function, task) for task in tasks}
-        while pending:
-            ended, pending = wait(pending, _POLL_SECONDS, FIRST_COMPLETED)
-            for future in ended:
-                future.result()
-            now = self._counter.value
-            yield now - self._told
-            self._told = now
-
-    def stop(self) -> None:
-        """End the workers now; a resume repeats their tasks."""
-        workers = list((self.executor._processes or {}).values())  # no public way in Python < 3.14
-        self.executor.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join()
+def _caller() -> Answer:
+    return _call
 
 
-def _start_worker(counter: Synchronized[int]) -> None:
-    global _progress
-    _progress = counter
-    end_with_parent()
+def _call(call: _Call, send: Send) -> None:
+    """Runs a task in a worker; sends its progress, but not for every document."""
+    function, task = call
+    untold, told_at = 0, monotonic()
 
+    def advance(amount: int) -> None:
+        nonlocal untold, told_at
+        untold += amount
+        if (now := monotonic()) - told_at >= _TELL_SECONDS:
+            send(untold)
+            untold, told_at = 0, now
 
-def _run(function: Callable[..., None], task: Any) -> None:
-    function(task, _advance)
-
-
-def _advance(amount: int) -> None:
-    assert _progress is not None
-    with _progress.get_lock():
-        _progress.value += amount
+    function(task, advance)
+    send(untold)
