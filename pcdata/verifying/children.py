@@ -1,5 +1,4 @@
-"""Check files and codecs in child processes, because damaged or hostile ones can crash the process that opens them.
-"""
+"""Check files and codecs in child processes, because damaged or hostile ones can crash the process that opens them."""
 
 from __future__ import annotations
 
