@@ -7,7 +7,7 @@ the run.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -101,6 +101,52 @@ class MixtureConfig(Section, section="mixture"):
     """Which view of a pair comes first."""
     splice_bytes: int = setting(512, least=1)
     """Mean raw bytes of a stretch in mode splice, as nearly as units allow."""
+
+
+@dataclass(frozen=True)
+class SuperpositionConfig(Section, section="superposition", fixed=True):
+    """Token superposition (*Efficient Pre-Training with Token Superposition*, arXiv 2605.06546): in the first part of a
+    run, a position holds a bag of symbols. Its input is the mean of their embeddings, and its target is the next bag.
+    """
+
+    bag: int = setting(0, least=0, most=255)
+    """Symbols of a bag; 0: no superposition. With ``units``, the most that a bag holds: longer units are cut."""
+    fraction: float = setting(0.3, least=0, most=1)
+    """Fraction of the optimizer steps in which all documents appear in bags. The phases of the mixture follow."""
+    view: str = setting("")
+    """The view whose symbols are put into bags; empty: raw bytes."""
+    units: str = setting("")
+    """The view whose units are the bags of raw bytes; empty: bags of equal length."""
+    mixture: bool = setting(False)
+    """Whether the view ``units`` appears in bags of raw bytes, instead of its own symbols, in the mixture too."""
+    weights: str = setting("equal", choices=("equal", "power"))
+    """The weight of each symbol of a target: equal, or falling as 1, 1/2, 1/3 …, which helps bags of 8 and more."""
+    order: str = setting("none", choices=("none", "in", "both"))
+    """Whether learnt gains per place keep the order of the symbols of a bag: of inputs, or of targets too."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bag == 1:
+            raise ConfigError("superposition.bag must be 0 (none) or at least 2, got 1")
+        if self.units and self.view:
+            raise ConfigError("superposition.view and superposition.units exclude each other; leave one out")
+        if self.mixture and not self.units:
+            raise ConfigError("superposition.mixture needs superposition.units: the view that appears in bags")
+
+    @property
+    def steps_fraction(self) -> float:
+        """Fraction of the steps in bags."""
+        return self.fraction if self.bag else 0.0
+
+    @property
+    def replaced(self) -> Collection[str]:
+        """The view that appears in bags of raw bytes, instead of its own symbols."""
+        return (self.units,) if self.mixture else ()
+
+    @property
+    def name(self) -> str:
+        """Of the view of bags, in logs and cursors: no view of a dataset can have it."""
+        return self.units if self.mixture else f"{self.view or 'raw'}:{self.units or self.bag}"
 
 
 @dataclass(frozen=True)
@@ -276,6 +322,7 @@ class RunConfig:
 
     data: DataConfig = DataConfig()
     mixture: MixtureConfig = MixtureConfig()
+    superposition: SuperpositionConfig = SuperpositionConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     optim: OptimConfig = OptimConfig()

@@ -55,6 +55,7 @@ FLOORS = {
         "config",
         "data",
         "model",
+        "methods",
         "training",
         "inference",
         "neural",

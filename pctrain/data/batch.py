@@ -112,12 +112,23 @@ class Arrays(NamedTuple):
 NOTHING: Final = (PAD, IGNORE, 0, 0, NO_VIEW)
 """The value of each array at an empty position."""
 
+BAGS: Final = "bags"
+"""The ids in each symbol of a row that is a bag [R, T + 1, S]; PAD where a bag has no more, or the symbol is none."""
+UNITS: Final = "units"
+"""The number of the unit that each symbol of a row is of [R, T + 1], int32: equal numbers in a row are the same unit,
+also in the raw bytes and the view; NO_UNIT for marks, empty positions, and symbols of other views."""
+NO_UNIT: Final = -1
+NO_EXTRAS: Final = {BAGS: PAD, UNITS: NO_UNIT}
+"""Arrays that a batch has only for methods that need them, and their values at an empty position."""
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """What a training step gets."""
 
     arrays: Arrays
+    extras: dict[str, NDArray[np.int32]]
+    """Those of ``NO_EXTRAS`` that this batch has."""
     shown: tuple[int, ...]
     """The documents of the global batch, over the rows of all ranks: their numbers as in ``Span.document``."""
     stats: BatchStats

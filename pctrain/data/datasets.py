@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pcdata.dataset import Dataset, Split, Vocabulary
+from pcdata.dataset import Dataset, Split, ViewIds, Vocabulary
 from pcdata.dataset.manifest import View
+from pcdata.dataset.vocab import FIRST_BYTE, N_BYTES
 from pctrain.data.mixture import Lengths
 from pctrain.errors import ConfigError
 
@@ -63,10 +64,13 @@ def shared_views(datasets: Sequence[Dataset], asked: Iterable[str]) -> dict[str,
     return {view.name: view for view in datasets[0].manifest.views if view.name in wanted}
 
 
-def vocabulary_of(datasets: Sequence[Dataset], names: Sequence[str]) -> Vocabulary:
-    """The ids that a model needs to read these views, as ``Vocabulary.compact`` numbers them."""
-    views = shared_views(datasets, names) if names else {}
-    return Vocabulary({name: view.view_ids for name, view in views.items()}).compact()
+def vocabulary_of(datasets: Sequence[Dataset], names: Sequence[str], in_bags: Collection[str] = ()) -> Vocabulary:
+    """The ids that a model needs to read these views, as ``Vocabulary.compact`` numbers them. Views that appear
+    ``in_bags`` of raw bytes have their ids between marks of their own."""
+    views = {name: view.view_ids for name, view in shared_views(datasets, names).items()} if names else {}
+    for name in in_bags:
+        views[name] = ViewIds(views[name].slot, FIRST_BYTE, N_BYTES)
+    return Vocabulary(views).compact()
 
 
 def mean_lengths(splits: Sequence[Split], weights: Sequence[float], views: Mapping[str, float]) -> Lengths:

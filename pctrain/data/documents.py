@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from pcdata.dataset import Alignment, DatasetError, Split
 from pcdata.dataset.mapping import will_need
 from pcdata.dataset.splitmix import fractions, key_of
+from pctrain.data.bags import Bags, BagView
 from pctrain.data.draws import Purpose, uniform
 from pctrain.data.filter import Filter
 from pctrain.data.mixture import RAW, AppearanceDraws
 from pctrain.data.order import Order, Stretch
 from pctrain.data.placebo import permuted
+from pctrain.data.units import BlockUnits, block_units
 from pctrain.errors import DataError
 
 _STRETCH_DOCUMENTS = 4096
@@ -39,9 +41,11 @@ class Documents:
         *,
         first_number: int = 0,
         placebo: bool = False,
+        bags: BagView | None = None,
     ) -> None:
         """``first_number``: the number of the first document, if the documents of several datasets are numbered
-        together. ``placebo``: permute compressed symbols within each document."""
+        together. ``placebo``: permute compressed symbols within each document, and the lengths of units. ``bags``: how
+        a view that is not in the dataset is made."""
         self._split = split
         self.first_number = first_number
         split.random = True  # readahead is requested for what is used: here, and by the filler if raw bytes are rare
@@ -52,6 +56,8 @@ class Documents:
         self._placebo = placebo
         self._lookup: _Lookup | None = None
         self._columns: dict[tuple[int, int], NDArray[Any]] = {}
+        self.bags = None if bags is None else Bags(bags, self)
+        self._units: dict[tuple[str, int], BlockUnits] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
         self._aligned: set[tuple[int, int]] = set()
         self._remembers: tuple[int, int] | None = None
@@ -81,6 +87,9 @@ class Documents:
         if self._lookup is not None and self._lookup.window != self._remembers:
             self._remembers = self._lookup.window
             self._columns.clear()
+            if self.bags is not None:
+                self.bags.forget()
+            self._units.clear()
             self._kept.clear()
             self._aligned.clear()
 
@@ -91,20 +100,38 @@ class Documents:
         return self._kept[block]
 
     def column(self, view: int, block: int) -> NDArray[Any]:
-        """All symbols of a block in one view, flat: a read-only view of the mapped file, or a placebo's copy."""
+        """All symbols of a block in one view, flat: a read-only view of the mapped file, or a placebo's copy. Of the
+        view of bags, a copy of the first symbol of each."""
         column = self._columns.get((view, block))
         if column is None:
-            column = self._raw(block) if view == RAW else self._checked_symbols(view, block)
-            if self._placebo and view != RAW:
-                column = permuted(column, self.offsets(view, block), key_of(self._seed, Purpose.PLACEBO, block))
-            self._columns[view, block] = column
+            column = self._columns[view, block] = self._new_column(view, block)
         return column
+
+    def _new_column(self, view: int, block: int) -> NDArray[Any]:
+        if view == RAW:
+            return self._raw(block)
+        if self.bags is not None and view == self.bags.view.number:
+            return self.bags.first_symbols(block)
+        symbols = self._checked_symbols(view, block)
+        if not self._placebo:
+            return symbols
+        return permuted(symbols, self.offsets(view, block), key_of(self._seed, Purpose.PLACEBO, block))
 
     def offsets(self, view: int, block: int) -> NDArray[np.int64]:
         """Where each document of a block begins in its ``column``, and where the last ends."""
         if view == RAW:
             return self._split.base(block).raw_offsets
+        if self.bags is not None and view == self.bags.view.number:
+            return self.bags.column(block).offsets
         return self._split.view(self.view_name(view), block).symbol_offsets
+
+    def units(self, name: str, block: int) -> BlockUnits:
+        """Where the units of a view of the dataset end, for all documents of a block. Raises ``DatasetError`` as
+        ``alignment``."""
+        if (name, block) not in self._units:
+            key = key_of(self._seed, Purpose.PLACEBO, block) if self._placebo else None
+            self._units[name, block] = block_units(self._split, name, block, key)
+        return self._units[name, block]
 
     def _raw(self, block: int) -> NDArray[np.uint8]:
         raw = self._split.base(block).raw
@@ -127,6 +154,8 @@ class Documents:
 
     def alignment(self, view: int, block: int, row: int) -> Alignment:
         """Of one document of a block. Raises ``DatasetError`` as ``Split.alignment``."""
+        if self.bags is not None and view == self.bags.view.number:
+            return self.bags.alignment(block, row)
         name = self.view_name(view)
         if (view, block) not in self._aligned:
             self._aligned.add((view, block))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset.mapping import will_need
-from pcdata.dataset.vocab import BOS, RAW_VIEW, Vocabulary
+from pcdata.dataset.vocab import BOS, RAW_VIEW, ViewIds, Vocabulary
 from pctrain.data.batch import IGNORE, NO_VIEW, NOTHING, Arrays
 from pctrain.data.layout import Row, Span
 from pctrain.data.mixture import RAW
@@ -50,12 +50,11 @@ def _ask_for_raw(rows: Sequence[Row]) -> None:
 class Filler:
     """Turns layouts into arrays of ids."""
 
-    def __init__(self, vocabulary: Vocabulary, views: Sequence[str], seq_len: int) -> None:
-        """``views`` are the used compressed views, in their order."""
-        used = [vocabulary.views[name] for name in views]
+    def __init__(self, vocabulary: Vocabulary, views: Sequence[ViewIds], seq_len: int) -> None:
+        """``views`` are the ids of the used compressed views, in their order."""
         self._narrow = np.min_scalar_type(vocabulary.size - 1)
         first = self._narrow.type
-        self._ids = [_Ids(ids.open_id, ids.close_id, first(ids.first_id)) for ids in (RAW_VIEW, *used)]
+        self._ids = [_Ids(ids.open_id, ids.close_id, first(ids.first_id)) for ids in (RAW_VIEW, *views)]
         self._seq_len = seq_len
         self._count_T = np.arange(seq_len, dtype=np.int64)
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-from pcdata.dataset import Split, Vocabulary
-from pctrain.config import DataConfig, MixtureConfig
+from pcdata.dataset import Split, ViewIds, Vocabulary
+from pcdata.dataset.vocab import RAW_VIEW
+from pctrain.config import DataConfig, MixtureConfig, SuperpositionConfig
+from pctrain.data.bags import BagView
 from pctrain.data.batch import Batch
 from pctrain.data.cursor import Cursor, StreamPlace, StreamSettings
 from pctrain.data.datasets import by_name, dataset_weights, mean_lengths, shared_views, vocabulary_of
 from pctrain.data.documents import Documents
+from pctrain.data.extras import Extras
 from pctrain.data.filling import Filler
 from pctrain.data.filter import Filter
 from pctrain.data.layout import Row
@@ -44,33 +47,51 @@ class Loader:
         world_size: int = 1,
         cursor: Cursor | None = None,
         vocabulary: Vocabulary | None = None,
+        superposition: SuperpositionConfig | None = None,
+        units: str = "",
     ) -> None:
         """Begin at ``cursor``, or with the first document of the first epoch; ``steps`` is the length of the whole run.
 
-        ``splits`` are of one dataset or of several; ``vocabulary`` is that of a run being resumed. Raises
-        ``ConfigError`` for a view that a dataset lacks or that differs between datasets, and if the mixture needs views
-        and there are none; ``DataError`` for a split without documents, or without any that the filter keeps;
-        ``CheckpointError`` for a cursor that is impossible here.
+        ``splits`` are of one dataset or of several; ``vocabulary`` is that of a run being resumed; ``units`` is the
+        view whose units batches number (``batch.UNITS``), if any. Raises ``ConfigError`` for a view that a dataset
+        lacks or that differs between datasets, and if the mixture needs views and there are none; ``DataError`` for a
+        split without documents, or without any that the filter keeps; ``CheckpointError`` for a cursor that is
+        impossible here.
         """
         named = _named([splits] if isinstance(splits, Split) else splits)
         cursor = cursor or Cursor()
         self._splits = [*named.values()]
-        self._settings = _settings(named, data, mixture, steps)
+        superposition = superposition or SuperpositionConfig()
+        self._bags_fraction = superposition.steps_fraction
+        self._settings = _settings(named, data, mixture, steps, self._bags_fraction)
         self.dataset_names: list[str] = [*named]
         """In the order of the cursor and the sums of a batch."""
-        self.view_names: list[str] = _view_names(self._splits, self._settings, cursor)
-        """Compressed views in use; the i-th is number 1 + i in the batches."""
+        names = _view_names(self._splits, self._settings, cursor, superposition)
+        self.read_names: list[str] = [*dict.fromkeys(name for name in (*names, superposition.units, units) if name)]
+        """Views of the dataset whose files are read."""
+        self._bags = bags = _bag_view(superposition, names)
         self.vocabulary: Vocabulary = vocabulary or vocabulary_of(
-            [split.dataset for split in self._splits], self.view_names
+            [split.dataset for split in self._splits], names, superposition.replaced
         )
         """The ids in the batches."""
+        self.symbol_names: list[str] = names
+        """Views of the dataset that appear."""
+        self.view_names: list[str] = names
+        """These, and that of bags; the i-th is number 1 + i in the batches."""
+        self.view_ids: list[ViewIds] = [self.vocabulary.views[name] for name in names]
+        """The ids of each."""
+        if bags is not None and bags.number > len(names):
+            self.view_names = [*names, superposition.name]
+            self.view_ids.append([RAW_VIEW, *self.view_ids][bags.source])
         self._seq_len, self._rows, self._shuffle_rows = data.seq_len, data.rows, data.shuffle_rows
         self._seed, self._rank, self._world_size = seed, rank, world_size
-        self._stream = _stream(self._splits, self.view_names, data, seed, cursor.place)
+        self._stream = _stream(self._splits, names, data, seed, cursor.place, bags)
         self._packer = Packer(
             self._stream, data.seq_len + 1, ShortSampling(data.short_sample_share, data.short_sample_bytes)
         )
-        self._filler = Filler(self.vocabulary, self.view_names, data.seq_len)
+        self._filler = Filler(self.vocabulary, self.view_ids, data.seq_len)
+        first_ids = [ids.first_id for ids in (RAW_VIEW, *self.view_ids)]
+        self._extras = Extras(data.seq_len + 1, first_ids, self.view_names, bags, units)
         self._cursor = cursor
         self._window: RowWindow | None = None
         self._draw_by(cursor.settings or self._settings)
@@ -79,9 +100,10 @@ class Loader:
     def next_batch(self) -> Batch:
         """The next global batch. Raises ``DatasetError`` if a shard is not as the manifest says."""
         rows = self._next_rows()
-        arrays = self._filler.fill(rows[self._rank :: self._world_size])
+        own = rows[self._rank :: self._world_size]
+        arrays, extras = self._filler.fill(own), self._extras.fill(own)
         stats, shown = stats_of(rows, self._seq_len, 1 + len(self.view_names), len(self.dataset_names))
-        return Batch(arrays, shown, stats, self._cursor)
+        return Batch(arrays, extras, shown, stats, self._cursor)
 
     def pass_over(self) -> None:
         """Skip a batch whose arrays another process makes: for most documents, only their lengths are read."""
@@ -113,7 +135,8 @@ class Loader:
             self._draw_by(settings)
         first, schedule, mixture = cursor.window_step, self._schedule, self._mixture
         self._stream.forget()
-        self._stream.expect_raw((1 - mixture.odds(schedule.at(first)).compressed) / self._world_size)
+        read_raw = 1.0 if self._bags is not None else 1 - mixture.odds(schedule.at(first)).compressed
+        self._stream.expect_raw(read_raw / self._world_size)
 
         def rows_of(step: int) -> list[Row]:
             odds = mixture.odds(schedule.at(step))
@@ -132,8 +155,9 @@ class Loader:
         weights = [*settings.weights.values()]
         lengths = mean_lengths(self._splits, weights, settings.views)
         self._drawn_by = settings
-        self._schedule = Schedule(settings.mixture, settings.steps)
-        self._mixture = Mixture(settings.mixture, [settings.views.get(name, 0.0) for name in self.view_names], lengths)
+        self._schedule = Schedule(settings.mixture, settings.steps, self._bags_fraction)
+        weights_of_views = [settings.views.get(name, 0.0) for name in self.view_names]
+        self._mixture = Mixture(settings.mixture, weights_of_views, lengths, self._bags and self._bags.number)
         self._stream.draw_by(weights)
 
     def _place(self) -> StreamPlace:
@@ -170,9 +194,11 @@ def _named(splits: Sequence[Split]) -> dict[str, Split]:
     return {name: of[dataset] for name, dataset in by_name(of).items()}
 
 
-def _settings(named: Mapping[str, Split], data: DataConfig, mixture: MixtureConfig, steps: int) -> StreamSettings:
+def _settings(
+    named: Mapping[str, Split], data: DataConfig, mixture: MixtureConfig, steps: int, bags_fraction: float
+) -> StreamSettings:
     """Raises ``ConfigError`` if the mixture needs views and there are none."""
-    schedule, splits = Schedule(mixture, steps), [*named.values()]
+    schedule, splits = Schedule(mixture, steps, bags_fraction), [*named.values()]
     views: dict[str, float] = {}
     if not schedule.raw_only:
         shared = shared_views([split.dataset for split in splits], data.views)
@@ -187,10 +213,24 @@ def _settings(named: Mapping[str, Split], data: DataConfig, mixture: MixtureConf
     return StreamSettings(mixture, steps, views, weights)
 
 
-def _view_names(splits: Sequence[Split], settings: StreamSettings, cursor: Cursor) -> list[str]:
-    """The views in use, in the order of the manifest rather than of the settings. They include those of the window in
-    progress, which keeps them to its end even if the settings have dropped them."""
-    begun = {name for name in cursor.place.views if name is not None}
+def _view_names(
+    splits: Sequence[Split], settings: StreamSettings, cursor: Cursor, superposition: SuperpositionConfig
+) -> list[str]:
+    """The views of the dataset that appear, in the order of the manifest rather than of the settings. They include
+    those of the window in progress, which keeps them to its end even if the settings have dropped them.
+
+    Raises ``ConfigError`` for views of ``superposition`` that a dataset lacks, ``CheckpointError`` for those of the
+    cursor."""
+    datasets = [split.dataset for split in splits]
+    needed = {name for name in (superposition.view, superposition.units) if name and superposition.bag}
+    if needed:
+        shared_views(datasets, needed)
+    if superposition.mixture and superposition.units not in settings.views:
+        raise ConfigError(
+            f"superposition.mixture needs the view {superposition.units!r} in the mixture, which uses "
+            f"{', '.join(settings.views) or 'none'}; name it with --view, or set a mode that is not raw"
+        )
+    begun = {name for name in cursor.place.views if name is not None} - {superposition.name}
     begun |= {*cursor.settings.views} if cursor.settings else set()
     for name in begun - {*settings.views}:
         for split in splits:
@@ -199,11 +239,27 @@ def _view_names(splits: Sequence[Split], settings: StreamSettings, cursor: Curso
                     f"the checkpoint is in a document that uses view {name!r}, which {split.dataset.folder} does "
                     "not have; give the dataset it was trained on"
                 )
-    names = begun | {*settings.views}
-    return [*shared_views([split.dataset for split in splits], names)] if names else []
+    names = begun | {*settings.views} | (needed & {superposition.view})
+    return [*shared_views(datasets, names)] if names else []
 
 
-def _stream(splits: Sequence[Split], names: Sequence[str], data: DataConfig, seed: int, place: StreamPlace) -> Stream:
+def _bag_view(superposition: SuperpositionConfig, names: Sequence[str]) -> BagView | None:
+    """The view of bags: in the place of the view of its units, or after the others."""
+    if not superposition.bag:
+        return None
+    number = 1 + (names.index(superposition.units) if superposition.mixture else len(names))
+    source = 1 + names.index(superposition.view) if superposition.view else RAW
+    return BagView(number, source, superposition.bag, superposition.units)
+
+
+def _stream(
+    splits: Sequence[Split],
+    names: Sequence[str],
+    data: DataConfig,
+    seed: int,
+    place: StreamPlace,
+    bags: BagView | None,
+) -> Stream:
     """Each dataset is shuffled with its own seed. Raises ``DataError`` for one in which no document matches the
     filter."""
     draws = place.draws or (0,) * len(splits)
@@ -215,7 +271,14 @@ def _stream(splits: Sequence[Split], names: Sequence[str], data: DataConfig, see
     first_numbers = accumulate((split.n_documents for split in splits), initial=0)
     datasets = [
         Documents(
-            split, names, data.window_blocks, seed_of(seed, number), only, first_number=first, placebo=data.placebo
+            split,
+            names,
+            data.window_blocks,
+            seed_of(seed, number),
+            only,
+            first_number=first,
+            placebo=data.placebo,
+            bags=bags,
         )
         for number, (split, first) in enumerate(zip(splits, first_numbers, strict=False))
     ]

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from pcdata.dataset.vocab import MAX_VIEWS
 from pctrain.config import MixtureConfig
-from pctrain.data.schedule import Phase
+from pctrain.data.schedule import BAGS, Phase
 
 RAW: Final = 0
 """The number of the raw bytes among the views; the i-th used compressed view is 1 + i."""
@@ -81,6 +81,8 @@ class Odds:
     """The arrangement of two views."""
     share: float = 0.0
     """How much of a spliced document is compressed."""
+    in_bags: bool = False
+    """Whether all documents appear in the view of bags instead."""
 
 
 def _pairs(share: float, arrangement: Arrangement) -> Odds:
@@ -99,6 +101,7 @@ _ODDS: dict[str, Callable[[float], Odds]] = {
     "translation": lambda share: _pairs(share, Arrangement.PAIR),
     "parallel": lambda share: _pairs(share, Arrangement.PARALLEL),
     "splice": lambda share: Odds(1.0, 0.0, Arrangement.SPLICE, share),
+    BAGS: lambda share: Odds(0.0, 0.0, in_bags=True),
 }
 
 _RAW_FIRST = {"random": 0.5, "raw_first": 1.0, "compressed_first": 0.0}
@@ -125,8 +128,12 @@ class Lengths:
 class Mixture:
     """Turns the schedule into odds, and a document's draws into its appearance."""
 
-    def __init__(self, config: MixtureConfig, weights: Sequence[float], lengths: Lengths) -> None:
-        """``weights``: those of the views, in any unit; 0 for one that is not used."""
+    def __init__(
+        self, config: MixtureConfig, weights: Sequence[float], lengths: Lengths, bags: int | None = None
+    ) -> None:
+        """``weights``: those of the views, in any unit; 0 for one that is not used. ``bags``: the number of the view of
+        bags."""
+        self._bags = bags
         self._raw_first = _RAW_FIRST[config.pair_order]
         whole = sum(weights) or 1.0
         self._view_below = [end / whole for end in accumulate(weights)][:-1]
@@ -139,6 +146,9 @@ class Mixture:
 
     def appearance(self, odds: Odds, appearance_draws: AppearanceDraws) -> Appearance:
         """The view is drawn even if it is not used, so that one draw never changes the meaning of another."""
+        if odds.in_bags:
+            assert self._bags is not None
+            return single(self._bags)
         view = 1 + bisect_right(self._view_below, appearance_draws.view)
         if appearance_draws.kind >= odds.both:
             return single(view if appearance_draws.kind < odds.both + odds.compressed else RAW)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from pctrain.config import MixtureConfig
+from pctrain.config import MixtureConfig, RunConfig
 from pctrain.errors import ConfigError
 
 
@@ -21,12 +21,14 @@ class Phase:
     """How much is compressed; ``share_by`` says what is counted."""
 
 
-_MODES_WITHOUT_SHARE = ("raw", "compressed")
+BAGS = "bags"
+"""The mode of the steps in which documents appear in bags alone (``data.bags``)."""
+_MODES_WITHOUT_SHARE = ("raw", "compressed", BAGS)
 
 
 @dataclass(frozen=True)
 class PhaseBounds:
-    """One of the up to three phases: its steps, and between which shares it moves."""
+    """One of the up to four phases: its steps, and between which shares it moves."""
 
     mode: str
     begin: int
@@ -54,21 +56,35 @@ class Schedule:
     config: MixtureConfig
     steps: int
     """Optimizer steps of the whole run."""
+    bags_fraction: float = 0.0
+    """Of the steps, before the phases of the mixture."""
 
     def __post_init__(self) -> None:
-        """Raises ``ConfigError`` if warm-up and decay do not both fit into the run."""
+        """Raises ``ConfigError`` if bags, warm-up and decay do not all fit into the run."""
         config = self.config
         warmup = config.warmup_steps or config.warmup_fraction * self.steps
         decay = config.decay_steps or config.decay_fraction * self.steps
-        if warmup + decay > self.steps + 1e-6:  # two fractions may add up to a hair more than 1
+        bags = self.bags_fraction * self.steps
+        if bags + warmup + decay > self.steps + 1e-6:  # fractions may add up to a hair more than 1
+            in_bags = f"{bags:g} steps in bags, " if bags else ""
             raise ConfigError(
-                f"mixture: a warm-up of {warmup:g} steps and a decay of {decay:g} do not fit into the "
+                f"mixture: {in_bags}a warm-up of {warmup:g} steps and a decay of {decay:g} do not fit into the "
                 f"{self.steps} of train.steps; shorten one"
             )
 
+    @classmethod
+    def of(cls, config: RunConfig) -> Schedule:
+        return cls(config.mixture, config.train.steps, config.superposition.steps_fraction)
+
     @property
-    def warmup_steps(self) -> int:
-        return self.config.warmup_steps or round(self.config.warmup_fraction * self.steps)
+    def warmup_begin(self) -> int:
+        """The first step after those in bags."""
+        return round(self.bags_fraction * self.steps)
+
+    @property
+    def warmup_end(self) -> int:
+        """The first step after the warm-up."""
+        return self.warmup_begin + (self.config.warmup_steps or round(self.config.warmup_fraction * self.steps))
 
     @property
     def decay_begin(self) -> int:
@@ -78,12 +94,12 @@ class Schedule:
         begin = (
             self.steps - config.decay_steps if config.decay_steps else round(self.steps * (1 - config.decay_fraction))
         )
-        return max(self.warmup_steps, begin)
+        return max(self.warmup_end, begin)
 
     @property
     def raw_only(self) -> bool:
-        """Whether no phase uses anything compressed."""
-        return {*self.modes} == {"raw"}
+        """Whether no phase uses symbols of a compressed view."""
+        return {*self.modes} <= {"raw", BAGS}
 
     def at(self, step: int) -> Phase:
         """Mode and share at a step; past the end of the run, those of its last step."""
@@ -102,9 +118,10 @@ class Schedule:
     @cached_property
     def _phases(self) -> list[PhaseBounds]:
         """Those that have steps, in order."""
-        config, main, decay, end = self.config, self.warmup_steps, self.decay_begin, self.steps
+        config, begin, main, decay, end = self.config, self.warmup_begin, self.warmup_end, self.decay_begin, self.steps
         phases = [
-            PhaseBounds(config.warmup_mode, 0, main, config.warmup_share, config.share),
+            PhaseBounds(BAGS, 0, begin, 0.0, 0.0, is_open=begin == end),
+            PhaseBounds(config.warmup_mode, begin, main, config.warmup_share, config.share),
             PhaseBounds(config.mode, main, decay, config.share, config.share, is_open=decay == end),
             PhaseBounds(config.decay_mode, decay, end, config.share, config.decay_share),
         ]

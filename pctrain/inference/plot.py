@@ -73,7 +73,7 @@ class Curve:
         shares, rates = [], []
         for step in steps.tolist():
             config = _in_force(self.settings, step)
-            phase = Schedule(config.mixture, config.train.steps).at(step)
+            phase = Schedule.of(config).at(step)
             shares.append({"raw": 0.0, "compressed": 1.0}.get(phase.mode, phase.share))
             rates.append(learning_rate(step, config.train.steps, config.optim) / config.optim.lr)
         return steps.astype(float), np.array(shares), np.array(rates)

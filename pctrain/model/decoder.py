@@ -11,6 +11,9 @@ so an export to ``LlamaForCausalLM`` renames weights and permutes none.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +22,10 @@ from torch.utils.checkpoint import checkpoint
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
 from pctrain.model.attention import Visible, attend, causal, nearby, within_samples
+from pctrain.model.method import Method
+
+METHODS: Final = "methods."
+"""What the names of parameters of methods begin with."""
 
 
 class Decoder(nn.Module):
@@ -37,6 +44,8 @@ class Decoder(nn.Module):
             Ahead(config.width) for _ in range(1, max(config.predict_heads, config.raw_predict_heads))
         )
         self.raw_head = nn.Linear(config.width, RAW_IDS, bias=False) if config.raw_predict_heads else None
+        self.methods = nn.ModuleDict()
+        """What training methods add (``Method``), by name; a trained model works without them."""
         self.recompute = False
         """Whether layers recompute their activations for backward (activation checkpointing)."""
         self.flex = False
@@ -56,7 +65,17 @@ class Decoder(nn.Module):
         cache: Cache | None = None,
     ) -> Tensor:
         """The input of the output layer [R, T, D]. With a ``cache`` the inputs follow its positions, and are added."""
-        x_RTD = self.embed(inputs_RT)
+        return self.run(self.embed(inputs_RT), positions_RT, samples_RT, cache)
+
+    def run(
+        self,
+        x_RTD: Tensor,
+        positions_RT: Tensor | None = None,
+        samples_RT: Tensor | None = None,
+        cache: Cache | None = None,
+        states: list[Tensor] | None = None,
+    ) -> Tensor:
+        """The same from embeddings. To ``states`` are added the input of the first layer and the output of each."""
         past = cache.length if cache is not None else 0
         n_positions = x_RTD.shape[1]
         if positions_RT is None:
@@ -72,10 +91,14 @@ class Decoder(nn.Module):
         if not self.config.reach:
             rotation = rotary(positions_RT, self.config.width // self.config.attention_heads, self.config.rope_base)
         for layer in self.layers:
+            if states is not None:
+                states.append(x_RTD)
             if self.recompute and self.training:
                 x_RTD = checkpoint(layer, x_RTD, rotation, visible, cache, use_reentrant=False)
             else:
                 x_RTD = layer(x_RTD, rotation, visible, cache)
+        if states is not None:
+            states.append(x_RTD)
         if cache is not None:
             cache.length += n_positions
         hidden_RTD: Tensor = self.norm(x_RTD)
@@ -239,6 +262,8 @@ def init_weights(model: Decoder, seed: int) -> None:
     model on every device."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
+        if name.startswith(METHODS):
+            continue
         if name.endswith("norm.weight"):
             parameter.fill_(1.0)
             continue
@@ -252,6 +277,8 @@ def init_weights(model: Decoder, seed: int) -> None:
         drawn = torch.empty(parameter.shape)
         nn.init.trunc_normal_(drawn, std=deviation, a=-3 * deviation, b=3 * deviation, generator=generator)
         parameter.copy_(drawn)
+    for method in cast("Iterable[Method]", model.methods.values()):
+        method.init_weights(generator)
 
 
 def _deviation(name: str, inputs: int, config: ModelConfig) -> float:

@@ -5,14 +5,17 @@ the positions that have a next symbol. Training needs the sum over positions and
 view. Scoring needs bits under two distributions: the one restricted to the ids that the symbols can have (law 8), and
 the full softmax. This file returns sums only; the caller that has all of them divides.
 
-Legend: R rows, T positions, N = R·T flattened positions, K heads, W raw bytes and used views, V ids, D width.
+Legend: R rows, T positions, N = R·T flattened positions, K heads, S targets of a position, W raw bytes and used views,
+V ids, D width.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +24,7 @@ from pcdata.dataset.vocab import FIRST_BYTE, N_BYTES
 from pctrain.data.batch import IGNORE, NO_VIEW
 from pctrain.model.cross_entropy import linear_cross_entropy
 from pctrain.model.decoder import Decoder
+from pctrain.model.method import Method, Prediction, Rows
 
 
 @dataclass(frozen=True)
@@ -45,21 +49,43 @@ class Objective(nn.Module):
         self._ranges_W = [(FIRST_BYTE, FIRST_BYTE + N_BYTES), *views]
         self._own_only = softmax == "own"
 
+    @property
+    def methods(self) -> list[Method]:
+        return cast("list[Method]", [*self.decoder.methods.values()])
+
     def forward(
-        self, inputs_RT: Tensor, targets_RT: Tensor, positions_RT: Tensor, samples_RT: Tensor, target_views_RT: Tensor
+        self,
+        inputs_RT: Tensor,
+        targets_RT: Tensor,
+        positions_RT: Tensor,
+        samples_RT: Tensor,
+        target_views_RT: Tensor,
+        extras: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> LossSums:
         """The arrays of a ``Batch``, or of some of its rows."""
-        hidden_ND = self.decoder.hidden(inputs_RT, positions_RT, samples_RT).flatten(0, 1)
+        rows = Rows(inputs_RT, targets_RT, positions_RT, samples_RT, target_views_RT, extras)
+        states: list[Tensor] | None = [] if any(method.needs_states for method in self.methods) else None
+        hidden_ND = self._hidden(rows, states).flatten(0, 1)
         targets_KN, views_KN = self._targets(targets_RT, samples_RT, target_views_RT)
         has_KN = targets_KN != IGNORE
-        weights_KN = has_KN / has_KN.sum(0).clamp(min=1)
-        nats, first_nats_N = self._nats(hidden_ND, self.decoder.head.weight, targets_KN[0], views_KN[0], weights_KN[0])
+        shares_KN = has_KN / has_KN.sum(0).clamp(min=1)
+        nats, first_nats_N = self._nats(self._prediction(rows, hidden_ND, targets_KN, views_KN, 0), shares_KN[0])
         for k, ahead in enumerate(self.decoder.ahead, 1):
-            weight_VD = self.decoder.output_weight(k)
-            nats = nats + self._nats(ahead(hidden_ND), weight_VD, targets_KN[k], views_KN[k], weights_KN[k])[0]
+            further = self._prediction(rows, ahead(hidden_ND), targets_KN, views_KN, k)
+            nats = nats + self._nats(further, shares_KN[k])[0]
+        for method in self.methods:
+            if (term := method.loss(states or (), rows)) is not None:
+                nats = nats + term
         belongs_NW = views_KN[0][:, None] == torch.arange(len(self._ranges_W), device=nats.device)
         belongs_NW = belongs_NW.to(first_nats_N.dtype)
         return LossSums(nats, first_nats_N @ belongs_NW, belongs_NW.sum(0))
+
+    def _hidden(self, rows: Rows, states: list[Tensor] | None) -> Tensor:
+        x_RTD, positions_RT = self.decoder.embed(rows.inputs_RT), rows.positions_RT
+        for method in self.methods:
+            x_RTD = method.embed(x_RTD, rows, self.decoder.embed)
+            positions_RT = method.positions(positions_RT, rows)
+        return self.decoder.run(x_RTD, positions_RT, rows.samples_RT, states=states)
 
     def _targets(self, targets_RT: Tensor, samples_RT: Tensor, views_RT: Tensor) -> tuple[Tensor, Tensor]:
         """Each head's target and its view; IGNORE and NO_VIEW where it has none. [K, N]"""
@@ -76,25 +102,43 @@ class Objective(nn.Module):
             all_views.append(views_k)
         return torch.stack(all_targets).flatten(1), torch.stack(all_views).flatten(1)
 
-    def _nats(
-        self, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, views_N: Tensor, weights_N: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The weighted sum, which has a gradient, and the nats of each position (0 without a target)."""
-        if not self._own_only:
-            total, nats_N = linear_cross_entropy(hidden_ND, weight_VD, targets_N.clamp(min=0), weights_N)
-            return total, nats_N * (weights_N > 0)
-        total, nats_N = (
-            hidden_ND.sum() * 0,
-            torch.zeros_like(weights_N, dtype=torch.promote_types(hidden_ND.dtype, torch.float32)),
-        )
-        for view, (first_id, end_id) in enumerate(self._ranges_W):
-            here = torch.nonzero((views_N == view) & (targets_N != IGNORE))[:, 0]
-            own_VD = torch.cat([weight_VD[:FIRST_BYTE], weight_VD[first_id:end_id]])
-            targets = targets_N[here]
-            own_targets = torch.where(targets < FIRST_BYTE, targets, targets - first_id + FIRST_BYTE)
-            part, nats_N[here] = linear_cross_entropy(hidden_ND[here], own_VD, own_targets, weights_N[here])
+    def _prediction(
+        self, rows: Rows, hidden_ND: Tensor, targets_KN: Tensor, views_KN: Tensor, ahead: int
+    ) -> list[Prediction]:
+        """What the head predicts that looks ``ahead`` of the next symbol, after all methods had their say."""
+        targets_N1 = targets_KN[ahead, :, None]
+        weights_N1 = (targets_N1 != IGNORE).to(torch.promote_types(hidden_ND.dtype, torch.float32))
+        at_N = torch.arange(len(hidden_ND), device=hidden_ND.device)
+        weight_VD = self.decoder.output_weight(ahead)
+        predictions = [Prediction(hidden_ND, weight_VD, targets_N1.clamp(min=0), weights_N1, views_KN[ahead], at_N)]
+        for method in self.methods:
+            predictions = [part for one in predictions for part in method.predict(one, rows, ahead)]
+        return predictions
+
+    def _nats(self, predictions: Sequence[Prediction], shares_N: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum over positions, each with its share, which has a gradient; and the nats of each position (0 without
+        a target)."""
+        total, nats_N = torch.zeros((), device=shares_N.device), torch.zeros_like(shares_N)
+        for one in predictions:
+            weights_NS = one.weights_NS * shares_N[one.at_N, None]
+            part, nats_NS = self._cross_entropy(one, weights_NS)
             total = total + part
+            nats_N = nats_N.index_add(0, one.at_N, (nats_NS * one.weights_NS).sum(1).to(nats_N.dtype))
         return total, nats_N
+
+    def _cross_entropy(self, one: Prediction, weights_NS: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighted sum, and the nats of each target. [N, S]"""
+        if not self._own_only:
+            return linear_cross_entropy(one.hidden_ND, one.weight_VD, one.targets_NS, weights_NS)
+        total, nats_NS = one.hidden_ND.sum() * 0, torch.zeros_like(weights_NS)
+        for view, (first_id, end_id) in enumerate(self._ranges_W):
+            here = torch.nonzero(one.views_N == view)[:, 0]
+            own_VD = torch.cat([one.weight_VD[:FIRST_BYTE], one.weight_VD[first_id:end_id]])
+            targets_NS = one.targets_NS[here]
+            own_NS = torch.where(targets_NS < FIRST_BYTE, targets_NS, targets_NS - first_id + FIRST_BYTE)
+            part, nats_NS[here] = linear_cross_entropy(one.hidden_ND[here], own_VD, own_NS, weights_NS[here])
+            total = total + part
+        return total, nats_NS
 
 
 def symbol_bits(logits_NV: Tensor, targets_N: Tensor, first_id: int, end_id: int) -> tuple[Tensor, Tensor]:

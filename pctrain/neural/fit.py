@@ -26,6 +26,7 @@ from pcdata.dataset.manifest import Amount
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError
+from pctrain.model.decoder import METHODS
 from pctrain.neural.artifact import LEAST_SEGMENT_BYTES, Numbers, canary, pack
 from pctrain.neural.codec import NeuralParameters
 from pctrain.neural.exact import Exact, check_shape
@@ -65,14 +66,15 @@ def fit(
 def check(config: RunConfig) -> None:
     """Raises ``ConfigError`` unless this trains a model of raw bytes that a codec can run."""
     check_shape(config.model)
-    if not Schedule(config.mixture, config.train.steps).raw_only:
+    if not Schedule.of(config).raw_only:
         raise ConfigError("a codec's model is trained on raw bytes alone: mixture.mode=raw, mixture.warmup_fraction=0")
 
 
 def write(folders: Sequence[Path], output: Path, *, quiet: bool) -> None:
     """Write the artifact of the run's last checkpoint."""
     decoder, state = load_model(output / RUN, "last", torch.device("cpu"))
-    weights = {name: parameter.detach() for name, parameter in decoder.named_parameters()}
+    named = decoder.named_parameters()
+    weights = {name: parameter.detach() for name, parameter in named if not name.startswith(METHODS)}
     model = NeuralModel(Exact(state.config.model, weights))
     stretches = sample([Dataset(folder) for folder in folders])
     numbers = Numbers(thresholds(model, stretches, quiet=quiet), canary(model))

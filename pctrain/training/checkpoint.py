@@ -27,9 +27,9 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from pcdata.dataset import DatasetError
 from pcdata.dataset.files import remove, remove_left_beside, sync, temporary_name
 from pcdata.dataset.names import TEMPORARY, check_path, regular_file
-from pctrain.config import ModelConfig
+from pctrain.config import RunConfig
 from pctrain.errors import CheckpointError, ConfigError
-from pctrain.model.decoder import Decoder
+from pctrain.methods.make import make_model
 from pctrain.torch_errors import of_memory, of_peer
 from pctrain.training.distributed import World
 from pctrain.training.resume import State
@@ -181,20 +181,20 @@ def load_state(folder: Path) -> State:
         raise _damaged(folder, path, error) from error
 
 
-def check_shape(folder: Path, config: ModelConfig, n_ids: int) -> None:
+def check_shape(folder: Path, config: RunConfig, n_ids: int) -> None:
     """Raises ``CheckpointError`` unless the files have the tensors of such a model, before there is memory for one.
 
     Reads only the headers of the files: a state may claim more than they have.
     """
     shapes = _shapes(folder, _MODEL)
-    n_modules = max(config.layers, config.predict_heads, config.raw_predict_heads)
+    n_modules = max(config.model.layers, config.model.predict_heads, config.model.raw_predict_heads)
     if n_modules > len(shapes):
         raise CheckpointError(
             f"{folder / _MODEL} belongs to another model: it has {len(shapes)} tensors, and its settings ask for "
             f"{n_modules} layers or heads"
         )
     with torch.device("meta"):
-        _check_same(folder / _MODEL, shapes, _weights(Decoder(config, n_ids)))
+        _check_same(folder / _MODEL, shapes, _weights(make_model(config, n_ids)))
 
 
 def load_model(folder: Path, model: nn.Module, world: World = _ALONE) -> None:

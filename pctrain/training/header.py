@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pcdata.dataset import Split
 from pcdata.text import size
+from pctrain.config import SuperpositionConfig
 from pctrain.data.datasets import dataset_weights, mean_lengths, symbols_of
 from pctrain.data.mixture import Arrangement, Lengths, Mixture, Odds
 from pctrain.data.schedule import Schedule
@@ -36,8 +37,8 @@ def header(trainer: Trainer, flops_per_step: int, peak_flops: float, *, verified
 
 def _model(trainer: Trainer) -> str:
     model = size_of(trainer.model)
-    vocabulary = trainer.loader.vocabulary
-    views = [f"{name} {vocabulary.views[name].n_symbols:,}" for name in trainer.loader.view_names]
+    vocabulary, loader = trainer.loader.vocabulary, trainer.loader
+    views = [f"{name} {ids.n_symbols:,}" for name, ids in zip(loader.view_names, loader.view_ids, strict=True)]
     return (
         f"{model.parameters:,} parameters, {model.without_embeddings:,} without embeddings; "
         f"{vocabulary.padded_size:,} ids: {', '.join(['raw bytes', *views])}"
@@ -78,12 +79,13 @@ def expected_epochs(trainer: Trainer) -> dict[str, float]:
     if config.data.where:
         return {}
     weights = dataset_weights(splits, config.data.weights)
-    views = {name: config.data.views.get(name, 0.0) for name in trainer.loader.view_names}
+    views = {name: config.data.views.get(name, 0.0) for name in trainer.loader.symbol_names}
     lengths = mean_lengths([*splits.values()], weights, views)
     mixture = Mixture(config.mixture, [*views.values()], lengths)
-    schedule = Schedule(config.mixture, config.train.steps)
+    schedule = Schedule.of(config)
     steps = range(0, config.train.steps, -(-config.train.steps // _SAMPLED_STEPS))
-    sizes = [_mean_symbols(mixture.odds(schedule.at(step)), lengths) for step in steps]
+    in_bags = _mean_bags(config.superposition, [*splits.values()], weights)
+    sizes = [_mean_symbols(mixture.odds(schedule.at(step)), lengths, in_bags) for step in steps]
     documents_a_step = config.data.rows * config.data.seq_len * sum(1 / each for each in sizes) / len(sizes)
     return {
         name: config.train.steps * documents_a_step * weight / sum(weights) / split.n_documents
@@ -91,8 +93,19 @@ def expected_epochs(trainer: Trainer) -> dict[str, float]:
     }
 
 
-def _mean_symbols(odds: Odds, lengths: Lengths) -> float:
+def _mean_bags(superposition: SuperpositionConfig, splits: Sequence[Split], weights: Sequence[float]) -> float:
+    """Mean bags of a document, from the manifests, which count symbols and not units."""
+    name = superposition.units or superposition.view
+    lengths = mean_lengths(splits, weights, {name: 1.0} if name else {})
+    if superposition.units:
+        return lengths.compressed
+    return (lengths.compressed if name else lengths.raw) / max(1, superposition.bag)
+
+
+def _mean_symbols(odds: Odds, lengths: Lengths, in_bags: float) -> float:
     """Mean symbols of a document as it is shown."""
+    if odds.in_bags:
+        return max(1.0, in_bags)
     both = lengths.raw + lengths.compressed
     if odds.arrangement is Arrangement.SPLICE:
         both = odds.share * lengths.compressed + (1 - odds.share) * lengths.raw
@@ -101,11 +114,16 @@ def _mean_symbols(odds: Odds, lengths: Lengths) -> float:
 
 
 def bytes_per_target(trainer: Trainer) -> dict[str, float]:
-    """By view, raw first: the mean raw bytes that one of its symbols encodes, from the manifests."""
+    """By view, raw first: the mean raw bytes that one of its symbols encodes, from the manifests. In bags, the loss is
+    the mean over a bag's symbols, so it is that of one of them."""
     splits = [*_train_splits(trainer).values()]
     raw_bytes = sum(split.raw_bytes for split in splits)
-    symbols = {name: sum(symbols_of(split, name) for split in splits) for name in trainer.loader.view_names}
-    return {"raw": 1.0, **{name: raw_bytes / max(1, count) for name, count in symbols.items()}}
+    superposition = trainer.config.superposition
+    symbols = {name: sum(symbols_of(split, name) for split in splits) for name in trainer.loader.symbol_names}
+    found = {"raw": 1.0, **{name: raw_bytes / max(1, count) for name, count in symbols.items()}}
+    if superposition.bag:
+        found[superposition.name] = found[superposition.view or "raw"]
+    return found
 
 
 def _train_splits(trainer: Trainer) -> dict[str, Split]:

@@ -88,7 +88,7 @@ def fit(
         seals = None
         if verify:
             known = {} if restart else read_verified(run)
-            seals = verified(files_read(trainer.datasets, trainer.loader.view_names), known, world, quiet=quiet)
+            seals = verified(files_read(trainer.datasets, trainer.loader.read_names), known, world, quiet=quiet)
         if world.is_first:
             if restart:
                 clear(run)

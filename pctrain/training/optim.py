@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from pctrain.config import OptimConfig
+from pctrain.model.decoder import METHODS
 
 
 def make_optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.AdamW:
@@ -16,10 +17,11 @@ def make_optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.AdamW:
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
     norms: list[nn.Parameter] = []
+    matrices_only = optim.weight_decay_on == "matrices"
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight"):
             norms.append(parameter)
-        elif optim.weight_decay_on == "matrices" and name.endswith(("embed.weight", "near")):
+        elif name.startswith(METHODS) or (matrices_only and name.endswith(("embed.weight", "near"))):
             spared.append(parameter)
         else:
             decayed.append(parameter)

@@ -12,7 +12,7 @@ from pcdata.dataset import Dataset, ViewIds, Vocabulary
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import is_view_name
 from pcdata.dataset.typed_json import typed
-from pcdata.dataset.vocab import MAX_VIEWS
+from pcdata.dataset.vocab import MAX_VIEWS, N_BYTES
 from pctrain.config import SETTINGS, RunConfig
 from pctrain.data.cursor import Cursor
 from pctrain.data.datasets import shared_views
@@ -34,7 +34,7 @@ class Fingerprints:
 
     base: str
     views: dict[str, str]
-    """Of the views trained on, by name."""
+    """Of the views read, by name."""
 
     @classmethod
     def of(cls, dataset: Dataset, view_names: Sequence[str]) -> Fingerprints:
@@ -62,8 +62,9 @@ class State:
 
     @property
     def views(self) -> list[str]:
-        """The names of the views trained on; they are the same in every dataset."""
-        return [*next(iter(self.datasets.values())).views]
+        """The names of the views whose symbols it was trained on; they are the same in every dataset."""
+        superposition, read = self.config.superposition, next(iter(self.datasets.values())).views
+        return [name for name in read if name in self.vocabulary.views and name not in superposition.replaced]
 
     def to_json(self) -> str:
         values = {**asdict(self), "cursor": self.cursor.to_dict(), "config": self.config.to_dict()}
@@ -109,11 +110,12 @@ def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset
                 "not change; give another folder with -o, or --restart to delete this run"
             )
     check_datasets(state, datasets)
-    if Schedule(config.mixture, config.train.steps).raw_only:
+    if Schedule.of(config).raw_only:
         return
     for name, view in shared_views([*datasets.values()], config.data.views).items():
         known = state.vocabulary.views.get(name)
-        if known is None or (known.slot, known.n_symbols) != (view.slot, view.n_symbols):
+        n_symbols = N_BYTES if name in config.superposition.replaced else view.n_symbols
+        if known is None or (known.slot, known.n_symbols) != (view.slot, n_symbols):
             raise CheckpointError(
                 f"the model of this run has no ids for view {name} (data.views, mixture), only for "
                 f"{', '.join(state.vocabulary.views) or 'raw bytes'}; begin a new run for it with -o"

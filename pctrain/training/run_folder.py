@@ -17,6 +17,7 @@ from pcdata.dataset.json_files import parse_json, rendered_json
 from pcdata.dataset.names import regular_file
 from pctrain.config import RunConfig
 from pctrain.errors import CheckpointError, ConfigError, PctrainError
+from pctrain.methods.make import make_model
 from pctrain.model.decoder import Decoder
 from pctrain.training import checkpoint
 from pctrain.training.resume import State, check_datasets, check_prints
@@ -120,8 +121,8 @@ def load_model(run: Path, which: str, device: torch.device) -> tuple[Decoder, St
     read_settings(run)
     folder = checkpoint.choose(run, which)
     state = checkpoint.load_state(folder)
-    checkpoint.check_shape(folder, state.config.model, state.vocabulary.padded_size)
-    model = Decoder(state.config.model, state.vocabulary.padded_size).to(device).eval()
+    checkpoint.check_shape(folder, state.config, state.vocabulary.padded_size)
+    model = make_model(state.config, state.vocabulary.padded_size).to(device).eval()
     checkpoint.load_model(folder, model)
     return model, state
 

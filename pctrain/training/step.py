@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pctrain.config import OptimConfig
-from pctrain.data.batch import IGNORE, NOTHING, Batch
+from pctrain.data.batch import IGNORE, NO_EXTRAS, NOTHING, Batch
 from pctrain.data.shown_documents import ShownDocument
 from pctrain.errors import PctrainError
 from pctrain.model.device import autocast
+from pctrain.model.method import Rows
 from pctrain.training.distributed import whole
 from pctrain.training.metrics import Losses
 from pctrain.training.optim import set_learning_rate
@@ -62,20 +63,22 @@ def gradients(trainer: Trainer, batch: Batch) -> Losses:
     return Losses(float(summed[0]), targets, nats_W, targets_W, norm.item())
 
 
-def micro_batches(batch: Batch, micro_rows: int, n_rows: int, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
-    """The arrays of the batch on a device, in pieces of ``micro_rows`` (0: in one), in the order of the arguments of
-    ``Objective``.
+def micro_batches(batch: Batch, micro_rows: int, n_rows: int, device: torch.device) -> Iterator[Rows]:
+    """The arrays of the batch on a device, in pieces of ``micro_rows`` (0: in one).
 
     Padded with empty rows to ``n_rows``: processes that share weights must make the same number of forward passes.
     """
+
+    def pieces(array: NDArray[Any], nothing: int) -> Sequence[Tensor]:
+        padding = [(0, n_rows - len(array)), *[(0, 0)] * (array.ndim - 1)]
+        filled = array if len(array) == n_rows else np.pad(array, padding, constant_values=nothing)
+        return torch.split(torch.from_numpy(filled).to(device), micro_rows or n_rows)
+
     arrays: tuple[NDArray[Any], ...] = batch.arrays
-    missing = n_rows - len(arrays[0])
-    filled = [
-        np.pad(array, ((0, missing), (0, 0)), constant_values=nothing) if missing else array
-        for array, nothing in zip(arrays, NOTHING, strict=True)
-    ]
-    tensors = [torch.from_numpy(array).to(device) for array in filled]
-    return zip(*(torch.split(tensor, micro_rows or n_rows) for tensor in tensors), strict=True)
+    extras = {name: pieces(array, NO_EXTRAS[name]) for name, array in batch.extras.items()}
+    whole = zip(*(pieces(array, nothing) for array, nothing in zip(arrays, NOTHING, strict=True)), strict=True)
+    for number, tensors in enumerate(whole):
+        yield Rows._make([*tensors, {name: of_extra[number] for name, of_extra in extras.items()}])
 
 
 def refuse(fault: str, shown: Sequence[ShownDocument], settings: OptimConfig, in_a_row: int) -> None:

@@ -17,6 +17,7 @@ from pctrain.data.datasets import by_name, view_names
 from pctrain.data.loader import Loader
 from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError
+from pctrain.methods.make import make_model, units_wanted
 from pctrain.model.attention import flex_fits
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.device import choose_device
@@ -85,11 +86,13 @@ class Trainer:
             world_size=world.size,
             cursor=last.cursor if last else None,
             vocabulary=last.vocabulary if last else None,
+            superposition=config.superposition,
+            units=units_wanted(config),
         )
         if folder:
-            checkpoint.check_shape(folder, config.model, loader.vocabulary.padded_size)
+            checkpoint.check_shape(folder, config, loader.vocabulary.padded_size)
         memory, free = _memory(config, loader, world)
-        model = Decoder(config.model, loader.vocabulary.padded_size).to(world.device)
+        model = make_model(config, loader.vocabulary.padded_size).to(world.device)
         if not folder:
             init_weights(model, config.train.seed)
         objective = _objective(model, loader, config, world.device)
@@ -106,7 +109,7 @@ class Trainer:
 
     def state(self, batch: Batch, bits_per_byte: float | None) -> State:
         """The state of the run after ``batch``."""
-        prints = {name: Fingerprints.of(dataset, self.loader.view_names) for name, dataset in self.datasets.items()}
+        prints = {name: Fingerprints.of(dataset, self.loader.read_names) for name, dataset in self.datasets.items()}
         return State(batch.cursor, self.config, self.loader.vocabulary, prints, bits_per_byte)
 
     def description(self) -> dict[str, Any]:
@@ -146,8 +149,7 @@ def _objective(model: Decoder, loader: Loader, config: RunConfig, device: torch.
     if config.runtime.compile:
         for layer in model.layers:
             layer.compile()
-    ranges = [loader.vocabulary.views[name] for name in loader.view_names]
-    return Objective(model, [(ids.first_id, ids.end_id) for ids in ranges], config.train.softmax)
+    return Objective(model, [(ids.first_id, ids.end_id) for ids in loader.view_ids], config.train.softmax)
 
 
 def _wants_flex(attention: str, device: torch.device, model: ModelConfig) -> bool:
@@ -163,7 +165,7 @@ def _wants_flex(attention: str, device: torch.device, model: ModelConfig) -> boo
 
 def with_views(config: RunConfig, datasets: Sequence[Dataset]) -> RunConfig:
     """The settings with the views named, so that a view added later does not change a resumed run."""
-    if Schedule(config.mixture, config.train.steps).raw_only:
+    if Schedule.of(config).raw_only:
         return config
     views = config.data.views or dict.fromkeys(view_names(datasets), 1.0)
     return dataclasses.replace(config, data=dataclasses.replace(config.data, views=views))

@@ -11,7 +11,7 @@ from pctrain.errors import ConfigError
 
 def test_the_schedule_rises_then_stays():
     schedule = Schedule(MixtureConfig(), steps=50_000)
-    assert schedule.warmup_steps == 10_000
+    assert schedule.warmup_end == 10_000
     assert schedule.at(0) == Phase("translation", 0.4)
     assert schedule.at(5_000).share == pytest.approx(0.65)
     assert schedule.at(9_999).mode == "translation"
@@ -29,7 +29,7 @@ def test_no_warmup_leaves_the_first_phase_out():
 def test_the_last_phase_falls_to_its_share_in_its_mode():
     mixture = MixtureConfig(warmup_steps=10, decay_fraction=0.25, decay_share=0.1, decay_mode="splice")
     schedule = Schedule(mixture, steps=100)
-    assert (schedule.warmup_steps, schedule.decay_begin) == (10, 75)
+    assert (schedule.warmup_end, schedule.decay_begin) == (10, 75)
     assert schedule.modes == ["translation", "mixed", "splice"]
     assert schedule.at(74) == schedule.at(10) == Phase("mixed", 0.9)
     assert schedule.at(75) == Phase("splice", 0.9)

@@ -128,7 +128,7 @@ def test_windows_end_where_phases_do_and_are_short_while_the_share_moves(config,
             assert batches <= -(-(bounds.end - bounds.begin) // 8)
         step += batches
         ends.add(step)
-    for boundary in (schedule.warmup_steps, schedule.decay_begin):
+    for boundary in (schedule.warmup_end, schedule.decay_begin):
         assert boundary in ends or boundary in (0, steps)
 
 

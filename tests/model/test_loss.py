@@ -189,10 +189,10 @@ def test_cross_entropy_by_pieces_is_that_of_torch(n_ids: int) -> None:
     weights = torch.rand(600, generator=generator)
     expected_N = F.cross_entropy(hidden @ weight.T, targets, reduction="none")
     expected = torch.autograd.grad((expected_N * weights).sum() * 3, [hidden, weight])
-    total, nats_N = linear_cross_entropy(hidden, weight, targets, weights)
+    total, nats_N = linear_cross_entropy(hidden, weight, targets[:, None], weights[:, None])
     found = torch.autograd.grad(total * 3, [hidden, weight])
     assert not nats_N.requires_grad
-    assert torch.allclose(nats_N, expected_N, atol=1e-5)
+    assert torch.allclose(nats_N[:, 0], expected_N, atol=1e-5)
     assert torch.allclose(total, (expected_N * weights).sum(), rtol=1e-5)
     assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-4) for a, b in zip(found, expected, strict=True))
 
@@ -208,7 +208,7 @@ def test_the_logits_of_a_large_vocabulary_are_never_all_there(monkeypatch: pytes
     monkeypatch.setattr(cross_entropy.F, "linear", linear)
     hidden = torch.randn(4096, 2, requires_grad=True)
     weight = torch.randn(65_536, 2, requires_grad=True)
-    total, _ = linear_cross_entropy(hidden, weight, torch.zeros(4096, dtype=torch.long), torch.ones(4096))
+    total, _ = linear_cross_entropy(hidden, weight, torch.zeros(4096, 1, dtype=torch.long), torch.ones(4096, 1))
     total.backward()
     assert max(sizes) == 256 * 65_536
 

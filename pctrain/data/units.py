@@ -1,0 +1,76 @@
+"""The units of a view of the dataset, for all documents of a block at once: where raw bytes are cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdata.dataset import Split
+from pctrain.data.placebo import permuted
+
+
+@dataclass(frozen=True, eq=False)
+class BlockUnits:
+    """Ends (exclusive) of consecutive units in the columns of a block. In the narrowest integers: blocks have millions
+    of units."""
+
+    raw_ends: NDArray[np.unsignedinteger]
+    """In the raw bytes."""
+    symbol_ends: NDArray[np.unsignedinteger] | None
+    """In the symbols; None where every unit is one symbol."""
+    offsets: NDArray[np.int64]
+    """Where each document's units begin, and where the last document's end."""
+
+    def of_raw(self, start: int, end: int) -> NDArray[np.int64]:
+        """The number in the block of the unit that each of these raw bytes is in."""
+        return _numbers(self.raw_ends, start, end)
+
+    def of_symbols(self, start: int, end: int) -> NDArray[np.int64]:
+        """The same for symbols of the view."""
+        if self.symbol_ends is None:
+            return np.arange(start, end)
+        return _numbers(self.symbol_ends, start, end)
+
+
+def block_units(split: Split, name: str, block: int, placebo: int | None = None) -> BlockUnits:
+    """The units of view ``name``. With a key as ``placebo``, the lengths in bytes of each document's units are
+    permuted, so that units end anywhere.
+
+    Raises ``DatasetError`` as ``Split.alignment`` for the first document whose units do not end where it ends.
+    """
+    view, base = split.view(name, block), split.base(block)
+    unit_bytes = view.unit_bytes
+    if placebo is not None:
+        unit_bytes = permuted(unit_bytes, view.unit_offsets, placebo)
+    raw_ends = _ends(unit_bytes)
+    symbol_ends = None if view.unit_symbols is None else _ends(view.unit_symbols)
+    raw_fits = _fit(unit_bytes, view.unit_offsets, base.raw_offsets)
+    if not raw_fits or not _fit(view.unit_symbols, view.unit_offsets, view.symbol_offsets):
+        for row in range(len(base)):
+            split.alignment(name, block, row)
+    return BlockUnits(raw_ends, symbol_ends, view.unit_offsets)
+
+
+def _fit(
+    lengths: NDArray[np.unsignedinteger] | None, run_offsets: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> bool:
+    """Whether runs of these lengths (None: of 1) are not empty and end where their documents do."""
+    if lengths is None:
+        return bool((run_offsets == offsets).all())
+    ends = np.append(np.uint64(0), np.cumsum(lengths, dtype=np.uint64))
+    return bool(lengths.all()) and bool((ends[run_offsets] == offsets).all())
+
+
+def _ends(lengths: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    ends = np.cumsum(lengths, dtype=np.uint64)
+    return ends.astype(np.min_scalar_type(int(ends[-1]) if len(ends) else 0))
+
+
+def _numbers(ends: NDArray[np.unsignedinteger], start: int, end: int) -> NDArray[np.int64]:
+    """The number of the run that each place from ``start`` to ``end`` is in."""
+    first, last = np.searchsorted(ends, (start, end), "right").tolist()
+    inner = ends[first:last].astype(np.int64) - start
+    lengths = np.diff(np.append(inner, end - start), prepend=0)
+    return np.repeat(np.arange(first, first + len(lengths)), lengths)
