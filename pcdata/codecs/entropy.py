@@ -76,11 +76,8 @@ class EntropyCodec(Codec):
         """By encoding again, because decoding ignores levels, and where units begin."""
         again = self.encode([documents[row] for row in rows])
         for index, row in enumerate(rows):
-            symbols, points, ends = (
-                columns.symbols_of(row),
-                columns.alignment_of(row),
-                again.alignment_of(index).raw_ends,
-            )
+            symbols, points = columns.symbols_of(row), columns.alignment_of(row)
+            ends = again.alignment_of(index).raw_ends
             if symbols.astype(np.uint8).tobytes() != documents[row]:
                 yield row, "the symbols decode to other bytes than raw"
             elif not np.array_equal(symbols, again.symbols_of(index)):
@@ -158,9 +155,7 @@ class NgramEntropyCodec(EntropyCodec):
 
     def __init__(self, parameters: EntropyParameters, artifact: Artifact, backends: Mapping[str, str]) -> None:
         if (RISES in artifact) != parameters.monotonic:
-            raise CodecError(
-                f"entropy: with monotonic, and only then, the artifact has {RISES}; got {sorted(artifact)}"
-            )
+            raise CodecError(f"entropy: an artifact has {RISES} with monotonic, and only then; got {sorted(artifact)}")
         ngram = NgramCodec(parameters.ngram, _of_ngram(artifact), backends)
         threshold = _threshold(artifact[RISES]) if parameters.monotonic else ngram.threshold
         super().__init__(ngram.model, threshold, monotonic=parameters.monotonic)
