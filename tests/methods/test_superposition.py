@@ -21,7 +21,7 @@ from pctrain.model.loss import Objective
 from pctrain.model.method import Rows
 from pctrain.training.optim import make_optimizer
 from pctrain.training.step import micro_batches
-from tests.data.made_dataset import CHUNKS, LETTERS, in_order, make_documents, make_split
+from tests.data.made_dataset import CHUNKS, LETTERS, make_documents, make_split
 
 WIDTH = 16
 KINDS = {
