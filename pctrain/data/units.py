@@ -70,7 +70,8 @@ def _ends(lengths: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
 
 def _numbers(ends: NDArray[np.unsignedinteger], start: int, end: int) -> NDArray[np.int64]:
     """The number of the run that each place from ``start`` to ``end`` is in."""
-    first, last = np.searchsorted(ends, (start, end), "right").tolist()
+    # Of the same type: for another, searchsorted would copy all ends.
+    first, last = np.searchsorted(ends, np.array((start, end), ends.dtype), "right").tolist()
     inner = ends[first:last].astype(np.int64) - start
     lengths = np.diff(np.append(inner, end - start), prepend=0)
     return np.repeat(np.arange(first, first + len(lengths)), lengths)
