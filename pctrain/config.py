@@ -128,6 +128,8 @@ class SuperpositionConfig(Section, section="superposition", fixed=True):
         super().__post_init__()
         if self.bag == 1:
             raise ConfigError("superposition.bag must be 0 (none) or at least 2, got 1")
+        if not self.bag and (self.view or self.units):
+            raise ConfigError("superposition.view and superposition.units need superposition.bag: how many symbols")
         if self.units and self.view:
             raise ConfigError("superposition.view and superposition.units exclude each other; leave one out")
         if self.mixture and not self.units:

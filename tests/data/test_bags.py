@@ -268,7 +268,15 @@ def test_views_that_are_not_there_are_refused(split: Split, kind: dict, message:
 
 
 @pytest.mark.parametrize(
-    "kind", [{"bag": 1}, {"bag": 2, "units": LETTERS, "view": CHUNKS}, {"bag": 2, "mixture": True}, {"bag": 256}]
+    "kind",
+    [
+        {"bag": 1},
+        {"units": LETTERS},
+        {"view": LETTERS},
+        {"bag": 2, "units": LETTERS, "view": CHUNKS},
+        {"bag": 2, "mixture": True},
+        {"bag": 256},
+    ],
 )
 def test_bags_that_cannot_be_are_refused(kind: dict) -> None:
     with pytest.raises(ConfigError, match="superposition"):
