@@ -1,5 +1,21 @@
 """Alignment: where a unit of a pair ends, its raw state and its compressed state are drawn together.
 
+Both states have read the same bytes, and what follows is the same. In a row that shows both sides, a raw position could
+then find its place on the other side by its own state alone, and read on there: it could translate.
+
+* Which layers: *Bolmo* (arXiv 2512.15586) matches states a few layers above the embeddings, and in decoders the middle
+  layers align languages best (Liu and Niehues 2025, arXiv 2502.14830). Bytes need layers to become a unit, a symbol
+  needs none, so each side has a layer of its own.
+* Which distance: contrast, as Liu and Niehues, is the cross-entropy of the unit's own compressed state among those of
+  the pair. What all states have in common does not count, as it does for the cosine. The other units are those of the
+  same pair, so that a term depends on one pair: not on its row, nor on how rows are divided.
+* Stop-gradient on one side, as in *SimSiam* (Chen and He 2021), makes the other the one that moves. Predictor and
+  projection are left out: the loss of the symbols keeps states from collapsing, and a trained model stays plain.
+
+Only a pair has units on both of its sides: in one sample, or in two in parallel. Units shown once do not take part, nor
+a unit whose last symbol has no state, because it is a row's last target. With ``data.placebo`` units end anywhere in
+the raw bytes.
+
 Legend: R rows, T positions, C = T + 1 symbols of a row, U places for the units of a row that are on both sides of a
 pair, D width.
 """
@@ -79,10 +95,9 @@ def points_of(rows: Rows) -> Points:
 def _places(units_RC: Tensor, chosen_RT: Tensor) -> Tensor:
     """For each number of a unit the position that was chosen for it; -1 if none."""
     rows, symbols = units_RC.shape
-    beyond = symbols
-    units_RT = torch.where(chosen_RT, units_RC[:, :-1], beyond)
     positions_RT = torch.arange(symbols - 1, device=units_RC.device).expand(rows, -1)
-    return units_RC.new_full((rows, symbols + 1), -1).scatter(1, units_RT, positions_RT)[:, :beyond]
+    units_RT = torch.where(chosen_RT, units_RC[:, :-1], symbols)
+    return units_RC.new_full((rows, symbols + 1), -1).scatter(1, units_RT, positions_RT)[:, :symbols]
 
 
 def _directions(states_RTD: Tensor, at_RU: Tensor) -> Tensor:

@@ -147,9 +147,18 @@ def test_the_states_compared_are_those_at_the_ends_of_units_of_pairs(
         assert not seen["points"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("run")
+def test_a_placebo_has_as_many_units_but_they_end_elsewhere_in_the_raw_bytes(split: Split) -> None:
+    ends = []
+    for placebo in (False, True):
+        data = in_order(seq_len=160, rows=16, views={LETTERS: 1.0}, placebo=placebo)
+        rows, _ = laid_out(Loader(split, data, always("translation"), steps=8, seed=3, units=LETTERS))
+        points = points_of(rows)
+        ends.append({(line, *places) for line in range(16) for places in places_of(points, line)})
+    true, other = ends
+    shared = {(line, view) for line, _, view in true} & {(line, view) for line, _, view in other}
+    assert len(true) > 200
+    assert len(shared) > 0.9 * len(true)
+    assert len(true & other) < 0.5 * len(true)
 
 
 def made_states(rows: int, seq_len: int, seed: int) -> list[Tensor]:
@@ -216,11 +225,10 @@ def test_loss_and_gradients_are_those_of_the_definition(split: Split, distance: 
     micro_rows=st.integers(0, 3),
 )
 def test_loss_and_gradients_do_not_depend_on_how_the_batch_is_divided(
-    dataset: Dataset, folder: Path, mode: str, distance: str, size: int, micro_rows: int
+    dataset: Dataset, tmp_path_factory: pytest.TempPathFactory, mode: str, distance: str, size: int, micro_rows: int
 ) -> None:
-    trainer = Trainer.prepare(
-        dataset, folder, settings(*PAIRS, f"mixture.mode={mode}", f"alignment.distance={distance}")
-    )
+    chosen = settings(*PAIRS, f"mixture.mode={mode}", f"alignment.distance={distance}")
+    trainer = Trainer.prepare(dataset, tmp_path_factory.getbasetemp() / "no run", chosen)
     config, parameters = trainer.config, [*trainer.model.parameters()]
     whole = gradients(trainer, trainer.loader.next_batch())
     expected = [parameter.grad for parameter in parameters]
