@@ -162,7 +162,7 @@ class AlignmentConfig(Section, section="alignment"):
     """contrast: the nats of finding the unit among all units of its pair. cosine: 1 - the cosine of its two states."""
     raw_layer: int = setting(2, least=0, most=_DEEPEST)
     """The raw state is the output of this layer; 0: the embeddings."""
-    view_layer: int = setting(2, least=0, most=_DEEPEST)
+    view_layer: int = setting(1, least=0, most=_DEEPEST)
     """The same for the compressed state."""
     stop_gradient: str = setting("view", choices=("view", "raw", "none"))
     """The side whose states get no gradient of this loss: those of the other are drawn to them."""
