@@ -164,8 +164,8 @@ class AlignmentConfig(Section, section="alignment"):
     """The raw state is the output of this layer; 0: the embeddings."""
     view_layer: int = setting(1, least=0, most=_DEEPEST)
     """The same for the compressed state."""
-    stop_gradient: str = setting("view", choices=("view", "raw", "none"))
-    """The side whose states get no gradient of this loss: those of the other are drawn to them."""
+    stop_gradient: str = setting("none", choices=("none", "view", "raw"))
+    """The side whose states get no gradient of this loss: those of the other are drawn to them. none: both move."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ then find its place on the other side by its own state alone, and read on there:
 * Which distance: contrast, as Liu and Niehues, is the cross-entropy of the unit's own compressed state among those of
   the pair. What all states have in common does not count, as it does for the cosine. The other units are those of the
   same pair, so that a term depends on one pair: not on its row, nor on how rows are divided.
-* Stop-gradient on one side, as in *SimSiam* (Chen and He 2021), makes the other the one that moves. Predictor and
-  projection are left out: the loss of the symbols keeps states from collapsing, and a trained model stays plain.
+* Which side moves: both, or one, with a stop-gradient on the other as in *SimSiam* (Chen and He 2021). In small runs
+  raw states learned less when they alone had to move. Predictor and projection are left out: the loss of the symbols
+  keeps states from collapsing, and a trained model stays plain.
 
 Only a pair has units on both of its sides: in one sample, or in two in parallel. Units shown once do not take part, nor
 a unit whose last symbol has no state, because it is a row's last target. With ``data.placebo`` units end anywhere in
