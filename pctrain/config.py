@@ -152,6 +152,25 @@ class SuperpositionConfig(Section, section="superposition", fixed=True):
 
 
 @dataclass(frozen=True)
+class AlignmentConfig(Section, section="alignment"):
+    """Where a unit of a pair ends, its raw state and its compressed state are drawn together (``methods.alignment``).
+    Pairs appear in the modes translation and parallel."""
+
+    weight: float = setting(0.0, least=0)
+    """Of the loss, in nats per unit of a pair; 0: none."""
+    view: str = setting("")
+    """The view of the pairs; empty: the only one that the run uses. Pairs of other views are as ever."""
+    distance: str = setting("contrast", choices=("contrast", "cosine"))
+    """contrast: the nats of finding the unit among all units of its pair. cosine: 1 - the cosine of its two states."""
+    raw_layer: int = setting(2, least=0, most=_DEEPEST)
+    """The raw state is the output of this layer; 0: the embeddings."""
+    view_layer: int = setting(1, least=0, most=_DEEPEST)
+    """The same for the compressed state."""
+    stop_gradient: str = setting("none", choices=("none", "view", "raw"))
+    """The side whose states get no gradient of this loss: those of the other are drawn to them. none: both move."""
+
+
+@dataclass(frozen=True)
 class ModelConfig(Section, section="model", fixed=True):
     """The decoder's shape."""
 
@@ -325,6 +344,7 @@ class RunConfig:
     data: DataConfig = DataConfig()
     mixture: MixtureConfig = MixtureConfig()
     superposition: SuperpositionConfig = SuperpositionConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     optim: OptimConfig = OptimConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,13 +50,33 @@ class Extras:
     def _units_of(self, rows: Sequence[Row]) -> NDArray[np.int32]:
         units_RC = np.full((len(rows), self._row_symbols), NO_UNIT, np.int32)
         for line, row in enumerate(rows):
-            for span, begin, end in _symbols(row):
-                units = span.documents.units(self._units, span.block)
-                if span.view == RAW:
-                    units_RC[line, begin:end] = units.of_raw(span.start, span.end)
-                elif span.view == self._view_of_units:
-                    units_RC[line, begin:end] = units.of_symbols(span.start, span.end)
+            n_units = 0
+            for sides in _sides(row):
+                parts = [(begin, end, numbers) for span, begin, end in sides for numbers in self._numbers(span)]
+                in_block = np.concatenate([np.empty(0, np.int64), *(numbers for _, _, numbers in parts)])
+                different, in_row = np.unique(in_block, return_inverse=True)
+                for begin, end, numbers in parts:
+                    units_RC[line, begin:end] = n_units + in_row[: len(numbers)]
+                    in_row = in_row[len(numbers) :]
+                n_units += len(different)
         return units_RC
+
+    def _numbers(self, span: Span) -> Iterator[NDArray[np.int64]]:
+        """The number in its block of each symbol's unit; nothing for other views."""
+        if span.view == RAW:
+            yield span.documents.units(self._units, span.block).of_raw(span.start, span.end)
+        elif self._bags is not None and span.view == self._bags.number:
+            if span.documents.bags is not None and self._bags.source == RAW:
+                yield span.documents.bags.units_of(span.block, span.start, span.end, self._units)
+        elif span.view == self._view_of_units:
+            yield span.documents.units(self._units, span.block).of_symbols(span.start, span.end)
+
+
+def _sides(row: Row) -> Iterator[list[tuple[Span, int, int]]]:
+    """As ``_symbols``, with the two spans of a pair together."""
+    pair_of = {id(side): id(pair) for pair in row.paired for side in (pair.raw, pair.compressed)}
+    for _, spans in groupby(_symbols(row), lambda each: pair_of.get(id(each[0]), id(each[0]))):
+        yield [*spans]
 
 
 def _symbols(row: Row) -> Iterator[tuple[Span, int, int]]:
