@@ -47,7 +47,9 @@ def test_outputs_are_counted_as_often_as_they_are_applied(order: str, sizes: lis
 
 def test_after_the_phase_of_bags_a_position_costs_what_it_did() -> None:
     config = RunConfig(superposition=SuperpositionConfig(bag=4, units="bpe", order="both"))
-    assert flops_of_steps(config, N_IDS, 3, {"raw": 50, "raw:bpe": 0, "bpe": 10}, 40) == 3 * flops_of_step(config, N_IDS)
+    assert flops_of_steps(config, N_IDS, 3, {"raw": 50, "raw:bpe": 0, "bpe": 10}, 40) == 3 * flops_of_step(
+        config, N_IDS
+    )
     assert flops_of_steps(RunConfig(), N_IDS, 3, {"raw": 50, "bpe": 10}, 40) == 3 * flops_of_step(RunConfig(), N_IDS)
 
 

@@ -63,7 +63,9 @@ def test_beyond_the_budgets_nothing_is_claimed(flops: float, is_known: bool, tmp
 def test_the_tables_say_so(tmp_path: Path) -> None:
     found = compared(tmp_path, *RAW, run("bpe", 0, 2.9, 1_000, 1e6), run("bpe", 1, 3.9, 1_000, 3e6))
     *_, bpe, gzip = methods_table([*found.values()], {"gzip -9": 1.5}).splitlines()
-    assert bpe.startswith("| bpe |  | 2 | 3.4000 ± 0.7071 | -0.1000 ± 0.0000 | -0.1000 | – | 0.00 M | 1.00e+06 | 5000.0 |")
+    assert bpe.startswith(
+        "| bpe |  | 2 | 3.4000 ± 0.7071 | -0.1000 ± 0.0000 | -0.1000 | – | 0.00 M | 1.00e+06 | 5000.0 |"
+    )
     assert gzip.startswith("| gzip -9 |  |  | 1.5000 |  |")
     assert gzip.count("|") == bpe.count("|")
     assert tuning_table({"raw": {0.002: 2.0, 0.004: 2.5}, "bpe": {0.004: 2.25}}).splitlines()[2:] == [

@@ -79,6 +79,20 @@ def test_what_another_process_runs_is_waited_for(tmp_path: Path) -> None:
     assert board.ran == [FIRST, B]
 
 
+def test_what_another_process_has_just_finished_is_not_run_again(tmp_path: Path) -> None:
+    """It was due when this process looked, and done when it had claimed it."""
+    board = Board(tmp_path)
+    claim = board.claim
+
+    def claim_late(trial: Trial) -> LockFile | None:
+        board.done.append(trial)
+        return claim(trial)
+
+    board.claim = claim_late  # type: ignore[method-assign]
+    run(board, [A])
+    assert board.ran == []
+
+
 def test_a_trial_that_failed_ends_the_study(tmp_path: Path) -> None:
     board = Board(tmp_path)
 
