@@ -28,10 +28,14 @@ def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
     kv_width = model.width // model.attention_heads * model.kv_heads
     layer = 2 * model.width**2 + 2 * model.width * kv_width + 3 * model.width * model.hidden
     ahead = max(model.predict_heads, model.raw_predict_heads) - 1
+    weights = model.layers * layer + ahead * model.width**2
+    return 6 * weights + flops_of_outputs(model, n_ids) + 12 * model.layers * model.width * seq_len
+
+
+def flops_of_outputs(model: ModelConfig, n_ids: int) -> int:
+    """The part of the output matrices."""
     raw_outputs = max(0, model.raw_predict_heads - model.predict_heads)
-    outputs = model.predict_heads * n_ids * model.width + raw_outputs * RAW_IDS * model.width
-    weights = model.layers * layer + ahead * model.width**2 + outputs
-    return 6 * weights + 12 * model.layers * model.width * seq_len
+    return 6 * model.width * (model.predict_heads * n_ids + raw_outputs * RAW_IDS)
 
 
 def matmul_flops_per_second(device: torch.device, dtype: str) -> float:

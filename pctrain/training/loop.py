@@ -11,6 +11,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pctrain.data.batch import Batch
 from pctrain.data.filter import Filter
 from pctrain.data.prefetch import Prefetcher
 from pctrain.data.shown_documents import shown_documents
+from pctrain.methods.flops import flops_of_steps
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_of_step, matmul_flops_per_second
 from pctrain.training import checkpoint
@@ -105,11 +107,12 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
     splits = [dataset.split("val") for dataset in trainer.datasets.values()]
     data, runtime = config.data, config.runtime
     val = ValSlice(splits, config.eval.bytes, data.seq_len, runtime.micro_rows or data.rows, Filter(data.where))
-    flops = flops_of_step(config, trainer.loader.vocabulary.padded_size)
+    n_ids = trainer.loader.vocabulary.padded_size
     peak = runtime.peak_flops or matmul_flops_per_second(trainer.device, runtime.dtype)
+    flops = partial(flops_of_steps, config, n_ids)
     tally = Tally(trainer.loader.view_names, trainer.loader.dataset_names, flops, peak * trainer.world.size)
     if not quiet:
-        for text in header(trainer, flops, peak * trainer.world.size, verified=verify):
+        for text in header(trainer, flops_of_step(config, n_ids), peak * trainer.world.size, verified=verify):
             say(text)
     bad_steps, measured = 0, None
     said: set[str] = set()
