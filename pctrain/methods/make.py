@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
 from pctrain.config import RunConfig
+from pctrain.methods.boundaries import Boundaries
 from pctrain.methods.superposition import Superposition
 from pctrain.model.decoder import Decoder
 from pctrain.model.method import Method
@@ -20,8 +23,21 @@ def make_model(config: RunConfig, n_ids: int) -> Decoder:
 def _methods(config: RunConfig, n_ids: int) -> Iterator[tuple[str, Method]]:
     if config.superposition.bag:
         yield "superposition", Superposition(config.superposition, config.model.width)
+    if config.boundaries.units:
+        yield "boundaries", Boundaries(config.boundaries, config.model.width)
 
 
 def units_wanted(config: RunConfig) -> str:
     """The view whose units a batch must number; empty for none."""
-    return ""
+    return config.boundaries.units
+
+
+def suffixes_wanted(config: RunConfig) -> bool:
+    """Whether a batch must have the symbols before its bytes (``batch.SUFFIXES``), of the same view."""
+    return config.boundaries.suffix > 0
+
+
+def parameters_of_methods(config: RunConfig, n_ids: int) -> int:
+    """How many parameters methods add to a decoder, without allocating them."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for _, method in _methods(config, n_ids) for parameter in method.parameters())
