@@ -158,8 +158,9 @@ class BoundariesConfig(Section, section="boundaries", fixed=True):
     units: str = setting("")
     """The view whose units are meant; empty: none of this."""
     prior: str = setting("none", choices=("none", "start", "end"))
-    """Which raw bytes get a learnt vector added to their embedding: the first of each unit, or the last. The last byte
-    of a unit is known only when the next unit has begun, so ``end`` tells of the future: it is for training alone."""
+    """Which raw bytes get a learnt vector added to their embedding: the first of each unit, or the last. ``end`` tells
+    of the future, since only the next byte shows that a unit has ended: it is for training alone. So does ``start``,
+    less, where a compressor looks ahead to decide what a unit is."""
     loss: str = setting("byte", choices=("byte", "unit"))
     """What counts the same in the loss: each raw byte, or each unit of a row, whose bytes share its weight."""
     suffix: int = setting(0, least=0, most=1 << 24)

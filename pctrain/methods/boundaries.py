@@ -6,7 +6,8 @@ boundaries enter a model is not published; here a learnt vector is added to the 
 raw bytes. Marks, compressed symbols and bags are left as they are, also beside raw bytes.
 
 What a byte's input tells of later bytes: with ``end`` whether its unit ends with it; all else only which units have
-begun so far. (A compressor that looks ahead, as a BPE does, has used later bytes to decide that.)
+begun so far. That is not the past alone if the compressor looks ahead: for a BPE of 2,048 tokens on Python, 13 % of the
+flags of starts differ from what the bytes so far would give. So all of this is for training.
 
 Legend: R rows, T positions, C = T + 1 symbols of a row, N = R·T, D width, U units of a row.
 """
@@ -17,9 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pctrain.config import BoundariesConfig
+from pctrain.config import BoundariesConfig, ModelConfig
 from pctrain.data.batch import NO_UNIT, SUFFIXES, UNITS
 from pctrain.data.mixture import RAW
+from pctrain.errors import ConfigError
 from pctrain.model.method import Method, Rows
 
 
@@ -27,12 +29,18 @@ class Boundaries(Method):
     """A plain decoder before the first ``begin``. At strength 0 its parameters still get a gradient (of 0), which
     processes that share them must all have."""
 
-    def __init__(self, config: BoundariesConfig, width: int) -> None:
+    def __init__(self, config: BoundariesConfig, model: ModelConfig) -> None:
+        """Raises ``ConfigError`` for distances in units where there are no rotary positions."""
         super().__init__()
+        if config.distance == "unit" and model.reach:
+            raise ConfigError(
+                f"boundaries.distance=unit needs rotary positions, which model.reach={model.reach} replaces by biases; "
+                "set one of them to its default"
+            )
         self._config = config
         self._strength = 0.0
-        self.flag = nn.Parameter(torch.empty(width)) if config.prior != "none" else None
-        self.suffix = nn.Embedding(config.suffix, width) if config.suffix else None
+        self.flag = nn.Parameter(torch.empty(model.width)) if config.prior != "none" else None
+        self.suffix = nn.Embedding(config.suffix, model.width) if config.suffix else None
 
     def init_weights(self, generator: torch.Generator) -> None:
         """A plain decoder at first."""

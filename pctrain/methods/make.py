@@ -24,7 +24,7 @@ def _methods(config: RunConfig, n_ids: int) -> Iterator[tuple[str, Method]]:
     if config.superposition.bag:
         yield "superposition", Superposition(config.superposition, config.model.width)
     if config.boundaries.units:
-        yield "boundaries", Boundaries(config.boundaries, config.model.width)
+        yield "boundaries", Boundaries(config.boundaries, config.model)
 
 
 def units_wanted(config: RunConfig) -> str:

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pcdata.dataset import Dataset, Split
-from pcdata.dataset.vocab import FIRST_BYTE, RAW_IDS, RAW_OPEN
-from pctrain.config import BoundariesConfig, ModelConfig, resolve
-from pctrain.data.batch import IGNORE, NO_UNIT, SUFFIXES, UNITS, Batch
+from pcdata.dataset.vocab import FIRST_BYTE, PAD, RAW_IDS, RAW_OPEN
+from pctrain.config import BoundariesConfig, ModelConfig, SuperpositionConfig, resolve
+from pctrain.data.batch import BAGS, IGNORE, NO_UNIT, SUFFIXES, UNITS, Batch
 from pctrain.data.extras import Extras
 from pctrain.data.layout import Row, Span
 from pctrain.data.loader import Loader
@@ -30,7 +30,7 @@ from pctrain.data.units import BlockUnits
 from pctrain.errors import ConfigError
 from pctrain.inference.evaluate import evaluate_run
 from pctrain.inference.export import llama_tensors
-from pctrain.methods.boundaries import Boundaries, strength
+from pctrain.methods.boundaries import Boundaries, strength, unit_numbers
 from pctrain.model.decoder import Decoder, init_weights
 from pctrain.model.loss import LossSums, Objective
 from pctrain.model.method import Rows
@@ -67,7 +67,7 @@ whole_variants = pytest.mark.parametrize("config", [ALL, VARIANTS["end"]], ids=[
 def made_objective(config: BoundariesConfig, heads: tuple[int, int] = (1, 0)) -> tuple[Objective, Boundaries]:
     """In float64, with weights everywhere."""
     shape = ModelConfig(16, 1, 2, 1, 24, predict_heads=heads[0], raw_predict_heads=heads[1])
-    model, method = Decoder(shape, N_IDS), Boundaries(config, 16)
+    model, method = Decoder(shape, N_IDS), Boundaries(config, shape)
     model.methods["boundaries"] = method
     init_weights(model, 3)
     generator = torch.Generator().manual_seed(5)
@@ -251,6 +251,25 @@ def test_a_loss_per_unit_leaves_the_log_in_bits_per_byte(split: Split) -> None:
     assert sums.nats.item() != pytest.approx(plain.nats.item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("mixture", [False, True], ids=["as a phase", "in the mixture"])
+def test_bags_are_no_raw_bytes(split: Split, mixture: bool) -> None:
+    """In the steps of superposition, which may be the same as those of boundaries, and beside raw bytes."""
+    run = resolve(None, None, ["data.seq_len=40", "data.rows=4", f"data.views.{LETTERS}=1", "data.shuffle_rows=0"])
+    superposition = SuperpositionConfig(4, units=LETTERS, mixture=mixture)
+    loader = Loader(split, run.data, run.mixture, steps=20, seed=0, units=LETTERS, superposition=superposition)
+    seen = Counter[str]()
+    for _ in range(20):
+        (rows,) = pieces_of(loader.next_batch())
+        has_unit_RC = unit_numbers(rows) != NO_UNIT
+        if BAGS in rows.extras:
+            in_bag_RC = rows.extras[BAGS][..., 0] != PAD
+            assert not (has_unit_RC & in_bag_RC).any()
+            seen["bags"] += int(in_bag_RC.sum())
+            seen["raw beside bags"] += int(has_unit_RC.sum())
+    assert seen["bags"] > 100
+    assert bool(seen["raw beside bags"]) == mixture
+
+
 # What an input tells of later bytes
 
 
@@ -416,7 +435,7 @@ def test_a_measurement_says_that_training_still_has_boundaries(whole: Path) -> N
     noted = {line["step"]: line.get("notes") for line in lines(whole, "val")}
     assert noted == {4: [NOTE], 8: None, 12: None}
     assert in_words({"raw_bits_per_byte": 2.0, "notes": [NOTE]}) == f"val 2.000 bits/byte ({NOTE})"
-    method = Boundaries(settings(*RUN).boundaries, 16)
+    method = Boundaries(settings(*RUN).boundaries, ModelConfig())
     assert [bool(method.note(step, 12)) for step in (1, 6, 7)] == [True, True, False]
 
 
@@ -441,3 +460,8 @@ def test_its_parameters_count(dataset: Dataset, tmp_path: Path) -> None:
 def test_half_of_it_is_refused(given: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         resolve(None, None, [given])
+
+
+def test_distances_in_units_need_rotary_positions() -> None:
+    with pytest.raises(ConfigError, match=r"which model\.reach=8 replaces by biases"):
+        Boundaries(BoundariesConfig(VIEW, distance="unit"), ModelConfig(reach=8))
