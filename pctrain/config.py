@@ -171,6 +171,42 @@ class AlignmentConfig(Section, section="alignment"):
 
 
 @dataclass(frozen=True)
+class BoundariesConfig(Section, section="boundaries", fixed=True):
+    """Raw bytes with the boundaries of a view's units, in the first part of a run (*Decoupling the Benefits of Subword
+    Tokenization*, arXiv 2604.27263). The model that remains is a plain one, and it is measured as one.
+    """
+
+    units: str = setting("")
+    """The view whose units are meant; empty: none of this."""
+    prior: str = setting("none", choices=("none", "start", "end"))
+    """Which raw bytes get a learnt vector added to their embedding: the first of each unit, or the last. ``end`` tells
+    of the future, since only the next byte shows that a unit has ended: it is for training alone. So does ``start``,
+    less, where a compressor looks ahead to decide what a unit is."""
+    loss: str = setting("byte", choices=("byte", "unit"))
+    """What counts the same in the loss: each raw byte, or each unit of a row, whose bytes share its weight."""
+    suffix: int = setting(0, least=0, most=1 << 24)
+    """Rows of an embedding of the symbol of the unit before a byte's own; 0: none. Give the view's number of symbols:
+    with fewer rows, symbols share them."""
+    distance: str = setting("byte", choices=("byte", "unit"))
+    """What rotary positions count. With ``unit``, all bytes of a unit have the same position."""
+    fraction: float = setting(0.3, least=0, most=1)
+    """Fraction of the optimizer steps, from the first, in which these are on."""
+    fade: bool = setting(False)
+    """Whether they fade linearly to nothing over these steps, rather than end at once."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_plain = (self.prior, self.loss, self.suffix, self.distance) == ("none", "byte", 0, "byte")
+        if self.units and is_plain:
+            raise ConfigError(
+                f"boundaries.units={self.units!r} changes nothing by itself; set boundaries.prior=start, or loss, "
+                "suffix or distance"
+            )
+        if not self.units and not is_plain:
+            raise ConfigError("boundaries.prior, loss, suffix and distance need boundaries.units: the view that is cut")
+
+
+@dataclass(frozen=True)
 class ModelConfig(Section, section="model", fixed=True):
     """The decoder's shape."""
 
@@ -345,6 +381,7 @@ class RunConfig:
     mixture: MixtureConfig = MixtureConfig()
     superposition: SuperpositionConfig = SuperpositionConfig()
     alignment: AlignmentConfig = AlignmentConfig()
+    boundaries: BoundariesConfig = BoundariesConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     optim: OptimConfig = OptimConfig()

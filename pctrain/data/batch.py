@@ -118,8 +118,11 @@ UNITS: Final = "units"
 """The number of the unit that each symbol of a row is of [R, T + 1], int32: from 0 in each row, and below T + 1. Equal
 numbers in a row are the same unit, in the raw bytes, in the view, or on both sides of a pair; a document's other
 appearances in the row have other numbers. NO_UNIT for marks, empty positions, and symbols of other views."""
+SUFFIXES: Final = "suffixes"
+"""For each raw byte of a row the symbol of the unit before its own [R, T + 1], int32; NO_UNIT where that unit does not
+lie wholly in the sample, and for all else."""
 NO_UNIT: Final = -1
-NO_EXTRAS: Final = {BAGS: PAD, UNITS: NO_UNIT}
+NO_EXTRAS: Final = {BAGS: PAD, UNITS: NO_UNIT, SUFFIXES: NO_UNIT}
 """Arrays that a batch has only for methods that need them, and their values at an empty position."""
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pcdata.dataset.vocab import PAD
 from pctrain.data.bags import BagView
-from pctrain.data.batch import BAGS, NO_UNIT, UNITS
+from pctrain.data.batch import BAGS, NO_UNIT, SUFFIXES, UNITS
 from pctrain.data.layout import Row, Span
 from pctrain.data.mixture import RAW
 
@@ -21,12 +21,19 @@ class Extras:
     """Makes the arrays that are asked for."""
 
     def __init__(
-        self, row_symbols: int, first_ids: Sequence[int], views: Sequence[str], bags: BagView | None, units: str
+        self,
+        row_symbols: int,
+        first_ids: Sequence[int],
+        views: Sequence[str],
+        bags: BagView | None,
+        units: str,
+        suffixes: bool,
     ) -> None:
         """``first_ids``: the id of each view's symbol 0, raw bytes first; ``views``: the names of the others;
-        ``units``: the view whose units are numbered, if any."""
+        ``units``: the view whose units are numbered, if any; ``suffixes``: whether its symbols are told too, one per
+        unit."""
         self._row_symbols, self._first_ids = row_symbols, first_ids
-        self._bags, self._units = bags, units
+        self._bags, self._units, self._suffixes = bags, units, suffixes
         self._view_of_units = 1 + views.index(units) if units in views else None
 
     def fill(self, rows: Sequence[Row]) -> dict[str, NDArray[np.int32]]:
@@ -36,6 +43,8 @@ class Extras:
             extras[BAGS] = self._bags_of(rows, self._bags)
         if self._units:
             extras[UNITS] = self._units_of(rows)
+        if self._suffixes:
+            extras[SUFFIXES] = self._suffixes_of(rows)
         return extras
 
     def _bags_of(self, rows: Sequence[Row], bags: BagView) -> NDArray[np.int32]:
@@ -70,6 +79,18 @@ class Extras:
                 yield span.documents.bags.units_of(span.block, span.start, span.end, self._units)
         elif span.view == self._view_of_units:
             yield span.documents.units(self._units, span.block).of_symbols(span.start, span.end)
+
+    def _suffixes_of(self, rows: Sequence[Row]) -> NDArray[np.int32]:
+        suffixes_RC = np.full((len(rows), self._row_symbols), NO_UNIT, np.int32)
+        for line, row in enumerate(rows):
+            for span, begin, end in _symbols(row):
+                if span.view == RAW:
+                    units = span.documents.units(self._units, span.block)
+                    before = units.of_raw(span.start, span.end) - 1
+                    symbols = span.documents.symbols(self._units, span.block)[before]
+                    is_whole = before >= units.first_from(span.start)
+                    suffixes_RC[line, begin:end][is_whole] = symbols[is_whole]
+        return suffixes_RC
 
 
 def _sides(row: Row) -> Iterator[list[tuple[Span, int, int]]]:

@@ -27,6 +27,10 @@ class BlockUnits:
         """The number in the block of the unit that each of these raw bytes is in."""
         return _numbers(self.raw_ends, start, end)
 
+    def first_from(self, start: int) -> int:
+        """The number in the block of the first unit that begins at this raw byte or after it."""
+        return int(np.searchsorted(self.raw_ends, start)) + 1 if start else 0
+
     def of_symbols(self, start: int, end: int) -> NDArray[np.int64]:
         """The same for symbols of the view."""
         if self.symbol_ends is None:

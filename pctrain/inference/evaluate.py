@@ -8,6 +8,7 @@ Legend: D documents.
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluation import Documents, Evaluation
 from pctrain.model.decoder import Decoder
 from pctrain.model.device import autocast, choose_device
+from pctrain.model.method import notes
 from pctrain.model.scoring import Window, Windowing, cut, scores
 from pctrain.training.distributed import World, joined
 from pctrain.training.progress import ByteProgress
@@ -82,7 +84,8 @@ def evaluate_run(
                 world=world,
                 quiet=quiet,
             )
-        return result if world.is_first else None
+        said = notes(model.methods, state.step, state.config.train.steps)
+        return dataclasses.replace(result, notes=said) if world.is_first else None
 
 
 def _train_sample(measured: Split, read: Filter) -> Sample | None:

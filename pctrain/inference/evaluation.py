@@ -69,6 +69,8 @@ class Evaluation:
     """Of each document, by name of the n-gram model. [D]"""
     sample: Sample | None
     """What the n-gram models were counted on; None without them."""
+    notes: Sequence[str] = ()
+    """What else must be said of the figures."""
 
     def to_dict(self) -> dict[str, Any]:
         """For ``--json``: sums and ratios."""
@@ -81,6 +83,8 @@ class Evaluation:
             "of_documents": self.documents.of_documents,
             **self._part(np.arange(len(self.documents))),
         }
+        if self.notes:
+            values["notes"] = [*self.notes]
         if self.sample is not None:
             values["ngrams_counted_on"] = self.sample.to_dict()
         if self.documents.by is not None:
@@ -139,6 +143,7 @@ class Evaluation:
             lines.append("* the symbols leave out how many bytes each unit has, without which they do not decode")
         if self.sample is not None:
             lines.append(f"n-grams: a byte after n − 1 others, Kneser–Ney smoothing, counted on {self.sample}")
+        lines += self.notes
         for by, groups in values.get("by", {}).items():
             lines += ["", *_group_table(by, groups)]
         return "\n".join(lines)

@@ -24,6 +24,7 @@ from pctrain.data.shown_documents import shown_documents
 from pctrain.methods.flops import flops_of_steps
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_of_step, matmul_flops_per_second
+from pctrain.model.method import notes
 from pctrain.training import checkpoint
 from pctrain.training.distributed import gathered, joined
 from pctrain.training.explained import explained
@@ -141,6 +142,8 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
             if save_due or (config.eval.every and done % config.eval.every == 0):
                 with autocast(trainer.device, runtime.dtype), gathered(trainer.objective):
                     measured = val.measure(trainer.model, trainer.device)
+                if said_too := notes(trainer.model.methods, done, steps):
+                    measured["notes"] = said_too
                 bits_per_byte = measured["raw_bits_per_byte"]
                 log.write("val", done, **measured)
                 progress.measured(done, measured)
