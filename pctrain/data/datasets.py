@@ -93,7 +93,7 @@ def symbols_of(split: Split, view: str) -> int:
 def _missing(name: str, dataset: Dataset, datasets: Sequence[Dataset]) -> str:
     if len(datasets) == 1:
         known = ", ".join(view_names(datasets)) or "none"
-        return f"data.views names {name!r}, which {dataset.folder} does not have; its views: {known}"
+        return f"{dataset.folder} has no view {name!r}; its views: {known}"
     shared = [view for view in view_names(datasets) if all(view in one.vocabulary.views for one in datasets)]
     return (
         f"view {name!r} is missing in {dataset.folder}; add it with pcdata add-view, or name the views to use with "

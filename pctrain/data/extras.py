@@ -8,11 +8,12 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdata.dataset.vocab import PAD
+from pcdata.dataset.vocab import PAD, RAW_VIEW
 from pctrain.data.bags import BagView
 from pctrain.data.batch import BAGS, NO_UNIT, SUFFIXES, UNITS
 from pctrain.data.layout import Row, Span
 from pctrain.data.mixture import RAW
+from pctrain.data.used_views import UsedViews
 
 # R rows, C symbols of a row (seq_len + 1), S symbols of a bag
 
@@ -20,21 +21,13 @@ from pctrain.data.mixture import RAW
 class Extras:
     """Makes the arrays that are asked for."""
 
-    def __init__(
-        self,
-        row_symbols: int,
-        first_ids: Sequence[int],
-        views: Sequence[str],
-        bags: BagView | None,
-        units: str,
-        suffixes: bool,
-    ) -> None:
-        """``first_ids``: the id of each view's symbol 0, raw bytes first; ``views``: the names of the others;
-        ``units``: the view whose units are numbered, if any; ``suffixes``: whether its symbols are told too, one per
+    def __init__(self, row_symbols: int, views: UsedViews, units: str, suffixes: bool) -> None:
+        """``units``: the view whose units are numbered, if any; ``suffixes``: whether its symbols are told too, one per
         unit."""
-        self._row_symbols, self._first_ids = row_symbols, first_ids
-        self._bags, self._units, self._suffixes = bags, units, suffixes
-        self._view_of_units = 1 + views.index(units) if units in views else None
+        self._row_symbols, self._units, self._suffixes = row_symbols, units, suffixes
+        self._bags = views.bags
+        self._first_ids = [ids.first_id for ids in (RAW_VIEW, *views.ids)]
+        self._view_of_units = 1 + views.names.index(units) if units in views.names else None
 
     def fill(self, rows: Sequence[Row]) -> dict[str, NDArray[np.int32]]:
         """New arrays by name, one line per row. There are no bags if no row has any."""

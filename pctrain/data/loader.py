@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-from pcdata.dataset import Split, ViewIds, Vocabulary
-from pcdata.dataset.vocab import RAW_VIEW
+from pcdata.dataset import Dataset, Split, Vocabulary
 from pctrain.config import DataConfig, MixtureConfig, SuperpositionConfig
-from pctrain.data.bags import BagView
 from pctrain.data.batch import Batch
 from pctrain.data.cursor import Cursor, StreamPlace, StreamSettings
-from pctrain.data.datasets import by_name, dataset_weights, mean_lengths, shared_views, vocabulary_of
+from pctrain.data.datasets import by_name, dataset_weights, mean_lengths, shared_views
 from pctrain.data.documents import Documents
 from pctrain.data.extras import Extras
 from pctrain.data.filling import Filler
@@ -29,6 +27,7 @@ from pctrain.data.placement import ShortSampling
 from pctrain.data.schedule import Schedule
 from pctrain.data.shuffle import RowWindow, batches_of_window
 from pctrain.data.stream import Stream
+from pctrain.data.used_views import UsedViews
 from pctrain.errors import CheckpointError, ConfigError, DataError
 
 
@@ -64,38 +63,23 @@ class Loader:
         cursor = cursor or Cursor()
         self._splits = [*named.values()]
         superposition = superposition or SuperpositionConfig()
-        if units:
-            _check_units(self._splits, units, suffixes)
+        datasets = [split.dataset for split in self._splits]
         self._bags_fraction = superposition.steps_fraction
         self._settings = _settings(named, data, mixture, steps, self._bags_fraction)
         self.dataset_names: list[str] = [*named]
         """In the order of the cursor and the sums of a batch."""
-        names = _view_names(self._splits, self._settings, cursor, superposition)
-        self.read_names: list[str] = [*dict.fromkeys(name for name in (*names, superposition.units, units) if name)]
-        """Views of the dataset whose files are read."""
-        self._bags = bags = _bag_view(superposition, names)
-        self.vocabulary: Vocabulary = vocabulary or vocabulary_of(
-            [split.dataset for split in self._splits], names, superposition.replaced
-        )
-        """The ids in the batches."""
-        self.symbol_names: list[str] = names
-        """Views of the dataset that appear."""
-        self.view_names: list[str] = names
-        """These, and that of bags; the i-th is number 1 + i in the batches."""
-        self.view_ids: list[ViewIds] = [self.vocabulary.views[name] for name in names]
-        """The ids of each."""
-        if bags is not None and bags.number > len(names):
-            self.view_names = [*names, superposition.name]
-            self.view_ids.append([RAW_VIEW, *self.view_ids][bags.source])
+        self.views = UsedViews.of(datasets, self._settings.views, cursor, superposition, units, vocabulary)
+        """The i-th of ``views.names`` is number 1 + i in the batches."""
+        if suffixes:
+            _check_suffixes(datasets[0], units)
         self._seq_len, self._rows, self._shuffle_rows = data.seq_len, data.rows, data.shuffle_rows
         self._seed, self._rank, self._world_size = seed, rank, world_size
-        self._stream = _stream(self._splits, names, data, seed, cursor.place, bags)
+        self._stream = _stream(self._splits, self.views, data, seed, cursor.place)
         self._packer = Packer(
             self._stream, data.seq_len + 1, ShortSampling(data.short_sample_share, data.short_sample_bytes)
         )
-        self._filler = Filler(self.vocabulary, self.view_ids, data.seq_len)
-        first_ids = [ids.first_id for ids in (RAW_VIEW, *self.view_ids)]
-        self._extras = Extras(data.seq_len + 1, first_ids, self.view_names, bags, units, suffixes)
+        self._filler = Filler(self.vocabulary, self.views.ids, data.seq_len)
+        self._extras = Extras(data.seq_len + 1, self.views, units, suffixes)
         self._cursor = cursor
         self._window: RowWindow | None = None
         self._draw_by(cursor.settings or self._settings)
@@ -106,12 +90,22 @@ class Loader:
         rows = self._next_rows()
         own = rows[self._rank :: self._world_size]
         arrays, extras = self._filler.fill(own), self._extras.fill(own)
-        stats, shown = stats_of(rows, self._seq_len, 1 + len(self.view_names), len(self.dataset_names))
+        stats, shown = stats_of(rows, self._seq_len, 1 + len(self.views.names), len(self.dataset_names))
         return Batch(arrays, extras, shown, stats, self._cursor)
 
     def pass_over(self) -> None:
         """Skip a batch whose arrays another process makes: for most documents, only their lengths are read."""
         self._next_rows()
+
+    @property
+    def view_names(self) -> Sequence[str]:
+        """Views that documents appear in, besides raw bytes."""
+        return self.views.names
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The ids in the batches."""
+        return self.views.vocabulary
 
     @property
     def cursor(self) -> Cursor:
@@ -139,7 +133,7 @@ class Loader:
             self._draw_by(settings)
         first, schedule, mixture = cursor.window_step, self._schedule, self._mixture
         self._stream.forget()
-        read_raw = 1.0 if self._bags is not None else 1 - mixture.odds(schedule.at(first)).compressed
+        read_raw = 1.0 if self.views.bags is not None else 1 - mixture.odds(schedule.at(first)).compressed
         self._stream.expect_raw(read_raw / self._world_size)
 
         def rows_of(step: int) -> list[Row]:
@@ -160,8 +154,8 @@ class Loader:
         lengths = mean_lengths(self._splits, weights, settings.views)
         self._drawn_by = settings
         self._schedule = Schedule(settings.mixture, settings.steps, self._bags_fraction)
-        weights_of_views = [settings.views.get(name, 0.0) for name in self.view_names]
-        self._mixture = Mixture(settings.mixture, weights_of_views, lengths, self._bags and self._bags.number)
+        weights_of_views = [settings.views.get(name, 0.0) for name in self.views.names]
+        self._mixture = Mixture(settings.mixture, weights_of_views, lengths, self.views.bags and self.views.bags.number)
         self._stream.draw_by(weights)
 
     def _place(self) -> StreamPlace:
@@ -170,13 +164,13 @@ class Loader:
         if placement is None or dataset is None:
             return StreamPlace(draws)
         arrangement, views, splicing = placement.appearance
-        names = tuple(None if view == RAW else self.view_names[view - 1] for view in views)
+        names = tuple(None if view == RAW else self.views.names[view - 1] for view in views)
         return StreamPlace(draws, placement.offset_symbols, dataset, arrangement.value, names, splicing)
 
     def _resume(self, place: StreamPlace) -> None:
         if place.arrangement is None:
             return
-        views = tuple(RAW if name is None else 1 + self.view_names.index(name) for name in place.views)
+        views = tuple(RAW if name is None else 1 + self.views.names.index(name) for name in place.views)
         appearance = Appearance(Arrangement(place.arrangement), views, place.splicing and Splicing(*place.splicing))
         placement = self._packer.resume(place.dataset, appearance, place.offset_symbols)
         if placement.appearance != appearance or place.offset_symbols >= placement.size_symbols:
@@ -217,63 +211,17 @@ def _settings(
     return StreamSettings(mixture, steps, views, weights)
 
 
-def _view_names(
-    splits: Sequence[Split], settings: StreamSettings, cursor: Cursor, superposition: SuperpositionConfig
-) -> list[str]:
-    """The views of the dataset that appear, in the order of the manifest rather than of the settings. They include
-    those of the window in progress, which keeps them to its end even if the settings have dropped them.
-
-    Raises ``ConfigError`` for views of ``superposition`` that a dataset lacks, ``CheckpointError`` for those of the
-    cursor."""
-    datasets = [split.dataset for split in splits]
-    needed = {name for name in (superposition.view, superposition.units) if name and superposition.bag}
-    if needed:
-        shared_views(datasets, needed)
-    if superposition.mixture and superposition.units not in settings.views:
-        raise ConfigError(
-            f"superposition.mixture needs the view {superposition.units!r} in the mixture, which uses "
-            f"{', '.join(settings.views) or 'none'}; name it with --view, or set a mode that is not raw"
-        )
-    begun = {name for name in cursor.place.views if name is not None} - {superposition.name}
-    begun |= {*cursor.settings.views} if cursor.settings else set()
-    for name in begun - {*settings.views}:
-        for split in splits:
-            if name not in split.dataset.vocabulary.views:
-                raise CheckpointError(
-                    f"the checkpoint is in a document that uses view {name!r}, which {split.dataset.folder} does "
-                    "not have; give the dataset it was trained on"
-                )
-    names = begun | {*settings.views} | (needed & {superposition.view})
-    return [*shared_views(datasets, names)] if names else []
-
-
-def _check_units(splits: Sequence[Split], name: str, suffixes: bool) -> None:
-    """Raises ``ConfigError`` if a dataset lacks the view, or if it has several symbols per unit where one is needed."""
-    view = shared_views([split.dataset for split in splits], [name])[name]
-    if suffixes and view.max_unit_symbols > 1:
+def _check_suffixes(dataset: Dataset, name: str) -> None:
+    """Raises ``ConfigError`` if a view has several symbols per unit."""
+    view = dataset.manifest.view(name)
+    if view.max_unit_symbols > 1:
         raise ConfigError(
             f"boundaries.suffix needs units of one symbol each, as those of a bpe; view {name!r} has units of up to "
             f"{view.max_unit_symbols}; name another in boundaries.units, or set boundaries.suffix=0"
         )
 
 
-def _bag_view(superposition: SuperpositionConfig, names: Sequence[str]) -> BagView | None:
-    """The view of bags: in the place of the view of its units, or after the others."""
-    if not superposition.bag:
-        return None
-    number = 1 + (names.index(superposition.units) if superposition.mixture else len(names))
-    source = 1 + names.index(superposition.view) if superposition.view else RAW
-    return BagView(number, source, superposition.bag, superposition.units)
-
-
-def _stream(
-    splits: Sequence[Split],
-    names: Sequence[str],
-    data: DataConfig,
-    seed: int,
-    place: StreamPlace,
-    bags: BagView | None,
-) -> Stream:
+def _stream(splits: Sequence[Split], views: UsedViews, data: DataConfig, seed: int, place: StreamPlace) -> Stream:
     """Each dataset is shuffled with its own seed. Raises ``DataError`` for one in which no document matches the
     filter."""
     draws = place.draws or (0,) * len(splits)
@@ -286,13 +234,13 @@ def _stream(
     datasets = [
         Documents(
             split,
-            names,
+            views.symbols,
             data.window_blocks,
             seed_of(seed, number),
             only,
             first_number=first,
             placebo=data.placebo,
-            bags=bags,
+            bags=views.bags,
         )
         for number, (split, first) in enumerate(zip(splits, first_numbers, strict=False))
     ]

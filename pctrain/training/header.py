@@ -38,7 +38,7 @@ def header(trainer: Trainer, flops_per_step: int, peak_flops: float, *, verified
 def _model(trainer: Trainer) -> str:
     model = size_of(trainer.model)
     vocabulary, loader = trainer.loader.vocabulary, trainer.loader
-    views = [f"{name} {ids.n_symbols:,}" for name, ids in zip(loader.view_names, loader.view_ids, strict=True)]
+    views = [f"{name} {ids.n_symbols:,}" for name, ids in zip(loader.views.names, loader.views.ids, strict=True)]
     return (
         f"{model.parameters:,} parameters, {model.without_embeddings:,} without embeddings; "
         f"{vocabulary.padded_size:,} ids: {', '.join(['raw bytes', *views])}"
@@ -79,7 +79,7 @@ def expected_epochs(trainer: Trainer) -> dict[str, float]:
     if config.data.where:
         return {}
     weights = dataset_weights(splits, config.data.weights)
-    views = {name: config.data.views.get(name, 0.0) for name in trainer.loader.symbol_names}
+    views = {name: config.data.views.get(name, 0.0) for name in trainer.loader.views.symbols}
     lengths = mean_lengths([*splits.values()], weights, views)
     mixture = Mixture(config.mixture, [*views.values()], lengths)
     schedule = Schedule.of(config)
@@ -119,7 +119,7 @@ def bytes_per_target(trainer: Trainer) -> dict[str, float]:
     splits = [*_train_splits(trainer).values()]
     raw_bytes = sum(split.raw_bytes for split in splits)
     superposition = trainer.config.superposition
-    symbols = {name: sum(symbols_of(split, name) for split in splits) for name in trainer.loader.symbol_names}
+    symbols = {name: sum(symbols_of(split, name) for split in splits) for name in trainer.loader.views.symbols}
     found = {"raw": 1.0, **{name: raw_bytes / max(1, count) for name, count in symbols.items()}}
     if superposition.bag:
         found[superposition.name] = found[superposition.view or "raw"]

@@ -91,7 +91,7 @@ def fit(
         seals = None
         if verify:
             known = {} if restart else read_verified(run)
-            seals = verified(files_read(trainer.datasets, trainer.loader.read_names), known, world, quiet=quiet)
+            seals = verified(files_read(trainer.datasets, trainer.loader.views.read), known, world, quiet=quiet)
         if world.is_first:
             if restart:
                 clear(run)

@@ -110,7 +110,7 @@ class Trainer:
 
     def state(self, batch: Batch, bits_per_byte: float | None) -> State:
         """The state of the run after ``batch``."""
-        prints = {name: Fingerprints.of(dataset, self.loader.read_names) for name, dataset in self.datasets.items()}
+        prints = {name: Fingerprints.of(dataset, self.loader.views.read) for name, dataset in self.datasets.items()}
         return State(batch.cursor, self.config, self.loader.vocabulary, prints, bits_per_byte)
 
     def description(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _objective(model: Decoder, loader: Loader, config: RunConfig, device: torch.
     if config.runtime.compile:
         for layer in model.layers:
             layer.compile()
-    return Objective(model, [(ids.first_id, ids.end_id) for ids in loader.view_ids], config.train.softmax)
+    return Objective(model, [(ids.first_id, ids.end_id) for ids in loader.views.ids], config.train.softmax)
 
 
 def _wants_flex(attention: str, device: torch.device, model: ModelConfig) -> bool:

@@ -254,8 +254,8 @@ def test_a_placebo_has_as_many_bags_of_other_bytes(split: Split) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ({"bag": 4, "view": "letter"}, "data.views names 'letter'"),
-        ({"bag": 4, "units": "letter"}, "data.views names 'letter'"),
+        ({"bag": 4, "view": "letter"}, "has no view 'letter'; its views: letters, chunks"),
+        ({"bag": 4, "units": "letter"}, "has no view 'letter'; its views: letters, chunks"),
         (
             {"bag": 4, "units": LETTERS, "mixture": True},
             "superposition.mixture needs the view 'letters' in the mixture",

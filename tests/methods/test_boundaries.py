@@ -19,7 +19,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pcdata.dataset import Dataset, Split
+from pcdata.dataset import Dataset, Split, Vocabulary
 from pcdata.dataset.vocab import FIRST_BYTE, PAD, RAW_IDS, RAW_OPEN
 from pctrain.config import BoundariesConfig, ModelConfig, SuperpositionConfig, resolve
 from pctrain.data.batch import BAGS, IGNORE, NO_UNIT, SUFFIXES, UNITS, Batch
@@ -27,6 +27,7 @@ from pctrain.data.extras import Extras
 from pctrain.data.layout import Row, Span
 from pctrain.data.loader import Loader
 from pctrain.data.units import BlockUnits
+from pctrain.data.used_views import UsedViews
 from pctrain.errors import ConfigError
 from pctrain.inference.evaluate import evaluate_run
 from pctrain.inference.export import llama_tensors
@@ -287,7 +288,8 @@ class Cut:
         units = BlockUnits(np.array(self.ends, np.uint16), None, np.array([0, len(self.ends)]))
         documents: Any = SimpleNamespace(units=lambda *_: units, symbols=lambda *_: symbols, bags=None)
         span = Span(documents, 0, 0, 0, 0, len(self.raw), True, False, False, len(self.raw))
-        extras = Extras(len(self.raw) + 1, [FIRST_BYTE], [], None, LETTERS, True).fill([Row(0, [span])])
+        views = UsedViews([], [], [], [LETTERS], Vocabulary({}), None)
+        extras = Extras(len(self.raw) + 1, views, LETTERS, True).fill([Row(0, [span])])
         ids = torch.tensor([[RAW_OPEN, *(FIRST_BYTE + byte for byte in self.raw)]])
         ones = torch.ones_like(ids[:, 1:])
         positions = ones.cumsum(1) - 1

@@ -64,7 +64,7 @@ def made(split: Split, config: RunConfig, *, double: bool = True) -> tuple[Loade
         for ahead in model.ahead:
             ahead.turn.weight.copy_(torch.randn(WIDTH, WIDTH, generator=generator) / 4)
     model = model.double() if double else model
-    return loader, model, Objective(model, [(ids.first_id, ids.end_id) for ids in loader.view_ids])
+    return loader, model, Objective(model, [(ids.first_id, ids.end_id) for ids in loader.views.ids])
 
 
 def rows_of(batch: Batch, micro_rows: int = 0) -> list[Rows]:

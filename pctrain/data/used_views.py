@@ -1,0 +1,90 @@
+"""Which views a run uses: those that documents appear in, with their numbers and ids, and those that are only read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from pcdata.dataset import Dataset, ViewIds, Vocabulary
+from pcdata.dataset.vocab import RAW_VIEW
+from pctrain.config import SuperpositionConfig
+from pctrain.data.bags import BagView
+from pctrain.data.cursor import Cursor
+from pctrain.data.datasets import shared_views, vocabulary_of
+from pctrain.data.mixture import RAW
+from pctrain.errors import CheckpointError, ConfigError
+
+
+@dataclass(frozen=True)
+class UsedViews:
+    """Views besides raw bytes."""
+
+    symbols: Sequence[str]
+    """Views of the dataset whose numbers are 1 + i, in the order of the manifest rather than of the settings."""
+    names: Sequence[str]
+    """Views that documents appear in: these, and that of bags."""
+    ids: Sequence[ViewIds]
+    """Of ``names``."""
+    read: Sequence[str]
+    """Views of the dataset whose files are read."""
+    vocabulary: Vocabulary
+    bags: BagView | None
+
+    @classmethod
+    def of(
+        cls,
+        datasets: Sequence[Dataset],
+        mixture: Collection[str],
+        cursor: Cursor,
+        superposition: SuperpositionConfig,
+        units: str,
+        vocabulary: Vocabulary | None,
+    ) -> UsedViews:
+        """``mixture``: the views that it uses now; those of the cursor's window, which keeps them to its end, are used
+        too. ``vocabulary``: that of a resumed run.
+
+        Raises ``ConfigError`` for views that a dataset lacks, ``CheckpointError`` for those of the cursor.
+        """
+        _check(datasets, mixture, superposition, units)
+        appear = {*mixture} | _begun(datasets, mixture, cursor, superposition) | ({superposition.view} - {""})
+        symbols = [*shared_views(datasets, appear)] if appear else []
+        vocabulary = vocabulary or vocabulary_of(datasets, symbols, superposition.replaced)
+        ids = [vocabulary.views[name] for name in symbols]
+        read = [*dict.fromkeys(name for name in (*symbols, superposition.units, units) if name)]
+        if not superposition.bag:
+            return cls(symbols, symbols, ids, read, vocabulary, None)
+        number = 1 + (symbols.index(superposition.units) if superposition.mixture else len(symbols))
+        source = 1 + symbols.index(superposition.view) if superposition.view else RAW
+        bags = BagView(number, source, superposition.bag, superposition.units)
+        if superposition.mixture:
+            return cls(symbols, symbols, ids, read, vocabulary, bags)
+        return cls(symbols, [*symbols, superposition.name], [*ids, (RAW_VIEW, *ids)[source]], read, vocabulary, bags)
+
+
+def _check(
+    datasets: Sequence[Dataset], mixture: Collection[str], superposition: SuperpositionConfig, units: str
+) -> None:
+    needed = {superposition.view, superposition.units, units} - {""}
+    if needed:
+        shared_views(datasets, needed)
+    if superposition.mixture and superposition.units not in mixture:
+        raise ConfigError(
+            f"superposition.mixture needs the view {superposition.units!r} in the mixture, which uses "
+            f"{', '.join(mixture) or 'none'}; name it with --view, or set a mode that is not raw"
+        )
+
+
+def _begun(
+    datasets: Sequence[Dataset], mixture: Collection[str], cursor: Cursor, superposition: SuperpositionConfig
+) -> set[str]:
+    """The views of the window in progress, even if the settings have dropped them."""
+    begun = {name for name in cursor.place.views if name is not None} - {superposition.name}
+    begun |= {*cursor.settings.views} if cursor.settings else set()
+    for name in begun - {*mixture}:
+        for dataset in datasets:
+            if name not in dataset.vocabulary.views:
+                raise CheckpointError(
+                    f"the checkpoint is in a document that uses view {name!r}, which {dataset.folder} does not have; "
+                    "give the dataset it was trained on"
+                )
+    return begun
