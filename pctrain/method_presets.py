@@ -55,6 +55,20 @@ METHODS: Final = {
         "the same with the units of a view as bags",
         {**_RAW, "superposition.bag": 8, "superposition.fraction": 0.3, "superposition.units": VIEW},
     ),
+    "boundaries": MethodPreset(
+        "raw bytes that are told where the units of a view begin, for 30 % of the steps",
+        {**_RAW, "boundaries.units": VIEW, "boundaries.prior": "start", "boundaries.fraction": 0.3},
+    ),
+    "aligned": MethodPreset(
+        "proxy compression with pairs throughout, whose two states of each unit are drawn together",
+        {
+            **_RAW,
+            "mixture.mode": "translation",
+            "mixture.share": 0.5,
+            "data.views.VIEW": 1.0,
+            "alignment.weight": 1.0,
+        },
+    ),
 }
 
 
