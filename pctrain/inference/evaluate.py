@@ -24,7 +24,7 @@ from pctrain.data.filter import Filter
 from pctrain.errors import ConfigError, DataError
 from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluation import Documents, Evaluation
-from pctrain.model.decoder import Decoder
+from pctrain.model.decoder import LanguageModel
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.scoring import Window, Windowing, cut, scores
 from pctrain.training.distributed import World, joined
@@ -94,7 +94,7 @@ def _train_sample(measured: Split, read: Filter) -> Sample | None:
 
 
 def evaluate(
-    model: Decoder,
+    model: LanguageModel,
     split: Split,
     views: Mapping[str, ViewIds],
     *,
@@ -163,7 +163,7 @@ class _Reading:
         self._quiet = quiet
 
     def score(
-        self, model: Decoder, view: str | None, ids: ViewIds, windowing: Windowing, rows: int
+        self, model: LanguageModel, view: str | None, ids: ViewIds, windowing: Windowing, rows: int
     ) -> NDArray[np.float64]:
         """Symbols, bits and full-softmax bits of each document. [3, D]"""
         device = next(model.parameters()).device

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, RAW_CLOSE, RAW_OPEN
 from pctrain.errors import ConfigError
-from pctrain.model.decoder import Cache, Decoder
+from pctrain.model.blocks import Cache
+from pctrain.model.decoder import LanguageModel
 
 END = N_BYTES
 """The end of the document, drawn like the bytes 0 … 255."""
@@ -56,7 +57,9 @@ class Generation:
     logits.
     """
 
-    def __init__(self, model: Decoder, prompt: bytes, sampling: Sampling, window: int, *, drafts: bool = True) -> None:
+    def __init__(
+        self, model: LanguageModel, prompt: bytes, sampling: Sampling, window: int, *, drafts: bool = True
+    ) -> None:
         self._sampling = sampling
         self._drafts = drafts
         self._text = bytearray(prompt)
@@ -102,7 +105,7 @@ class _Context:
     Legend: T new positions whose states are needed, D width.
     """
 
-    def __init__(self, model: Decoder, window: int) -> None:
+    def __init__(self, model: LanguageModel, window: int) -> None:
         self._model = model
         self._window = window
         self._cache: Cache | None = None

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pcdata.dataset.vocab import BOS, PAD, ViewIds
 from pctrain.errors import ConfigError
-from pctrain.model.decoder import Decoder
+from pctrain.model.decoder import LanguageModel
 from pctrain.model.loss import symbol_bits
 
 _LOGITS_AT_ONCE = 1 << 23
@@ -98,7 +98,7 @@ def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] |
 
 
 def scores(
-    model: Decoder, windows: Iterable[Window], view: ViewIds, rows: int, device: torch.device
+    model: LanguageModel, windows: Iterable[Window], view: ViewIds, rows: int, device: torch.device
 ) -> Iterator[Score]:
     """Score each window, ``rows`` at a time. That number changes the sums by rounding only, and no counts."""
     windows = iter(windows)
@@ -107,7 +107,7 @@ def scores(
 
 
 @torch.no_grad()
-def _score_batch(model: Decoder, windows: list[Window], view: ViewIds, device: torch.device) -> Iterator[Score]:
+def _score_batch(model: LanguageModel, windows: list[Window], view: ViewIds, device: torch.device) -> Iterator[Score]:
     """Score some windows in one forward pass, each a row padded on the right to the longest."""
     n_positions = max(len(window.opening) + len(window.ids) - 1 for window in windows)
     inputs_RT, targets_RT = np.full((2, len(windows), n_positions), PAD, np.int64)
@@ -125,7 +125,7 @@ def _score_batch(model: Decoder, windows: list[Window], view: ViewIds, device: t
         yield Score(symbols, float(bits.sum()), float(full_bits.sum()))
 
 
-def _symbol_bits(model: Decoder, hidden_ND: Tensor, targets_N: Tensor, view: ViewIds) -> tuple[Tensor, Tensor]:
+def _symbol_bits(model: LanguageModel, hidden_ND: Tensor, targets_N: Tensor, view: ViewIds) -> tuple[Tensor, Tensor]:
     """As ``symbol_bits``, float64 [N] each, with the logits of a large vocabulary computed in pieces."""
     positions = max(1, _LOGITS_AT_ONCE // model.head.out_features)
     pieces = zip(torch.split(hidden_ND, positions), torch.split(targets_N, positions), strict=True)

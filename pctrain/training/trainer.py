@@ -19,7 +19,7 @@ from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError
 from pctrain.methods.make import make_model, units_wanted
 from pctrain.model.attention import flex_fits
-from pctrain.model.decoder import Decoder, init_weights
+from pctrain.model.decoder import LanguageModel, init_weights
 from pctrain.model.device import choose_device
 from pctrain.model.loss import Objective
 from pctrain.model.memory import Memory, check_fits, free_bytes, memory_of_step
@@ -43,7 +43,7 @@ class Trainer:
     first_step: int
     device: torch.device
     loader: Loader
-    model: Decoder
+    model: LanguageModel
     objective: Objective
     """The model and its loss."""
     optimizer: torch.optim.Optimizer
@@ -142,7 +142,7 @@ def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, in
     return wanted, free
 
 
-def _objective(model: Decoder, loader: Loader, config: RunConfig, device: torch.device) -> Objective:
+def _objective(model: LanguageModel, loader: Loader, config: RunConfig, device: torch.device) -> Objective:
     """The model as the settings want it to run, and its loss."""
     model.recompute = config.runtime.activation_checkpointing
     model.flex = _wants_flex(config.runtime.attention, device, model.config)

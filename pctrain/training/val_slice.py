@@ -20,7 +20,7 @@ from pcdata.dataset import Split
 from pcdata.dataset.vocab import RAW_VIEW
 from pctrain.data.filter import Filter
 from pctrain.errors import DataError
-from pctrain.model.decoder import Decoder
+from pctrain.model.decoder import LanguageModel
 from pctrain.model.scoring import Score, Window, Windowing, cut, jackknife_error, scores
 
 
@@ -64,7 +64,7 @@ class ValSlice:
                     f"{f' in documents that have {only}' if only else ''}; build it from more"
                 )
 
-    def measure(self, model: Decoder, device: torch.device) -> dict[str, Any]:
+    def measure(self, model: LanguageModel, device: torch.device) -> dict[str, Any]:
         """For a line of kind ``val``; as ``pctrain eval`` scores windows, without overlap.
 
         The standard error is over documents, each with all of its windows, because the bytes of one document are not

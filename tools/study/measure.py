@@ -19,7 +19,8 @@ from pcdata.dataset import Dataset, Document
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, RAW_OPEN, ViewIds
 from pcdata.probing.stability import distance
 from pctrain.inference.evaluate import evaluate
-from pctrain.model.decoder import Cache, Decoder
+from pctrain.model.blocks import Cache
+from pctrain.model.decoder import Decoder
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.scoring import Windowing
 from pctrain.training.resume import State
