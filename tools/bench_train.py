@@ -163,7 +163,7 @@ def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dic
             seconds = in_turn({"pctrain": ours, **contestants(dataset, config, Path(folder), steps)}, rounds)
     positions = steps * config.data.rows * config.data.seq_len
     n_ids = trainer.loader.vocabulary.padded_size
-    flops = positions * flops_per_position(config.model, n_ids, config.data.seq_len)
+    flops = positions * flops_per_position(config, n_ids)
     ceiling = matmul_flops_per_second(trainer.device, config.runtime.dtype)
     faster = min((name for name in seconds if name.startswith("bare")), key=lambda name: sum(seconds[name]))
     throughput = [

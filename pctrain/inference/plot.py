@@ -20,6 +20,7 @@ from pcdata.plotting import as_label, colours_for, save_figure
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError, PctrainError
+from pctrain.model.decoder import Counts
 from pctrain.model.flops import flops_of_step
 from pctrain.training.metrics import whole_lines
 from pctrain.training.optim import learning_rate
@@ -105,7 +106,8 @@ def _curve(name: str, lines: Sequence[Any]) -> Curve | None:
         return None
     # All steps of a line were trained with one configuration: a resume starts a new line.
     flops = [
-        line["steps"] * flops_of_step(_in_force(settings, line["step"] - 1), starts[0]["n_ids"]) for line in trained
+        line["steps"] * flops_of_step(_in_force(settings, line["step"] - 1), starts[0]["n_ids"], _entries(line))
+        for line in trained
     ]
     spent = {
         "steps": [line["steps"] for line in trained],
@@ -120,6 +122,11 @@ def _curve(name: str, lines: Sequence[Any]) -> Curve | None:
         raise ValueError("a number in it cannot be drawn")
     curve.schedule()
     return curve
+
+
+def _entries(line: Any) -> float | None:
+    """How often the layers over patches ran, per position, in the steps of a line; None for a model without patches."""
+    return Counts(**line["patches"]).entries if "patches" in line else None
 
 
 def _in_force(settings: Sequence[tuple[int, RunConfig]], step: int) -> RunConfig:

@@ -1,4 +1,4 @@
-"""A run's model: a decoder, and what its methods add to it. The one place that lists the methods."""
+"""A run's model, and what its methods add to it. The one place that lists the methods."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from pctrain.config import RunConfig
 from pctrain.methods.superposition import Superposition
-from pctrain.model.decoder import Decoder
+from pctrain.model.decoder import LanguageModel
+from pctrain.model.kinds import bare_model, units_of_patches
 from pctrain.model.method import Method
 
 
-def make_model(config: RunConfig, n_ids: int) -> Decoder:
-    """As ``Decoder``: its weights are uninitialised until ``init_weights``."""
-    model = Decoder(config.model, n_ids)
+def make_model(config: RunConfig, n_ids: int) -> LanguageModel:
+    """As ``bare_model``: its weights are uninitialised until ``init_weights``."""
+    model = bare_model(config, n_ids)
     model.methods.update(dict(_methods(config, n_ids)))
     return model
 
@@ -24,4 +25,4 @@ def _methods(config: RunConfig, n_ids: int) -> Iterator[tuple[str, Method]]:
 
 def units_wanted(config: RunConfig) -> str:
     """The view whose units a batch must number; empty for none."""
-    return ""
+    return units_of_patches(config)

@@ -125,6 +125,15 @@ class Cache:
         values[:, :, self.length : end] = value_RGTH
         return keys[:, :, :end], values[:, :, :end]
 
+    def forget(self, count: int) -> None:
+        """Remove the last ``count`` positions, all of them of the last pass."""
+        self.length -= count
+
+    @property
+    def description(self) -> str:
+        """How much it holds, where that is worth telling."""
+        return ""
+
 
 Rotation = tuple[Tensor, Tensor] | None
 """Cosine and sine; None where distances are biases (``ModelConfig.reach``)."""

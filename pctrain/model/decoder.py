@@ -27,6 +27,19 @@ METHODS: Final = "methods."
 NO_EXTRAS: Final[Mapping[str, Tensor]] = MappingProxyType({})
 
 
+class Counts(NamedTuple):
+    """What a model of patches has read, without padding."""
+
+    positions: int
+    patches: int
+    scratchpads: int
+
+    @property
+    def entries(self) -> float:
+        """How often the layers over patches ran, per position."""
+        return (self.patches + self.scratchpads) / max(1, self.positions)
+
+
 class Inputs(NamedTuple):
     """What a model reads, beside the embeddings of the ids."""
 
@@ -78,6 +91,11 @@ class LanguageModel(nn.Module):
     def new_cache(self, capacity: int) -> Cache:
         """For at most ``capacity`` positions of one row. Raises ``ConfigError`` if the model cannot generate."""
         raise NotImplementedError
+
+    def counts(self, *, anew: bool = False) -> Counts | None:
+        """What was read in this mode (training or not) since it was last counted ``anew``; None if all layers run at
+        every position."""
+        return None
 
     def loss(self, states_RTD: Sequence[Tensor], rows: Rows) -> Tensor | None:
         """What the model learns besides its predictions; as ``Method.loss``."""

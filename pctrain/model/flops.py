@@ -8,30 +8,35 @@ from time import perf_counter
 import torch
 
 from pcdata.dataset.vocab import RAW_IDS
-from pctrain.config import ModelConfig, RunConfig
+from pctrain.config import RunConfig
 from pctrain.model.device import precision
+from pctrain.model.kinds import stages
 
 
-def flops_of_step(config: RunConfig, n_ids: int) -> int:
-    """One training step, forward and backward, over all its rows."""
-    seq_len = config.data.seq_len
-    return config.data.rows * seq_len * flops_per_position(config.model, n_ids, seq_len)
+def flops_of_step(config: RunConfig, n_ids: int, entries: float | None = None) -> int:
+    """One training step, forward and backward, over all its rows; ``entries`` as in ``stages``."""
+    return config.data.rows * config.data.seq_len * flops_per_position(config, n_ids, entries)
 
 
-def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
-    """Floating-point operations of one training step per position, forward and backward.
+def flops_per_position(config: RunConfig, n_ids: int, entries: float | None = None) -> int:
+    """Floating-point operations of one training step per position, forward and backward; ``entries`` as in ``stages``.
 
     6 per weight of a matrix (Kaplan et al. 2020, section 2.1), output matrices counted once per use; and
     12 · layers · width · seq_len for attention (Chowdhery et al. 2022, *PaLM*, appendix B), since masked scores are
-    computed too.
+    computed too. Layers that run at fewer positions count in proportion.
     """
+    model = config.model
     kv_width = model.width // model.attention_heads * model.kv_heads
     layer = 2 * model.width**2 + 2 * model.width * kv_width + 3 * model.width * model.hidden
     ahead = max(model.predict_heads, model.raw_predict_heads) - 1
     raw_outputs = max(0, model.raw_predict_heads - model.predict_heads)
+    predicted = RAW_IDS * model.width if config.model.kind == "patched" and config.patched.scratchpads else 0
     outputs = model.predict_heads * n_ids * model.width + raw_outputs * RAW_IDS * model.width
-    weights = model.layers * layer + ahead * model.width**2 + outputs
-    return 6 * weights + 12 * model.layers * model.width * seq_len
+    in_layers = [
+        stage.layers * stage.share * (6 * layer + 12 * model.width * stage.attended)
+        for stage in stages(config, entries)
+    ]
+    return round(sum(in_layers)) + 6 * (ahead * model.width**2 + outputs + predicted)
 
 
 def matmul_flops_per_second(device: torch.device, dtype: str) -> float:

@@ -105,11 +105,15 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
     splits = [dataset.split("val") for dataset in trainer.datasets.values()]
     data, runtime = config.data, config.runtime
     val = ValSlice(splits, config.eval.bytes, data.seq_len, runtime.micro_rows or data.rows, Filter(data.where))
-    flops = flops_of_step(config, trainer.loader.vocabulary.padded_size)
+    model, n_ids = trainer.model, trainer.loader.vocabulary.padded_size
+
+    def flops() -> int:
+        return flops_of_step(config, n_ids, (counts := model.counts()) and counts.entries)
+
     peak = runtime.peak_flops or matmul_flops_per_second(trainer.device, runtime.dtype)
     tally = Tally(trainer.loader.view_names, trainer.loader.dataset_names, flops, peak * trainer.world.size)
     if not quiet:
-        for text in header(trainer, flops, peak * trainer.world.size, verified=verify):
+        for text in header(trainer, flops(), peak * trainer.world.size, verified=verify):
             say(text)
     bad_steps, measured = 0, None
     said: set[str] = set()
@@ -134,6 +138,8 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
             bits_per_byte = None
             if done % config.log.every == 0 or save_due or stop:
                 line = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
+                if counts := model.counts(anew=done % config.log.every == 0 or save_due):
+                    line["patches"] = counts._asdict()
                 log.write("train", done, **line, peak_memory_bytes=peak_memory_bytes(trainer.device))
             if save_due or (config.eval.every and done % config.eval.every == 0):
                 with autocast(trainer.device, runtime.dtype), gathered(trainer.objective):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,11 +108,16 @@ class Tally:
     """Sums over the steps since the last line. Ratios are taken when it is read."""
 
     def __init__(
-        self, view_names: Sequence[str], dataset_names: Sequence[str], flops_per_step: int, peak_flops: float
+        self,
+        view_names: Sequence[str],
+        dataset_names: Sequence[str],
+        flops_of_step: Callable[[], float],
+        peak_flops: float,
     ) -> None:
-        """``peak_flops`` is the peak per second of all devices together."""
+        """``flops_of_step`` says what each step since the last line took; ``peak_flops`` is the peak per second of all
+        devices together."""
         self._names = ["raw", *view_names]
-        self._flops_per_step = flops_per_step
+        self._flops_of_step = flops_of_step
         self._peak_flops = peak_flops
         self._named = {"_V": ("_by_view", self._names), "_D": ("_by_dataset", [*dataset_names])}
         self.restart(0.0)
@@ -150,7 +155,7 @@ class Tally:
         the share of the time spent waiting for data."""
         assert self._stats is not None
         seconds = perf_counter() - self._begun
-        flops_per_second = self._steps * self._flops_per_step / seconds
+        flops_per_second = self._steps * self._flops_of_step() / seconds
         return {
             "symbols_per_second": self._stats.positions / seconds,
             "raw_bytes_per_second": (self._stats.raw_bytes + self._stats.compressed_bytes) / seconds,
