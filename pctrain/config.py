@@ -200,8 +200,8 @@ class ModelConfig(Section, section="model", fixed=True):
 
 @dataclass(frozen=True)
 class PatchedConfig(Section, section="patched"):
-    """A model of patches of bytes (``model.kind=patched``): layers over bytes, ``model.layers`` over patches, and layers
-    over bytes again; with scratchpads within patches (*Scratchpad Patching*, arXiv 2605.09630)."""
+    """A model of patches of bytes (``model.kind=patched``): layers over bytes, ``model.layers`` over patches, and
+    layers over bytes again; with scratchpads within patches (*Scratchpad Patching*, arXiv 2605.09630)."""
 
     patches: str = setting("spaces", fixed=True)
     """fixed: of equal length; spaces: ending as words do (SpaceByte, arXiv 2404.14408); or a view's name: its units."""

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from pcdata.dataset import Document, Split
 from pcdata.dataset.vocab import RAW_VIEW, ViewIds
 from pctrain.data.filter import Filter
+from pctrain.data.units import RawUnits
 from pctrain.errors import ConfigError, DataError
 from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluation import Documents, Evaluation
+from pctrain.methods.make import raw_units
 from pctrain.model.decoder import LanguageModel
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.scoring import Window, Windowing, cut, scores
@@ -79,6 +81,7 @@ def evaluate_run(
                 by=by,
                 only=read if where is None else Filter(where),
                 sample=_train_sample(part, read),
+                units=raw_units(state.config),
                 world=world,
                 quiet=quiet,
             )
@@ -104,16 +107,18 @@ def evaluate(
     by: str | None = None,
     only: Filter | None = None,
     sample: Sample | None = None,
+    units: RawUnits | None = None,
     world: World | None = None,
     quiet: bool = True,
 ) -> Evaluation:
-    """Score every raw byte once, and every symbol of ``views``, under the ids that the model has for them.
+    """Score every raw byte once, and every symbol of ``views``, under the ids that the model has for them. ``units``:
+    for a model that reads them.
 
     Raises ``DataError`` if the split has no bytes in documents that ``only`` keeps.
     """
     if by is not None and by not in GROUPS:
         raise ConfigError(f"--by must be one of {', '.join(GROUPS)}, got {by!r}")
-    reading = _Reading(split, only or Filter({}), by, world or World(), quiet)
+    reading = _Reading(split, only or Filter({}), by, units, world or World(), quiet)
     manifest = split.dataset.manifest
     return Evaluation(
         split=split.name,
@@ -153,12 +158,15 @@ def _documents(split: Split, only: Filter, by: str | None) -> tuple[Documents, l
 class _Reading:
     """Documents divided among processes; each measures its own, then they share the results."""
 
-    def __init__(self, split: Split, only: Filter, by: str | None, world: World, quiet: bool) -> None:
+    def __init__(
+        self, split: Split, only: Filter, by: str | None, units: RawUnits | None, world: World, quiet: bool
+    ) -> None:
         self.documents, parts = _documents(split, only, by)
         self._own = [
             (document, split.document(number)) for document, number in parts if document % world.size == world.rank
         ]
         """Parts of documents, in order, each with the number of its document."""
+        self._units = units
         self._world = world
         self._quiet = quiet
 
@@ -173,7 +181,10 @@ class _Reading:
         def windows() -> Iterator[Window]:
             for document, part in self._read("model, raw bytes" if view is None else f"model, view {view}"):
                 symbols: NDArray[np.unsignedinteger] = part.raw if view is None else part.symbols(view)
-                for window in cut(symbols, ids, part.part_start_bytes == 0, windowing):
+                units = None
+                if view is None and self._units is not None:
+                    units = self._units.of(part.split, part.block, part.row, 0, len(symbols))
+                for window in cut(symbols, ids, part.part_start_bytes == 0, windowing, units):
                     cut_from.append(document)
                     yield window
 

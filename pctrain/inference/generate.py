@@ -121,12 +121,12 @@ class _Context:
             inputs = [BOS, RAW_OPEN, *self._ids(text)]
             if len(inputs) > self._window:
                 inputs = self._latter(text, self._window - 1)
-            self._cache = Cache(self._window)
+            self._cache = self._model.new_cache(self._window)
         else:
             inputs = self._ids(text[self._shown :])
             if self._cache.length + len(inputs) > self._window:
                 inputs = self._latter(text, self._window // 2)
-                self._cache = Cache(self._window)
+                self._cache = self._model.new_cache(self._window)
         guesses = guesses[: self._window - self._cache.length - len(inputs)]
         self._shown = len(text) + len(guesses)
         asked = torch.tensor([inputs + self._ids(guesses)], device=self._model.embed.weight.device)
@@ -135,7 +135,7 @@ class _Context:
     def forget(self, count: int) -> None:
         """Remove the last guesses that were shown."""
         assert self._cache is not None
-        self._cache.length -= count
+        self._cache.forget(count)
         self._shown -= count
 
     @torch.inference_mode()

@@ -33,6 +33,11 @@ def bare_model(config: RunConfig, n_ids: int) -> LanguageModel:
     return Patched(config.model, config.patched, n_ids)
 
 
+def is_flexible(config: RunConfig) -> bool:
+    """Whether its attention can be flex attention."""
+    return config.model.kind == "decoder" and not config.model.reach
+
+
 def total_layers(config: RunConfig) -> int:
     return sum(stage.layers for stage in stages(config))
 

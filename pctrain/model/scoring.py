@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pcdata.dataset.vocab import BOS, PAD, ViewIds
+from pctrain.data.batch import NO_UNIT, UNITS
 from pctrain.errors import ConfigError
 from pctrain.model.decoder import LanguageModel
 from pctrain.model.loss import symbol_bits
@@ -65,20 +66,33 @@ class Window:
     opening: tuple[int, ...]
     ids: NDArray[np.int64]
     scored_from: int
+    units: NDArray[np.int64] | None = None
+    """The number of each id's unit, for a model that reads them."""
 
 
-def cut(symbols: NDArray[np.unsignedinteger], view: ViewIds, begins: bool, windowing: Windowing) -> Iterator[Window]:
-    """The windows of one document. ``begins`` is false for the later parts of a document that was cut at build."""
+def cut(
+    symbols: NDArray[np.unsignedinteger],
+    view: ViewIds,
+    begins: bool,
+    windowing: Windowing,
+    units: NDArray[np.int64] | None = None,
+) -> Iterator[Window]:
+    """The windows of one document. ``begins`` is false for the later parts of a document that was cut at build;
+    ``units`` are the numbers of the symbols' units, for a model that reads them."""
+
+    def window(opening: tuple[int, ...], start: int, end: int, scored: int) -> Window:
+        return Window(opening, ids[start:end], scored - start, None if units is None else units[start:end])
+
     ids = symbols.astype(np.int64) + view.first_id
     opening = (BOS, view.open_id) if begins else (view.open_id,)
     # The first predicted position of a window that begins with BOS is the open mark, so it holds one symbol less.
     end = min(len(ids), windowing.seq_len + 1 - len(opening))
     if end:
-        yield Window(opening, ids[:end], 0)
+        yield window(opening, 0, end, 0)
     while end < len(ids):
         scored, end = end, min(len(ids), end + windowing.stride)
         start = max(0, end - windowing.seq_len)
-        yield Window((view.open_id,), ids[start:end], scored - start)
+        yield window((view.open_id,), start, end, scored)
 
 
 def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] | NDArray[np.floating]) -> float:
@@ -117,12 +131,24 @@ def _score_batch(model: LanguageModel, windows: list[Window], view: ViewIds, dev
         targets_RT[row, first + window.scored_from : first + len(window.ids)] = window.ids[window.scored_from :]
     scored_RT = targets_RT != PAD
     here_RT = torch.from_numpy(scored_RT).to(device)
-    hidden_ND = model.hidden(torch.from_numpy(inputs_RT).to(device))[here_RT]
+    extras = {name: torch.from_numpy(array).to(device) for name, array in _extras(windows, n_positions).items()}
+    hidden_ND = model.hidden(torch.from_numpy(inputs_RT).to(device), extras=extras)[here_RT]
     bits_N, full_bits_N = _symbol_bits(model, hidden_ND, torch.from_numpy(targets_RT).to(device)[here_RT], view)
     symbols_R = scored_RT.sum(axis=1).tolist()
     by_window = (torch.split(of_symbols, symbols_R) for of_symbols in (bits_N, full_bits_N))
     for symbols, bits, full_bits in zip(symbols_R, *by_window, strict=True):
         yield Score(symbols, float(bits.sum()), float(full_bits.sum()))
+
+
+def _extras(windows: list[Window], n_positions: int) -> dict[str, NDArray[np.int64]]:
+    """As in training (``data.extras``), if the windows have units."""
+    units_RT = np.full((len(windows), n_positions), NO_UNIT)
+    for row, window in enumerate(windows):
+        if window.units is None:
+            return {}
+        first = len(window.opening)
+        units_RT[row, first : first + len(window.ids) - 1] = window.units[:-1]
+    return {UNITS: units_RT}
 
 
 def _symbol_bits(model: LanguageModel, hidden_ND: Tensor, targets_N: Tensor, view: ViewIds) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from pctrain.data.batch import Batch
 from pctrain.data.filter import Filter
 from pctrain.data.prefetch import Prefetcher
 from pctrain.data.shown_documents import shown_documents
+from pctrain.methods.make import raw_units
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_of_step, matmul_flops_per_second
 from pctrain.training import checkpoint
@@ -104,7 +105,8 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
     config, steps = trainer.config, trainer.config.train.steps
     splits = [dataset.split("val") for dataset in trainer.datasets.values()]
     data, runtime = config.data, config.runtime
-    val = ValSlice(splits, config.eval.bytes, data.seq_len, runtime.micro_rows or data.rows, Filter(data.where))
+    rows_at_once, units = runtime.micro_rows or data.rows, raw_units(config)
+    val = ValSlice(splits, config.eval.bytes, data.seq_len, rows_at_once, Filter(data.where), units)
     model, n_ids = trainer.model, trainer.loader.vocabulary.padded_size
 
     def flops() -> int:

@@ -21,6 +21,7 @@ from pctrain.methods.make import make_model, units_wanted
 from pctrain.model.attention import flex_fits
 from pctrain.model.decoder import LanguageModel, init_weights
 from pctrain.model.device import choose_device
+from pctrain.model.kinds import is_flexible
 from pctrain.model.loss import Objective
 from pctrain.model.memory import Memory, check_fits, free_bytes, memory_of_step
 from pctrain.training import checkpoint
@@ -133,7 +134,7 @@ def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, in
         world.device,
         shards=max(1, world.size // runtime.replicas),
         ranks=world.size,
-        flex=_wants_flex(runtime.attention, world.device, config.model) and not config.model.reach,
+        flex=_wants_flex(runtime.attention, world.device, config.model) and is_flexible(config),
     )
     free = free_bytes(world.device)
     if free is not None and world.device.type == "cpu":
@@ -145,7 +146,7 @@ def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, in
 def _objective(model: LanguageModel, loader: Loader, config: RunConfig, device: torch.device) -> Objective:
     """The model as the settings want it to run, and its loss."""
     model.recompute = config.runtime.activation_checkpointing
-    model.flex = _wants_flex(config.runtime.attention, device, model.config)
+    model.flex = _wants_flex(config.runtime.attention, device, config.model)
     if config.runtime.compile:
         for layer in model.layers:
             layer.compile()
