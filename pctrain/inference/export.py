@@ -77,8 +77,8 @@ def export_run(run: Path, output: Path, which: str = "last") -> Export:
     model, state = load_model(run, which, torch.device("cpu"))
     if not isinstance(model, Decoder):
         raise PctrainError(
-            f"{run} has a model of patches (model.kind={state.config.model.kind}), which LlamaForCausalLM cannot be; use "
-            "it with pctrain eval and pctrain generate, or train a decoder to export"
+            f"{run} has a model of patches (model.kind={state.config.model.kind}), which LlamaForCausalLM does not "
+            "support; use it with pctrain eval and pctrain generate, or train a decoder to export"
         )
     if state.config.model.reach:
         raise PctrainError(

@@ -97,7 +97,7 @@ def _attend_in_blocks(query_RNTH: Tensor, key_RGTH: Tensor, value_RGTH: Tensor, 
     query, key, value = in_blocks(query_RNTH, 0), in_blocks(key_RGTH, width), in_blocks(value_RGTH, width)
     seen = band.seen_RB1WS.flatten(0, 1)
     y_ANWH = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, enable_gqa=True)
-    y_RNBWH = y_ANWH.unflatten(0, (rows, n_blocks)).transpose(1, 2)
+    y_RNBWH = y_ANWH.view(rows, n_blocks, *y_ANWH.shape[1:]).transpose(1, 2)
     return y_RNBWH.flatten(2, 3)[:, :, : query_RNTH.shape[2]]
 
 

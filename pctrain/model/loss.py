@@ -53,6 +53,11 @@ class Objective(nn.Module):
     def methods(self) -> list[Method]:
         return cast("list[Method]", [*self.decoder.methods.values()])
 
+    @property
+    def _with_losses(self) -> list[LanguageModel | Method]:
+        """What may add terms to the loss."""
+        return [self.decoder, *self.methods]
+
     def forward(
         self,
         inputs_RT: Tensor,
@@ -64,7 +69,7 @@ class Objective(nn.Module):
     ) -> LossSums:
         """The arrays of a ``Batch``, or of some of its rows."""
         rows = Rows(inputs_RT, targets_RT, positions_RT, samples_RT, target_views_RT, extras)
-        states: list[Tensor] | None = [] if any(one.needs_states for one in (self.decoder, *self.methods)) else None
+        states: list[Tensor] | None = [] if any(one.needs_states for one in self._with_losses) else None
         hidden_ND = self._hidden(rows, states).flatten(0, 1)
         targets_KN, views_KN = self._targets(targets_RT, samples_RT, target_views_RT)
         has_KN = targets_KN != IGNORE
@@ -73,7 +78,7 @@ class Objective(nn.Module):
         for k, ahead in enumerate(self.decoder.ahead, 1):
             further = self._prediction(rows, ahead(hidden_ND), targets_KN, views_KN, k)
             nats = nats + self._nats(further, shares_KN[k])[0]
-        for one in (self.decoder, *self.methods):
+        for one in self._with_losses:
             if (term := one.loss(states or (), rows)) is not None:
                 nats = nats + term
         belongs_NW = views_KN[0][:, None] == torch.arange(len(self._ranges_W), device=nats.device)

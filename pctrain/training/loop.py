@@ -139,7 +139,7 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
             save_due = done == steps or done % config.checkpoint.every == 0
             bits_per_byte = None
             if done % config.log.every == 0 or save_due or stop:
-                line = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
+                line: dict[str, Any] = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
                 if counts := model.counts(anew=done % config.log.every == 0 or save_due):
                     line["patches"] = counts._asdict()
                 log.write("train", done, **line, peak_memory_bytes=peak_memory_bytes(trainer.device))

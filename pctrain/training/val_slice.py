@@ -49,7 +49,10 @@ class ValSlice:
         only: Filter,
         units: RawUnits | None = None,
     ) -> None:
-        """``units``: for a model that reads them. Raises ``DataError`` for a split of which the filter keeps no bytes."""
+        """``units``: for a model that reads them.
+
+        Raises ``DataError`` for a split of which the filter keeps no bytes.
+        """
         self._rows = rows
         self._windows: list[Window] = []
         self._documents: list[tuple[int, int]] = []
@@ -63,7 +66,9 @@ class ValSlice:
                 base = split.base(piece.block)
                 raw = base.raw_of(piece.row)[piece.start_bytes : piece.end_bytes]
                 begins = piece.start_bytes == 0 and base.part_starts[piece.row] == 0
-                numbers = units and units.of(split, piece.block, piece.row, piece.start_bytes, piece.end_bytes)
+                numbers = None
+                if units is not None:
+                    numbers = units.of(split, piece.block, piece.row, piece.start_bytes, piece.end_bytes)
                 windows = [*cut(raw, RAW_VIEW, begins, windowing, numbers)]
                 self._windows += windows
                 self._documents += [(number, piece.document)] * len(windows)
@@ -89,7 +94,7 @@ class ValSlice:
         counts = model.counts(anew=True)
         model.train()
         total = sum(by_document.values(), Score())
-        values = {
+        values: dict[str, Any] = {
             "raw_bits_per_byte": total.bits / self.raw_bytes,
             "raw_bits_per_byte_full_softmax": total.full_bits / self.raw_bytes,
             "raw_bits": total.bits,
