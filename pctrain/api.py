@@ -16,6 +16,7 @@ from pctrain.inference.evaluation import Evaluation
 from pctrain.inference.export import Export, export_run
 from pctrain.inference.generate import Generation, Sampling, until
 from pctrain.model.device import choose_device
+from pctrain.model.patched import move_threshold
 from pctrain.options import settings_of_run
 from pctrain.settings import nested
 from pctrain.training.checkpoint import checkpoints, load_state
@@ -62,9 +63,11 @@ class Run:
         stride: int | None = None,
         by: str | None = None,
         where: Mapping[str, Sequence[str]] | None = None,
+        threshold: float | None = None,
         device: str = "auto",
     ) -> Evaluation:
-        """Bits per raw byte of a split, as ``pctrain eval`` prints them; ``str()`` is its table.
+        """Bits per raw byte of a split, as ``pctrain eval`` prints them; ``str()`` is its table. ``threshold`` replaces
+        that of scratchpads, in bits.
 
         >>> evaluation = run.evaluate()
         >>> evaluation.to_dict()["raw"]["bits_per_byte"] > 0
@@ -78,6 +81,7 @@ class Run:
             stride=stride,
             by=by,
             where=where,
+            threshold=threshold,
             device=device,
             quiet=True,
         )
@@ -93,6 +97,7 @@ class Run:
         top_p: float = 1.0,
         seed: int = 0,
         stop: str | bytes = "",
+        threshold: float | None = None,
         checkpoint: str = "last",
         device: str = "auto",
     ) -> str:
@@ -102,6 +107,7 @@ class Run:
         'def '
         """
         model, state = load_model(self.folder, checkpoint, choose_device(device))
+        move_threshold(model, threshold)
         sampling = Sampling(max_bytes, temperature, top_p, seed)
         start = _bytes(prompt)
         made = until(Generation(model, start, sampling, state.config.data.seq_len), _bytes(stop))

@@ -26,8 +26,9 @@ from pctrain.errors import ConfigError, DataError
 from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluation import Documents, Evaluation
 from pctrain.methods.make import raw_units
-from pctrain.model.decoder import LanguageModel
+from pctrain.model.decoder import Counts, LanguageModel
 from pctrain.model.device import autocast, choose_device
+from pctrain.model.patched import move_threshold
 from pctrain.model.scoring import Window, Windowing, cut, scores
 from pctrain.training.distributed import World, joined
 from pctrain.training.progress import ByteProgress
@@ -55,18 +56,21 @@ def evaluate_run(
     stride: int | None = None,
     by: str | None = None,
     where: Mapping[str, Sequence[str]] | None = None,
+    threshold: float | None = None,
     device: str = "auto",
     quiet: bool = False,
 ) -> Evaluation | None:
     """Measure a checkpoint of a run on its dataset, or on ``data`` if that was moved.
 
     The documents are those that the run read, or those that match ``where`` (as in ``DataConfig``). For comparison,
-    n-grams are counted on what it read of the train split, unless that split is measured.
+    n-grams are counted on what it read of the train split, unless that split is measured. ``threshold`` replaces that
+    of scratchpads, in bits.
 
     Under ``torchrun`` the documents are divided among the processes; only the first gets the result.
     """
     with joined(choose_device(device)) as world:
         model, state = load_model(run, which, world.device)
+        move_threshold(model, threshold)
         part = open_dataset(run, state, data).split(split)
         read = Filter(state.config.data.where)
         seq_len = state.config.data.seq_len
@@ -120,12 +124,17 @@ def evaluate(
         raise ConfigError(f"--by must be one of {', '.join(GROUPS)}, got {by!r}")
     reading = _Reading(split, only or Filter({}), by, units, world or World(), quiet)
     manifest = split.dataset.manifest
+    model.counts(anew=True)
+    raw = reading.score(model, None, RAW_VIEW, windowing, rows)
+    counts = reading.summed(model.counts())
     return Evaluation(
         split=split.name,
         windowing=windowing,
         step=step,
         documents=reading.documents,
-        raw=reading.score(model, None, RAW_VIEW, windowing, rows),
+        raw=raw,
+        patches=counts,
+        units_of_patches=model.units,
         views={name: reading.score(model, name, ids, windowing, rows) for name, ids in views.items()},
         unit_lengths_counted={name: manifest.view(name).has_unit_lengths for name in views},
         compressed_bytes=reading.compressed_bytes(),
@@ -192,6 +201,10 @@ class _Reading:
             sums_3D[:, cut_from.popleft()] += (found.symbols, found.bits, found.full_bits)
         summed: NDArray[np.float64] = self._world.sum(sums_3D)
         return summed
+
+    def summed(self, counts: Counts | None) -> Counts | None:
+        """Over all processes."""
+        return counts and Counts(*self._world.sum(np.array(counts)).tolist())
 
     def compressed_bytes(self) -> dict[str, NDArray[np.int64]]:
         """Compressed size of each document under each compressor; parts of a document are compressed separately."""

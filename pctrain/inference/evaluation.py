@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pctrain.data.filter import Filter
 from pctrain.inference.byte_ngrams import Sample
+from pctrain.model.decoder import Counts
 from pctrain.model.scoring import Windowing, jackknife_error
 
 
@@ -69,6 +70,10 @@ class Evaluation:
     """Of each document, by name of the n-gram model. [D]"""
     sample: Sample | None
     """What the n-gram models were counted on; None without them."""
+    patches: Counts | None = None
+    """What a model of patches made of the raw bytes and their marks."""
+    units_of_patches: str = ""
+    """The view whose units the patches are: the model was told where they begin."""
 
     def to_dict(self) -> dict[str, Any]:
         """For ``--json``: sums and ratios."""
@@ -83,6 +88,8 @@ class Evaluation:
         }
         if self.sample is not None:
             values["ngrams_counted_on"] = self.sample.to_dict()
+        if self.patches is not None:
+            values["patches"] = self.patches._asdict() | {"units": self.units_of_patches or None}
         if self.documents.by is not None:
             values["by"] = {self.documents.by: {name: self._part(of) for name, of in self.documents.members().items()}}
         return values
@@ -135,6 +142,13 @@ class Evaluation:
             "",
             "± is the standard error over documents",
         ]
+        if self.patches is not None:
+            lines.append(f"patches: {self.patches}")
+        if self.units_of_patches:
+            lines.append(
+                f"the patches are the units of view {self.units_of_patches}: the bits of raw bytes leave out where "
+                "those begin"
+            )
         if any(_mark(found) for found in values["views"].values()):
             lines.append("* the symbols leave out how many bytes each unit has, without which they do not decode")
         if self.sample is not None:

@@ -70,6 +70,11 @@ class Generation:
         self.passes = 0
         """Forward passes of the model so far."""
 
+    @property
+    def cache(self) -> str:
+        """How much the model remembers, in words; empty if that is just the window."""
+        return self._context.cache
+
     def __iter__(self) -> Iterator[int]:
         guesses: list[int] = []
         while self.bytes_made < self._sampling.max_bytes:
@@ -110,6 +115,10 @@ class _Context:
         self._window = window
         self._cache: Cache | None = None
         self._shown = 0
+
+    @property
+    def cache(self) -> str:
+        return "" if self._cache is None else self._cache.description
 
     @torch.inference_mode()
     def show(self, text: bytearray, guesses: list[int]) -> tuple[Tensor, list[int]]:

@@ -39,6 +39,10 @@ class Counts(NamedTuple):
         """How often the layers over patches ran, per position."""
         return (self.patches + self.scratchpads) / max(1, self.positions)
 
+    def __str__(self) -> str:
+        pads = f"; a scratchpad at {self.scratchpads / self.positions:.1%} of the positions" if self.scratchpads else ""
+        return f"{self.positions / max(1, self.patches):.2f} positions each on average{pads}"
+
 
 class Inputs(NamedTuple):
     """What a model reads, beside the embeddings of the ids."""
@@ -58,6 +62,8 @@ class LanguageModel(nn.Module):
     ``n_ids`` is the vocabulary's padded size. Weights are uninitialised until ``init_weights``.
     """
 
+    units = ""
+    """The view whose units it reads besides the ids (``data.batch.UNITS``), if any."""
     needs_states = False
     """Whether ``loss`` is given the states after each layer."""
 

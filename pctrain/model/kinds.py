@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from pcdata.dataset import Dataset
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError
@@ -59,6 +61,18 @@ def units_of_patches(config: RunConfig) -> str:
     """The view whose units are the patches; empty if none."""
     patches = config.patched.patches
     return patches if config.model.kind == "patched" and patches not in PATCHERS else ""
+
+
+def check_views(config: RunConfig, datasets: Sequence[Dataset]) -> None:
+    """Raises ``ConfigError`` unless each dataset has the view whose units are the patches."""
+    name = units_of_patches(config)
+    for dataset in datasets if name else ():
+        views = [view.name for view in dataset.manifest.views]
+        if name not in views:
+            raise ConfigError(
+                f"patched.patches must be one of {', '.join([*PATCHERS, *views])} (the views of {dataset.folder}), got "
+                f"{name!r}"
+            )
 
 
 def _check_patched(config: RunConfig) -> None:

@@ -54,7 +54,7 @@ class Patched(LanguageModel):
         """Of scratchpads, in bits; may be moved after training."""
         patcher = PATCHERS.get(patched.patches)
         self._patcher = patcher(patched.length) if patcher else at_units
-        self.needs_units = patcher is None
+        self.units = "" if patcher else patched.patches
         self._counts_of: dict[bool, Tensor] = {}
         """By whether it was training."""
 
@@ -97,7 +97,7 @@ class Patched(LanguageModel):
         if samples_RT is None:
             samples_RT = torch.ones_like(ids_RT)
         before_R1 = torch.full_like(ids_RT[:, :1], PAD) if cache is None or not past else cache.last_id
-        units_RT = inputs.extras[UNITS][:, : ids_RT.shape[1]] if self.needs_units else None
+        units_RT = inputs.extras[UNITS][:, : ids_RT.shape[1]] if self.units else None
         return Bytes(ids_RT, before_R1, positions_RT, samples_RT, units_RT)
 
     def _count(self, *of_each: Tensor) -> None:
@@ -160,12 +160,24 @@ class Patched(LanguageModel):
         return total
 
     def new_cache(self, capacity: int) -> PatchCache:
-        if self.needs_units:
+        if self.units:
             raise ConfigError(
-                f"the patches of this model are the units of view {self.patched.patches!r}, which are not known before "
+                f"the patches of this model are the units of view {self.units!r}, which are not known before "
                 f"the text is; to generate, train with patched.patches={' or '.join(PATCHERS)}"
             )
         return PatchCache(capacity, self.config.width)
+
+
+def move_threshold(model: LanguageModel, bits: float | None) -> None:
+    """Use another threshold of scratchpads than in training; None leaves it. Raises ``ConfigError`` for a model without
+    scratchpads."""
+    if bits is None:
+        return
+    if not isinstance(model, Patched) or model.entropy_norm is None:
+        raise ConfigError("--scratchpad-threshold: this model has no scratchpads (patched.scratchpads); leave it out")
+    if not bits >= 0:
+        raise ConfigError(f"--scratchpad-threshold must be at least 0, got {bits}")
+    model.threshold = bits
 
 
 class Held(Cache):

@@ -21,7 +21,7 @@ from pctrain.methods.make import make_model, units_wanted
 from pctrain.model.attention import flex_fits
 from pctrain.model.decoder import LanguageModel, init_weights
 from pctrain.model.device import choose_device
-from pctrain.model.kinds import is_flexible
+from pctrain.model.kinds import check_views, is_flexible
 from pctrain.model.loss import Objective
 from pctrain.model.memory import Memory, check_fits, free_bytes, memory_of_step
 from pctrain.training import checkpoint
@@ -71,6 +71,7 @@ class Trainer:
         """
         named = by_name([datasets] if isinstance(datasets, Dataset) else datasets)
         config = with_views(config, [*named.values()])
+        check_views(config, [*named.values()])
         folder = None if anew else next(reversed(checkpoint.checkpoints(run)), None)
         last = checkpoint.load_state(folder) if folder else None
         if last:
