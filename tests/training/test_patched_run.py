@@ -33,7 +33,7 @@ from pctrain.training.trainer import Trainer
 from tests.made_run import VIEW, make_dataset, saved_tensors, settings
 
 RAW = ("mixture.mode=raw", "mixture.warmup_mode=raw")
-PADS = ("patched.scratchpads=true", "patched.threshold=7.95")
+PADS = ("patched.scratchpads=true", "patched.threshold=7.65")
 CUTS = {
     "fixed": ("patched.patches=fixed",),
     "spaces": ("patched.patches=spaces", *PADS),
