@@ -10,7 +10,7 @@ import torch
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import RunConfig
 from pctrain.model.device import precision
-from pctrain.model.kinds import stages
+from pctrain.model.kinds import has_scratchpads, stages
 
 
 def flops_of_step(config: RunConfig, n_ids: int, entries: float | None = None) -> int:
@@ -30,13 +30,14 @@ def flops_per_position(config: RunConfig, n_ids: int, entries: float | None = No
     layer = 2 * model.width**2 + 2 * model.width * kv_width + 3 * model.width * model.hidden
     ahead = max(model.predict_heads, model.raw_predict_heads) - 1
     raw_outputs = max(0, model.raw_predict_heads - model.predict_heads)
-    predicted = RAW_IDS * model.width if config.model.kind == "patched" and config.patched.scratchpads else 0
     outputs = model.predict_heads * n_ids * model.width + raw_outputs * RAW_IDS * model.width
     in_layers = [
         stage.layers * stage.share * (6 * layer + 12 * model.width * stage.attended)
         for stage in stages(config, entries)
     ]
-    return round(sum(in_layers)) + 6 * (ahead * model.width**2 + outputs + predicted)
+    # A model with scratchpads predicts raw ids for their entropy, and again for the loss of that prediction.
+    of_entropy = 8 * RAW_IDS * model.width if has_scratchpads(config) else 0
+    return round(sum(in_layers)) + 6 * (ahead * model.width**2 + outputs) + of_entropy
 
 
 def matmul_flops_per_second(device: torch.device, dtype: str) -> float:

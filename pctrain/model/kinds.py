@@ -35,6 +35,10 @@ def bare_model(config: RunConfig, n_ids: int) -> LanguageModel:
     return Patched(config.model, config.patched, n_ids)
 
 
+def has_scratchpads(config: RunConfig) -> bool:
+    return config.model.kind == "patched" and config.patched.scratchpads
+
+
 def is_flexible(config: RunConfig) -> bool:
     """Whether its attention can be flex attention."""
     return config.model.kind == "decoder" and not config.model.reach

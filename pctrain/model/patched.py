@@ -18,7 +18,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -82,7 +82,7 @@ class Patched(LanguageModel):
             ahead_RTD = self._through(layers[self._entropy], x_RTD, rotation, visible, kept, states)
             pads_RT = (self._entropies(ahead_RTD) >= self.threshold) & exist(seen) & ~ends_RT
         self._count(exist(seen), ends_RT, pads_RT)
-        context_RTD = self._context(x_RTD, seen, ends_RT, pads_RT, cache)
+        context_RTD = self._context(x_RTD, seen, _entries(ends_RT, pads_RT), cache)
         x_RTD = self._through(layers[self._decoder], x_RTD + context_RTD, rotation, visible, kept, states)
         if cache is not None:
             cache.add(seen.ids_RT, ends_RT, context_RTD)
@@ -121,33 +121,20 @@ class Patched(LanguageModel):
             found.append(-(logs_NV.exp() * logs_NV).sum(-1))
         return torch.cat(found).view(ahead_RTD.shape[:2]) / math.log(2)
 
-    def _context(
-        self, x_RTD: Tensor, seen: Bytes, ends_RT: Tensor, pads_RT: Tensor, cache: PatchCache | None
-    ) -> Tensor:
-        """What the middle layers add at the last entry up to each position. [R, T, D]
-
-        Entries are moved together, so that the layers see [R, P, D], with the P of the row that has most.
-        """
-        enters_RT = ends_RT | pads_RT
-        number_RT = enters_RT.cumsum(1)
-        count_R1 = number_RT[:, -1:]
-        at_RP = _places(enters_RT, number_RT, max(1, int(count_R1.max())))
-        exists_RP = torch.arange(at_RP.shape[1], device=at_RP.device) < count_R1
-        stays_RP = ends_RT.gather(1, at_RP) & exists_RP
-        samples_RP = seen.samples_RT.gather(1, at_RP)
-        visible = _patches_before(samples_RP, stays_RP)
-        held = None
-        before_R1D = torch.zeros_like(x_RTD[:, :1])
+    def _context(self, x_RTD: Tensor, seen: Bytes, entries: Entries, cache: PatchCache | None) -> Tensor:
+        """What the middle layers add at the last entry up to each position. [R, T, D]"""
+        visible = _patches_before(seen.samples_RT.gather(1, entries.at_RP), entries.stays_RP)
+        before_R1D, held = torch.zeros_like(x_RTD[:, :1]), None
         if cache is not None:
             held = cache.patches
             visible = F.pad(visible, (held.length, 0), value=True)
             before_R1D = before_R1D if cache.context is None else cache.context
-        entry_RPD = _rows(x_RTD, at_RP)
-        rotation = self._rotation(seen.positions_RT.gather(1, at_RP))
+        entry_RPD = _rows(x_RTD, entries.at_RP)
+        rotation = self._rotation(seen.positions_RT.gather(1, entries.at_RP))
         after_RPD = self._through([*self.layers][self._middle], entry_RPD, rotation, visible, held, None)
         if held is not None:
-            held.keep_of_new(stays_RP[0])
-        return _rows(torch.cat([before_R1D, after_RPD - entry_RPD], 1), number_RT)
+            held.keep_of_new(entries.stays_RP[0])
+        return _rows(torch.cat([before_R1D, after_RPD - entry_RPD], 1), entries.number_RT)
 
     def loss(self, states_RTD: Sequence[Tensor], rows: Rows) -> Tensor | None:
         """That of the layers which predict the entropy; the encoder learns from it, too."""
@@ -257,12 +244,27 @@ class PatchCache(Cache):
         )
 
 
-def _places(enters_RT: Tensor, number_RT: Tensor, most: int) -> Tensor:
-    """Where the entries of each row are, and 0 where it has fewer than ``most``. [R, P]"""
+class Entries(NamedTuple):
+    """What the middle layers read, moved together: P is that of the row that has most."""
+
+    at_RP: Tensor
+    """Their positions; 0 where a row has no more."""
+    stays_RP: Tensor
+    """Whether it is a patch."""
+    number_RT: Tensor
+    """How many there are up to each position."""
+
+
+def _entries(ends_RT: Tensor, pads_RT: Tensor) -> Entries:
+    enters_RT = ends_RT | pads_RT
+    number_RT = enters_RT.cumsum(1)
+    most = max(1, int(number_RT.max()))
     places_RT = torch.arange(enters_RT.shape[1], device=enters_RT.device).expand_as(enters_RT)
     at_RP = places_RT.new_zeros(len(enters_RT), most + 1)
     at_RP.scatter_(1, torch.where(enters_RT, number_RT - 1, most), places_RT)
-    return at_RP[:, :most]
+    at_RP = at_RP[:, :most]
+    exists_RP = torch.arange(most, device=at_RP.device) < number_RT[:, -1:]
+    return Entries(at_RP, ends_RT.gather(1, at_RP) & exists_RP, number_RT)
 
 
 def _patches_before(samples_RP: Tensor, stays_RP: Tensor) -> Tensor:
