@@ -10,22 +10,25 @@ import torch
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import RunConfig
 from pctrain.model.device import precision
-from pctrain.model.kinds import has_scratchpads, stages
+from pctrain.model.kinds import entries_known, has_scratchpads, stages
 
 
 def flops_of_step(config: RunConfig, n_ids: int, entries: float | None = None) -> int:
-    """One training step, forward and backward, over all its rows; ``entries`` as in ``stages``."""
+    """One training step, forward and backward, over all its rows; ``entries`` as in ``flops_per_position``."""
     return config.data.rows * config.data.seq_len * flops_per_position(config, n_ids, entries)
 
 
 def flops_per_position(config: RunConfig, n_ids: int, entries: float | None = None) -> int:
-    """Floating-point operations of one training step per position, forward and backward; ``entries`` as in ``stages``.
+    """Floating-point operations of one training step per position, forward and backward; ``entries`` as in ``stages``,
+    or the least there can be.
 
     6 per weight of a matrix (Kaplan et al. 2020, section 2.1), output matrices counted once per use; and
     12 · layers · width · seq_len for attention (Chowdhery et al. 2022, *PaLM*, appendix B), since masked scores are
     computed too. Layers that run at fewer positions count in proportion.
     """
     model = config.model
+    if entries is None:
+        entries, _ = entries_known(config)
     kv_width = model.width // model.attention_heads * model.kv_heads
     layer = 2 * model.width**2 + 2 * model.width * kv_width + 3 * model.width * model.hidden
     ahead = max(model.predict_heads, model.raw_predict_heads) - 1

@@ -45,18 +45,21 @@ def is_flexible(config: RunConfig) -> bool:
 
 
 def total_layers(config: RunConfig) -> int:
-    return sum(stage.layers for stage in stages(config))
+    return sum(stage.layers for stage in stages(config, 1.0))
 
 
-def stages(config: RunConfig, entries: float | None = None) -> list[Stage]:
-    """``entries`` are those per position of a model of patches, as counted (``LanguageModel.counted``). Uncounted, they
-    are those of the patches, if these have a fixed length, and at most one per position if not."""
+def entries_known(config: RunConfig) -> tuple[float, float]:
+    """The least and the most entries per position of a model of patches, as far as its settings say: how many there
+    are is known once they are counted (``LanguageModel.counts``)."""
+    least = 1 / config.patched.length if config.patched.patches == "fixed" else 0.0
+    return least, least if least and not config.patched.scratchpads else 1.0
+
+
+def stages(config: RunConfig, entries: float) -> list[Stage]:
+    """``entries`` are those per position of a model of patches."""
     model, patched, seq_len = config.model, config.patched, config.data.seq_len
     if model.kind == "decoder":
         return [Stage(model.layers, 1.0, seq_len)]
-    if entries is None:
-        known = patched.patches == "fixed" and not patched.scratchpads
-        entries = 1 / patched.length if known else 1.0
     of_bytes = patched.encoder_layers + patched.decoder_layers + ENTROPY_LAYERS * patched.scratchpads
     return [Stage(of_bytes, 1.0, min(seq_len, 2 * patched.reach)), Stage(model.layers, entries, entries * seq_len)]
 

@@ -16,7 +16,7 @@ from pctrain.config import ModelConfig, RunConfig
 from pctrain.errors import ConfigError
 from pctrain.model.cross_entropy import positions_at_once
 from pctrain.model.device import precision
-from pctrain.model.kinds import stages
+from pctrain.model.kinds import entries_known, stages
 from pctrain.model.size import planned_size
 
 _PASSING: Final = 1.25
@@ -54,7 +54,7 @@ def memory_of_step(
     positions = rows * data.seq_len
     narrow = precision(device, runtime.dtype).itemsize
     entering = positions * 4 * model.width
-    of_stages = stages(config)
+    of_stages = stages(config, entries_known(config)[1])
     layers = [
         positions * stage.share * _kept_per_position(model, stage.attended, narrow, flex=flex) for stage in of_stages
     ]

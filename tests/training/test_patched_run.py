@@ -207,3 +207,4 @@ def test_a_strangers_settings_take_no_memory(
         assert done.exit_code == 0
     else:
         assert (done.exit_code, "belongs to another model" in done.output) == (1, True), done.output
+        assert ("layers or heads" in done.output) == key.endswith("layers"), "such layers are not even tried"
