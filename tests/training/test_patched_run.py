@@ -18,6 +18,7 @@ from pcdata.dataset.vocab import RAW_VIEW
 from pctrain.api import Run
 from pctrain.cli import main
 from pctrain.config import RunConfig
+from pctrain.data.units import RawUnits
 from pctrain.errors import ConfigError, PctrainError
 from pctrain.inference.evaluate import evaluate_run
 from pctrain.inference.export import export_run
@@ -148,6 +149,8 @@ def test_units_are_read_in_measurements_as_in_training(dataset: Dataset, runs: d
     for number in range(split.n_documents):
         document = split.document(number)
         units = np.arange(len(document.raw)) // 3
+        read = RawUnits(VIEW).of(split, document.block, document.row, 2, len(units))
+        assert (np.diff(read) == np.diff(units[2:])).all()
         for window in cut(document.raw, RAW_VIEW, document.part_start_bytes == 0, Windowing(64, 64), units):
             expected += len(window.opening) + len(np.unique(window.units[:-1]))
     assert found is not None
