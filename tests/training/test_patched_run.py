@@ -31,7 +31,7 @@ from pctrain.model.size import planned_size
 from pctrain.training import checkpoint, loop
 from pctrain.training.loop import fit
 from pctrain.training.trainer import Trainer
-from tests.made_run import VIEW, make_dataset, saved_tensors, settings
+from tests.made_run import VIEW, make_dataset, make_texts, saved_tensors, settings, write_dataset
 
 RAW = ("mixture.mode=raw", "mixture.warmup_mode=raw")
 PADS = ("patched.scratchpads=true", "patched.threshold=7.65")
@@ -149,13 +149,20 @@ def test_units_are_read_in_measurements_as_in_training(dataset: Dataset, runs: d
     for number in range(split.n_documents):
         document = split.document(number)
         units = np.arange(len(document.raw)) // 3
-        read = RawUnits(VIEW).of(split, document.block, document.row, 2, len(units))
-        assert (np.diff(read) == np.diff(units[2:])).all()
         for window in cut(document.raw, RAW_VIEW, document.part_start_bytes == 0, Windowing(64, 64), units):
             expected += len(window.opening) + len(np.unique(window.units[:-1]))
     assert found is not None
     assert found.patches is not None
     assert found.patches.patches == expected > 400
+
+
+def test_the_units_of_a_document_are_its_own(tmp_path: Path) -> None:
+    split = write_dataset(tmp_path, make_texts(3, 0), [b"ab", b"abcdefgh"]).split("val")
+    of = RawUnits(VIEW).of
+    assert np.diff(of(split, 0, 1, 1, 8)).tolist() == [0, 1, 0, 0, 1, 0]
+    assert of(split, 0, 0, 0, 2).tolist() == [0, 0]
+    lengths = [np.diff(RawUnits(VIEW, seed).of(split, 0, 1, 0, 8)).tolist() for seed in range(9)]
+    assert {tuple(one) for one in lengths} == {(0, 0, 1, 0, 0, 1, 0), (0, 0, 1, 0, 1, 0, 0), (0, 1, 0, 0, 1, 0, 0)}
 
 
 @pytest.mark.parametrize(
