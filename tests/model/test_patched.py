@@ -14,15 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_IDS, RAW_OPEN
+from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_IDS, RAW_OPEN, RAW_VIEW
 from pctrain.config import PatchedConfig
-from pctrain.data.batch import IGNORE, UNITS
+from pctrain.data.batch import IGNORE, NO_UNIT, UNITS
 from pctrain.errors import ConfigError
 from pctrain.inference.generate import Generation, Sampling
 from pctrain.model.decoder import Decoder, Inputs
 from pctrain.model.loss import Objective
 from pctrain.model.patched import Patched, move_threshold
 from pctrain.model.patcher import PATCHERS, Bytes, at_units, ends_of_patches
+from pctrain.model.scoring import Windowing, scores
+from pctrain.model.scoring import cut as cut_windows
 from tests.model.made_patched import N_IDS, PATCHES, SHAPE, made, slowly, texts, units_of
 
 WITHOUT_UNITS = [name for name in PATCHES if not name.startswith("units")]
@@ -166,6 +168,17 @@ def test_the_threshold_is_none_or_every_byte(threshold: float, share: int) -> No
     assert counts is not None
     assert counts.scratchpads == share * (60 - counts.patches)
     assert counts.entries == (1 if share else counts.patches / 60)
+
+
+@torch.no_grad()
+def test_a_window_is_scored_with_the_units_of_its_bytes() -> None:
+    model, text = made(PATCHES["units"]), np.frombuffer(b"abcdefghij", np.uint8)
+    (window,) = cut_windows(text, RAW_VIEW, True, Windowing(64, 64), np.arange(10) // 3)
+    (found,) = scores(model, [window], RAW_VIEW, 1, torch.device("cpu"))
+    ids = torch.tensor([[BOS, RAW_OPEN, *(FIRST_BYTE + text.astype(int))]])
+    units = {UNITS: torch.tensor([[NO_UNIT, NO_UNIT, *(np.arange(10) // 3)]])}
+    expected = F.cross_entropy(model.logits(model.hidden(ids, extras=units))[0, 1:-1], ids[0, 2:], reduction="sum")
+    assert found.full_bits == pytest.approx(float(expected) / math.log(2), rel=1e-6)
 
 
 def test_a_threshold_needs_scratchpads_and_a_number() -> None:

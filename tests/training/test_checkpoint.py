@@ -103,7 +103,7 @@ def earlier(values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     before = {new: old for old, new in RENAMED.items()}
     named: dict[str, dict[str, Any]] = {}
     for section, table in values.items():
-        for name, value in table.items() if section != "superposition" else ():
+        for name, value in table.items() if section not in ("superposition", "patched") else ():
             place, _, key = before.get(f"{section}.{name}", f"{section}.{name}").partition(".")
             named.setdefault(place, {})[key] = value
     assert named.keys() == {"data", "mixture", "model", "train"}
