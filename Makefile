@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-deep lint docs bench study study-quick clean
+.PHONY: setup demo test test-deep lint docs bench study study-quick study-methods clean
 
 setup: .venv/.done
 
@@ -37,9 +37,12 @@ docs: setup
 bench: setup
 	for bench in $(basename $(notdir $(wildcard tools/bench_*.py))); do $(BIN)/python -m tools.$$bench || exit 1; done
 
-# Both resume where they were stopped. `make study` writes docs/study/results and the tables of STUDY.md.
+# All resume where they were stopped. `make study` writes docs/study/results and the tables of STUDY.md.
 study: setup
 	$(BIN)/python -m tools.study tools/study/cpu.toml -o study --results docs/study/results --page STUDY.md
+
+study-methods: setup
+	$(BIN)/python -m tools.study tools/study/methods.toml -o study-methods --results docs/study/methods/results --page docs/study/methods/README.md
 
 study-quick: setup
 	$(BIN)/python -m tools.study tools/study/quick.toml -o build/study-quick

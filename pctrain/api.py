@@ -9,12 +9,13 @@ from typing import Any, TypeAlias
 
 from pcdata.dataset import Dataset
 from pcdata.dataset.json_files import parse_json
-from pctrain.config import RunConfig
+from pctrain.config import RunConfig, joined
 from pctrain.errors import PctrainError
 from pctrain.inference.evaluate import evaluate_run
 from pctrain.inference.evaluation import Evaluation
 from pctrain.inference.export import Export, export_run
 from pctrain.inference.generate import Generation, Sampling, until
+from pctrain.method_presets import by_method
 from pctrain.model.device import choose_device
 from pctrain.model.patched import move_threshold
 from pctrain.options import settings_of_run
@@ -132,6 +133,7 @@ def fit(
     run: AnyPath,
     *,
     preset: str | None = None,
+    method: str | None = None,
     config: AnyPath | None = None,
     settings: Mapping[str, Any] | None = None,
     restart: bool = False,
@@ -139,8 +141,8 @@ def fit(
 ) -> Run:
     """Train, or resume training, until all steps are done. Ctrl-C raises ``KeyboardInterrupt`` after a checkpoint.
 
-    ``settings`` are as in ``--set``: ``{"optim.lr": 3e-4, "data.views": {"bpe": 1}}``. Raises ``PctrainError`` and
-    ``DatasetError``.
+    ``settings`` are as in ``--set``: ``{"optim.lr": 3e-4, "data.views": {"bpe": 1}}``; ``method`` is as in
+    ``--method``. Raises ``PctrainError`` and ``DatasetError``.
 
     >>> run = pctrain.fit("shards/", "run/", preset="tiny", settings=SMALL)
     >>> run.step
@@ -149,8 +151,11 @@ def fit(
     given = [datasets] if isinstance(datasets, Dataset | str | PathLike) else [*datasets]
     folders = [one.folder if isinstance(one, Dataset) else Path(one) for one in given]
     asked = [nested(name, value) for name, value in (settings or {}).items()]
+    views = [*joined(asked).get("data", {}).get("views", {})]
     file = None if config is None else Path(config)
-    resolved = settings_of_run(None if restart else Path(run), preset, file, asked)
+    resolved = settings_of_run(
+        None if restart else Path(run), preset, file, [*by_method(method, views, folders), *asked]
+    )
     outcome = train(folders, Path(run), resolved, restart=restart, quiet=quiet)
     if outcome.signal is not None:
         raise KeyboardInterrupt

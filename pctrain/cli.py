@@ -17,7 +17,7 @@ _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 @click.group(
     cls=Group,
     package="pctrain.commands",
-    names=("fit", "eval", "generate", "export", "plot", "presets", "settings", "neural"),
+    names=("fit", "eval", "generate", "export", "plot", "methods", "presets", "settings", "neural"),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="proxy-compression")

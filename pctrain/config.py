@@ -128,6 +128,8 @@ class SuperpositionConfig(Section, section="superposition", fixed=True):
         super().__post_init__()
         if self.bag == 1:
             raise ConfigError("superposition.bag must be 0 (none) or at least 2, got 1")
+        if not self.bag and (self.view or self.units):
+            raise ConfigError("superposition.view and superposition.units need superposition.bag: how many symbols")
         if self.units and self.view:
             raise ConfigError("superposition.view and superposition.units exclude each other; leave one out")
         if self.mixture and not self.units:
@@ -150,11 +152,64 @@ class SuperpositionConfig(Section, section="superposition", fixed=True):
 
 
 @dataclass(frozen=True)
+class AlignmentConfig(Section, section="alignment"):
+    """Where a unit of a pair ends, its raw state and its compressed state are drawn together (``methods.alignment``).
+    Pairs appear in the modes translation and parallel."""
+
+    weight: float = setting(0.0, least=0)
+    """Of the loss, in nats per unit of a pair; 0: none."""
+    view: str = setting("")
+    """The view of the pairs; empty: the only one that the run uses. Pairs of other views are as ever."""
+    distance: str = setting("contrast", choices=("contrast", "cosine"))
+    """contrast: the nats of finding the unit among all units of its pair. cosine: 1 - the cosine of its two states."""
+    raw_layer: int = setting(2, least=0, most=_DEEPEST)
+    """The raw state is the output of this layer; 0: the embeddings."""
+    view_layer: int = setting(1, least=0, most=_DEEPEST)
+    """The same for the compressed state."""
+    stop_gradient: str = setting("none", choices=("none", "view", "raw"))
+    """The side whose states get no gradient of this loss: those of the other are drawn to them. none: both move."""
+
+
+@dataclass(frozen=True)
+class BoundariesConfig(Section, section="boundaries", fixed=True):
+    """Raw bytes with the boundaries of a view's units, in the first part of a run (*Decoupling the Benefits of Subword
+    Tokenization*, arXiv 2604.27263). The model that remains is a plain one, and it is measured as one.
+    """
+
+    units: str = setting("")
+    """The view whose units are meant; empty: none of this."""
+    prior: str = setting("none", choices=("none", "start", "end"))
+    """Which raw bytes get a learnt vector added to their embedding: the first of each unit, or the last. ``end`` tells
+    of the future, since only the next byte shows that a unit has ended: it is for training alone. So does ``start``,
+    less, where a compressor looks ahead to decide what a unit is."""
+    loss: str = setting("byte", choices=("byte", "unit"))
+    """What counts the same in the loss: each raw byte, or each unit of a row, whose bytes share its weight."""
+    suffix: int = setting(0, least=0, most=1 << 24)
+    """Rows of an embedding of the symbol of the unit before a byte's own; 0: none. Give the view's number of symbols:
+    with fewer rows, symbols share them."""
+    distance: str = setting("byte", choices=("byte", "unit"))
+    """What rotary positions count. With ``unit``, all bytes of a unit have the same position."""
+    fraction: float = setting(0.3, least=0, most=1)
+    """Fraction of the optimizer steps, from the first, in which these are on."""
+    fade: bool = setting(False)
+    """Whether they fade linearly to nothing over these steps, rather than end at once."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_plain = (self.prior, self.loss, self.suffix, self.distance) == ("none", "byte", 0, "byte")
+        if self.units and is_plain:
+            raise ConfigError(
+                f"boundaries.units={self.units!r} changes nothing by itself; set boundaries.prior=start, or loss, "
+                "suffix or distance"
+            )
+        if not self.units and not is_plain:
+            raise ConfigError("boundaries.prior, loss, suffix and distance need boundaries.units: the view that is cut")
+
+
+@dataclass(frozen=True)
 class ModelConfig(Section, section="model", fixed=True):
     """The model's shape."""
 
-    kind: str = setting("decoder", choices=("decoder", "patched"))
-    """decoder, or patched: as the section ``patched`` says, with ``layers`` that run once per patch of bytes."""
     width: int = setting(256, least=1, most=_WIDEST)
     layers: int = setting(6, least=1, most=_DEEPEST)
     attention_heads: int = setting(4, least=1, most=_WIDEST)
@@ -178,6 +233,8 @@ class ModelConfig(Section, section="model", fixed=True):
     """The same for every matrix in a layer; 0: 1/√inputs, and less for the two that write to the residual stream."""
     head_init_std: float = setting(0.0, least=0)
     """The same for the output matrices; 0: 1/√width. With ``tie_embeddings`` the one over all ids is the embedding."""
+    kind: str = setting("decoder", choices=("decoder", "patched"))
+    """decoder, or patched: as the section ``patched`` says, with ``layers`` that run once per patch of bytes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -346,6 +403,8 @@ class RunConfig:
     data: DataConfig = DataConfig()
     mixture: MixtureConfig = MixtureConfig()
     superposition: SuperpositionConfig = SuperpositionConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
+    boundaries: BoundariesConfig = BoundariesConfig()
     model: ModelConfig = ModelConfig()
     patched: PatchedConfig = PatchedConfig()
     train: TrainConfig = TrainConfig()

@@ -59,7 +59,7 @@ def test_a_command_loads_no_other() -> None:
     assert done.stdout.splitlines()[-1] == str([f"pcdata.commands.{name}" for name in ("options", "show")])
 
 
-ANSWERS = {"show", "config", "codecs", "presets", "settings"}
+ANSWERS = {"show", "config", "codecs", "methods", "presets", "settings"}
 """Commands that print what they were asked for, and neither progress nor a summary."""
 
 

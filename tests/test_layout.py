@@ -60,6 +60,7 @@ FLOORS = {
         "inference",
         "neural",
         "options",
+        "method_presets",
         "completion",
         "group",
         "commands",

@@ -65,6 +65,8 @@ class Codec(ABC):
     """Maxima of symbols and units. An instance must never exceed them, for any input."""
     units_independent: bool
     """Whether every unit decodes without those before it."""
+    artifacts_of: ClassVar[str] = ""
+    """Another codec whose artifacts this one uses, too."""
 
     @abstractmethod
     def __init__(self, parameters: Any, artifact: Artifact, backends: Mapping[str, str]) -> None:

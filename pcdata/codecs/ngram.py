@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.codecs import ngram_model
-from pcdata.codecs.base import Artifact, beginning, offsets_of, require_range
+from pcdata.codecs.base import Artifact, beginning, require_range
 from pcdata.codecs.byte_model import BIT
 from pcdata.codecs.ngram_contexts import MOST_ORDER
-from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold
+from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, document_entropies, find_threshold, joined
 from pcdata.codecs.window_codec import WindowCodec, WindowOptions
 from pcdata.dataset.json_files import parse_json, rendered_json
 from pcdata.dataset.typed_json import typed
@@ -111,7 +111,7 @@ class NgramCodec(WindowCodec):
     def fit(cls, parameters: NgramParameters, sample: Sequence[bytes]) -> Artifact:
         """Count, then find the threshold at which segments of the sample have the wanted mean length."""
         counts = ngram_model.count(sample, parameters.order, parameters.contexts)
-        text, starts = _beginning(sample)
+        text, starts = threshold_sample(sample)
         entropies = document_entropies(ngram_model.NgramModel(counts), text, starts)
         threshold = find_threshold(entropies, starts, parameters.segment)
         return {
@@ -125,10 +125,10 @@ class NgramCodec(WindowCodec):
         return {name: value for name, value in _settings(artifact).items() if name != "threshold"}
 
 
-def _beginning(sample: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def threshold_sample(sample: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """About ``_THRESHOLD_BYTES`` of the sample as one text, and where its documents begin."""
-    documents = list(beginning(filter(None, sample), _THRESHOLD_BYTES))
-    return np.frombuffer(b"".join(documents), np.uint8), offsets_of([len(document) for document in documents])[:-1]
+    text_N, _, starts_D = joined(list(beginning(sample, _THRESHOLD_BYTES)))
+    return text_N, starts_D
 
 
 def _settings(artifact: Artifact) -> dict[str, int]:

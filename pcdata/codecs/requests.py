@@ -125,10 +125,10 @@ def _with_artifact(
     A user may give parameters that differ from those of the fit, but not from those that the artifact fixes.
     """
     record = read_record(path)
-    if record is not None and record.codec != codec:
+    if record is not None and record.codec not in (codec, cls.artifacts_of):
         raise OptionError(f"{where}: {path} was fitted for {record.codec}; name an artifact of {codec}")
     settled = dict(cls.parameters_in(cls.read_artifact(path)))
-    if record is not None:
+    if record is not None and record.codec == codec:
         _check_recorded(codec, record.parameters, f"{where}: {path}")
         settled = {key: record.parameters[key] for key in settled}
         kept = {key: value for key, value in record.parameters.items() if key not in given}

@@ -7,12 +7,13 @@ threshold; above it a segment begins (the "global constraint" of Pagnoni et al. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdata.codecs.base import offsets_of
 from pcdata.codecs.byte_model import BIT, REACH_BYTES, ByteModel
 
 # N bytes of joined documents, D documents, S segments
@@ -22,13 +23,19 @@ LONGEST_SEGMENT_BYTES: Final = 64
 _BYTES_AT_ONCE: Final = 1 << 17
 
 
+def joined(documents: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """The documents as one text [N], where each begins and ends in it, and where those that are not empty begin [D]."""
+    offsets = offsets_of([len(document) for document in documents])
+    return np.frombuffer(b"".join(documents), np.uint8), offsets, offsets[:-1][np.diff(offsets) > 0]
+
+
 def segment_starts(
     model: ByteModel, text_N: NDArray[np.uint8], documents_D: NDArray[np.int64], threshold: int
 ) -> NDArray[np.int64]:
     """Where segments begin [S], rising. ``documents_D`` says where documents begin; none is empty."""
     pieces = [entropies > threshold for entropies in _entropies(model, text_N, documents_D)]
     begins_N = np.concatenate(pieces) if pieces else np.zeros(0, bool)
-    return _starts(begins_N, documents_D)
+    return starts_where(begins_N, documents_D)
 
 
 def begins_segment(model: ByteModel, document: bytearray, segment_bytes: int, threshold: int) -> bool:
@@ -53,7 +60,7 @@ def find_threshold(entropies_N: NDArray[np.uint32], documents_D: NDArray[np.int6
     low, high = 0, 8 * BIT
     while low < high:
         middle = (low + high) // 2
-        n_segments = len(_starts(entropies_N > middle, documents_D))
+        n_segments = len(starts_where(entropies_N > middle, documents_D))
         low, high = (low, middle) if n_segments * mean_bytes <= len(entropies_N) else (middle + 1, high)
     return low
 
@@ -69,7 +76,7 @@ def _entropies(
         yield model.predict(text_N[before:end], spans_S).entropies_N()[start - before :]
 
 
-def _starts(begins_N: NDArray[np.bool_], documents_D: NDArray[np.int64]) -> NDArray[np.int64]:
+def starts_where(begins_N: NDArray[np.bool_], documents_D: NDArray[np.int64]) -> NDArray[np.int64]:
     """Segments begin where ``begins_N`` is true, at each document, and after ``LONGEST_SEGMENT_BYTES``."""
     begins_N[documents_D] = True
     starts_S = np.flatnonzero(begins_N)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pcdata.codecs import windows
 from pcdata.codecs.base import Codec, Ratio, check_units, offsets_of, require_choice
 from pcdata.codecs.byte_model import TOTAL, ByteModel
-from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, begins_segment, segment_starts
+from pcdata.codecs.segments import LONGEST_SEGMENT_BYTES, begins_segment, joined, segment_starts
 from pcdata.dataset.columns import Unsigned, ViewColumns
 from pcdata.dataset.schema import ViewTypes
 from pcdata.errors import CodecError, OptionError
@@ -184,9 +184,7 @@ class WindowCodec(Codec):
 
     def _segments(self, documents: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
         """The documents as one text, where each begins and ends in it, and where segments begin."""
-        text_N = np.frombuffer(b"".join(documents), np.uint8)
-        offsets = offsets_of([len(document) for document in documents])
-        starts_D = offsets[:-1][np.diff(offsets) > 0]
+        text_N, offsets, starts_D = joined(documents)
         return text_N, offsets, segment_starts(self.model, text_N, starts_D, self.threshold)
 
     def decode(self, symbols: Unsigned, unit_bytes: Unsigned, unit_symbols: Unsigned | None) -> bytes:
@@ -238,8 +236,8 @@ class WindowCodec(Codec):
     def figures(self, documents: Sequence[bytes]) -> Mapping[str, Ratio]:
         """The cost of each step from the model to the windows, and the share of windows that mean the same wherever
         they occur: those that begin a segment."""
-        text_N, offsets, segments_S = self._segments(documents)
-        starts_D = offsets[:-1][np.diff(offsets) > 0]
+        text_N, _, starts_D = joined(documents)
+        segments_S = segment_starts(self.model, text_N, starts_D, self.threshold)
         windows_of = self.encode(documents)
         n_bytes, n_windows = len(text_N), len(windows_of.unit_bytes)
         return {

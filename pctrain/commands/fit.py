@@ -27,6 +27,7 @@ from pctrain.commands.options import (
 )
 from pctrain.completion import complete_dataset
 from pctrain.config import MODES
+from pctrain.method_presets import METHODS, by_method
 from pctrain.options import DEFAULT_PRESET, filter_by, one_mode, settings_of_run, weighted_by
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ if TYPE_CHECKING:
 )
 @LANG
 @where_option("Only matching documents, such as 'path=*/src/*'; may be repeated.")
+@setting_option(
+    "--method",
+    type=click.Choice([*METHODS]),
+    help="Training method; pctrain methods lists them. Overrides --config.",
+)
 @setting_option("--mode", type=click.Choice(MODES), help="One mode throughout, instead of the published schedule.")
 @CONFIG
 @SETTINGS
@@ -69,6 +75,7 @@ def fit(
     weights: tuple[str, ...],
     langs: tuple[str, ...],
     where: tuple[str, ...],
+    method: str | None,
     mode: str | None,
     config: Path | None,
     settings: tuple[str, ...],
@@ -83,8 +90,10 @@ def fit(
     """
     from pctrain.training.loop import fit as train
 
+    names = [view.partition("=")[0] for view in views]
+    of_method = by_method(method, names, shards)
     short = [*weighted_by("view", views), *weighted_by("weight", weights), *filter_by(langs, where), *one_mode(mode)]
-    resolved = settings_of_run(None if restart else run, preset, config, [*short, *settings])
+    resolved = settings_of_run(None if restart else run, preset, config, [*of_method, *short, *settings])
     outcome = train(shards, run, resolved, restart=restart, verify=verify, quiet=quiet)
     exit_if_stopped(outcome)
     if not quiet:

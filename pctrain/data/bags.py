@@ -76,6 +76,12 @@ class Bags:
         raw_ends = units.raw_ends[begin:end].astype(np.int64) - self._sources.offsets(RAW, block)[row]
         return Alignment(np.cumsum(-(-np.diff(raw_ends, prepend=0) // self.view.most)), raw_ends)
 
+    def units_of(self, block: int, start: int, end: int, name: str) -> NDArray[np.int64]:
+        """The number in the block of the unit of view ``name`` that each bag of raw bytes begins in."""
+        raw_ends = self._sources.units(name, block).raw_ends
+        starts = self.column(block).starts[start:end].astype(raw_ends.dtype)
+        return np.searchsorted(raw_ends, starts, "right")
+
     def ids(self, block: int, start: int, end: int, first_id: int) -> NDArray[np.int32]:
         """The ids in the bags from ``start`` to ``end`` of a block; PAD where a bag has no more. [bags, most]"""
         column, source = self.column(block), self._sources.column(self.view.source, block)

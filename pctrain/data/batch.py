@@ -115,10 +115,14 @@ NOTHING: Final = (PAD, IGNORE, 0, 0, NO_VIEW)
 BAGS: Final = "bags"
 """The ids in each symbol of a row that is a bag [R, T + 1, S]; PAD where a bag has no more, or the symbol is none."""
 UNITS: Final = "units"
-"""The number of the unit that each symbol of a row is of [R, T + 1], int32: equal numbers in a row are the same unit,
-also in the raw bytes and the view; NO_UNIT for marks, empty positions, and symbols of other views."""
+"""The number of the unit that each symbol of a row is of [R, T + 1], int32: from 0 in each row, and below T + 1. Equal
+numbers in a row are the same unit, in the raw bytes, in the view, or on both sides of a pair; a document's other
+appearances in the row have other numbers. NO_UNIT for marks, empty positions, and symbols of other views."""
+SUFFIXES: Final = "suffixes"
+"""For each raw byte of a row the symbol of the unit before its own [R, T + 1], int32; NO_UNIT where that unit does not
+lie wholly in the sample, and for all else."""
 NO_UNIT: Final = -1
-NO_EXTRAS: Final = {BAGS: PAD, UNITS: NO_UNIT}
+NO_EXTRAS: Final = {BAGS: PAD, UNITS: NO_UNIT, SUFFIXES: NO_UNIT}
 """Arrays that a batch has only for methods that need them, and their values at an empty position."""
 
 

@@ -56,6 +56,7 @@ class Documents:
         self._placebo = placebo
         self._lookup: _Lookup | None = None
         self._columns: dict[tuple[int, int], NDArray[Any]] = {}
+        self._symbols: dict[tuple[str, int], NDArray[Any]] = {}
         self.bags = None if bags is None else Bags(bags, self)
         self._units: dict[tuple[str, int], BlockUnits] = {}
         self._kept: dict[int, NDArray[np.bool_]] = {}
@@ -87,6 +88,7 @@ class Documents:
         if self._lookup is not None and self._lookup.window != self._remembers:
             self._remembers = self._lookup.window
             self._columns.clear()
+            self._symbols.clear()
             if self.bags is not None:
                 self.bags.forget()
             self._units.clear()
@@ -112,10 +114,17 @@ class Documents:
             return self._raw(block)
         if self.bags is not None and view == self.bags.view.number:
             return self.bags.first_symbols(block)
-        symbols = self._checked_symbols(view, block)
-        if not self._placebo:
-            return symbols
-        return permuted(symbols, self.offsets(view, block), key_of(self._seed, Purpose.PLACEBO, block))
+        return self.symbols(self.view_name(view), block)
+
+    def symbols(self, name: str, block: int) -> NDArray[Any]:
+        """All symbols of a block in a view of the dataset, as in ``column``."""
+        if (name, block) not in self._symbols:
+            symbols = self._checked_symbols(name, block)
+            if self._placebo:
+                offsets = self._split.view(name, block).symbol_offsets
+                symbols = permuted(symbols, offsets, key_of(self._seed, Purpose.PLACEBO, block))
+            self._symbols[name, block] = symbols
+        return self._symbols[name, block]
 
     def offsets(self, view: int, block: int) -> NDArray[np.int64]:
         """Where each document of a block begins in its ``column``, and where the last ends."""
@@ -139,9 +148,8 @@ class Documents:
             will_need(raw)
         return raw
 
-    def _checked_symbols(self, view: int, block: int) -> NDArray[Any]:
+    def _checked_symbols(self, name: str, block: int) -> NDArray[Any]:
         """One pass over a block's symbols, so that a damaged one is reported, and never looked up in the embedding."""
-        name = self.view_name(view)
         symbols = self._split.view(name, block).symbols
         will_need(symbols)
         n_symbols = self._split.dataset.manifest.view(name).n_symbols

@@ -49,19 +49,23 @@ class Loader:
         vocabulary: Vocabulary | None = None,
         superposition: SuperpositionConfig | None = None,
         units: str = "",
+        suffixes: bool = False,
     ) -> None:
         """Begin at ``cursor``, or with the first document of the first epoch; ``steps`` is the length of the whole run.
 
         ``splits`` are of one dataset or of several; ``vocabulary`` is that of a run being resumed; ``units`` is the
-        view whose units batches number (``batch.UNITS``), if any. Raises ``ConfigError`` for a view that a dataset
-        lacks or that differs between datasets, and if the mixture needs views and there are none; ``DataError`` for a
-        split without documents, or without any that the filter keeps; ``CheckpointError`` for a cursor that is
-        impossible here.
+        view whose units batches number (``batch.UNITS``), if any, and ``suffixes`` is whether they have its symbols too
+        (``batch.SUFFIXES``). Raises ``ConfigError`` for a view that a dataset lacks or that differs between datasets,
+        for ``suffixes`` of a view with several symbols per unit, and if the mixture needs views and there are none;
+        ``DataError`` for a split without documents, or without any that the filter keeps; ``CheckpointError`` for a
+        cursor that is impossible here.
         """
         named = _named([splits] if isinstance(splits, Split) else splits)
         cursor = cursor or Cursor()
         self._splits = [*named.values()]
         superposition = superposition or SuperpositionConfig()
+        if units:
+            _check_units(self._splits, units, suffixes)
         self._bags_fraction = superposition.steps_fraction
         self._settings = _settings(named, data, mixture, steps, self._bags_fraction)
         self.dataset_names: list[str] = [*named]
@@ -91,7 +95,7 @@ class Loader:
         )
         self._filler = Filler(self.vocabulary, self.view_ids, data.seq_len)
         first_ids = [ids.first_id for ids in (RAW_VIEW, *self.view_ids)]
-        self._extras = Extras(data.seq_len + 1, first_ids, self.view_names, bags, units)
+        self._extras = Extras(data.seq_len + 1, first_ids, self.view_names, bags, units, suffixes)
         self._cursor = cursor
         self._window: RowWindow | None = None
         self._draw_by(cursor.settings or self._settings)
@@ -241,6 +245,16 @@ def _view_names(
                 )
     names = begun | {*settings.views} | (needed & {superposition.view})
     return [*shared_views(datasets, names)] if names else []
+
+
+def _check_units(splits: Sequence[Split], name: str, suffixes: bool) -> None:
+    """Raises ``ConfigError`` if a dataset lacks the view, or if it has several symbols per unit where one is needed."""
+    view = shared_views([split.dataset for split in splits], [name])[name]
+    if suffixes and view.max_unit_symbols > 1:
+        raise ConfigError(
+            f"boundaries.suffix needs units of one symbol each, as those of a bpe; view {name!r} has units of up to "
+            f"{view.max_unit_symbols}; name another in boundaries.units, or set boundaries.suffix=0"
+        )
 
 
 def _bag_view(superposition: SuperpositionConfig, names: Sequence[str]) -> BagView | None:

@@ -29,6 +29,10 @@ class BlockUnits:
         """The number in the block of the unit that each of these raw bytes is in."""
         return _numbers(self.raw_ends, start, end)
 
+    def first_from(self, start: int) -> int:
+        """The number in the block of the first unit that begins at this raw byte or after it."""
+        return int(np.searchsorted(self.raw_ends, start)) + 1 if start else 0
+
     def of_symbols(self, start: int, end: int) -> NDArray[np.int64]:
         """The same for symbols of the view."""
         if self.symbol_ends is None:
@@ -90,7 +94,8 @@ def _ends(lengths: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
 
 def _numbers(ends: NDArray[np.unsignedinteger], start: int, end: int) -> NDArray[np.int64]:
     """The number of the run that each place from ``start`` to ``end`` is in."""
-    first, last = np.searchsorted(ends, (start, end), "right").tolist()
+    # Of the same type: for another, searchsorted would copy all ends.
+    first, last = np.searchsorted(ends, np.array((start, end), ends.dtype), "right").tolist()
     inner = ends[first:last].astype(np.int64) - start
     lengths = np.diff(np.append(inner, end - start), prepend=0)
     return np.repeat(np.arange(first, first + len(lengths)), lengths)

@@ -8,6 +8,7 @@ Legend: D documents.
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,7 +90,8 @@ def evaluate_run(
                 world=world,
                 quiet=quiet,
             )
-        return result if world.is_first else None
+        said = model.notes(state.step, state.config.train.steps)
+        return dataclasses.replace(result, notes=said) if world.is_first else None
 
 
 def _train_sample(measured: Split, read: Filter) -> Sample | None:
@@ -134,7 +136,6 @@ def evaluate(
         documents=reading.documents,
         raw=raw,
         patches=counts,
-        units_of_patches=model.units,
         views={name: reading.score(model, name, ids, windowing, rows) for name, ids in views.items()},
         unit_lengths_counted={name: manifest.view(name).has_unit_lengths for name in views},
         compressed_bytes=reading.compressed_bytes(),

@@ -72,8 +72,8 @@ class Evaluation:
     """What the n-gram models were counted on; None without them."""
     patches: Counts | None = None
     """What a model of patches made of the raw bytes and their marks."""
-    units_of_patches: str = ""
-    """The view whose units the patches are: the model was told where they begin."""
+    notes: Sequence[str] = ()
+    """What else must be said of the figures."""
 
     def to_dict(self) -> dict[str, Any]:
         """For ``--json``: sums and ratios."""
@@ -86,10 +86,12 @@ class Evaluation:
             "of_documents": self.documents.of_documents,
             **self._part(np.arange(len(self.documents))),
         }
+        if self.notes:
+            values["notes"] = [*self.notes]
         if self.sample is not None:
             values["ngrams_counted_on"] = self.sample.to_dict()
         if self.patches is not None:
-            values["patches"] = self.patches._asdict() | {"units": self.units_of_patches or None}
+            values["patches"] = self.patches._asdict()
         if self.documents.by is not None:
             values["by"] = {self.documents.by: {name: self._part(of) for name, of in self.documents.members().items()}}
         return values
@@ -144,15 +146,11 @@ class Evaluation:
         ]
         if self.patches is not None:
             lines.append(f"patches: {self.patches}")
-        if self.units_of_patches:
-            lines.append(
-                f"the patches are the units of view {self.units_of_patches}: the bits of raw bytes leave out where "
-                "those begin"
-            )
         if any(_mark(found) for found in values["views"].values()):
             lines.append("* the symbols leave out how many bytes each unit has, without which they do not decode")
         if self.sample is not None:
             lines.append(f"n-grams: a byte after n − 1 others, Kneser–Ney smoothing, counted on {self.sample}")
+        lines += self.notes
         for by, groups in values.get("by", {}).items():
             lines += ["", *_group_table(by, groups)]
         return "\n".join(lines)

@@ -20,8 +20,7 @@ from pcdata.plotting import as_label, colours_for, save_figure
 from pctrain.config import RunConfig
 from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError, PctrainError
-from pctrain.model.decoder import Counts
-from pctrain.model.flops import flops_of_step
+from pctrain.methods.flops import flops_of_line
 from pctrain.training.metrics import whole_lines
 from pctrain.training.optim import learning_rate
 from pctrain.training.run_folder import METRICS, read_settings
@@ -105,10 +104,8 @@ def _curve(name: str, lines: Sequence[Any]) -> Curve | None:
     if not points or not trained:
         return None
     # All steps of a line were trained with one configuration: a resume starts a new line.
-    flops = [
-        line["steps"] * flops_of_step(_in_force(settings, line["step"] - 1), starts[0]["n_ids"], _entries(line))
-        for line in trained
-    ]
+    n_ids = starts[0]["n_ids"]
+    flops = [flops_of_line(_in_force(settings, line["step"] - 1), n_ids, line) for line in trained]
     spent = {
         "steps": [line["steps"] for line in trained],
         "symbols": [sum(line["data"]["symbols_by_view"].values()) for line in trained],
@@ -122,11 +119,6 @@ def _curve(name: str, lines: Sequence[Any]) -> Curve | None:
         raise ValueError("a number in it cannot be drawn")
     curve.schedule()
     return curve
-
-
-def _entries(line: Any) -> float | None:
-    """How often the layers over patches ran, per position, in the steps of a line; None for a model without patches."""
-    return Counts(**line["patches"]).entries if "patches" in line else None
 
 
 def _in_force(settings: Sequence[tuple[int, RunConfig]], step: int) -> RunConfig:

@@ -11,7 +11,7 @@ Legend: R rows, T positions, C = T + 1 symbols of a row, N = R·T, S symbols of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,14 @@ from pcdata.dataset.vocab import PAD
 from pctrain.config import SuperpositionConfig
 from pctrain.data.batch import BAGS
 from pctrain.model.method import Method, Prediction, Rows
+
+
+def further_outputs(config: SuperpositionConfig, symbols_by_view: Mapping[str, int], compressed_bytes: int) -> int:
+    """How often the output matrix was applied beyond once per position: with gains on the way out, once per symbol of a
+    bag. Where the symbols of another view share a line of the log with bags, their bytes are counted too."""
+    bags = symbols_by_view.get(config.name, 0) if config.bag and config.order == "both" else 0
+    most = config.bag * bags
+    return (min(compressed_bytes, most) if config.units else most) - bags
 
 
 class Superposition(Method):

@@ -20,7 +20,7 @@ from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
 from pctrain.model.attention import Visible, causal, within_samples
 from pctrain.model.blocks import Ahead, Block, Cache, RMSNorm, Rotation, rotary
-from pctrain.model.method import Method, Rows
+from pctrain.model.method import Method, Rows, notes
 
 METHODS: Final = "methods."
 """What the names of parameters of methods begin with."""
@@ -102,6 +102,10 @@ class LanguageModel(nn.Module):
         """What was read in this mode (training or not) since it was last counted ``anew``; None if all layers run at
         every position."""
         return None
+
+    def notes(self, step: int, steps: int) -> list[str]:
+        """What a measurement of the weights after ``step`` of ``steps`` steps must say."""
+        return notes(self.methods, step, steps)
 
     def loss(self, states_RTD: Sequence[Tensor], rows: Rows) -> Tensor | None:
         """What the model learns besides its predictions; as ``Method.loss``."""

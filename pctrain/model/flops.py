@@ -8,7 +8,7 @@ from time import perf_counter
 import torch
 
 from pcdata.dataset.vocab import RAW_IDS
-from pctrain.config import RunConfig
+from pctrain.config import ModelConfig, RunConfig
 from pctrain.model.device import precision
 from pctrain.model.kinds import entries_known, has_scratchpads, stages
 
@@ -32,15 +32,19 @@ def flops_per_position(config: RunConfig, n_ids: int, entries: float | None = No
     kv_width = model.width // model.attention_heads * model.kv_heads
     layer = 2 * model.width**2 + 2 * model.width * kv_width + 3 * model.width * model.hidden
     ahead = max(model.predict_heads, model.raw_predict_heads) - 1
-    raw_outputs = max(0, model.raw_predict_heads - model.predict_heads)
-    outputs = model.predict_heads * n_ids * model.width + raw_outputs * RAW_IDS * model.width
     in_layers = [
         stage.layers * stage.share * (6 * layer + 12 * model.width * stage.attended)
         for stage in stages(config, entries)
     ]
     # A model with scratchpads predicts raw ids for their entropy, and again for the loss of that prediction.
     of_entropy = 8 * RAW_IDS * model.width if has_scratchpads(config) else 0
-    return round(sum(in_layers)) + 6 * (ahead * model.width**2 + outputs) + of_entropy
+    return round(sum(in_layers)) + 6 * ahead * model.width**2 + flops_of_outputs(model, n_ids) + of_entropy
+
+
+def flops_of_outputs(model: ModelConfig, n_ids: int) -> int:
+    """The part of the output matrices."""
+    raw_outputs = max(0, model.raw_predict_heads - model.predict_heads)
+    return 6 * model.width * (model.predict_heads * n_ids + raw_outputs * RAW_IDS)
 
 
 def matmul_flops_per_second(device: torch.device, dtype: str) -> float:

@@ -73,7 +73,7 @@ class Objective(nn.Module):
         hidden_ND = self._hidden(rows, states).flatten(0, 1)
         targets_KN, views_KN = self._targets(targets_RT, samples_RT, target_views_RT)
         has_KN = targets_KN != IGNORE
-        shares_KN = has_KN / has_KN.sum(0).clamp(min=1)
+        shares_KN = self._shares(rows, has_KN / has_KN.sum(0).clamp(min=1))
         nats, first_nats_N = self._nats(self._prediction(rows, hidden_ND, targets_KN, views_KN, 0), shares_KN[0])
         for k, ahead in enumerate(self.decoder.ahead, 1):
             further = self._prediction(rows, ahead(hidden_ND), targets_KN, views_KN, k)
@@ -107,6 +107,13 @@ class Objective(nn.Module):
             all_targets.append(targets_k)
             all_views.append(views_k)
         return torch.stack(all_targets).flatten(1), torch.stack(all_views).flatten(1)
+
+    def _shares(self, rows: Rows, shares_KN: Tensor) -> list[Tensor]:
+        """What each position counts in the loss of each head, after all methods had their say."""
+        shares = [*shares_KN]
+        for method in self.methods:
+            shares = [method.weigh(shares_N, rows, ahead) for ahead, shares_N in enumerate(shares)]
+        return shares
 
     def _prediction(
         self, rows: Rows, hidden_ND: Tensor, targets_KN: Tensor, views_KN: Tensor, ahead: int

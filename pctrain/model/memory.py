@@ -45,11 +45,19 @@ class Memory:
 
 
 def memory_of_step(
-    config: RunConfig, n_ids: int, device: torch.device, *, shards: int = 1, ranks: int = 1, flex: bool = False
+    config: RunConfig,
+    n_ids: int,
+    device: torch.device,
+    *,
+    of_methods: int = 0,
+    shards: int = 1,
+    ranks: int = 1,
+    flex: bool = False,
 ) -> Memory:
-    """``ranks`` is the number of processes, each with its part of the rows; ``shards`` of them share the weights."""
+    """``ranks`` is the number of processes, each with its part of the rows; ``shards`` of them share the weights.
+    ``of_methods``: how many parameters training methods add."""
     data, model, runtime = config.data, config.model, config.runtime
-    n_parameters = planned_size(config, n_ids).parameters
+    n_parameters = planned_size(config, n_ids).parameters + of_methods
     rows = min(-(-data.rows // ranks), runtime.micro_rows or data.rows)
     positions = rows * data.seq_len
     narrow = precision(device, runtime.dtype).itemsize

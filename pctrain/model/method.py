@@ -6,8 +6,8 @@ ids.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,12 @@ class Prediction(NamedTuple):
     """The flattened positions: not all of them, if a method has chosen some."""
 
 
+def notes(methods: nn.ModuleDict, step: int, steps: int) -> list[str]:
+    """What a measurement of the weights after ``step`` of ``steps`` steps must say; ``methods`` are a decoder's."""
+    each = cast("Iterable[Method]", methods.values())
+    return [note for method in each if (note := method.note(step, steps))]
+
+
 class Method(nn.Module):
     """A method without effect. Methods override what they change.
 
@@ -55,6 +61,10 @@ class Method(nn.Module):
     def begin(self, step: int, steps: int) -> None:
         """Optimizer step ``step`` (from 0) of ``steps`` follows."""
 
+    def note(self, step: int, steps: int) -> str:
+        """What a measurement of the weights after ``step`` of ``steps`` steps must say; empty: nothing."""
+        return ""
+
     def embed(self, x_RTD: Tensor, rows: Rows, embed: nn.Embedding) -> Tensor:
         """The input of the first layer; ``x_RTD`` is what it would be without this method."""
         return x_RTD
@@ -66,6 +76,11 @@ class Method(nn.Module):
     def predict(self, prediction: Prediction, rows: Rows, ahead: int) -> Sequence[Prediction]:
         """What is predicted instead; ``ahead`` is the number of symbols after the next one."""
         return [prediction]
+
+    def weigh(self, shares_N: Tensor, rows: Rows, ahead: int) -> Tensor:
+        """What each flattened position counts in the loss of the head that looks ``ahead`` of the next symbol;
+        ``shares_N`` is what it would count. The log counts all nats once."""
+        return shares_N
 
     def loss(self, states_RTD: Sequence[Tensor], rows: Rows) -> Tensor | None:
         """A term of the loss of these rows, in nats, summed over positions: the caller divides it by the number of

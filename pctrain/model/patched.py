@@ -136,6 +136,10 @@ class Patched(LanguageModel):
             held.keep_of_new(entries.stays_RP[0])
         return _rows(torch.cat([before_R1D, after_RPD - entry_RPD], 1), entries.number_RT)
 
+    def notes(self, step: int, steps: int) -> list[str]:
+        told = f"the patches are the units of view {self.units}: the bits of raw bytes leave out where those begin"
+        return [*super().notes(step, steps), *([told] if self.units else [])]
+
     def loss(self, states_RTD: Sequence[Tensor], rows: Rows) -> Tensor | None:
         """That of the layers which predict the entropy; the encoder learns from it, too."""
         if self.entropy_norm is None:

@@ -9,18 +9,19 @@ import torch
 from pctrain.config import RunConfig
 from pctrain.model.kinds import bare_model
 
-_EMBEDDINGS: Final = ("embed.", "head.", "raw_head.")
+_OUTPUTS: Final = ("head.", "raw_head.")
 
 
 class Size(NamedTuple):
     parameters: int
     without_embeddings: int
-    """Without the embedding and the output matrices, which have a row for each id."""
+    """Without embeddings and the output matrices, which have a row for each id."""
 
 
 def size_of(model: torch.nn.Module) -> Size:
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    beside = sum(size for name, size in sizes.items() if not name.startswith(_EMBEDDINGS))
+    embeddings = {f"{name}.weight" for name, each in model.named_modules() if isinstance(each, torch.nn.Embedding)}
+    beside = sum(size for name, size in sizes.items() if name not in embeddings and not name.startswith(_OUTPUTS))
     return Size(sum(sizes.values()), beside)
 
 

@@ -82,7 +82,12 @@ class NeuralCodec(WindowCodec):
     @classmethod
     def fit(cls, parameters: NeuralParameters, sample: Sequence[bytes]) -> Artifact:
         """Always raises: training needs a dataset and settings, which a build cannot provide."""
-        raise OptionError(
-            "neural is fitted before it is used: pctrain neural fit shards/ -o coder/, on a dataset of raw bytes, then "
-            "--compressor neural:artifact=coder/"
-        )
+        raise unfitted("neural")
+
+
+def unfitted(codec: str) -> OptionError:
+    """What a user is told who gives no artifact."""
+    return OptionError(
+        f"{codec} is fitted before it is used: pctrain neural fit shards/ -o coder/, on a dataset of raw bytes, then "
+        f"--compressor {codec}:artifact=coder/"
+    )

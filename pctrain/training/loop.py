@@ -8,7 +8,7 @@ process, a run that was killed and resumed has the same losses as an uninterrupt
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from pctrain.data.batch import Batch
 from pctrain.data.filter import Filter
 from pctrain.data.prefetch import Prefetcher
 from pctrain.data.shown_documents import shown_documents
+from pctrain.methods.flops import flops_of_steps
 from pctrain.methods.make import raw_units
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_of_step, matmul_flops_per_second
@@ -108,14 +109,15 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
     rows_at_once, units = runtime.micro_rows or data.rows, raw_units(config)
     val = ValSlice(splits, config.eval.bytes, data.seq_len, rows_at_once, Filter(data.where), units)
     model, n_ids = trainer.model, trainer.loader.vocabulary.padded_size
-
-    def flops() -> int:
-        return flops_of_step(config, n_ids, (counts := model.counts()) and counts.entries)
-
     peak = runtime.peak_flops or matmul_flops_per_second(trainer.device, runtime.dtype)
+
+    def flops(steps: int, symbols_by_view: Mapping[str, int], compressed_bytes: int) -> int:
+        counts = model.counts()
+        return flops_of_steps(config, n_ids, steps, symbols_by_view, compressed_bytes, counts and counts.entries)
+
     tally = Tally(trainer.loader.view_names, trainer.loader.dataset_names, flops, peak * trainer.world.size)
     if not quiet:
-        for text in header(trainer, flops(), peak * trainer.world.size, verified=verify):
+        for text in header(trainer, flops_of_step(config, n_ids), peak * trainer.world.size, verified=verify):
             say(text)
     bad_steps, measured = 0, None
     said: set[str] = set()
@@ -146,6 +148,8 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
             if save_due or (config.eval.every and done % config.eval.every == 0):
                 with autocast(trainer.device, runtime.dtype), gathered(trainer.objective):
                     measured = val.measure(trainer.model, trainer.device)
+                if said_too := model.notes(done, steps):
+                    measured["notes"] = said_too
                 bits_per_byte = measured["raw_bits_per_byte"]
                 log.write("val", done, **measured)
                 progress.measured(done, measured)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,13 +111,13 @@ class Tally:
         self,
         view_names: Sequence[str],
         dataset_names: Sequence[str],
-        flops_of_step: Callable[[], float],
+        flops_of: Callable[[int, Mapping[str, int], int], int],
         peak_flops: float,
     ) -> None:
-        """``flops_of_step`` says what each step since the last line took; ``peak_flops`` is the peak per second of all
+        """``flops_of`` is ``methods.flops.flops_of_steps`` of the run; ``peak_flops`` is the peak per second of all
         devices together."""
         self._names = ["raw", *view_names]
-        self._flops_of_step = flops_of_step
+        self._flops_of = flops_of
         self._peak_flops = peak_flops
         self._named = {"_V": ("_by_view", self._names), "_D": ("_by_dataset", [*dataset_names])}
         self.restart(0.0)
@@ -155,7 +155,8 @@ class Tally:
         the share of the time spent waiting for data."""
         assert self._stats is not None
         seconds = perf_counter() - self._begun
-        flops_per_second = self._steps * self._flops_of_step() / seconds
+        symbols = dict(zip(self._names, self._stats.symbols_V, strict=True))
+        flops_per_second = self._flops_of(self._steps, symbols, self._stats.compressed_bytes) / seconds
         return {
             "symbols_per_second": self._stats.positions / seconds,
             "raw_bytes_per_second": (self._stats.raw_bytes + self._stats.compressed_bytes) / seconds,

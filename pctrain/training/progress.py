@@ -99,9 +99,10 @@ class Progress(_Bar):
 
 
 def in_words(values: Mapping[str, Any]) -> str:
-    """What was measured on val: ``val 3.490 ± 0.031 bits/byte``."""
+    """What was measured on val: ``val 3.490 ± 0.031 bits/byte``, and notes on it."""
     error = values.get("raw_bits_per_byte_standard_error")
-    return f"val {values['raw_bits_per_byte']:.3f}{'' if error is None else f' ± {error:.3f}'} bits/byte"
+    notes = "".join(f" ({note})" for note in values.get("notes", ()))
+    return f"val {values['raw_bits_per_byte']:.3f}{'' if error is None else f' ± {error:.3f}'} bits/byte{notes}"
 
 
 class ByteProgress(_Bar):

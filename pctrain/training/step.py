@@ -36,6 +36,8 @@ _NAMED = 3
 def take_step(trainer: Trainer, rate: float, batch: Batch) -> Losses:
     """One optimizer step. If something is wrong with its losses, the weights stay as they were."""
     set_learning_rate(trainer.optimizer, rate)
+    for method in trainer.objective.methods:
+        method.begin(batch.cursor.step - 1, trainer.config.train.steps)
     losses = gradients(trainer, batch)
     if losses.fault(trainer.config.optim) is None:
         trainer.optimizer.step()

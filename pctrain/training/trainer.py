@@ -17,7 +17,7 @@ from pctrain.data.datasets import by_name, view_names
 from pctrain.data.loader import Loader
 from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError
-from pctrain.methods.make import make_model, units_wanted
+from pctrain.methods.make import make_model, parameters_of_methods, suffixes_wanted, units_wanted
 from pctrain.model.attention import flex_fits
 from pctrain.model.decoder import LanguageModel, init_weights
 from pctrain.model.device import choose_device
@@ -90,6 +90,7 @@ class Trainer:
             vocabulary=last.vocabulary if last else None,
             superposition=config.superposition,
             units=units_wanted(config),
+            suffixes=suffixes_wanted(config),
         )
         if folder:
             checkpoint.check_shape(folder, config, loader.vocabulary.padded_size)
@@ -128,11 +129,12 @@ class Trainer:
 
 def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, int | None]:
     """The memory that a step needs and what is free, before allocation. Raises ``ConfigError`` if it cannot fit."""
-    runtime = config.runtime
+    runtime, n_ids = config.runtime, loader.vocabulary.padded_size
     wanted = memory_of_step(
         config,
-        loader.vocabulary.padded_size,
+        n_ids,
         world.device,
+        of_methods=parameters_of_methods(config, n_ids),
         shards=max(1, world.size // runtime.replicas),
         ranks=world.size,
         flex=_wants_flex(runtime.attention, world.device, config.model) and is_flexible(config),

@@ -24,6 +24,7 @@ CODECS = {
     "token-bytes": "token-bytes:vocab_size=280,code=gray",
     "zstd": "zstd:dictionary=1024,size=128",
     "ngram": "ngram:segment=4,contexts=90",
+    "entropy": "entropy:segment=8,contexts=90,monotonic=true",
 }
 
 

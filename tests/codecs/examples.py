@@ -42,6 +42,8 @@ REQUESTS = (
     "ngram:literals=true",
     "ngram:literals=true,window_bits=24,symbol_bits=8,segment=4,reset=window",
     "ngram:window_bits=32,symbol_bits=4,reset=window,segment=64",
+    "entropy",
+    "entropy:segment=16,order=2,contexts=500,monotonic=true",
 )
 
 _GPT4 = (

@@ -48,7 +48,7 @@ def sound(request: str) -> Case:
     """What it says where nobody has touched it."""
     parsed = parse_request(request)
     cls = codec_class(parsed.codec)
-    artifact = _neural() if parsed.codec == "neural" else fitted(request)
+    artifact = _neural() if parsed.codec.startswith("neural") else fitted(request)
     backends = cls.choose_backends(parsed.parameters, artifact, [])
     codec = make_codec(parsed.codec, parsed.parameters, artifact, backends)
     return Case(parsed.codec, parsed.parameter_values, artifact, backends, codec.encode(RAWS))

@@ -27,10 +27,12 @@ REQUESTS = [
     "token-bytes:vocab_size=400,code=gray",
     "ngram:contexts=60",
     "ngram:contexts=60,window_bits=32,symbol_bits=8,reset=window,literals=true",
+    "entropy:contexts=60,monotonic=true",
     "doublebyte",
     "halfbyte",
     "bit",
     "neural",
+    "neural-entropy",
 ]
 LIMITS = Limits(memory_bytes=1_500_000_000, cpu_seconds=20)
 

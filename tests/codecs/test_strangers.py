@@ -77,7 +77,7 @@ def test_a_codec_that_stumbles_over_an_artifact_is_a_sentence(tmp_path: Path) ->
             open_codec(Stored("gzip", {}), tmp_path)
 
 
-@pytest.mark.parametrize("request_text", ["zstd", "gzip", "halfbyte", "token-bytes:vocab_size=700", "ngram"])
+@pytest.mark.parametrize("request_text", ["zstd", "gzip", "halfbyte", "token-bytes:vocab_size=700", "ngram", "entropy"])
 def test_units_that_do_not_end_where_raw_does_are_not_decoded(request_text: str) -> None:
     """A codec's answer may be as long as they say: 20 GB of a chunk of 20 bytes, a thousand times."""
     tested = codec(request_text)

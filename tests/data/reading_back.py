@@ -112,6 +112,8 @@ def same(a: Batch, b: Batch) -> bool:
     """Whether two batches are equal to the symbol, sums and cursor included."""
     return (
         all(np.array_equal(x, y) for x, y in zip(a.arrays, b.arrays, strict=True))
+        and a.extras.keys() == b.extras.keys()
+        and all(np.array_equal(array, b.extras[name]) for name, array in a.extras.items())
         and a.stats == b.stats
         and a.cursor == b.cursor
     )

@@ -29,13 +29,16 @@ VIEW_NAMES = {
 }
 """Slot, first id and number of symbols."""
 
+NEWER = {"entropy"}
+"""Codecs that came after it was made."""
+
 
 def test_it_holds_what_was_put_in() -> None:
     assert documents_of(FOLDER) == Counter(contents().items())
     dataset = Dataset(FOLDER)
     assert [view.name for view in dataset.manifest.views] == list(VIEW_NAMES)
     codecs = {point.name for point in metadata.entry_points(group=ENTRY_POINTS) if point.module.startswith("pcdata.")}
-    assert {view.codec for view in dataset.manifest.views} == codecs
+    assert {view.codec for view in dataset.manifest.views} == codecs - NEWER
     assert sum(dataset.split(name).n_documents for name in dataset.splits) > len(contents())  # some are cut
 
 

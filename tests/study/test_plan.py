@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.study.plans import PLAIN, TOOLS, written
-from tools.study.plan import StudyError, Trial, read_study
+from tools.study.plan import PLACEBO, StudyError, Trial, read_study
+from tools.study.trial import config_of
 
 
 def test_settings_of_an_arm_go_over_its_sizes_and_those_over_the_studys(tmp_path: Path) -> None:
@@ -76,6 +77,19 @@ def test_the_studies_that_come_with_it_are_sound(name: str) -> None:
     assert {arm.size for arm in study.arms.values()} == {"s", "m", "l"}
 
 
+@pytest.mark.parametrize("name", ["methods.toml", "methods-quick.toml"])
+def test_the_comparison_of_methods_is_sound(name: str) -> None:
+    """Every arm has settings that there are; and every one that reads a view or its units has a placebo."""
+    study = read_study(TOOLS / name)
+    assert study.tuning is not None
+    configs = {trial.arm.name: config_of(study, trial, 4_000) for trial in study.trials()}
+    for arm in study.arms.values():
+        reads = arm.view or configs[arm.name]["superposition"]["units"]
+        assert (arm.name + PLACEBO in study.arms or arm.is_placebo) == bool(reads), arm.name
+    budgets = [study.arms[name].budget for name in study.plain_raw("half-m")]
+    assert min(budgets) < 1 < max(budgets)
+
+
 @pytest.mark.parametrize("name", ["cpu.toml", "quick.toml", "gpu.toml", "neural.toml"])
 def test_every_arm_has_what_it_is_read_against(name: str) -> None:
     study = read_study(TOOLS / name)
@@ -104,6 +118,12 @@ def test_a_study_says_where_its_arms_run(tmp_path: Path) -> None:
         (("[sizes.m]", "[size.m]"), "sizes"),
         (("flops", "flops ="), "is not TOML"),
         (("[settings]", "[setings]"), "unknown: setings"),
+        (("flops = 10.0", "flops = 10.0\npositions = 5"), "flops or positions"),
+        (("flops = 10.0", ""), "flops or positions"),
+        (("[settings]", "[tuning]\nrates = [1e-3]\n[settings]"), "at least two learning rates"),
+        (("[settings]", "[tuning]\nrates = [2e-3, 1e-3]\n[settings]"), "from low to high"),
+        (("[settings]", "[tuning]\nrates = [1e-3, 2e-3]\npart = 0\n[settings]"), "tuning.part must be above 0"),
+        (('name = "raw"', 'name = "raw"\ntuned_as = "zip"'), "no arm 'zip' with a learning rate of its own"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], said: str) -> None:

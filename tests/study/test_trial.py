@@ -15,7 +15,7 @@ from pctrain.training.loop import Outcome
 from tests.study.plans import PLAIN, TOOLS, written
 from tools.study import shell
 from tools.study.plan import Study, read_study
-from tools.study.trial import config_of, settings_of
+from tools.study.trial import config_of, is_same, settings_of
 
 
 def config_of_first(study: Study) -> dict[str, Any]:
@@ -52,3 +52,16 @@ def test_with_rows_in_another_order_it_is_another_trial(tmp_path: Path) -> None:
     )
     assert ordered != shuffled
     assert ordered == {**shuffled, "data": {**shuffled["data"], "shuffle_rows": 0}}
+
+
+def test_a_setting_that_was_added_since_must_have_its_default(tmp_path: Path) -> None:
+    now = config_of_first(read_study(written(tmp_path, PLAIN)))
+    before = {name: dict(section) for name, section in now.items() if name != "superposition"}
+    del before["mixture"]["splice_bytes"]
+    assert is_same(now, now)
+    assert is_same(before, now)
+    assert not is_same(before, {**now, "superposition": {**now["superposition"], "bag": 4}})
+    assert not is_same(now, {**now, "superposition": {**now["superposition"], "bag": 4}})
+    del before["data"]["shuffle_rows"]
+    assert not is_same(before, now), "rows were not shuffled then, whatever the default is now"
+    assert not is_same({}, now)

@@ -14,10 +14,17 @@ from pctrain.config import resolve
 from pctrain.training.checkpoint import checkpoints
 from pctrain.training.distributed import World
 from pctrain.training.loop import fit
-from tests.made_run import SETTINGS, make_dataset, saved_tensors
+from tests.made_run import SETTINGS, VIEW, make_dataset, saved_tensors
 from tests.training.ranks import run
 
+METHOD = (
+    *(f"boundaries.units={VIEW}", "boundaries.prior=start", "boundaries.loss=unit", "boundaries.suffix=99"),
+    *("boundaries.distance=unit", "boundaries.fraction=0.5"),
+)
+"""Its parameters are shared too, also in steps that do not use them, and by a process that has only empty rows."""
+
 HEADS = (
+    *METHOD,
     "model.predict_heads=2",
     "model.raw_predict_heads=3",
     "runtime.micro_rows=1",

@@ -5,7 +5,8 @@
 
 Builds the corpus once, trains and measures every arm that has no result yet, and writes ``table.json``,
 ``curves.png``, ``exchange.png`` and, with ``--page``, the tables of a page. Rerun the same command to resume after any
-interruption. ``--only-report`` writes what needs only results: everything except ``curves.png``.
+interruption. Several such commands at once share the work. ``--only-report`` writes what needs only results: everything
+except ``curves.png``.
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ from __future__ import annotations
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from time import sleep
+from typing import Final
 
 import click
 
+from pcdata.dataset.files import LockFile
 from pcdata.errors import PcdataError
 from pctrain.errors import PctrainError
 from tools.study.corpus import prepare, stability
 from tools.study.plan import StudyError, Trial, read_study
-from tools.study.report import recorded_results, recorded_stability, report
-from tools.study.trial import Bench, Result
+from tools.study.report import recorded_stability, report
+from tools.study.trial import Bench, Recorded, Result
 
 _PATH = click.Path(path_type=Path)
+_POLL_SECONDS: Final = 10
+"""After which trials of other processes are looked at."""
 
 
 @click.command(help=__doc__)
@@ -56,12 +62,11 @@ def main(
     try:
         plan = read_study(study)
         if only_report:
-            found, stable = recorded_results(plan, results), recorded_stability(beside)
-            text = report(plan, found, stable, beside, page, as_json=as_json)
+            text = report(Recorded(plan, results), recorded_stability(beside), beside, page, as_json=as_json)
         else:
             bench = Bench(plan, prepare(plan.corpus, folder), results)
             run_all(bench, plan.trials(arms, seeds), jobs)
-            text = report(plan, bench.all_results(), stability(bench.datasets), beside, page, as_json=as_json)
+            text = report(bench, stability(bench.datasets), beside, page, as_json=as_json)
             bench.draw_curves(beside / "curves.png")
     except (StudyError, PcdataError, PctrainError) as error:
         click.echo(f"error: {error}", err=True)
@@ -70,23 +75,34 @@ def main(
 
 
 def run_all(bench: Bench, trials: list[Trial], jobs: int) -> None:
-    """Run each trial without a result, after the one that its budget depends on, which runs even if not selected."""
-    waiting = [*dict.fromkeys(each for trial in trials for each in (bench.like(trial), trial) if each is not None)]
+    """Run each trial without a result, after what it waits for, which runs even if not selected. Trials that another
+    process has claimed are waited for."""
     running: dict[Future[Result], Trial] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        while waiting or running:
-            for trial in [trial for trial in waiting if bench.is_ready(trial)]:
+        while waiting := [trial for trial in trials if bench.result(trial) is None]:
+            for trial in dict.fromkeys(due for each in waiting for due in bench.due(each)):
                 if len(running) == jobs:
                     break
-                waiting.remove(trial)
-                found = bench.result(trial)
-                if found is None:
-                    click.echo(f"{trial.name} …", err=True)
-                    running[pool.submit(bench.run, trial)] = trial
-            done, _ = wait(running, return_when=FIRST_COMPLETED) if running else ((), ())
-            for future in done:
-                trial = running.pop(future)
-                click.echo(f"{trial.name}: {future.result().bits_per_byte:.4f} bits per byte", err=True)
+                if trial not in running.values() and (claim := bench.claim(trial)):
+                    running[pool.submit(_run, bench, trial, claim)] = trial
+            if not running:
+                sleep(_POLL_SECONDS)
+            for future in wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).done:
+                running.pop(future)
+                future.result()  # raises what it raised
+
+
+def _run(bench: Bench, trial: Trial, claim: LockFile) -> Result:
+    """Run a claimed trial, unless another process has done so since it was found to be due."""
+    try:
+        if (found := bench.result(trial)) is not None:
+            return found
+        click.echo(f"{trial.name} …", err=True)
+        made = bench.run(trial)
+        click.echo(f"{trial.name}: {made.bits_per_byte:.4f} bits per byte", err=True)
+        return made
+    finally:
+        claim.close(remove=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ model on them: in raw bytes, and in a view of the edited text.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import sysconfig
@@ -51,7 +52,14 @@ class Datasets:
 
 
 def prepare(corpus: Corpus, folder: Path) -> Datasets:
-    """Build what does not exist yet."""
+    """Build what does not exist yet. One process does; others wait for it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "corpus.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _prepare(corpus, folder)
+
+
+def _prepare(corpus: Corpus, folder: Path) -> Datasets:
     made = Datasets(folder)
     inputs = [located(name) for name in corpus.inputs]
     requests = {name: with_option(text, f"name={name}") for name, text in corpus.compressors.items()}

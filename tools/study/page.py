@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from tools.study.comparison import Comparison, Mean
 from tools.study.plan import StudyError
 from tools.study.table import Row
 
@@ -48,7 +49,7 @@ def arms_table(rows: Sequence[Row]) -> str:
             row.arm,
             row.what,
             str(row.seeds),
-            _with_deviation(row),
+            _mean(Mean(row.bits_per_byte, row.deviation), ".4f"),
             f"{row.spent.flops:.2e}",
             _millions(row.spent.raw_symbols),
             _millions(row.spent.compressed_symbols),
@@ -61,6 +62,44 @@ def arms_table(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return markdown([head, *body], words=2)
+
+
+def methods_table(compared: Sequence[Comparison], baselines: Mapping[str, float]) -> str:
+    """Every arm against raw bytes alone and its placebo; below, what needs no training of a model."""
+    head = ["arm", "what", "seeds", "raw bits/byte", "at equal positions", "at equal flops", "placebo", "positions"]
+    head += ["flops", "bytes/parameter", "learning rate"]
+    body = [
+        [
+            one.arm,
+            one.what,
+            str(one.seeds),
+            _mean(one.bits_per_byte, ".4f"),
+            _mean(one.at_equal_positions, "+.4f"),
+            _mean(one.at_equal_flops, "+.4f"),
+            _mean(one.placebo, "+.4f"),
+            _millions(one.positions),
+            f"{one.flops:.2e}",
+            f"{one.bytes_per_parameter:.1f}",
+            f"{one.lr:g}",
+        ]
+        for one in compared
+    ]
+    lines = [[name, "", "", f"{bits:.4f}", *[""] * (len(head) - 4)] for name, bits in baselines.items()]
+    return markdown([head, *body, *lines], words=2)
+
+
+def tuning_table(tuned: Mapping[str, Mapping[float, float]]) -> str:
+    """Raw bits per byte of short runs at each learning rate, the best in bold; empty for a study without tuning."""
+    rates = sorted({rate for bits in tuned.values() for rate in bits})
+    body = [
+        [arm, *(_tried(bits.get(rate), is_best=rate == min(bits, key=bits.__getitem__)) for rate in rates)]
+        for arm, bits in tuned.items()
+    ]
+    return markdown([["arm", *(f"{rate:g}" for rate in rates)], *body]) if body else ""
+
+
+def _tried(bits: float | None, *, is_best: bool) -> str:
+    return "" if bits is None else f"**{bits:.4f}**" if is_best else f"{bits:.4f}"
 
 
 def edits_table(rows: Sequence[Row]) -> str:
@@ -96,8 +135,10 @@ def stability_table(rows: Sequence[Row], stability: Mapping[str, float]) -> str:
     return markdown([["arm", "view", "mean distance", "transfer"], *body], words=2)
 
 
-def _with_deviation(row: Row) -> str:
-    return f"{row.bits_per_byte:.4f}" + ("" if row.deviation is None else f" ± {row.deviation:.4f}")
+def _mean(mean: Mean | None, spec: str) -> str:
+    if mean is None:
+        return UNDEFINED
+    return format(mean.value, spec) + ("" if mean.deviation is None else f" ± {mean.deviation:.4f}")
 
 
 def _millions(number: float) -> str:

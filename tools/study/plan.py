@@ -1,7 +1,8 @@
 """The plan of a study: its corpus, its arms, and their budgets. Read from TOML; nothing here runs.
 
 An *arm* is one way to train; a *trial* is an arm with one seed. Trials differ in their settings and budgets: training
-flops (the same for all, unless an arm asks for a part of them), or as much of something as another arm used.
+flops or positions (the same for all, unless an arm asks for a part of them), or as much of something as another arm
+used. A study with ``tuning`` also finds the learning rate of each arm.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Arm:
     """Whether its first seed is also measured on edited documents and at translation."""
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
     """Settings for ``pctrain fit``; they override the study's and the size's."""
+    tuned_as: str = ""
+    """The arm whose tuned learning rate this one has; empty: its own. Only in a study with ``tuning``."""
 
     @property
     def is_plain_raw(self) -> bool:
@@ -84,18 +87,33 @@ class Trial:
 
     arm: Arm
     seed: int
+    lr: float = 0.0
+    """The learning rate; 0: that of the settings, or, in a study with tuning, not known yet."""
+    tunes: bool = False
+    """Whether this is a short run, to compare learning rates."""
 
     @property
     def name(self) -> str:
-        return f"{self.arm.name}-s{self.seed}"
+        return f"{self.arm.name}{f'-lr{self.lr:g}' if self.tunes else ''}-s{self.seed}"
 
 
 @dataclass(frozen=True)
 class Size:
-    """A model's shape and the budget of its arms."""
+    """A model's shape, and the budget of its arms: either of the two."""
 
-    flops: float
-    settings: dict[str, Any]
+    flops: float = 0.0
+    positions: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How learning rates are found (``tuning``)."""
+
+    rates: tuple[float, ...]
+    """Tried first, from low to high, each the same multiple of the one before."""
+    part: float = 0.25
+    """Of a trial's steps."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +126,22 @@ class Study:
     """By name, in order of importance, which is the order in which they run."""
     device: str = "cpu"
     """Where every arm is trained and measured."""
+    tuning: Tuning | None = None
+    """None: learning rates are settings."""
 
     def size(self, arm: Arm) -> Size:
         return self.sizes[arm.size]
+
+    def plain_raw(self, size: str) -> list[str]:
+        """The arms of raw bytes alone that others of this size are compared with."""
+        return [arm.name for arm in self.arms.values() if arm.is_plain_raw and arm.size == size]
 
     def settings_of(self, trial: Trial) -> dict[str, Any]:
         """The settings for ``--set``, except those that depend on the number of steps."""
         arm = trial.arm
         shown = {f"data.views.{arm.view}": 1} if arm.view else {"mixture.mode": "raw", "mixture.warmup_fraction": 0}
-        return {**self.settings, **self.size(arm).settings, **shown, **arm.settings, "train.seed": trial.seed}
+        drawn: dict[str, Any] = {"train.seed": trial.seed, **({"optim.lr": trial.lr} if trial.lr else {})}
+        return {**self.settings, **self.size(arm).settings, **shown, **arm.settings, **drawn}
 
     def trials(self, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Trial]:
         """Trials of the named arms (default: all) with the given seeds (default: all), every arm's first seed before
@@ -142,13 +167,16 @@ def read_study(path: Path) -> Study:
         sizes = {name: Size(**table) for name, table in values.pop("sizes").items()}
         arms = [Arm(**_tuples(table)) for table in values.pop("arms")]
         device = values.pop("device", "cpu")
+        tuning = Tuning(**_tuples(values.pop("tuning"))) if "tuning" in values else None
     except (TypeError, KeyError) as error:
         raise StudyError(f"{path}: {error}") from None
     if values:
-        raise StudyError(f"{path}: unknown: {', '.join(values)}; known: corpus, device, settings, sizes, arms, extends")
+        known = "corpus, device, settings, sizes, tuning, arms, extends"
+        raise StudyError(f"{path}: unknown: {', '.join(values)}; known: {known}")
     first = next(iter(sizes), "")
     named = {each.name: each for arm in arms for each in _with_placebo(arm, arm.size or first)}
-    study = Study(corpus, sizes, settings, named, device)
+    study = Study(corpus, sizes, settings, named, device, tuning)
+    _check_budgets(study, path)
     for arm in named.values():
         _check(study, arm, path)
     return study
@@ -180,8 +208,21 @@ def _with_placebo(arm: Arm, size: str) -> Iterator[Arm]:
     yield arm
     if arm.placebo:
         name, what = arm.name + PLACEBO, f"placebo of {arm.name}"
-        settings = {**arm.settings, "data.placebo": True}
-        yield dataclasses.replace(arm, name=name, what=what, settings=settings, placebo=False, measured=False)
+        changed: dict[str, Any] = {"settings": {**arm.settings, "data.placebo": True}, "placebo": False}
+        tuned_as = arm.tuned_as or arm.name
+        yield dataclasses.replace(arm, name=name, what=what, measured=False, tuned_as=tuned_as, **changed)
+
+
+def _check_budgets(study: Study, path: Path) -> None:
+    for name, size in study.sizes.items():
+        if (size.flops > 0) == (size.positions > 0):
+            raise StudyError(f"{path}: size {name!r}: its budget is flops or positions, one of them above 0")
+    if study.tuning is not None:
+        rates, part = study.tuning.rates, study.tuning.part
+        if len(rates) < 2 or min(rates) <= 0 or [*rates] != sorted({*rates}):
+            raise StudyError(f"{path}: tuning.rates: at least two learning rates are needed, from low to high")
+        if not 0 < part <= 1:
+            raise StudyError(f"{path}: tuning.part must be above 0 and at most 1, got {part}")
 
 
 def _check(study: Study, arm: Arm, path: Path) -> None:
@@ -196,5 +237,7 @@ def _check(study: Study, arm: Arm, path: Path) -> None:
         raise StudyError(f"{where}: equal is one of {', '.join(EQUAL[1:])}, and goes with like")
     if arm.like and arm.like not in study.arms:
         raise StudyError(f"{where}: there is no arm {arm.like!r} to be like")
+    if arm.tuned_as and (arm.tuned_as not in study.arms or study.arms[arm.tuned_as].tuned_as):
+        raise StudyError(f"{where}: there is no arm {arm.tuned_as!r} with a learning rate of its own")
     if not arm.seeds or arm.budget <= 0:
         raise StudyError(f"{where}: it needs a seed, and a budget above 0")

@@ -44,7 +44,7 @@ def rows(study: Study, results: Mapping[str, Sequence[Result]]) -> list[Row]:
 
 def raw_curve(study: Study, results: Mapping[str, Sequence[Result]], size: str) -> RawCurve:
     """The curve of the plain raw arms of one size."""
-    plain = [arm.name for arm in study.arms.values() if arm.is_plain_raw and arm.size == size and arm.name in results]
+    plain = [name for name in study.plain_raw(size) if name in results]
     points = sorted((_mean_raw_symbols(results[name]), _mean_bits(results[name])) for name in plain)
     per_position = results[plain[0]][0].flops_per_position if plain else 1
     return RawCurve([symbols for symbols, _ in points], [bits for _, bits in points], per_position)
