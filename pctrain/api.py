@@ -17,6 +17,7 @@ from pctrain.inference.export import Export, export_run
 from pctrain.inference.generate import Generation, Sampling, until
 from pctrain.method_presets import by_method
 from pctrain.model.device import choose_device
+from pctrain.model.patched import move_threshold
 from pctrain.options import settings_of_run
 from pctrain.settings import nested
 from pctrain.training.checkpoint import checkpoints, load_state
@@ -63,9 +64,11 @@ class Run:
         stride: int | None = None,
         by: str | None = None,
         where: Mapping[str, Sequence[str]] | None = None,
+        threshold: float | None = None,
         device: str = "auto",
     ) -> Evaluation:
-        """Bits per raw byte of a split, as ``pctrain eval`` prints them; ``str()`` is its table.
+        """Bits per raw byte of a split, as ``pctrain eval`` prints them; ``str()`` is its table. ``threshold`` replaces
+        that of scratchpads, in bits.
 
         >>> evaluation = run.evaluate()
         >>> evaluation.to_dict()["raw"]["bits_per_byte"] > 0
@@ -79,6 +82,7 @@ class Run:
             stride=stride,
             by=by,
             where=where,
+            threshold=threshold,
             device=device,
             quiet=True,
         )
@@ -94,6 +98,7 @@ class Run:
         top_p: float = 1.0,
         seed: int = 0,
         stop: str | bytes = "",
+        threshold: float | None = None,
         checkpoint: str = "last",
         device: str = "auto",
     ) -> str:
@@ -103,6 +108,7 @@ class Run:
         'def '
         """
         model, state = load_model(self.folder, checkpoint, choose_device(device))
+        move_threshold(model, threshold)
         sampling = Sampling(max_bytes, temperature, top_p, seed)
         start = _bytes(prompt)
         made = until(Generation(model, start, sampling, state.config.data.seq_len), _bytes(stop))

@@ -208,7 +208,7 @@ class BoundariesConfig(Section, section="boundaries", fixed=True):
 
 @dataclass(frozen=True)
 class ModelConfig(Section, section="model", fixed=True):
-    """The decoder's shape."""
+    """The model's shape."""
 
     width: int = setting(256, least=1, most=_WIDEST)
     layers: int = setting(6, least=1, most=_DEEPEST)
@@ -233,6 +233,8 @@ class ModelConfig(Section, section="model", fixed=True):
     """The same for every matrix in a layer; 0: 1/√inputs, and less for the two that write to the residual stream."""
     head_init_std: float = setting(0.0, least=0)
     """The same for the output matrices; 0: 1/√width. With ``tie_embeddings`` the one over all ids is the embedding."""
+    kind: str = setting("decoder", choices=("decoder", "patched"))
+    """decoder, or patched: as the section ``patched`` says, with ``layers`` that run once per patch of bytes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -251,6 +253,27 @@ class ModelConfig(Section, section="model", fixed=True):
                 f"model.attention_heads must be a multiple of model.kv_heads, "
                 f"got {self.attention_heads} and {self.kv_heads}"
             )
+
+
+@dataclass(frozen=True)
+class PatchedConfig(Section, section="patched"):
+    """A model of patches of bytes (``model.kind=patched``): layers over bytes, ``model.layers`` over patches, and
+    layers over bytes again; with scratchpads within patches (*Scratchpad Patching*, arXiv 2605.09630)."""
+
+    patches: str = setting("spaces", fixed=True)
+    """fixed: of equal length; spaces: ending as words do (SpaceByte, arXiv 2404.14408); or a view's name: its units."""
+    length: int = setting(4, least=1, most=_WIDEST, fixed=True)
+    """Bytes of a patch that is ``fixed``."""
+    encoder_layers: int = setting(1, least=1, most=_DEEPEST, fixed=True)
+    decoder_layers: int = setting(1, least=1, most=_DEEPEST, fixed=True)
+    reach: int = setting(64, least=1, most=_WIDEST, fixed=True)
+    """How many bytes a byte layer attends to, including its own."""
+    scratchpads: bool = setting(False, fixed=True)
+    """Whether the patch so far is shown to the layers over patches where the next byte is hard to predict."""
+    threshold: float = setting(2.0, least=0)
+    """In bits, of the next byte's predicted entropy: from there on there is a scratchpad. 0: at every byte."""
+    entropy_weight: float = setting(0.1, least=0, fixed=True)
+    """The weight in the loss of the two layers that predict the entropy."""
 
 
 @dataclass(frozen=True)
@@ -383,6 +406,7 @@ class RunConfig:
     alignment: AlignmentConfig = AlignmentConfig()
     boundaries: BoundariesConfig = BoundariesConfig()
     model: ModelConfig = ModelConfig()
+    patched: PatchedConfig = PatchedConfig()
     train: TrainConfig = TrainConfig()
     optim: OptimConfig = OptimConfig()
     runtime: RuntimeConfig = RuntimeConfig()

@@ -73,7 +73,14 @@ def test_what_no_run_can_have_is_refused(setting: str, limit: str) -> None:
     assert value in sentence
 
 
-FREE = ("runtime.device", "superposition.view", "superposition.units", "alignment.view", "boundaries.units")
+FREE = (
+    "runtime.device",
+    "superposition.view",
+    "superposition.units",
+    "alignment.view",
+    "boundaries.units",
+    "patched.patches",
+)
 """Words that are names, or checked where they are used."""
 
 

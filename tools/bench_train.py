@@ -30,7 +30,7 @@ from pcdata.dataset import Dataset
 from pctrain.config import RunConfig, resolve
 from pctrain.data.batch import IGNORE
 from pctrain.data.prefetch import Prefetcher
-from pctrain.model.decoder import Decoder
+from pctrain.model.decoder import LanguageModel
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_per_position, matmul_flops_per_second
 from pctrain.training.optim import learning_rate, make_optimizer
@@ -97,7 +97,7 @@ def bare(
     return run
 
 
-def torch_loss(model: Decoder) -> Callable[[Micro], Tensor]:
+def torch_loss(model: LanguageModel) -> Callable[[Micro], Tensor]:
     """Whole logits, and torch's cross entropy of them."""
 
     def loss(micro: Micro) -> Tensor:
@@ -163,7 +163,7 @@ def measure(dataset: Dataset, config: RunConfig, rounds: int, steps: int) -> dic
             seconds = in_turn({"pctrain": ours, **contestants(dataset, config, Path(folder), steps)}, rounds)
     positions = steps * config.data.rows * config.data.seq_len
     n_ids = trainer.loader.vocabulary.padded_size
-    flops = positions * flops_per_position(config.model, n_ids, config.data.seq_len)
+    flops = positions * flops_per_position(config, n_ids)
     ceiling = matmul_flops_per_second(trainer.device, config.runtime.dtype)
     faster = min((name for name in seconds if name.startswith("bare")), key=lambda name: sum(seconds[name]))
     throughput = [

@@ -11,7 +11,7 @@ import click
 from pcdata.shared_options import JSON, QUIET
 from pcdata.shell import among
 from pcdata.terminal import answer
-from pctrain.commands.options import CHECKPOINT, DEVICE, LANG, PATH, where_option
+from pctrain.commands.options import CHECKPOINT, DEVICE, LANG, PATH, SCRATCHPAD_THRESHOLD, where_option
 from pctrain.config import resolve
 from pctrain.options import filter_by
 
@@ -28,6 +28,7 @@ from pctrain.options import filter_by
 @click.option("--by", type=click.Choice(["lang", "source"]), help="Also by language, or by input of the build.")
 @LANG
 @where_option("Only matching documents; 'path=*' measures all. [default: as in the run]")
+@SCRATCHPAD_THRESHOLD
 @DEVICE
 @JSON
 @QUIET

@@ -11,7 +11,7 @@ import click
 
 from pcdata.shared_options import QUIET
 from pcdata.terminal import Data, say
-from pctrain.commands.options import CHECKPOINT, DEVICE, PATH
+from pctrain.commands.options import CHECKPOINT, DEVICE, PATH, SCRATCHPAD_THRESHOLD
 
 
 @click.command()
@@ -25,6 +25,7 @@ from pctrain.commands.options import CHECKPOINT, DEVICE, PATH
 @click.option(
     "--no-drafts", "drafts", flag_value=False, default=True, help="One byte per pass, even with model.predict_heads."
 )
+@SCRATCHPAD_THRESHOLD
 @CHECKPOINT
 @DEVICE
 @QUIET
@@ -33,6 +34,7 @@ def generate(
     prompt: str,
     stop: str | None,
     drafts: bool,
+    threshold: float | None,
     which: str,
     device: str,
     quiet: bool,
@@ -41,16 +43,22 @@ def generate(
     """Continue a text with a model, byte by byte."""
     from pctrain.inference.generate import Generation, Sampling, characters, until
     from pctrain.model.device import choose_device
+    from pctrain.model.patched import move_threshold
     from pctrain.training.run_folder import load_model
 
     sampling = Sampling(**drawing)
     model, state = load_model(run, which, choose_device(device))
+    move_threshold(model, threshold)
     start = os.fsencode(prompt)
     made = Generation(model, start, sampling, state.config.data.seq_len, drafts=drafts)
     shown = Data()
     for text in chain(characters(chain(start, until(iter(made), os.fsencode(stop or "")))), "\n"):
         shown.write(text.encode())
         shown.flush()
-    if made.bytes_made > made.passes and not quiet:
+    if quiet:
+        return
+    if made.cache:
+        say(made.cache)
+    if made.bytes_made > made.passes:
         rate = made.bytes_made / made.passes
         say(f"{made.bytes_made:,} bytes in {made.passes:,} passes of the model: {rate:.2f} a pass")

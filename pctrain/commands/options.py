@@ -33,6 +33,13 @@ DEVICE = click.option(
     shell_complete=among("auto", "cpu", "cuda"),
     help="auto, cpu, cuda, or cuda:N.",
 )
+SCRATCHPAD_THRESHOLD = click.option(
+    "--scratchpad-threshold",
+    "threshold",
+    type=float,
+    metavar="BITS",
+    help="Entropy from which scratchpads are used, instead of patched.threshold: inf for none.",
+)
 
 
 def preset_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -42,7 +42,7 @@ def _preset(name: str) -> dict[str, Any]:
         "name": name,
         "summary": text.partition("\n")[0].removeprefix("# "),
         "ids": n_ids,
-        **planned_size(config.model, n_ids)._asdict(),
+        **planned_size(config, n_ids)._asdict(),
         "settings": parse_toml(text.encode()),
     }
 

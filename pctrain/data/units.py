@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdata.dataset import Split
+from pcdata.dataset.splitmix import key_of
+from pctrain.data.draws import Purpose
 from pctrain.data.placebo import permuted
 
 
@@ -36,6 +38,24 @@ class BlockUnits:
         if self.symbol_ends is None:
             return np.arange(start, end)
         return _numbers(self.symbol_ends, start, end)
+
+
+class RawUnits:
+    """The units that raw bytes of a split are in, outside of training: of view ``name``, or with a seed as ``placebo``
+    of permuted lengths."""
+
+    def __init__(self, name: str, placebo: int | None = None) -> None:
+        self._name, self._placebo = name, placebo
+        self._last: tuple[Split, int, BlockUnits] | None = None
+
+    def of(self, split: Split, block: int, row: int, start: int, end: int) -> NDArray[np.int64]:
+        """The number of each byte's unit, for bytes ``start`` to ``end`` of a document. Raises ``DatasetError`` as
+        ``Split.alignment``."""
+        if self._last is None or self._last[:2] != (split, block):
+            key = None if self._placebo is None else key_of(self._placebo, Purpose.PLACEBO, block)
+            self._last = split, block, block_units(split, self._name, block, key)
+        first = int(split.base(block).raw_offsets[row])
+        return self._last[2].of_raw(first + start, first + end)
 
 
 def block_units(split: Split, name: str, block: int, placebo: int | None = None) -> BlockUnits:

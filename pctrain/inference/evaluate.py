@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 from pcdata.dataset import Document, Split
 from pcdata.dataset.vocab import RAW_VIEW, ViewIds
 from pctrain.data.filter import Filter
+from pctrain.data.units import RawUnits
 from pctrain.errors import ConfigError, DataError
 from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluation import Documents, Evaluation
-from pctrain.model.decoder import Decoder
+from pctrain.methods.make import raw_units
+from pctrain.model.decoder import Counts, LanguageModel
 from pctrain.model.device import autocast, choose_device
-from pctrain.model.method import notes
+from pctrain.model.patched import move_threshold
 from pctrain.model.scoring import Window, Windowing, cut, scores
 from pctrain.training.distributed import World, joined
 from pctrain.training.progress import ByteProgress
@@ -55,18 +57,21 @@ def evaluate_run(
     stride: int | None = None,
     by: str | None = None,
     where: Mapping[str, Sequence[str]] | None = None,
+    threshold: float | None = None,
     device: str = "auto",
     quiet: bool = False,
 ) -> Evaluation | None:
     """Measure a checkpoint of a run on its dataset, or on ``data`` if that was moved.
 
     The documents are those that the run read, or those that match ``where`` (as in ``DataConfig``). For comparison,
-    n-grams are counted on what it read of the train split, unless that split is measured.
+    n-grams are counted on what it read of the train split, unless that split is measured. ``threshold`` replaces that
+    of scratchpads, in bits.
 
     Under ``torchrun`` the documents are divided among the processes; only the first gets the result.
     """
     with joined(choose_device(device)) as world:
         model, state = load_model(run, which, world.device)
+        move_threshold(model, threshold)
         part = open_dataset(run, state, data).split(split)
         read = Filter(state.config.data.where)
         seq_len = state.config.data.seq_len
@@ -81,10 +86,11 @@ def evaluate_run(
                 by=by,
                 only=read if where is None else Filter(where),
                 sample=_train_sample(part, read),
+                units=raw_units(state.config),
                 world=world,
                 quiet=quiet,
             )
-        said = notes(model.methods, state.step, state.config.train.steps)
+        said = model.notes(state.step, state.config.train.steps)
         return dataclasses.replace(result, notes=said) if world.is_first else None
 
 
@@ -97,7 +103,7 @@ def _train_sample(measured: Split, read: Filter) -> Sample | None:
 
 
 def evaluate(
-    model: Decoder,
+    model: LanguageModel,
     split: Split,
     views: Mapping[str, ViewIds],
     *,
@@ -107,23 +113,29 @@ def evaluate(
     by: str | None = None,
     only: Filter | None = None,
     sample: Sample | None = None,
+    units: RawUnits | None = None,
     world: World | None = None,
     quiet: bool = True,
 ) -> Evaluation:
-    """Score every raw byte once, and every symbol of ``views``, under the ids that the model has for them.
+    """Score every raw byte once, and every symbol of ``views``, under the ids that the model has for them. ``units``:
+    for a model that reads them.
 
     Raises ``DataError`` if the split has no bytes in documents that ``only`` keeps.
     """
     if by is not None and by not in GROUPS:
         raise ConfigError(f"--by must be one of {', '.join(GROUPS)}, got {by!r}")
-    reading = _Reading(split, only or Filter({}), by, world or World(), quiet)
+    reading = _Reading(split, only or Filter({}), by, units, world or World(), quiet)
     manifest = split.dataset.manifest
+    model.counts(anew=True)
+    raw = reading.score(model, None, RAW_VIEW, windowing, rows)
+    counts = reading.summed(model.counts())
     return Evaluation(
         split=split.name,
         windowing=windowing,
         step=step,
         documents=reading.documents,
-        raw=reading.score(model, None, RAW_VIEW, windowing, rows),
+        raw=raw,
+        patches=counts,
         views={name: reading.score(model, name, ids, windowing, rows) for name, ids in views.items()},
         unit_lengths_counted={name: manifest.view(name).has_unit_lengths for name in views},
         compressed_bytes=reading.compressed_bytes(),
@@ -156,17 +168,20 @@ def _documents(split: Split, only: Filter, by: str | None) -> tuple[Documents, l
 class _Reading:
     """Documents divided among processes; each measures its own, then they share the results."""
 
-    def __init__(self, split: Split, only: Filter, by: str | None, world: World, quiet: bool) -> None:
+    def __init__(
+        self, split: Split, only: Filter, by: str | None, units: RawUnits | None, world: World, quiet: bool
+    ) -> None:
         self.documents, parts = _documents(split, only, by)
         self._own = [
             (document, split.document(number)) for document, number in parts if document % world.size == world.rank
         ]
         """Parts of documents, in order, each with the number of its document."""
+        self._units = units
         self._world = world
         self._quiet = quiet
 
     def score(
-        self, model: Decoder, view: str | None, ids: ViewIds, windowing: Windowing, rows: int
+        self, model: LanguageModel, view: str | None, ids: ViewIds, windowing: Windowing, rows: int
     ) -> NDArray[np.float64]:
         """Symbols, bits and full-softmax bits of each document. [3, D]"""
         device = next(model.parameters()).device
@@ -176,7 +191,10 @@ class _Reading:
         def windows() -> Iterator[Window]:
             for document, part in self._read("model, raw bytes" if view is None else f"model, view {view}"):
                 symbols: NDArray[np.unsignedinteger] = part.raw if view is None else part.symbols(view)
-                for window in cut(symbols, ids, part.part_start_bytes == 0, windowing):
+                units = None
+                if view is None and self._units is not None:
+                    units = self._units.of(part.split, part.block, part.row, 0, len(symbols))
+                for window in cut(symbols, ids, part.part_start_bytes == 0, windowing, units):
                     cut_from.append(document)
                     yield window
 
@@ -184,6 +202,10 @@ class _Reading:
             sums_3D[:, cut_from.popleft()] += (found.symbols, found.bits, found.full_bits)
         summed: NDArray[np.float64] = self._world.sum(sums_3D)
         return summed
+
+    def summed(self, counts: Counts | None) -> Counts | None:
+        """Over all processes."""
+        return counts and Counts(*self._world.sum(np.array(counts)).tolist())
 
     def compressed_bytes(self) -> dict[str, NDArray[np.int64]]:
         """Compressed size of each document under each compressor; parts of a document are compressed separately."""

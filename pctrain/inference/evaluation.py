@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pctrain.data.filter import Filter
 from pctrain.inference.byte_ngrams import Sample
+from pctrain.model.decoder import Counts
 from pctrain.model.scoring import Windowing, jackknife_error
 
 
@@ -69,6 +70,8 @@ class Evaluation:
     """Of each document, by name of the n-gram model. [D]"""
     sample: Sample | None
     """What the n-gram models were counted on; None without them."""
+    patches: Counts | None = None
+    """What a model of patches made of the raw bytes and their marks."""
     notes: Sequence[str] = ()
     """What else must be said of the figures."""
 
@@ -87,6 +90,8 @@ class Evaluation:
             values["notes"] = [*self.notes]
         if self.sample is not None:
             values["ngrams_counted_on"] = self.sample.to_dict()
+        if self.patches is not None:
+            values["patches"] = self.patches._asdict()
         if self.documents.by is not None:
             values["by"] = {self.documents.by: {name: self._part(of) for name, of in self.documents.members().items()}}
         return values
@@ -139,6 +144,8 @@ class Evaluation:
             "",
             "± is the standard error over documents",
         ]
+        if self.patches is not None:
+            lines.append(f"patches: {self.patches}")
         if any(_mark(found) for found in values["views"].values()):
             lines.append("* the symbols leave out how many bytes each unit has, without which they do not decode")
         if self.sample is not None:

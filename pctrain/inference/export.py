@@ -75,6 +75,11 @@ def export_run(run: Path, output: Path, which: str = "last") -> Export:
     if is_taken and not (output / _WEIGHTS).is_file():
         raise _taken(output)
     model, state = load_model(run, which, torch.device("cpu"))
+    if not isinstance(model, Decoder):
+        raise PctrainError(
+            f"{run} has a model of patches (model.kind={state.config.model.kind}), which LlamaForCausalLM does not "
+            "support; use it with pctrain eval and pctrain generate, or train a decoder to export"
+        )
     if state.config.model.reach:
         raise PctrainError(
             f"{run} has a model whose layers reach {state.config.model.reach} positions (model.reach), which "

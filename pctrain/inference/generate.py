@@ -20,7 +20,8 @@ from torch import Tensor
 
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, RAW_CLOSE, RAW_OPEN
 from pctrain.errors import ConfigError
-from pctrain.model.decoder import Cache, Decoder
+from pctrain.model.blocks import Cache
+from pctrain.model.decoder import LanguageModel
 
 END = N_BYTES
 """The end of the document, drawn like the bytes 0 … 255."""
@@ -56,7 +57,9 @@ class Generation:
     logits.
     """
 
-    def __init__(self, model: Decoder, prompt: bytes, sampling: Sampling, window: int, *, drafts: bool = True) -> None:
+    def __init__(
+        self, model: LanguageModel, prompt: bytes, sampling: Sampling, window: int, *, drafts: bool = True
+    ) -> None:
         self._sampling = sampling
         self._drafts = drafts
         self._text = bytearray(prompt)
@@ -66,6 +69,11 @@ class Generation:
         self.bytes_made = 0
         self.passes = 0
         """Forward passes of the model so far."""
+
+    @property
+    def cache(self) -> str:
+        """How much the model remembers, in words; empty if that is just the window."""
+        return self._context.cache
 
     def __iter__(self) -> Iterator[int]:
         guesses: list[int] = []
@@ -102,11 +110,15 @@ class _Context:
     Legend: T new positions whose states are needed, D width.
     """
 
-    def __init__(self, model: Decoder, window: int) -> None:
+    def __init__(self, model: LanguageModel, window: int) -> None:
         self._model = model
         self._window = window
         self._cache: Cache | None = None
         self._shown = 0
+
+    @property
+    def cache(self) -> str:
+        return "" if self._cache is None else self._cache.description
 
     @torch.inference_mode()
     def show(self, text: bytearray, guesses: list[int]) -> tuple[Tensor, list[int]]:
@@ -118,12 +130,12 @@ class _Context:
             inputs = [BOS, RAW_OPEN, *self._ids(text)]
             if len(inputs) > self._window:
                 inputs = self._latter(text, self._window - 1)
-            self._cache = Cache(self._window)
+            self._cache = self._model.new_cache(self._window)
         else:
             inputs = self._ids(text[self._shown :])
             if self._cache.length + len(inputs) > self._window:
                 inputs = self._latter(text, self._window // 2)
-                self._cache = Cache(self._window)
+                self._cache = self._model.new_cache(self._window)
         guesses = guesses[: self._window - self._cache.length - len(inputs)]
         self._shown = len(text) + len(guesses)
         asked = torch.tensor([inputs + self._ids(guesses)], device=self._model.embed.weight.device)
@@ -132,7 +144,7 @@ class _Context:
     def forget(self, count: int) -> None:
         """Remove the last guesses that were shown."""
         assert self._cache is not None
-        self._cache.length -= count
+        self._cache.forget(count)
         self._shown -= count
 
     @torch.inference_mode()

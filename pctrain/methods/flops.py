@@ -7,19 +7,26 @@ from typing import Any
 
 from pctrain.config import RunConfig
 from pctrain.methods import superposition
+from pctrain.model.decoder import Counts
 from pctrain.model.flops import flops_of_outputs, flops_of_step
 
 
 def flops_of_steps(
-    config: RunConfig, n_ids: int, steps: int, symbols_by_view: Mapping[str, int], compressed_bytes: int
+    config: RunConfig,
+    n_ids: int,
+    steps: int,
+    symbols_by_view: Mapping[str, int],
+    compressed_bytes: int,
+    entries: float | None = None,
 ) -> int:
     """Forward and backward, of steps that showed so many symbols of each view, ``compressed_bytes`` of raw bytes in
-    those that are not raw."""
+    those that are not raw; ``entries`` as in ``flops_per_position``."""
     further = superposition.further_outputs(config.superposition, symbols_by_view, compressed_bytes)
-    return steps * flops_of_step(config, n_ids) + further * flops_of_outputs(config.model, n_ids)
+    return steps * flops_of_step(config, n_ids, entries) + further * flops_of_outputs(config.model, n_ids)
 
 
 def flops_of_line(config: RunConfig, n_ids: int, line: Mapping[str, Any]) -> int:
     """The same for a line of kind ``train`` in the log of a run."""
     data = line["data"]
-    return flops_of_steps(config, n_ids, line["steps"], data["symbols_by_view"], data["compressed_bytes"])
+    entries = Counts(**line["patches"]).entries if "patches" in line else None
+    return flops_of_steps(config, n_ids, line["steps"], data["symbols_by_view"], data["compressed_bytes"], entries)

@@ -1,4 +1,4 @@
-"""A run's model: a decoder, and what its methods add to it. The one place that lists the methods."""
+"""A run's model, and what its methods add to it. The one place that lists the methods."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Iterator
 import torch
 
 from pctrain.config import RunConfig
+from pctrain.data.units import RawUnits
 from pctrain.errors import ConfigError
 from pctrain.methods.alignment import Alignment, aligned_view
 from pctrain.methods.boundaries import Boundaries
 from pctrain.methods.superposition import Superposition
-from pctrain.model.decoder import Decoder
+from pctrain.model.decoder import LanguageModel
+from pctrain.model.kinds import bare_model, units_of_patches
 from pctrain.model.method import Method
 
 
-def make_model(config: RunConfig, n_ids: int) -> Decoder:
-    """As ``Decoder``: its weights are uninitialised until ``init_weights``."""
-    model = Decoder(config.model, n_ids)
+def make_model(config: RunConfig, n_ids: int) -> LanguageModel:
+    """As ``bare_model``: its weights are uninitialised until ``init_weights``."""
+    model = bare_model(config, n_ids)
     model.methods.update(dict(_methods(config, n_ids)))
     return model
 
@@ -33,13 +35,20 @@ def _methods(config: RunConfig, n_ids: int) -> Iterator[tuple[str, Method]]:
 
 def units_wanted(config: RunConfig) -> str:
     """The view whose units a batch must number; empty for none."""
-    wanted = {aligned_view(config)} if config.alignment.weight else set()
-    wanted |= {config.boundaries.units} - {""}
+    wanted = {units_of_patches(config), config.boundaries.units} - {""}
+    if config.alignment.weight:
+        wanted.add(aligned_view(config))
     if len(wanted) > 1:
         raise ConfigError(
             f"methods use the units of {' and '.join(sorted(wanted))}, but a run can use those of one view"
         )
     return wanted.pop() if wanted else ""
+
+
+def raw_units(config: RunConfig) -> RawUnits | None:
+    """The units that the model reads with raw bytes, also when it is evaluated; None if it reads none."""
+    name = units_of_patches(config)
+    return RawUnits(name, config.train.seed if config.data.placebo else None) if name else None
 
 
 def suffixes_wanted(config: RunConfig) -> bool:

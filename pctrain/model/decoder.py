@@ -1,18 +1,15 @@
-"""Ids → logits: a Llama-shaped decoder (RMSNorm, rotary positions, grouped-query attention, SwiGLU).
+"""Ids → logits: what every model here has (``LanguageModel``), and the Llama-shaped ``Decoder``.
 
 With ``ModelConfig.reach`` layers attend to a few positions back only, and biases replace rotary positions.
 
-Legend: R rows, T positions, S positions that can be attended to (the cached ones, then T), D width,
-N query heads, G key/value heads, H width of a head, F inner width of the feed-forward, V ids.
-
-Rotary embedding rotates halves of a head, as Hugging Face does, not neighbouring pairs as the Llama paper's code does,
-so an export to ``LlamaForCausalLM`` renames weights and permutes none.
+Legend: R rows, T positions, S positions that can be attended to (the cached ones, then T), D width, V ids.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, cast
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,15 +18,54 @@ from torch.utils.checkpoint import checkpoint
 
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig
-from pctrain.model.attention import Visible, attend, causal, nearby, within_samples
-from pctrain.model.method import Method
+from pctrain.model.attention import Visible, causal, within_samples
+from pctrain.model.blocks import Ahead, Block, Cache, RMSNorm, Rotation, rotary
+from pctrain.model.method import Method, Rows, notes
 
 METHODS: Final = "methods."
 """What the names of parameters of methods begin with."""
+NO_EXTRAS: Final[Mapping[str, Tensor]] = MappingProxyType({})
 
 
-class Decoder(nn.Module):
-    """``n_ids`` is the vocabulary's padded size. Weights are uninitialised until ``init_weights``."""
+class Counts(NamedTuple):
+    """What a model of patches has read, without padding."""
+
+    positions: int
+    patches: int
+    scratchpads: int
+
+    @property
+    def entries(self) -> float:
+        """How often the layers over patches ran, per position."""
+        return (self.patches + self.scratchpads) / max(1, self.positions)
+
+    def __str__(self) -> str:
+        pads = f"; a scratchpad at {self.scratchpads / self.positions:.1%} of the positions" if self.scratchpads else ""
+        return f"{self.positions / max(1, self.patches):.2f} positions each on average{pads}"
+
+
+class Inputs(NamedTuple):
+    """What a model reads, beside the embeddings of the ids."""
+
+    ids_RT: Tensor
+    positions_RT: Tensor | None = None
+    """None: they count up."""
+    samples_RT: Tensor | None = None
+    """None: every row is one sample."""
+    extras: Mapping[str, Tensor] = NO_EXTRAS
+    """By the names of ``data.batch.NO_EXTRAS``: [R, T or more, …]."""
+
+
+class LanguageModel(nn.Module):
+    """An embedding, layers, and heads that predict the next symbols; ``run`` says how the layers are used.
+
+    ``n_ids`` is the vocabulary's padded size. Weights are uninitialised until ``init_weights``.
+    """
+
+    units = ""
+    """The view whose units it reads besides the ids (``data.batch.UNITS``), if any."""
+    needs_states = False
+    """Whether ``loss`` is given the states after each layer."""
 
     def __init__(self, config: ModelConfig, n_ids: int) -> None:
         super().__init__()
@@ -51,6 +87,30 @@ class Decoder(nn.Module):
         self.flex = False
         """Whether to use flex attention where a row has several samples."""
 
+    def run(
+        self, x_RTD: Tensor, inputs: Inputs, cache: Cache | None = None, states: list[Tensor] | None = None
+    ) -> Tensor:
+        """Embeddings → the input of the output layer [R, T, D]. With a ``cache`` the inputs follow its positions, and
+        are added. To ``states`` are added the input of the first layer and the output of each."""
+        raise NotImplementedError
+
+    def new_cache(self, capacity: int) -> Cache:
+        """For at most ``capacity`` positions of one row. Raises ``ConfigError`` if the model cannot generate."""
+        raise NotImplementedError
+
+    def counts(self, *, anew: bool = False) -> Counts | None:
+        """What was read in this mode (training or not) since it was last counted ``anew``; None if all layers run at
+        every position."""
+        return None
+
+    def notes(self, step: int, steps: int) -> list[str]:
+        """What a measurement of the weights after ``step`` of ``steps`` steps must say."""
+        return notes(self.methods, step, steps)
+
+    def loss(self, states_RTD: Sequence[Tensor], rows: Rows) -> Tensor | None:
+        """What the model learns besides its predictions; as ``Method.loss``."""
+        return None
+
     def forward(
         self, inputs_RT: Tensor, positions_RT: Tensor | None = None, samples_RT: Tensor | None = None
     ) -> Tensor:
@@ -63,46 +123,33 @@ class Decoder(nn.Module):
         positions_RT: Tensor | None = None,
         samples_RT: Tensor | None = None,
         cache: Cache | None = None,
+        extras: Mapping[str, Tensor] = NO_EXTRAS,
     ) -> Tensor:
         """The input of the output layer [R, T, D]. With a ``cache`` the inputs follow its positions, and are added."""
-        return self.run(self.embed(inputs_RT), positions_RT, samples_RT, cache)
+        return self.run(self.embed(inputs_RT), Inputs(inputs_RT, positions_RT, samples_RT, extras), cache)
 
-    def run(
+    def _through(
         self,
+        layers: Iterable[nn.Module],
         x_RTD: Tensor,
-        positions_RT: Tensor | None = None,
-        samples_RT: Tensor | None = None,
-        cache: Cache | None = None,
-        states: list[Tensor] | None = None,
+        rotation: Rotation,
+        visible: Visible | None,
+        cache: Cache | None,
+        states: list[Tensor] | None,
     ) -> Tensor:
-        """The same from embeddings. To ``states`` are added the input of the first layer and the output of each."""
-        past = cache.length if cache is not None else 0
-        n_positions = x_RTD.shape[1]
-        if positions_RT is None:
-            positions_RT = torch.arange(past, past + n_positions, device=x_RTD.device)[None]
-        visible: Visible | None
-        if samples_RT is not None:
-            visible = within_samples(samples_RT, flex=self.flex and not self.config.reach)
-        elif n_positions == 1 and not self.config.reach:
-            visible = None
-        else:
-            visible = causal(n_positions, past + n_positions, x_RTD.device)
-        rotation = None
-        if not self.config.reach:
-            rotation = rotary(positions_RT, self.config.width // self.config.attention_heads, self.config.rope_base)
-        for layer in self.layers:
-            if states is not None:
-                states.append(x_RTD)
+        """Some layers after each other."""
+        for layer in layers:
             if self.recompute and self.training:
                 x_RTD = checkpoint(layer, x_RTD, rotation, visible, cache, use_reentrant=False)
             else:
                 x_RTD = layer(x_RTD, rotation, visible, cache)
-        if states is not None:
-            states.append(x_RTD)
-        if cache is not None:
-            cache.length += n_positions
-        hidden_RTD: Tensor = self.norm(x_RTD)
-        return hidden_RTD
+            if states is not None:
+                states.append(x_RTD)
+        return x_RTD
+
+    def _rotation(self, positions_RT: Tensor) -> Rotation:
+        config = self.config
+        return None if config.reach else rotary(positions_RT, config.width // config.attention_heads, config.rope_base)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[…, D] → […, V]."""
@@ -129,135 +176,38 @@ class Decoder(nn.Module):
         ]
 
 
-class Block(nn.Module):
-    """Attention, then feed-forward; each reads the normed residual stream and adds to it."""
+class Decoder(LanguageModel):
+    """A Llama-shaped decoder: RMSNorm, rotary positions, grouped-query attention, SwiGLU."""
 
-    def __init__(self, config: ModelConfig, index: int) -> None:
-        super().__init__()
-        self.attention_norm = RMSNorm(config.width, config.norm_eps)
-        self.attention = Attention(config, index)
-        self.feed_norm = RMSNorm(config.width, config.norm_eps)
-        self.feed = FeedForward(config)
-
-    def forward(self, x_RTD: Tensor, rotation: Rotation, visible: Visible | None, cache: Cache | None) -> Tensor:
-        x_RTD = x_RTD + self.attention(self.attention_norm(x_RTD), rotation, visible, cache)
-        fed_RTD: Tensor = x_RTD + self.feed(self.feed_norm(x_RTD))
-        return fed_RTD
-
-
-class Attention(nn.Module):
-    def __init__(self, config: ModelConfig, index: int) -> None:
-        super().__init__()
-        self.index = index
-        self.head_width = config.width // config.attention_heads
-        self.query = nn.Linear(config.width, config.width, bias=False)
-        self.key = nn.Linear(config.width, config.kv_heads * self.head_width, bias=False)
-        self.value = nn.Linear(config.width, config.kv_heads * self.head_width, bias=False)
-        self.output = nn.Linear(config.width, config.width, bias=False)
-        self.near = nn.Parameter(torch.empty(config.attention_heads, config.reach)) if config.reach else None
-        """What is added to a score, by head and distance."""
-
-    def forward(self, x_RTD: Tensor, rotation: Rotation, visible: Visible | None, cache: Cache | None) -> Tensor:
-        query_RNTH, key_RGTH = self._heads(self.query(x_RTD)), self._heads(self.key(x_RTD))
-        if rotation is not None:
-            query_RNTH, key_RGTH = rotate(query_RNTH, rotation), rotate(key_RGTH, rotation)
-        value_RGTH = self._heads(self.value(x_RTD))
+    def run(
+        self, x_RTD: Tensor, inputs: Inputs, cache: Cache | None = None, states: list[Tensor] | None = None
+    ) -> Tensor:
+        past = cache.length if cache is not None else 0
+        n_positions = x_RTD.shape[1]
+        positions_RT, samples_RT = inputs.positions_RT, inputs.samples_RT
+        if positions_RT is None:
+            positions_RT = torch.arange(past, past + n_positions, device=x_RTD.device)[None]
+        visible: Visible | None
+        if samples_RT is not None:
+            visible = within_samples(samples_RT, flex=self.flex and not self.config.reach)
+        elif n_positions == 1 and not self.config.reach:
+            visible = None
+        else:
+            visible = causal(n_positions, past + n_positions, x_RTD.device)
+        if states is not None:
+            states.append(x_RTD)
+        x_RTD = self._through(self.layers, x_RTD, self._rotation(positions_RT), visible, cache, states)
         if cache is not None:
-            key_RGTH, value_RGTH = cache.extend(self.index, key_RGTH, value_RGTH)
-        if self.near is not None:
-            assert isinstance(visible, Tensor)
-            visible = nearby(self.near, visible)
-        y_RNTH = attend(query_RNTH, key_RGTH, value_RGTH, visible)
-        y_RTD: Tensor = self.output(y_RNTH.transpose(1, 2).flatten(2))
-        return y_RTD
+            cache.length += n_positions
+        hidden_RTD: Tensor = self.norm(x_RTD)
+        return hidden_RTD
 
-    def _heads(self, x_RTD: Tensor) -> Tensor:
-        return x_RTD.view(*x_RTD.shape[:2], -1, self.head_width).transpose(1, 2)
-
-
-class FeedForward(nn.Module):
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.gate = nn.Linear(config.width, config.hidden, bias=False)
-        self.up = nn.Linear(config.width, config.hidden, bias=False)
-        self.down = nn.Linear(config.hidden, config.width, bias=False)
-
-    def forward(self, x_RTD: Tensor) -> Tensor:
-        y_RTD: Tensor = self.down(F.silu(self.gate(x_RTD)) * self.up(x_RTD))
-        return y_RTD
-
-
-class Ahead(nn.Module):
-    """Hidden states for the next symbol → hidden states for one further ahead.
-
-    A residual block that begins as nothing at all, as in Medusa (Cai et al. 2024, section 2.1.1); the output matrix
-    behind it is the first head's, as in Gloeckle et al. 2024, *Better & Faster LLMs via Multi-token Prediction*.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.turn = nn.Linear(width, width, bias=False)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        further: Tensor = hidden + F.silu(self.turn(hidden))
-        return further
-
-
-class RMSNorm(nn.Module):
-    """Always in float32. Written out because torch 2.13's own is three times slower on a CPU, backward included."""
-
-    def __init__(self, width: int, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(width))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return (normed * self.weight).type_as(x)
-
-
-class Cache:
-    """Keys and values of the positions so far, for generation, with room for ``capacity`` of them."""
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.length = 0
-        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def extend(self, layer: int, key_RGTH: Tensor, value_RGTH: Tensor) -> tuple[Tensor, Tensor]:
-        """Add one layer's new keys and values; returns all of them, [R, G, S, H]: views of the cache."""
-        if layer not in self._kept:
-            rows, groups, _, width = key_RGTH.shape
-            shape = (rows, groups, self.capacity, width)
-            self._kept[layer] = key_RGTH.new_empty(shape), value_RGTH.new_empty(shape)
-        end = self.length + key_RGTH.shape[2]
-        keys, values = self._kept[layer]
-        keys[:, :, self.length : end] = key_RGTH
-        values[:, :, self.length : end] = value_RGTH
-        return keys[:, :, :end], values[:, :, :end]
-
-
-Rotation = tuple[Tensor, Tensor] | None
-"""Cosine and sine; None where distances are biases (``ModelConfig.reach``)."""
-
-
-def rotary(positions_RT: Tensor, head_width: int, base: float) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of every position's angles, [R, 1, T, H/2] each, float32."""
-    evens = torch.arange(0, head_width, 2, device=positions_RT.device, dtype=torch.float32)
-    angles_RTH = positions_RT[..., None].float() * base ** (-evens / head_width)
-    return angles_RTH.cos()[:, None], angles_RTH.sin()[:, None]
-
-
-def rotate(x_RNTH: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate the first half of each head against the second, in float32."""
-    cos, sin = rotation
-    first, second = x_RNTH.float().chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).type_as(x_RNTH)
+    def new_cache(self, capacity: int) -> Cache:
+        return Cache(capacity)
 
 
 @torch.no_grad()
-def init_weights(model: Decoder, seed: int) -> None:
+def init_weights(model: LanguageModel, seed: int) -> None:
     """Normal, truncated at three standard deviations. Drawn on the CPU in a fixed order, so that a seed gives the same
     model on every device."""
     generator = torch.Generator().manual_seed(seed)

@@ -10,26 +10,35 @@ import torch
 from pcdata.dataset.vocab import RAW_IDS
 from pctrain.config import ModelConfig, RunConfig
 from pctrain.model.device import precision
+from pctrain.model.kinds import entries_known, has_scratchpads, stages
 
 
-def flops_of_step(config: RunConfig, n_ids: int) -> int:
-    """One training step, forward and backward, over all its rows."""
-    seq_len = config.data.seq_len
-    return config.data.rows * seq_len * flops_per_position(config.model, n_ids, seq_len)
+def flops_of_step(config: RunConfig, n_ids: int, entries: float | None = None) -> int:
+    """One training step, forward and backward, over all its rows; ``entries`` as in ``flops_per_position``."""
+    return config.data.rows * config.data.seq_len * flops_per_position(config, n_ids, entries)
 
 
-def flops_per_position(model: ModelConfig, n_ids: int, seq_len: int) -> int:
-    """Floating-point operations of one training step per position, forward and backward.
+def flops_per_position(config: RunConfig, n_ids: int, entries: float | None = None) -> int:
+    """Floating-point operations of one training step per position, forward and backward; ``entries`` as in ``stages``,
+    or the least there can be.
 
     6 per weight of a matrix (Kaplan et al. 2020, section 2.1), output matrices counted once per use; and
     12 · layers · width · seq_len for attention (Chowdhery et al. 2022, *PaLM*, appendix B), since masked scores are
-    computed too.
+    computed too. Layers that run at fewer positions count in proportion.
     """
+    model = config.model
+    if entries is None:
+        entries, _ = entries_known(config)
     kv_width = model.width // model.attention_heads * model.kv_heads
     layer = 2 * model.width**2 + 2 * model.width * kv_width + 3 * model.width * model.hidden
     ahead = max(model.predict_heads, model.raw_predict_heads) - 1
-    weights = model.layers * layer + ahead * model.width**2
-    return 6 * weights + flops_of_outputs(model, n_ids) + 12 * model.layers * model.width * seq_len
+    in_layers = [
+        stage.layers * stage.share * (6 * layer + 12 * model.width * stage.attended)
+        for stage in stages(config, entries)
+    ]
+    # A model with scratchpads predicts raw ids for their entropy, and again for the loss of that prediction.
+    of_entropy = 8 * RAW_IDS * model.width if has_scratchpads(config) else 0
+    return round(sum(in_layers)) + 6 * ahead * model.width**2 + flops_of_outputs(model, n_ids) + of_entropy
 
 
 def flops_of_outputs(model: ModelConfig, n_ids: int) -> int:

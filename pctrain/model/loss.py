@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from pcdata.dataset.vocab import FIRST_BYTE, N_BYTES
 from pctrain.data.batch import IGNORE, NO_VIEW
 from pctrain.model.cross_entropy import linear_cross_entropy
-from pctrain.model.decoder import Decoder
+from pctrain.model.decoder import Inputs, LanguageModel
 from pctrain.model.method import Method, Prediction, Rows
 
 
@@ -40,9 +40,9 @@ class LossSums:
 
 
 class Objective(nn.Module):
-    """A decoder and its training loss in one forward pass, so that the logits never leave it."""
+    """A model and its training loss in one forward pass, so that the logits never leave it."""
 
-    def __init__(self, decoder: Decoder, views: Sequence[tuple[int, int]], softmax: str = "all") -> None:
+    def __init__(self, decoder: LanguageModel, views: Sequence[tuple[int, int]], softmax: str = "all") -> None:
         """``views`` are the first id and the exclusive end of each used view, without raw bytes."""
         super().__init__()
         self.decoder = decoder
@@ -52,6 +52,11 @@ class Objective(nn.Module):
     @property
     def methods(self) -> list[Method]:
         return cast("list[Method]", [*self.decoder.methods.values()])
+
+    @property
+    def _with_losses(self) -> list[LanguageModel | Method]:
+        """What may add terms to the loss."""
+        return [self.decoder, *self.methods]
 
     def forward(
         self,
@@ -64,7 +69,7 @@ class Objective(nn.Module):
     ) -> LossSums:
         """The arrays of a ``Batch``, or of some of its rows."""
         rows = Rows(inputs_RT, targets_RT, positions_RT, samples_RT, target_views_RT, extras)
-        states: list[Tensor] | None = [] if any(method.needs_states for method in self.methods) else None
+        states: list[Tensor] | None = [] if any(one.needs_states for one in self._with_losses) else None
         hidden_ND = self._hidden(rows, states).flatten(0, 1)
         targets_KN, views_KN = self._targets(targets_RT, samples_RT, target_views_RT)
         has_KN = targets_KN != IGNORE
@@ -73,8 +78,8 @@ class Objective(nn.Module):
         for k, ahead in enumerate(self.decoder.ahead, 1):
             further = self._prediction(rows, ahead(hidden_ND), targets_KN, views_KN, k)
             nats = nats + self._nats(further, shares_KN[k])[0]
-        for method in self.methods:
-            if (term := method.loss(states or (), rows)) is not None:
+        for one in self._with_losses:
+            if (term := one.loss(states or (), rows)) is not None:
                 nats = nats + term
         belongs_NW = views_KN[0][:, None] == torch.arange(len(self._ranges_W), device=nats.device)
         belongs_NW = belongs_NW.to(first_nats_N.dtype)
@@ -85,7 +90,8 @@ class Objective(nn.Module):
         for method in self.methods:
             x_RTD = method.embed(x_RTD, rows, self.decoder.embed)
             positions_RT = method.positions(positions_RT, rows)
-        return self.decoder.run(x_RTD, positions_RT, rows.samples_RT, states=states)
+        inputs = Inputs(rows.inputs_RT, positions_RT, rows.samples_RT, rows.extras)
+        return self.decoder.run(x_RTD, inputs, states=states)
 
     def _targets(self, targets_RT: Tensor, samples_RT: Tensor, views_RT: Tensor) -> tuple[Tensor, Tensor]:
         """Each head's target and its view; IGNORE and NO_VIEW where it has none. [K, N]"""

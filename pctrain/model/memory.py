@@ -16,6 +16,7 @@ from pctrain.config import ModelConfig, RunConfig
 from pctrain.errors import ConfigError
 from pctrain.model.cross_entropy import positions_at_once
 from pctrain.model.device import precision
+from pctrain.model.kinds import entries_known, stages
 from pctrain.model.size import planned_size
 
 _PASSING: Final = 1.25
@@ -56,31 +57,37 @@ def memory_of_step(
     """``ranks`` is the number of processes, each with its part of the rows; ``shards`` of them share the weights.
     ``of_methods``: how many parameters training methods add."""
     data, model, runtime = config.data, config.model, config.runtime
-    n_parameters = planned_size(model, n_ids).parameters + of_methods
+    n_parameters = planned_size(config, n_ids).parameters + of_methods
     rows = min(-(-data.rows // ranks), runtime.micro_rows or data.rows)
     positions = rows * data.seq_len
     narrow = precision(device, runtime.dtype).itemsize
-    layer = positions * _kept_per_position(model, data.seq_len, narrow, flex=flex)
     entering = positions * 4 * model.width
-    layers = layer + model.layers * entering if runtime.activation_checkpointing else model.layers * layer
-    masks = 0 if flex else 2 * positions * data.seq_len  # [R, T, T] bools: same sample, and that with causality
+    of_stages = stages(config, entries_known(config)[1])
+    layers = [
+        positions * stage.share * _kept_per_position(model, stage.attended, narrow, flex=flex) for stage in of_stages
+    ]
+    kept = sum(stage.layers * layer for stage, layer in zip(of_stages, layers, strict=True))
+    if runtime.activation_checkpointing:
+        kept = max(layers) + sum(stage.layers * stage.share for stage in of_stages) * entering
+    # [R, T, T] bools: same sample, and that with causality
+    masks = 0 if flex else sum(2 * positions * stage.share * stage.attended for stage in of_stages)
     logits = 3 * 4 * n_ids * min(positions, positions_at_once(n_ids, device))
     return Memory(
         state_bytes=16 * n_parameters // shards,
-        activations_bytes=int(_PASSING * layers) + masks + 2 * entering,
+        activations_bytes=int(_PASSING * kept + masks) + 2 * entering,
         output_bytes=logits + 4 * n_ids * model.width + _RUNTIME_BYTES,
     )
 
 
-def _kept_per_position(model: ModelConfig, seq_len: int, narrow: int, *, flex: bool) -> int:
+def _kept_per_position(model: ModelConfig, attended: float, narrow: int, *, flex: bool) -> float:
     """Bytes that a layer keeps for backward (found with ``torch.autograd.graph.saved_tensors_hooks``): in float32, the
     inputs and results of both norms; in ``narrow`` bytes per number, the inputs of five products, queries, keys, values
     and attention's result, and four times the inner width; and the mask, which torch converts to floats in each
     layer."""
     kv_width = model.width // model.attention_heads * model.kv_heads
     products = 5 * model.width + 2 * kv_width + 4 * model.hidden
-    mask = 0 if flex else narrow * seq_len
-    biases = 4 * model.attention_heads * seq_len if model.reach else mask
+    mask = 0 if flex else narrow * attended
+    biases = 4 * model.attention_heads * attended if model.reach else mask
     return 4 * 4 * model.width + narrow * products + biases
 
 

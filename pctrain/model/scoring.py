@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pcdata.dataset.vocab import BOS, PAD, ViewIds
+from pctrain.data.batch import NO_UNIT, UNITS
 from pctrain.errors import ConfigError
-from pctrain.model.decoder import Decoder
+from pctrain.model.decoder import LanguageModel
 from pctrain.model.loss import symbol_bits
 
 _LOGITS_AT_ONCE = 1 << 23
@@ -65,20 +66,33 @@ class Window:
     opening: tuple[int, ...]
     ids: NDArray[np.int64]
     scored_from: int
+    units: NDArray[np.int64] | None = None
+    """The number of each id's unit, for a model that reads them."""
 
 
-def cut(symbols: NDArray[np.unsignedinteger], view: ViewIds, begins: bool, windowing: Windowing) -> Iterator[Window]:
-    """The windows of one document. ``begins`` is false for the later parts of a document that was cut at build."""
+def cut(
+    symbols: NDArray[np.unsignedinteger],
+    view: ViewIds,
+    begins: bool,
+    windowing: Windowing,
+    units: NDArray[np.int64] | None = None,
+) -> Iterator[Window]:
+    """The windows of one document. ``begins`` is false for the later parts of a document that was cut at build;
+    ``units`` are the numbers of the symbols' units, for a model that reads them."""
+
+    def window(opening: tuple[int, ...], start: int, end: int, scored: int) -> Window:
+        return Window(opening, ids[start:end], scored - start, None if units is None else units[start:end])
+
     ids = symbols.astype(np.int64) + view.first_id
     opening = (BOS, view.open_id) if begins else (view.open_id,)
     # The first predicted position of a window that begins with BOS is the open mark, so it holds one symbol less.
     end = min(len(ids), windowing.seq_len + 1 - len(opening))
     if end:
-        yield Window(opening, ids[:end], 0)
+        yield window(opening, 0, end, 0)
     while end < len(ids):
         scored, end = end, min(len(ids), end + windowing.stride)
         start = max(0, end - windowing.seq_len)
-        yield Window((view.open_id,), ids[start:end], scored - start)
+        yield window((view.open_id,), start, end, scored)
 
 
 def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] | NDArray[np.floating]) -> float:
@@ -98,7 +112,7 @@ def jackknife_error(bits_K: NDArray[np.floating], sizes_K: NDArray[np.integer] |
 
 
 def scores(
-    model: Decoder, windows: Iterable[Window], view: ViewIds, rows: int, device: torch.device
+    model: LanguageModel, windows: Iterable[Window], view: ViewIds, rows: int, device: torch.device
 ) -> Iterator[Score]:
     """Score each window, ``rows`` at a time. That number changes the sums by rounding only, and no counts."""
     windows = iter(windows)
@@ -107,7 +121,7 @@ def scores(
 
 
 @torch.no_grad()
-def _score_batch(model: Decoder, windows: list[Window], view: ViewIds, device: torch.device) -> Iterator[Score]:
+def _score_batch(model: LanguageModel, windows: list[Window], view: ViewIds, device: torch.device) -> Iterator[Score]:
     """Score some windows in one forward pass, each a row padded on the right to the longest."""
     n_positions = max(len(window.opening) + len(window.ids) - 1 for window in windows)
     inputs_RT, targets_RT = np.full((2, len(windows), n_positions), PAD, np.int64)
@@ -117,7 +131,8 @@ def _score_batch(model: Decoder, windows: list[Window], view: ViewIds, device: t
         targets_RT[row, first + window.scored_from : first + len(window.ids)] = window.ids[window.scored_from :]
     scored_RT = targets_RT != PAD
     here_RT = torch.from_numpy(scored_RT).to(device)
-    hidden_ND = model.hidden(torch.from_numpy(inputs_RT).to(device))[here_RT]
+    extras = {name: torch.from_numpy(array).to(device) for name, array in _extras(windows, n_positions).items()}
+    hidden_ND = model.hidden(torch.from_numpy(inputs_RT).to(device), extras=extras)[here_RT]
     bits_N, full_bits_N = _symbol_bits(model, hidden_ND, torch.from_numpy(targets_RT).to(device)[here_RT], view)
     symbols_R = scored_RT.sum(axis=1).tolist()
     by_window = (torch.split(of_symbols, symbols_R) for of_symbols in (bits_N, full_bits_N))
@@ -125,7 +140,18 @@ def _score_batch(model: Decoder, windows: list[Window], view: ViewIds, device: t
         yield Score(symbols, float(bits.sum()), float(full_bits.sum()))
 
 
-def _symbol_bits(model: Decoder, hidden_ND: Tensor, targets_N: Tensor, view: ViewIds) -> tuple[Tensor, Tensor]:
+def _extras(windows: list[Window], n_positions: int) -> dict[str, NDArray[np.int64]]:
+    """As in training (``data.extras``), if the windows have units."""
+    units_RT = np.full((len(windows), n_positions), NO_UNIT)
+    for row, window in enumerate(windows):
+        if window.units is None:
+            return {}
+        first = len(window.opening)
+        units_RT[row, first : first + len(window.ids) - 1] = window.units[:-1]
+    return {UNITS: units_RT}
+
+
+def _symbol_bits(model: LanguageModel, hidden_ND: Tensor, targets_N: Tensor, view: ViewIds) -> tuple[Tensor, Tensor]:
     """As ``symbol_bits``, float64 [N] each, with the logits of a large vocabulary computed in pieces."""
     positions = max(1, _LOGITS_AT_ONCE // model.head.out_features)
     pieces = zip(torch.split(hidden_ND, positions), torch.split(targets_N, positions), strict=True)

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import torch
 
-from pctrain.config import ModelConfig
-from pctrain.model.decoder import Decoder
+from pctrain.config import RunConfig
+from pctrain.model.kinds import bare_model
 
 _OUTPUTS: Final = ("head.", "raw_head.")
 
@@ -25,7 +25,7 @@ def size_of(model: torch.nn.Module) -> Size:
     return Size(sum(sizes.values()), beside)
 
 
-def planned_size(config: ModelConfig, n_ids: int) -> Size:
+def planned_size(config: RunConfig, n_ids: int) -> Size:
     """The size of a model without allocating it."""
     with torch.device("meta"):
-        return size_of(Decoder(config, n_ids))
+        return size_of(bare_model(config, n_ids))

@@ -30,6 +30,7 @@ from pcdata.dataset.names import TEMPORARY, check_path, regular_file
 from pctrain.config import RunConfig
 from pctrain.errors import CheckpointError, ConfigError
 from pctrain.methods.make import make_model
+from pctrain.model.kinds import total_layers
 from pctrain.torch_errors import of_memory, of_peer
 from pctrain.training.distributed import World
 from pctrain.training.resume import State
@@ -187,7 +188,7 @@ def check_shape(folder: Path, config: RunConfig, n_ids: int) -> None:
     Reads only the headers of the files: a state may claim more than they have.
     """
     shapes = _shapes(folder, _MODEL)
-    n_modules = max(config.model.layers, config.model.predict_heads, config.model.raw_predict_heads)
+    n_modules = max(total_layers(config), config.model.predict_heads, config.model.raw_predict_heads)
     if n_modules > len(shapes):
         raise CheckpointError(
             f"{folder / _MODEL} belongs to another model: it has {len(shapes)} tensors, and its settings ask for "

@@ -8,10 +8,9 @@ process, a run that was killed and resumed has the same losses as an uninterrupt
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ from pctrain.data.filter import Filter
 from pctrain.data.prefetch import Prefetcher
 from pctrain.data.shown_documents import shown_documents
 from pctrain.methods.flops import flops_of_steps
+from pctrain.methods.make import raw_units
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_of_step, matmul_flops_per_second
-from pctrain.model.method import notes
 from pctrain.training import checkpoint
 from pctrain.training.distributed import gathered, joined
 from pctrain.training.explained import explained
@@ -107,10 +106,15 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
     config, steps = trainer.config, trainer.config.train.steps
     splits = [dataset.split("val") for dataset in trainer.datasets.values()]
     data, runtime = config.data, config.runtime
-    val = ValSlice(splits, config.eval.bytes, data.seq_len, runtime.micro_rows or data.rows, Filter(data.where))
-    n_ids = trainer.loader.vocabulary.padded_size
+    rows_at_once, units = runtime.micro_rows or data.rows, raw_units(config)
+    val = ValSlice(splits, config.eval.bytes, data.seq_len, rows_at_once, Filter(data.where), units)
+    model, n_ids = trainer.model, trainer.loader.vocabulary.padded_size
     peak = runtime.peak_flops or matmul_flops_per_second(trainer.device, runtime.dtype)
-    flops = partial(flops_of_steps, config, n_ids)
+
+    def flops(steps: int, symbols_by_view: Mapping[str, int], compressed_bytes: int) -> int:
+        counts = model.counts()
+        return flops_of_steps(config, n_ids, steps, symbols_by_view, compressed_bytes, counts and counts.entries)
+
     tally = Tally(trainer.loader.view_names, trainer.loader.dataset_names, flops, peak * trainer.world.size)
     if not quiet:
         for text in header(trainer, flops_of_step(config, n_ids), peak * trainer.world.size, verified=verify):
@@ -137,12 +141,14 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
             save_due = done == steps or done % config.checkpoint.every == 0
             bits_per_byte = None
             if done % config.log.every == 0 or save_due or stop:
-                line = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
+                line: dict[str, Any] = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
+                if counts := model.counts(anew=done % config.log.every == 0 or save_due):
+                    line["patches"] = counts._asdict()
                 log.write("train", done, **line, peak_memory_bytes=peak_memory_bytes(trainer.device))
             if save_due or (config.eval.every and done % config.eval.every == 0):
                 with autocast(trainer.device, runtime.dtype), gathered(trainer.objective):
                     measured = val.measure(trainer.model, trainer.device)
-                if said_too := notes(trainer.model.methods, done, steps):
+                if said_too := model.notes(done, steps):
                     measured["notes"] = said_too
                 bits_per_byte = measured["raw_bits_per_byte"]
                 log.write("val", done, **measured)

@@ -18,7 +18,7 @@ from pcdata.dataset.names import regular_file
 from pctrain.config import RunConfig
 from pctrain.errors import CheckpointError, ConfigError, PctrainError
 from pctrain.methods.make import make_model
-from pctrain.model.decoder import Decoder
+from pctrain.model.decoder import LanguageModel
 from pctrain.training import checkpoint
 from pctrain.training.resume import State, check_datasets, check_prints
 
@@ -116,7 +116,7 @@ def clear(run: Path) -> None:
         (run / name).unlink(missing_ok=True)
 
 
-def load_model(run: Path, which: str, device: torch.device) -> tuple[Decoder, State]:
+def load_model(run: Path, which: str, device: torch.device) -> tuple[LanguageModel, State]:
     """A run's model for inference, from its ``last`` or ``best`` checkpoint or that of a step."""
     read_settings(run)
     folder = checkpoint.choose(run, which)

@@ -19,8 +19,9 @@ from pctrain.data.schedule import Schedule
 from pctrain.errors import ConfigError
 from pctrain.methods.make import make_model, parameters_of_methods, suffixes_wanted, units_wanted
 from pctrain.model.attention import flex_fits
-from pctrain.model.decoder import Decoder, init_weights
+from pctrain.model.decoder import LanguageModel, init_weights
 from pctrain.model.device import choose_device
+from pctrain.model.kinds import check_views, is_flexible
 from pctrain.model.loss import Objective
 from pctrain.model.memory import Memory, check_fits, free_bytes, memory_of_step
 from pctrain.training import checkpoint
@@ -43,7 +44,7 @@ class Trainer:
     first_step: int
     device: torch.device
     loader: Loader
-    model: Decoder
+    model: LanguageModel
     objective: Objective
     """The model and its loss."""
     optimizer: torch.optim.Optimizer
@@ -70,6 +71,7 @@ class Trainer:
         """
         named = by_name([datasets] if isinstance(datasets, Dataset) else datasets)
         config = with_views(config, [*named.values()])
+        check_views(config, [*named.values()])
         folder = None if anew else next(reversed(checkpoint.checkpoints(run)), None)
         last = checkpoint.load_state(folder) if folder else None
         if last:
@@ -135,7 +137,7 @@ def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, in
         of_methods=parameters_of_methods(config, n_ids),
         shards=max(1, world.size // runtime.replicas),
         ranks=world.size,
-        flex=_wants_flex(runtime.attention, world.device, config.model) and not config.model.reach,
+        flex=_wants_flex(runtime.attention, world.device, config.model) and is_flexible(config),
     )
     free = free_bytes(world.device)
     if free is not None and world.device.type == "cpu":
@@ -144,10 +146,10 @@ def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, in
     return wanted, free
 
 
-def _objective(model: Decoder, loader: Loader, config: RunConfig, device: torch.device) -> Objective:
+def _objective(model: LanguageModel, loader: Loader, config: RunConfig, device: torch.device) -> Objective:
     """The model as the settings want it to run, and its loss."""
     model.recompute = config.runtime.activation_checkpointing
-    model.flex = _wants_flex(config.runtime.attention, device, model.config)
+    model.flex = _wants_flex(config.runtime.attention, device, config.model)
     if config.runtime.compile:
         for layer in model.layers:
             layer.compile()

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from pcdata.dataset import Split
 from pcdata.dataset.vocab import RAW_VIEW
 from pctrain.data.filter import Filter
+from pctrain.data.units import RawUnits
 from pctrain.errors import DataError
-from pctrain.model.decoder import Decoder
+from pctrain.model.decoder import LanguageModel
 from pctrain.model.scoring import Score, Window, Windowing, cut, jackknife_error, scores
 
 
@@ -39,8 +40,19 @@ class Piece(NamedTuple):
 class ValSlice:
     """Windows of val's raw bytes: equally many from each dataset, or all that it has."""
 
-    def __init__(self, splits: Sequence[Split], max_bytes: int, seq_len: int, rows: int, only: Filter) -> None:
-        """Raises ``DataError`` for a split of which the filter keeps no bytes."""
+    def __init__(
+        self,
+        splits: Sequence[Split],
+        max_bytes: int,
+        seq_len: int,
+        rows: int,
+        only: Filter,
+        units: RawUnits | None = None,
+    ) -> None:
+        """``units``: for a model that reads them.
+
+        Raises ``DataError`` for a split of which the filter keeps no bytes.
+        """
         self._rows = rows
         self._windows: list[Window] = []
         self._documents: list[tuple[int, int]] = []
@@ -54,7 +66,10 @@ class ValSlice:
                 base = split.base(piece.block)
                 raw = base.raw_of(piece.row)[piece.start_bytes : piece.end_bytes]
                 begins = piece.start_bytes == 0 and base.part_starts[piece.row] == 0
-                windows = [*cut(raw, RAW_VIEW, begins, windowing)]
+                numbers = None
+                if units is not None:
+                    numbers = units.of(split, piece.block, piece.row, piece.start_bytes, piece.end_bytes)
+                windows = [*cut(raw, RAW_VIEW, begins, windowing, numbers)]
                 self._windows += windows
                 self._documents += [(number, piece.document)] * len(windows)
                 self.raw_bytes += len(raw)
@@ -64,25 +79,29 @@ class ValSlice:
                     f"{f' in documents that have {only}' if only else ''}; build it from more"
                 )
 
-    def measure(self, model: Decoder, device: torch.device) -> dict[str, Any]:
+    def measure(self, model: LanguageModel, device: torch.device) -> dict[str, Any]:
         """For a line of kind ``val``; as ``pctrain eval`` scores windows, without overlap.
 
         The standard error is over documents, each with all of its windows, because the bytes of one document are not
         independent. With a single document there is none, and no key for it.
         """
         model.eval()
+        model.counts(anew=True)
         by_document: dict[tuple[int, int], Score] = {}
         found = scores(model, self._windows, RAW_VIEW, self._rows, device)
         for document, one in zip(self._documents, found, strict=True):
             by_document[document] = by_document.get(document, Score()) + one
+        counts = model.counts(anew=True)
         model.train()
         total = sum(by_document.values(), Score())
-        values = {
+        values: dict[str, Any] = {
             "raw_bits_per_byte": total.bits / self.raw_bytes,
             "raw_bits_per_byte_full_softmax": total.full_bits / self.raw_bytes,
             "raw_bits": total.bits,
             "raw_bytes": self.raw_bytes,
         }
+        if counts is not None:
+            values["patches"] = counts._asdict()
         if len(by_document) > 1:
             bits_K, sizes_K = np.array([(one.bits, one.symbols) for one in by_document.values()]).T
             values["raw_bits_per_byte_standard_error"] = jackknife_error(bits_K, sizes_K)

@@ -11,7 +11,7 @@ import pytest
 
 from pcdata.dataset.files import temporary_name
 from pcdata.errors import OptionError
-from pctrain.config import ModelConfig, resolve
+from pctrain.config import DataConfig, ModelConfig, RunConfig, resolve
 from pctrain.data.schedule import Schedule
 from pctrain.errors import CheckpointError, PctrainError
 from pctrain.inference.plot import plot, read_curve
@@ -48,8 +48,8 @@ def test_points_and_costs_are_those_of_the_log(runs: list[Path]) -> None:
             assert curve.along("symbols", line["step"]) == symbols
             assert curve.along("raw_bytes", line["step"]) == shown
             start = next(line for line in lines if line["kind"] == "start")
-            model = ModelConfig(**start["config"]["model"])
-            assert curve.along("flops", line["step"]) == positions * flops_per_position(model, start["n_ids"], 64)
+            config = RunConfig.from_dict(start["config"])
+            assert curve.along("flops", line["step"]) == positions * flops_per_position(config, start["n_ids"])
     assert positions == 12 * 4 * 64
     assert shown > symbols > 0
 
@@ -70,19 +70,20 @@ def test_the_schedule_is_the_one_that_was_in_force(runs: list[Path]) -> None:
 
 @pytest.mark.parametrize(("heads", "raw_heads"), [(1, 0), (3, 0), (2, 4)])
 def test_flops_count_every_weight_that_multiplies(heads: int, raw_heads: int) -> None:
-    config = ModelConfig(
+    shape = ModelConfig(
         width=32, layers=2, attention_heads=4, kv_heads=2, hidden=48, predict_heads=heads, raw_predict_heads=raw_heads
     )
-    model = Decoder(config, 640)
+    config = RunConfig(data=DataConfig(seq_len=100), model=shape)
+    model = Decoder(shape, 640)
     weights = sum(
         parameter.numel() for name, parameter in model.named_parameters() if parameter.ndim == 2 and "embed" not in name
     )
     weights += (heads - 1) * model.head.weight.numel()  # used once for each head
     if model.raw_head is not None:
         weights += (raw_heads - heads - 1) * model.raw_head.weight.numel()
-    assert flops_per_position(config, 640, 100) == 6 * weights + 12 * 2 * 32 * 100
-    longer = dataclasses.replace(config, layers=4)
-    assert flops_per_position(longer, 640, 100) > flops_per_position(config, 640, 100)
+    assert flops_per_position(config, 640) == 6 * weights + 12 * 2 * 32 * 100
+    longer = dataclasses.replace(config, model=dataclasses.replace(shape, layers=4))
+    assert flops_per_position(longer, 640) > flops_per_position(config, 640)
 
 
 @pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])

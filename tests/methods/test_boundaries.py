@@ -32,7 +32,7 @@ from pctrain.errors import ConfigError
 from pctrain.inference.evaluate import evaluate_run
 from pctrain.inference.export import llama_tensors
 from pctrain.methods.boundaries import Boundaries, strength, unit_numbers
-from pctrain.model.decoder import Decoder, init_weights
+from pctrain.model.decoder import Decoder, Inputs, init_weights
 from pctrain.model.loss import LossSums, Objective
 from pctrain.model.method import Rows
 from pctrain.model.size import size_of
@@ -163,7 +163,9 @@ def slow_loss(objective: Objective, config: BoundariesConfig, share: float, rows
     for row in range(n_rows):
         x_TD, positions = slow_input(objective, config, share, rows, row)
         weights = slow_weights(config, share, rows, row)
-        hidden_TD = decoder.run(x_TD[None], torch.tensor([positions]), rows.samples_RT[row : row + 1])[0]
+        here = slice(row, row + 1)
+        shown = Inputs(rows.inputs_RT[here], torch.tensor([positions]), rows.samples_RT[here])
+        hidden_TD = decoder.run(x_TD[None], shown)[0]
         for t in range(n_positions):
             terms = []
             for k in range(1 + len(decoder.ahead)):

@@ -63,6 +63,7 @@ def test_bags_of_one_length_are_counted_whole() -> None:
 @pytest.mark.parametrize(("heads", "raw_heads", "ids"), [(1, 0, 1000), (2, 0, 2000), (1, 3, 1000 + 2 * 320)])
 def test_outputs_are_a_part_of_a_position(heads: int, raw_heads: int, ids: int) -> None:
     model = ModelConfig(predict_heads=heads, raw_predict_heads=raw_heads)
-    more = flops_per_position(model, 2000, 64) - flops_per_position(model, 1000, 64)
+    config = RunConfig(model=model)
+    more = flops_per_position(config, 2000) - flops_per_position(config, 1000)
     assert flops_of_outputs(model, 1000) == 6 * model.width * ids
     assert more == 6 * model.width * 1000 * heads

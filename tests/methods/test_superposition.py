@@ -16,7 +16,7 @@ from pctrain.data.batch import BAGS, IGNORE, Batch
 from pctrain.data.loader import Loader
 from pctrain.inference.export import llama_tensors
 from pctrain.methods.make import make_model
-from pctrain.model.decoder import Decoder, init_weights
+from pctrain.model.decoder import Decoder, Inputs, init_weights
 from pctrain.model.loss import Objective
 from pctrain.model.method import Rows
 from pctrain.training.optim import make_optimizer
@@ -86,7 +86,7 @@ def slow_loss(model: Decoder, rows: Rows, config: RunConfig) -> Tensor:
             for r, line in enumerate(rows.inputs_RT)
         ]
     )
-    hidden = model.run(x, rows.positions_RT, rows.samples_RT)
+    hidden = model.run(x, Inputs(rows.inputs_RT, rows.positions_RT, rows.samples_RT))
     total = torch.zeros((), dtype=torch.float64)
     for r, t in torch.nonzero(rows.targets_RT != IGNORE).tolist():
         terms = []

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pctrain.config import ModelConfig
-from pctrain.model.decoder import Cache, Decoder, init_weights
+from pctrain.model.blocks import Cache
+from pctrain.model.decoder import Decoder, init_weights
 
 N_IDS = 384
 SHAPES = {
@@ -237,7 +238,7 @@ def test_attention_is_the_textbook_formula_with_heads_turned_by_halves() -> None
         heads.append(torch.stack([sum(w * v for w, v in zip(weights[t], values, strict=False)) for t in range(5)]))
     expected = torch.cat(heads, 1) @ layer.output.weight.T
 
-    from pctrain.model.decoder import rotary
+    from pctrain.model.blocks import rotary
 
     rotation = rotary(torch.arange(n_positions)[None], width, 10_000.0)
     assert close(layer(x[None], rotation, mask, None)[0], expected)

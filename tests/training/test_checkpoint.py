@@ -103,7 +103,8 @@ def earlier(values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     before = {new: old for old, new in RENAMED.items()}
     named: dict[str, dict[str, Any]] = {}
     for section, table in values.items():
-        for name, value in table.items() if section not in ("superposition", "alignment", "boundaries") else ():
+        added = section in ("superposition", "alignment", "boundaries", "patched")
+        for name, value in () if added else table.items():
             place, _, key = before.get(f"{section}.{name}", f"{section}.{name}").partition(".")
             named.setdefault(place, {})[key] = value
     assert named.keys() == {"data", "mixture", "model", "train"}

@@ -108,6 +108,14 @@ def test_a_signal_to_one_stops_all_and_another_number_goes_on(data: Path, whole:
     assert len(lines(folder, "start")) == 2
 
 
+def test_a_model_of_patches_makes_the_same_run(data: Path, tmp_path: Path) -> None:
+    patched = [*HEADS, "model.kind=patched", "patched.scratchpads=true", "patched.threshold=7.8", "patched.reach=8"]
+    patched += ["mixture.mode=raw", "mixture.warmup_mode=raw"]
+    fit(data, tmp_path / "whole", resolve(None, None, [*SETTINGS, *patched]), quiet=True)
+    assert run(2, data, tmp_path / "run", *patched) == ["6 None"] * 2
+    check_same(tmp_path / "run", tmp_path / "whole")
+
+
 def test_one_process_is_a_world_of_its_own() -> None:
     world = World()
     assert (world.is_first, world.largest(7)) == (True, 7)

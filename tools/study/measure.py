@@ -19,7 +19,7 @@ from pcdata.dataset import Dataset, Document
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, N_BYTES, RAW_OPEN, ViewIds
 from pcdata.probing.stability import distance
 from pctrain.inference.evaluate import evaluate
-from pctrain.model.decoder import Cache, Decoder
+from pctrain.model.decoder import LanguageModel
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.scoring import Windowing
 from pctrain.training.resume import State
@@ -43,7 +43,7 @@ def measure(run: Path, folder: Path, device: str) -> dict[str, Any]:
     return found
 
 
-def edited_bits(model: Decoder, state: State, place: Path) -> dict[str, float]:
+def edited_bits(model: LanguageModel, state: State, place: Path) -> dict[str, float]:
     """Bits per byte of the edited text: raw, and by view."""
     windowing = Windowing(state.config.data.seq_len, state.config.data.seq_len)
     views = {name: state.vocabulary.views[name] for name in state.views}
@@ -51,7 +51,7 @@ def edited_bits(model: Decoder, state: State, place: Path) -> dict[str, float]:
     return {name: figures["bits_per_byte"] for name, figures in {"raw": values["raw"], **values["views"]}.items()}
 
 
-def translation(model: Decoder, ids: ViewIds, view: str, dataset: Dataset) -> dict[str, float]:
+def translation(model: LanguageModel, ids: ViewIds, view: str, dataset: Dataset) -> dict[str, float]:
     split = dataset.split("train")
     spans = [_span(split.document(number), view) for number in range(split.n_documents)]
     others = [*spans[1:], spans[0]]
@@ -70,10 +70,10 @@ def _span(document: Document, view: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @torch.no_grad()
-def _raw_after(model: Decoder, ids: ViewIds, symbols: np.ndarray, n_bytes: int) -> np.ndarray:
+def _raw_after(model: LanguageModel, ids: ViewIds, symbols: np.ndarray, n_bytes: int) -> np.ndarray:
     """The most likely raw bytes, one after another, after a compressed span. [n_bytes]"""
     shown = [BOS, ids.open_id, *(symbols.astype(np.int64) + ids.first_id).tolist(), RAW_OPEN]
-    cache, device = Cache(len(shown) + n_bytes), next(model.parameters()).device
+    cache, device = model.new_cache(len(shown) + n_bytes), next(model.parameters()).device
     made: list[int] = []
     for _ in range(n_bytes):
         state_D = model.hidden(torch.tensor([shown], device=device), cache=cache)[0, -1]

@@ -287,7 +287,7 @@ class Bench(Recorded):
 
     def _flops_per_position(self, trial: Trial) -> int:
         config = self._unpaced_config(trial)
-        return flops_per_position(config.model, self._n_ids(trial), config.data.seq_len)
+        return flops_per_position(config, self._n_ids(trial))
 
     def _steps(self, trial: Trial) -> int:
         """As many as the budget allows, rounded, at least one."""
