@@ -33,6 +33,7 @@ from pctrain.data.prefetch import Prefetcher
 from pctrain.model.decoder import LanguageModel
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.flops import flops_per_position, matmul_flops_per_second
+from pctrain.model.method import Rows
 from pctrain.training.optim import learning_rate, make_optimizer
 from pctrain.training.step import micro_batches, take_step
 from pctrain.training.trainer import Trainer
@@ -44,9 +45,6 @@ PREPARED = 4
 """Batches of a bare loop, reused."""
 STEPS = 1_000_000
 """Length of the run whose first steps are measured."""
-
-Micro = tuple[Tensor, ...]
-"""Inputs, targets, positions, samples and target views of the rows of one forward pass."""
 
 
 def settings(device: torch.device, preset: str | None, asked: Sequence[str]) -> RunConfig:
@@ -75,7 +73,7 @@ class Pctrain:
 
 
 def bare(
-    model: nn.Module, loss: Callable[[Micro], Tensor], batches: Iterator[list[Micro]], config: RunConfig, steps: int
+    model: nn.Module, loss: Callable[[Rows], Tensor], batches: Iterator[list[Rows]], config: RunConfig, steps: int
 ) -> Callable[[], None]:
     """A loop without anything else; ``loss`` gives the sum over the targets of some rows."""
     device = next(model.parameters()).device
@@ -97,32 +95,32 @@ def bare(
     return run
 
 
-def torch_loss(model: LanguageModel) -> Callable[[Micro], Tensor]:
+def torch_loss(model: LanguageModel) -> Callable[[Rows], Tensor]:
     """Whole logits, and torch's cross entropy of them."""
 
-    def loss(micro: Micro) -> Tensor:
-        inputs_RT, targets_RT, positions_RT, samples_RT, _ = micro
+    def loss(micro: Rows) -> Tensor:
+        inputs_RT, targets_RT, positions_RT, samples_RT, *_ = micro
         logits_NV = model(inputs_RT, positions_RT, samples_RT).flatten(0, 1)
         return F.cross_entropy(logits_NV, targets_RT.flatten(), ignore_index=IGNORE, reduction="sum")
 
     return loss
 
 
-def their_model(config: RunConfig, n_ids: int, device: torch.device) -> tuple[nn.Module, Callable[[Micro], Tensor]]:
+def their_model(config: RunConfig, n_ids: int, device: torch.device) -> tuple[nn.Module, Callable[[Rows], Tensor]]:
     """transformers' model of the same shape. Raises ``ImportError`` if it is not installed."""
     model = llama(config.model, n_ids, config.data.seq_len, use_cache=False).to(device)
     if config.runtime.compile:
         for layer in model.model.layers:
             layer.compile()
 
-    def loss(micro: Micro) -> Tensor:
+    def loss(micro: Rows) -> Tensor:
         mean: Tensor = model(input_ids=micro[0], labels=micro[0]).loss
         return mean * micro[0].numel()
 
     return model, loss
 
 
-def prepared(trainer: Trainer) -> list[list[Micro]]:
+def prepared(trainer: Trainer) -> list[list[Rows]]:
     """Some batches on the device, in micro-batches."""
     rows = trainer.config.data.rows
     batches = (trainer.loader.next_batch() for step in range(PREPARED))

@@ -24,7 +24,7 @@ pair, D width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +61,14 @@ class Alignment(Method):
             if (layer := getattr(config, name)) > layers:
                 raise ConfigError(f"alignment.{name} must be at most model.layers={layers}, got {layer}")
         self._config = config
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self | None:
+        return cls(config.alignment, config.model.layers) if config.alignment.weight else None
+
+    @classmethod
+    def units(cls, config: RunConfig) -> str:
+        return aligned_view(config) if config.alignment.weight else ""
 
     def loss(self, states_RTD: Sequence[Tensor], rows: Rows) -> Tensor | None:
         if UNITS not in rows.extras:

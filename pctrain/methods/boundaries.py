@@ -14,11 +14,13 @@ Legend: R rows, T positions, C = T + 1 symbols of a row, N = R·T, D width, U un
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pctrain.config import BoundariesConfig, ModelConfig
+from pctrain.config import BoundariesConfig, ModelConfig, RunConfig
 from pctrain.data.batch import NO_UNIT, SUFFIXES, UNITS
 from pctrain.data.mixture import RAW
 from pctrain.errors import ConfigError
@@ -41,6 +43,18 @@ class Boundaries(Method):
         self._strength = 0.0
         self.flag = nn.Parameter(torch.empty(model.width)) if config.prior != "none" else None
         self.suffix = nn.Embedding(config.suffix, model.width) if config.suffix else None
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self | None:
+        return cls(config.boundaries, config.model) if config.boundaries.units else None
+
+    @classmethod
+    def units(cls, config: RunConfig) -> str:
+        return config.boundaries.units
+
+    @classmethod
+    def needs_suffixes(cls, config: RunConfig) -> bool:
+        return config.boundaries.suffix > 0
 
     def init_weights(self, generator: torch.Generator) -> None:
         """A plain decoder at first."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pctrain.config import RunConfig
-from pctrain.methods import superposition
+from pctrain.methods.make import METHODS
 from pctrain.model.decoder import Counts
 from pctrain.model.flops import flops_of_outputs, flops_of_step
 
@@ -21,8 +21,8 @@ def flops_of_steps(
 ) -> int:
     """Forward and backward, of steps that showed so many symbols of each view, ``compressed_bytes`` of raw bytes in
     those that are not raw; ``entries`` as in ``flops_per_position``."""
-    further = superposition.further_outputs(config.superposition, symbols_by_view, compressed_bytes)
-    return steps * flops_of_step(config, n_ids, entries) + further * flops_of_outputs(config.model, n_ids)
+    of_methods = (method.further_outputs(config, symbols_by_view, compressed_bytes) for method in METHODS.values())
+    return steps * flops_of_step(config, n_ids, entries) + sum(of_methods) * flops_of_outputs(config.model, n_ids)
 
 
 def flops_of_line(config: RunConfig, n_ids: int, line: Mapping[str, Any]) -> int:

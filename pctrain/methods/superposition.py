@@ -12,22 +12,15 @@ Legend: R rows, T positions, C = T + 1 symbols of a row, N = R·T, S symbols of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from pcdata.dataset.vocab import PAD
-from pctrain.config import SuperpositionConfig
+from pctrain.config import RunConfig, SuperpositionConfig
 from pctrain.data.batch import BAGS
 from pctrain.model.method import Method, Prediction, Rows
-
-
-def further_outputs(config: SuperpositionConfig, symbols_by_view: Mapping[str, int], compressed_bytes: int) -> int:
-    """How often the output matrix was applied beyond once per position: with gains on the way out, once per symbol of a
-    bag. Where the symbols of another view share a line of the log with bags, their bytes are counted too."""
-    bags = symbols_by_view.get(config.name, 0) if config.bag and config.order == "both" else 0
-    most = config.bag * bags
-    return (min(compressed_bytes, most) if config.units else most) - bags
 
 
 class Superposition(Method):
@@ -37,6 +30,19 @@ class Superposition(Method):
         self.gain_in = nn.Parameter(torch.empty(shape)) if config.order in ("in", "both") else None
         self.gain_out = nn.Parameter(torch.empty(shape)) if config.order == "both" else None
         self._power = 1.0 if config.weights == "power" else 0.0
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self | None:
+        return cls(config.superposition, config.model.width) if config.superposition.bag else None
+
+    @classmethod
+    def further_outputs(cls, config: RunConfig, symbols_by_view: Mapping[str, int], compressed_bytes: int) -> int:
+        """With gains on the way out, one per symbol of a bag. Where the symbols of another view share a line of the log
+        with bags, their bytes are counted too."""
+        kind = config.superposition
+        bags = symbols_by_view.get(kind.name, 0) if kind.order == "both" else 0
+        most = kind.bag * bags
+        return (min(compressed_bytes, most) if kind.units else most) - bags
 
     def init_weights(self, generator: torch.Generator) -> None:
         """All places alike: plain superposition."""

@@ -7,10 +7,12 @@ ids.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
+
+from pctrain.config import RunConfig
 
 
 class Rows(NamedTuple):
@@ -54,6 +56,27 @@ class Method(nn.Module):
 
     needs_states = False
     """Whether ``loss`` is given the states after each layer."""
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self | None:
+        """The method as the settings ask for it; None if they do not. Raises ``ConfigError`` for what excludes it."""
+        raise NotImplementedError
+
+    @classmethod
+    def units(cls, config: RunConfig) -> str:
+        """The view whose units it needs numbered in a batch (``batch.UNITS``), if it is used; empty for none."""
+        return ""
+
+    @classmethod
+    def needs_suffixes(cls, config: RunConfig) -> bool:
+        """Whether, if it is used, a batch must have the symbols of these units too (``batch.SUFFIXES``)."""
+        return False
+
+    @classmethod
+    def further_outputs(cls, config: RunConfig, symbols_by_view: Mapping[str, int], compressed_bytes: int) -> int:
+        """How often the output matrices were applied beyond once per position, in steps that showed so many symbols of
+        each view, ``compressed_bytes`` of raw bytes in those that are not raw."""
+        return 0
 
     def init_weights(self, generator: torch.Generator) -> None:
         """Set the initial weights, drawn on the CPU."""

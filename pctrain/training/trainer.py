@@ -134,7 +134,7 @@ def _memory(config: RunConfig, loader: Loader, world: World) -> tuple[Memory, in
         config,
         n_ids,
         world.device,
-        of_methods=parameters_of_methods(config, n_ids),
+        of_methods=parameters_of_methods(config),
         shards=max(1, world.size // runtime.replicas),
         ranks=world.size,
         flex=_wants_flex(runtime.attention, world.device, config.model) and is_flexible(config),
