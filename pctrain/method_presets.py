@@ -59,6 +59,10 @@ METHODS: Final = {
         "raw bytes that are told where the units of a view begin, for 30 % of the steps",
         {**_RAW, "boundaries.units": VIEW, "boundaries.prior": "start", "boundaries.fraction": 0.3},
     ),
+    "patched": MethodPreset(
+        "a model most of whose layers run once per patch of bytes, with scratchpads where bytes are hard to predict",
+        {**_RAW, "model.kind": "patched", "patched.patches": "spaces", "patched.scratchpads": True},
+    ),
     "aligned": MethodPreset(
         "proxy compression with pairs throughout, whose two states of each unit are drawn together",
         {

@@ -88,6 +88,8 @@ def _check_patched(config: RunConfig) -> None:
             f"model.reach={config.model.reach} is for decoders; model.kind=patched has patched.reach for its layers "
             "over bytes"
         )
+    if config.boundaries.units and config.boundaries.distance == "unit":
+        raise ConfigError("model.kind=patched cuts patches by positions; set boundaries.distance=byte")
     if config.superposition.bag:
         raise ConfigError("model.kind=patched reads bytes, not bags; set superposition.bag=0")
     if not Schedule.of(config).raw_only:
