@@ -11,10 +11,11 @@ import torch
 from pctrain.config import resolve
 from pctrain.inference.evaluate import evaluate_run
 from pctrain.training.loop import fit
-from tests.made_run import SETTINGS, make_dataset
+from tests.made_run import SETTINGS, VIEW, make_dataset
 
 pytestmark = pytest.mark.gpu
 
+RAW = ("mixture.mode=raw", "mixture.warmup_fraction=0")
 WAYS = {
     "bfloat16": (),
     "float32": ("runtime.dtype=float32",),
@@ -22,6 +23,11 @@ WAYS = {
     "compiled": ("runtime.compile=true",),
     "recomputed": ("runtime.activation_checkpointing=true",),
     "heads": ("model.predict_heads=2", "model.raw_predict_heads=4", "train.softmax=own"),
+    "superposition": (*RAW, "superposition.bag=3", "runtime.compile=true"),
+    "unit bags": ("superposition.bag=8", f"superposition.units={VIEW}", "superposition.order=both"),
+    "boundaries": (*RAW, f"boundaries.units={VIEW}", "boundaries.prior=start", "boundaries.suffix=512"),
+    "alignment": ("mixture.mode=translation", "alignment.weight=0.1"),
+    "patched": (*RAW, "model.kind=patched", "patched.scratchpads=true"),
 }
 
 
