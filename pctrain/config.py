@@ -159,7 +159,7 @@ class AlignmentConfig(Section, section="alignment"):
     weight: float = setting(0.0, least=0)
     """Of the loss, in nats per unit of a pair; 0: none."""
     view: str = setting("")
-    """The view of the pairs; empty: the only one that the run uses. Pairs of other views are as ever."""
+    """The view of the pairs; empty: the only one that the run uses. Pairs of other views are left alone."""
     distance: str = setting("contrast", choices=("contrast", "cosine"))
     """contrast: the nats of finding the unit among all units of its pair. cosine: 1 - the cosine of its two states."""
     raw_layer: int = setting(2, least=0, most=_DEEPEST)
@@ -167,7 +167,7 @@ class AlignmentConfig(Section, section="alignment"):
     view_layer: int = setting(1, least=0, most=_DEEPEST)
     """The same for the compressed state."""
     stop_gradient: str = setting("none", choices=("none", "view", "raw"))
-    """The side whose states get no gradient of this loss: those of the other are drawn to them. none: both move."""
+    """The side that this loss does not move: the states of the other side are drawn to it. none: both move."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class BoundariesConfig(Section, section="boundaries", fixed=True):
     """
 
     units: str = setting("")
-    """The view whose units are meant; empty: none of this."""
+    """The view whose units are used; empty: none of this."""
     prior: str = setting("none", choices=("none", "start", "end"))
     """Which raw bytes get a learnt vector added to their embedding: the first of each unit, or the last. ``end`` tells
     of the future, since only the next byte shows that a unit has ended: it is for training alone. So does ``start``,
@@ -192,7 +192,7 @@ class BoundariesConfig(Section, section="boundaries", fixed=True):
     fraction: float = setting(0.3, least=0, most=1)
     """Fraction of the optimizer steps, from the first, in which these are on."""
     fade: bool = setting(False)
-    """Whether they fade linearly to nothing over these steps, rather than end at once."""
+    """Whether they fade linearly to nothing over these steps, rather than end all at once."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -25,7 +25,8 @@ _COLUMNS = 100
 def settings(sections: tuple[str, ...], preset: str | None) -> None:
     """List the settings of a run, with values and meaning.
 
-    Prints TOML, which --config reads. Sections: data, mixture, model, train, optim, runtime, log, eval, checkpoint.
+    Prints TOML, which --config reads. Sections: data, mixture, model, train, optim, runtime, log, eval, checkpoint, and
+    those of methods: superposition, boundaries, alignment, patched.
     """
     known = [section.name for section in dataclasses.fields(RunConfig)]
     for name in sections:
