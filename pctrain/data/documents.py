@@ -232,6 +232,16 @@ class Document:
         return self.documents.alignment(view, self.block, self._lookup.rows[self._index])
 
 
+def symbols_in_bags(document: Document, view: BagView, n_bags: int) -> int:
+    """How many symbols of their source the first bags of a document hold."""
+    bags = document.documents.bags
+    assert bags is not None
+    if not n_bags:
+        return 0
+    last = document.extent(view.number)[0] + n_bags - 1
+    return int(bags.column(document.block).ends[last]) - document.extent(view.source)[0]
+
+
 class _Lookup:
     """A stretch, with what is needed per document as plain lists: indexing an array costs ten times more."""
 

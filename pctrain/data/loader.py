@@ -133,8 +133,11 @@ class Loader:
             self._draw_by(settings)
         first, schedule, mixture = cursor.window_step, self._schedule, self._mixture
         self._stream.forget()
-        read_raw = 1.0 if self.views.bags is not None else 1 - mixture.odds(schedule.at(first)).compressed
+        odds = mixture.odds(schedule.at(first))
+        read_raw = 1.0 if self.views.bags is not None else 1 - odds.compressed
         self._stream.expect_raw(read_raw / self._world_size)
+        if self.views.bags is not None and not odds.in_bags and not self.views.bags_in_mixture:
+            self._packer.leave_bags(self.views.bags)
 
         def rows_of(step: int) -> list[Row]:
             odds = mixture.odds(schedule.at(step))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from pctrain.data.bags import BagView
 from pctrain.data.batch import BatchStats
+from pctrain.data.documents import Document, symbols_in_bags
 from pctrain.data.layout import BegunDocument, Placement, Row
-from pctrain.data.mixture import RAW, Appearance, Arrangement, Mixture, Odds
+from pctrain.data.mixture import RAW, Appearance, Arrangement, Mixture, Odds, single
 from pctrain.data.placement import NEVER_SHORT, ShortSampling, placement_of
 from pctrain.data.stream import Stream
 
@@ -26,12 +28,22 @@ class Packer:
         self._row_symbols = row_symbols
         self.placement: Placement | None = None
         """The document in progress; None between two."""
+        self._document: Document | None = None
+        """The same."""
 
     def resume(self, dataset: int, appearance: Appearance, offset_symbols: int) -> Placement:
         """Continue the document in progress where an earlier run left it."""
-        document = self._stream.resume(dataset)
+        self._document = document = self._stream.resume(dataset)
         self.placement = placement_of(document, appearance, offset_symbols, self._row_symbols, self._short)
         return self.placement
+
+    def leave_bags(self, bags: BagView) -> None:
+        """Continue a document that is in progress in bags in the view that they are made of, where the last bag
+        ended."""
+        if self.placement is not None and self.placement.appearance == single(bags.number):
+            assert self._document is not None
+            offset = symbols_in_bags(self._document, bags, self.placement.offset_symbols)
+            self.placement = placement_of(self._document, single(bags.source), offset, self._row_symbols)
 
     def row(self, mixture: Mixture, odds: Odds) -> Row:
         """Lay out the next row; ``mixture`` draws the appearance of documents that begin in it, with ``odds``."""
@@ -53,7 +65,7 @@ class Packer:
                 return False
             dataset, passed_over = self._stream.begin()
             row.begun.append(BegunDocument(dataset, placement.appearance, passed_over))
-            self.placement = placement
+            self.placement, self._document = placement, document
         if placement.done:
             self._stream.end()
             self.placement = None

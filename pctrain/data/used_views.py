@@ -30,6 +30,11 @@ class UsedViews:
     vocabulary: Vocabulary
     bags: BagView | None
 
+    @property
+    def bags_in_mixture(self) -> bool:
+        """Whether the mixture shows documents in bags, too."""
+        return self.bags is not None and self.bags.number <= len(self.symbols)
+
     @classmethod
     def of(
         cls,

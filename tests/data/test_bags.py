@@ -184,16 +184,35 @@ def test_targets_are_the_next_column_of_the_same_sample(split: Split, kind: Supe
         assert ((arrays.targets_RT != IGNORE)[:, :-1] == same_sample[:, :-1]).all()
 
 
-def test_after_the_phase_only_the_document_in_progress_is_in_bags(split: Split) -> None:
-    data, kind = in_order(seq_len=30, rows=2), SuperpositionConfig(bag=3, fraction=0.5)
-    loader = make(split, (data, RAW_ONLY, 0, kind))
-    batches = [loader.next_batch() for _ in range(STEPS)]
-    assert all(batch.stats.symbols_V[0] == 0 for batch in batches[:5])
-    assert sum(batch.stats.documents_V[1] for batch in batches[5:]) == 0
-    assert BAGS not in batches[-1].extras
-    read = sum(batch.stats.compressed_bytes for batch in batches[:5])
-    symbols = sum(batch.stats.symbols_V[1] for batch in batches[:5])
-    assert 2.5 * symbols < read <= 3 * symbols, "bytes are counted, not bags"
+@pytest.mark.parametrize("kind", [{}, {"units": LETTERS}, {"view": CHUNKS}])
+def test_after_the_phase_nothing_is_in_bags(split: Split, kind: dict) -> None:
+    """The document in progress goes on where its last bag ended."""
+    superposition = SuperpositionConfig(bag=3, fraction=0.5, **kind)
+    after = MixtureConfig(mode="compressed", warmup_fraction=0.0) if superposition.view else RAW_ONLY
+    for rows in range(1, 6):
+        data = in_order(seq_len=30, rows=rows, views={CHUNKS: 1.0} if superposition.view else {})
+        loader = make(split, (data, after, rows, superposition))
+        batches = [loader.next_batch() for _ in range(STEPS)]
+        bags = loader.views.bags
+        assert bags is not None
+        assert all(sum(batch.stats.symbols_V) == batch.stats.symbols_V[bags.number] for batch in batches[:5])
+        assert all(BAGS not in batch.extras for batch in batches[5:])
+        wanted = {tuple(sources(superposition, raw)[0]) for raw in DOCUMENTS}
+        begun: list[int] = []
+        for samples in (each for batch in batches for each in columns(batch)):
+            for sample in samples:
+                begun += [id_ for bag in sample for id_ in bag if id_ >= MARKS]
+                if sample[-1][0] in (RAW_CLOSE, IDS[CHUNKS].close_id):
+                    assert tuple(begun) in wanted
+                    begun = []
+
+
+def test_bytes_are_counted_and_not_bags(split: Split) -> None:
+    loader = make(split, (in_order(seq_len=30, rows=2), RAW_ONLY, 0, SuperpositionConfig(bag=3, fraction=0.5)))
+    batches = [loader.next_batch() for _ in range(5)]
+    read = sum(batch.stats.compressed_bytes for batch in batches)
+    symbols = sum(batch.stats.symbols_V[1] for batch in batches)
+    assert 2.5 * symbols < read <= 3 * symbols
 
 
 @given(seq_len=st.integers(12, 200), seed=st.integers(0, 99), units=st.sampled_from([LETTERS, CHUNKS]))
