@@ -19,7 +19,7 @@ from pctrain.method_presets import by_method
 from pctrain.model.device import choose_device
 from pctrain.model.patched import move_threshold
 from pctrain.options import settings_of_run
-from pctrain.settings import nested
+from pctrain.settings import Layer, nested
 from pctrain.training.checkpoint import checkpoints, load_state
 from pctrain.training.loop import fit as train
 from pctrain.training.metrics import whole_lines
@@ -151,15 +151,20 @@ def fit(
     given = [datasets] if isinstance(datasets, Dataset | str | PathLike) else [*datasets]
     folders = [one.folder if isinstance(one, Dataset) else Path(one) for one in given]
     asked = [nested(name, value) for name, value in (settings or {}).items()]
-    views = [*joined(asked).get("data", {}).get("views", {})]
     file = None if config is None else Path(config)
-    resolved = settings_of_run(
-        None if restart else Path(run), preset, file, [*by_method(method, views, folders), *asked]
-    )
+    of_method = by_method(method, _views(asked), folders)
+    resolved = settings_of_run(None if restart else Path(run), preset, file, [*of_method, *asked])
     outcome = train(folders, Path(run), resolved, restart=restart, quiet=quiet)
     if outcome.signal is not None:
         raise KeyboardInterrupt
     return Run(run)
+
+
+def _views(asked: Sequence[Layer]) -> list[str]:
+    """The names in ``data.views``; none where there is something else, which is reported when settings are read."""
+    data = joined(asked).get("data")
+    views = data.get("views") if isinstance(data, dict) else None
+    return [*views] if isinstance(views, dict) else []
 
 
 def _bytes(text: str | bytes) -> bytes:

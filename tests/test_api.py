@@ -10,6 +10,7 @@ import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,12 @@ def test_the_examples_of_pctrain_run(work: Path, monkeypatch: pytest.MonkeyPatch
     assert "raw bytes" in str(run.evaluate())
     assert {line["kind"] for line in run.metrics} == {"start", "train", "val"}
     assert repr(run) == "<Run 'run': 4 of 4 steps>"
+
+
+@pytest.mark.parametrize("given", [{"data": 1}, {"data.views": 1}, {"data.views": ["bpe"]}])
+def test_settings_that_are_no_tables_are_refused_by_name(tmp_path: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(pctrain.PctrainError, match=f"{next(iter(given))} must be a (table|section)"):
+        pctrain.fit(tmp_path, tmp_path / "run", settings=given)
 
 
 def test_a_build_is_that_of_the_command(work: Path) -> None:

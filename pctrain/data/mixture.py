@@ -59,8 +59,9 @@ def single(view: int) -> Appearance:
     return _SINGLE[view]
 
 
-_SINGLE: Final = [Appearance(Arrangement.SINGLE, (view,)) for view in range(1 + MAX_VIEWS)]
-"""Made once: most documents appear like this, and making one takes as long as drawing it."""
+_SINGLE: Final = [Appearance(Arrangement.SINGLE, (view,)) for view in range(2 + MAX_VIEWS)]
+"""Of raw bytes, all views, and bags. Made once: most documents appear like this, and making one takes as long as
+drawing it."""
 
 
 class AppearanceDraws(NamedTuple):

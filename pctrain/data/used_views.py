@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pcdata.dataset import Dataset, ViewIds, Vocabulary
-from pcdata.dataset.vocab import RAW_VIEW
+from pcdata.dataset.manifest import View
+from pcdata.dataset.vocab import N_BYTES, RAW_VIEW
 from pctrain.config import SuperpositionConfig
 from pctrain.data.bags import BagView
 from pctrain.data.cursor import Cursor
@@ -48,12 +49,17 @@ class UsedViews:
         """``mixture``: the views that it uses now; those of the cursor's window, which keeps them to its end, are used
         too. ``vocabulary``: that of a resumed run.
 
-        Raises ``ConfigError`` for views that a dataset lacks, ``CheckpointError`` for those of the cursor.
+        Raises ``ConfigError`` for views that a dataset lacks, ``CheckpointError`` for views of the cursor, and
+        for views without ids in the vocabulary.
         """
         _check(datasets, mixture, superposition, units)
         appear = {*mixture} | _begun(datasets, mixture, cursor, superposition) | ({superposition.view} - {""})
-        symbols = [*shared_views(datasets, appear)] if appear else []
-        vocabulary = vocabulary or vocabulary_of(datasets, symbols, superposition.replaced)
+        views = shared_views(datasets, appear) if appear else {}
+        symbols = [*views]
+        if vocabulary is None:
+            vocabulary = vocabulary_of(datasets, symbols, superposition.replaced)
+        else:
+            _check_ids(vocabulary, views, superposition)
         ids = [vocabulary.views[name] for name in symbols]
         read = [*dict.fromkeys(name for name in (*symbols, superposition.units, units) if name)]
         if not superposition.bag:
@@ -79,11 +85,25 @@ def _check(
         )
 
 
+def _check_ids(vocabulary: Vocabulary, views: Mapping[str, View], superposition: SuperpositionConfig) -> None:
+    for name, view in views.items():
+        known = vocabulary.views.get(name)
+        n_symbols = N_BYTES if name in superposition.replaced else view.n_symbols
+        if known is None or (known.slot, known.n_symbols) != (view.slot, n_symbols):
+            raise CheckpointError(
+                f"the model of this run has no ids for view {name} (data.views, mixture), only for "
+                f"{', '.join(vocabulary.views) or 'raw bytes'}; begin a new run for it with -o"
+            )
+
+
 def _begun(
     datasets: Sequence[Dataset], mixture: Collection[str], cursor: Cursor, superposition: SuperpositionConfig
 ) -> set[str]:
-    """The views of the window in progress, even if the settings have dropped them."""
-    begun = {name for name in cursor.place.views if name is not None} - {superposition.name}
+    """The views of the window in progress, even if the settings have dropped them; without that of bags, which is in no
+    dataset. It appears beside raw bytes only as ``superposition.mixture``."""
+    views = cursor.place.views
+    is_made = superposition.bag > 0 and (superposition.mixture or len(views) == 1)
+    begun = {name for name in views if name is not None} - ({superposition.name} if is_made else set())
     begun |= {*cursor.settings.views} if cursor.settings else set()
     for name in begun - {*mixture}:
         for dataset in datasets:

@@ -27,7 +27,7 @@ from pctrain.errors import ConfigError, DataError
 from pctrain.inference.byte_ngrams import ORDERS, ByteNgrams, Sample
 from pctrain.inference.evaluation import Documents, Evaluation
 from pctrain.methods.make import raw_units
-from pctrain.model.decoder import Counts, LanguageModel
+from pctrain.model.decoder import LanguageModel
 from pctrain.model.device import autocast, choose_device
 from pctrain.model.patched import move_threshold
 from pctrain.model.scoring import Window, Windowing, cut, scores
@@ -128,7 +128,7 @@ def evaluate(
     manifest = split.dataset.manifest
     model.counts(anew=True)
     raw = reading.score(model, None, RAW_VIEW, windowing, rows)
-    counts = reading.summed(model.counts())
+    counts = reading.world.summed(model.counts())
     return Evaluation(
         split=split.name,
         windowing=windowing,
@@ -177,7 +177,7 @@ class _Reading:
         ]
         """Parts of documents, in order, each with the number of its document."""
         self._units = units
-        self._world = world
+        self.world = world
         self._quiet = quiet
 
     def score(
@@ -200,12 +200,8 @@ class _Reading:
 
         for found in scores(model, windows(), ids, rows, device):
             sums_3D[:, cut_from.popleft()] += (found.symbols, found.bits, found.full_bits)
-        summed: NDArray[np.float64] = self._world.sum(sums_3D)
+        summed: NDArray[np.float64] = self.world.sum(sums_3D)
         return summed
-
-    def summed(self, counts: Counts | None) -> Counts | None:
-        """Over all processes."""
-        return counts and Counts(*self._world.sum(np.array(counts)).tolist())
 
     def compressed_bytes(self) -> dict[str, NDArray[np.int64]]:
         """Compressed size of each document under each compressor; parts of a document are compressed separately."""
@@ -214,7 +210,7 @@ class _Reading:
             raw = part.raw.tobytes()
             for name, compress in COMPRESSORS.items():
                 sums[name][document] += compress(raw) if raw else 0
-        return {name: self._world.sum(sizes_D) for name, sizes_D in sums.items()}
+        return {name: self.world.sum(sizes_D) for name, sizes_D in sums.items()}
 
     def ngram_bits(self, sample: Sample) -> dict[str, NDArray[np.float64]]:
         """Bits of each document under n-grams of the sample, which every process counts for itself."""
@@ -223,11 +219,11 @@ class _Reading:
         sums_OD = np.zeros((len(ORDERS), len(self.documents)))
         for document, part in self._read("n-grams"):
             sums_OD[:, document] += models.bits(part.raw)
-        return {f"byte {order}-gram": bits_D for order, bits_D in zip(ORDERS, self._world.sum(sums_OD), strict=True)}
+        return {f"byte {order}-gram": bits_D for order, bits_D in zip(ORDERS, self.world.sum(sums_OD), strict=True)}
 
     def _read(self, what: str) -> Iterator[tuple[int, Document]]:
         """This process's parts of documents, with a progress bar."""
-        share = f", process 1 of {self._world.size}" if self._world.size > 1 else ""
+        share = f", process 1 of {self.world.size}" if self.world.size > 1 else ""
         with ByteProgress(f"{what}{share}", sum(len(part.raw) for _, part in self._own), self._quiet) as progress:
             for document, part in self._own:
                 yield document, part

@@ -72,7 +72,7 @@ class Superposition(Method):
         bags_RTS = rows.extras[BAGS][:, 1 + ahead :]
         missing = rows.inputs_RT.shape[1] - bags_RTS.shape[1]
         bags_NS = nn.functional.pad(bags_RTS, (0, 0, 0, missing), value=PAD).flatten(0, 1)
-        in_bag_NS = bags_NS != PAD
+        in_bag_NS = (bags_NS != PAD) & (prediction.weights_NS > 0)  # a matrix over raw ids may lack the others
         weights_S = torch.arange(1, bags_NS.shape[1] + 1, device=bags_NS.device) ** -self._power
         weights_NS = in_bag_NS * weights_S
         weights_NS = weights_NS / weights_NS.sum(1, keepdim=True).clamp(min=1e-30) * prediction.weights_NS

@@ -104,11 +104,11 @@ class Patched(LanguageModel):
         sums = torch.stack([each_RT.sum() for each_RT in of_each])
         self._counts_of[self.training] = sums + self._counts_of.get(self.training, 0)
 
-    def counts(self, *, anew: bool = False) -> Counts | None:
+    def counts(self, *, anew: bool = False) -> Counts:
         found = self._counts_of.get(self.training)
         if anew:
             self._counts_of.pop(self.training, None)
-        return None if found is None else Counts(*found.tolist())
+        return Counts(0, 0, 0) if found is None else Counts(*found.tolist())
 
     @torch.no_grad()
     def _entropies(self, ahead_RTD: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
 from pctrain.errors import ConfigError
+from pctrain.model.decoder import Counts
 from pctrain.model.loss import Objective
 
 T = TypeVar("T")
@@ -65,6 +66,10 @@ class World:
         dist.all_reduce(tensor)
         summed: NDArray[Any] = tensor.cpu().numpy()
         return summed
+
+    def summed(self, counts: Counts | None) -> Counts | None:
+        """What all processes have read."""
+        return counts and Counts(*self.sum(np.array(counts)).tolist())
 
     def largest(self, number: int) -> int:
         """The largest that any process has: how they agree on a signal that only some of them got."""

@@ -142,7 +142,8 @@ def train(trainer: Trainer, quiet: bool, until_parted: ExitStack, *, verify: boo
             bits_per_byte = None
             if done % config.log.every == 0 or save_due or stop:
                 line: dict[str, Any] = {**tally.line(), "lr": rate, "gradient_norm": losses.gradient_norm, **speed}
-                if counts := model.counts(anew=done % config.log.every == 0 or save_due):
+                counts = trainer.world.summed(model.counts(anew=done % config.log.every == 0 or save_due))
+                if counts is not None:
                     line["patches"] = counts._asdict()
                 log.write("train", done, **line, peak_memory_bytes=peak_memory_bytes(trainer.device))
             if save_due or (config.eval.every and done % config.eval.every == 0):

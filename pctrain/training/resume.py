@@ -12,11 +12,9 @@ from pcdata.dataset import Dataset, ViewIds, Vocabulary
 from pcdata.dataset.json_files import parse_json
 from pcdata.dataset.names import is_view_name
 from pcdata.dataset.typed_json import typed
-from pcdata.dataset.vocab import MAX_VIEWS, N_BYTES
+from pcdata.dataset.vocab import MAX_VIEWS
 from pctrain.config import SETTINGS, RunConfig
 from pctrain.data.cursor import Cursor
-from pctrain.data.datasets import shared_views
-from pctrain.data.schedule import Schedule
 from pctrain.errors import CheckpointError
 from pctrain.settings import flat
 
@@ -100,7 +98,7 @@ def _ids(name: str, values: Any) -> ViewIds:
 def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset]) -> None:
     """Raises ``CheckpointError`` if a setting differs that decides the batches or the weights, and names it.
 
-    Weights, rates, schedule and steps may change; so may the views, if the model has ids for them.
+    Weights, rates, schedule and steps may change; so may the views, if the model has ids for them (``UsedViews``).
     """
     then, now = flat(state.config.to_dict()), flat(config.to_dict())
     for name in {**now, **then}:
@@ -110,16 +108,6 @@ def check_resume(state: State, config: RunConfig, datasets: Mapping[str, Dataset
                 "not change; give another folder with -o, or --restart to delete this run"
             )
     check_datasets(state, datasets)
-    if Schedule.of(config).raw_only:
-        return
-    for name, view in shared_views([*datasets.values()], config.data.views).items():
-        known = state.vocabulary.views.get(name)
-        n_symbols = N_BYTES if name in config.superposition.replaced else view.n_symbols
-        if known is None or (known.slot, known.n_symbols) != (view.slot, n_symbols):
-            raise CheckpointError(
-                f"the model of this run has no ids for view {name} (data.views, mixture), only for "
-                f"{', '.join(state.vocabulary.views) or 'raw bytes'}; begin a new run for it with -o"
-            )
 
 
 def _is_fixed(name: str) -> bool:

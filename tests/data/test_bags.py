@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pcdata.dataset import DatasetError, Split
+from pcdata.dataset import DatasetError, Split, ViewIds, Vocabulary
 from pcdata.dataset.vocab import BOS, FIRST_BYTE, PAD, RAW_CLOSE, RAW_IDS, RAW_OPEN
 from pctrain.config import DataConfig, MixtureConfig, SuperpositionConfig
 from pctrain.data.bags import bags_of
 from pctrain.data.batch import BAGS, IGNORE, Batch
-from pctrain.data.cursor import Cursor
+from pctrain.data.cursor import Cursor, StreamPlace
 from pctrain.data.loader import Loader
 from pctrain.data.schedule import Schedule
-from pctrain.errors import ConfigError
+from pctrain.errors import CheckpointError, ConfigError
 from tests.data.made_dataset import CHUNKS, IDS, LETTERS, encode, in_order, make_documents, make_split
 from tests.data.reading_back import same
 from tests.data.runs import runs
@@ -321,3 +321,24 @@ def test_phases_that_do_not_fit_are_refused(split: Split) -> None:
                 split,
                 (in_order(), MixtureConfig(warmup_fraction=0.6), 0, SuperpositionConfig(bag=2, fraction=fraction)),
             )
+
+
+@pytest.mark.parametrize(
+    ("bag", "arrangement", "views"),
+    [(0, "single", ("raw:0",)), (4, "pair", ("raw:4", None)), (4, "splice", (None, "raw:4"))],
+)
+def test_a_cursor_with_bags_that_no_run_shows_is_refused(
+    split: Split, bag: int, arrangement: str, views: tuple[str | None, ...]
+) -> None:
+    place = StreamPlace((0,), 1, 0, arrangement, views, (0.5, 10) if arrangement == "splice" else None)
+    assert place.is_sound()
+    run = in_order(seq_len=30, rows=2), RAW_ONLY, 0, SuperpositionConfig(bag=bag)
+    with pytest.raises(CheckpointError, match=f"uses view 'raw:{bag}', which"):
+        make(split, run, cursor=Cursor(step=1, window_step=1, place=place))
+
+
+@pytest.mark.parametrize("known", [{}, {CHUNKS: ViewIds(IDS[CHUNKS].slot, IDS[CHUNKS].first_id, 1)}])
+def test_a_model_without_ids_for_what_is_in_bags_is_refused(split: Split, known: dict[str, ViewIds]) -> None:
+    run = in_order(seq_len=30, rows=2), RAW_ONLY, 0, SuperpositionConfig(bag=4, view=CHUNKS)
+    with pytest.raises(CheckpointError, match=f"no ids for view {CHUNKS}"):
+        make(split, run, vocabulary=Vocabulary(known))

@@ -3,10 +3,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from pcdata.dataset.vocab import MAX_VIEWS
 from pctrain.config import MixtureConfig
 from pctrain.data.draws import Purpose, uniform
 from pctrain.data.mixture import RAW, AppearanceDraws, Lengths, Mixture
-from pctrain.data.schedule import Phase
+from pctrain.data.schedule import BAGS, Phase
 
 DOCUMENTS = 40_000
 
@@ -65,3 +66,8 @@ def test_views_come_by_weight_and_independently_of_the_kind():
     assert [near(total[1 + i], weight / 8) for i, weight in enumerate([3, 1, 4])] == [True] * 3
     pairs = {view: sum(n for shown, n in counts.items() if len(shown) == 2 and view in shown) for view in (1, 2, 3)}
     assert [pairs[view] / total[view] for view in (1, 2, 3)] == pytest.approx([2 / 3] * 3, abs=0.03)
+
+
+def test_bags_come_after_as_many_views_as_a_dataset_can_have():
+    mixture = Mixture(MixtureConfig(), [1.0] * MAX_VIEWS + [0.0], Lengths(1.0, 1.0), 1 + MAX_VIEWS)
+    assert {*shown(Phase(BAGS, 0.0), mixture)} == {(1 + MAX_VIEWS,)}

@@ -28,6 +28,7 @@ KINDS = {
     "fixed": SuperpositionConfig(bag=3, fraction=1.0),
     "power": SuperpositionConfig(bag=4, fraction=1.0, weights="power"),
     "tokens": SuperpositionConfig(bag=2, fraction=1.0, view=CHUNKS),
+    "tokens with ids of their own": SuperpositionConfig(bag=3, fraction=1.0, view=LETTERS),
     "units": SuperpositionConfig(bag=5, fraction=1.0, units=LETTERS),
     "order in": SuperpositionConfig(bag=5, fraction=1.0, units=LETTERS, order="in"),
     "order both": SuperpositionConfig(bag=5, fraction=1.0, units=CHUNKS, order="both", weights="power"),
@@ -40,8 +41,16 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
     return make_split(tmp_path_factory.mktemp("made"), make_documents(20, seed=4))
 
 
-def run_of(kind: SuperpositionConfig, heads: int = 1) -> RunConfig:
-    model = ModelConfig(width=WIDTH, layers=1, attention_heads=2, kv_heads=1, hidden=24, predict_heads=heads)
+def run_of(kind: SuperpositionConfig, heads: int = 1, raw_heads: int = 0) -> RunConfig:
+    model = ModelConfig(
+        width=WIDTH,
+        layers=1,
+        attention_heads=2,
+        kv_heads=1,
+        hidden=24,
+        predict_heads=heads,
+        raw_predict_heads=raw_heads,
+    )
     mode = "mixed" if kind.mixture else "raw"
     return RunConfig.from_dict(
         {
@@ -129,6 +138,18 @@ def test_loss_and_gradients_are_their_definition(split: Split, name: str, heads:
     for (parameter, _), one, other in zip(model.named_parameters(), found, wanted, strict=True):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-5), parameter
         assert one.any(), f"{parameter} learns nothing"
+
+
+@pytest.mark.parametrize("name", ["tokens with ids of their own", "order both"])
+def test_heads_for_raw_bytes_have_nothing_to_predict_in_bags(tmp_path: Path, name: str) -> None:
+    """But for empty documents, which always appear raw."""
+    split = make_split(tmp_path, [document for document in make_documents(20, seed=4) if document])
+    losses = []
+    for raw_heads in (0, 3):
+        loader, _, objective = made(split, run_of(KINDS[name], 1, raw_heads))
+        (rows,) = rows_of(loader.next_batch())
+        losses.append(objective(*rows).nats.item())
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize("name", KINDS)

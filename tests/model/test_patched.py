@@ -157,6 +157,11 @@ def test_rows_of_padding_have_finite_gradients(model: Patched) -> None:
             assert parameter.grad.isfinite().all()
 
 
+def test_a_process_that_read_nothing_counts_nothing() -> None:
+    """Rather than leave the others to wait for its counts."""
+    assert made(PATCHES["spaces, scratchpads"]).counts() == (0, 0, 0)
+
+
 @pytest.mark.parametrize(("threshold", "share"), [(math.inf, 0), (0.0, 1)])
 def test_the_threshold_is_none_or_every_byte(threshold: float, share: int) -> None:
     model, ids = made(PATCHES["spaces, scratchpads"]), texts(2, 30)

@@ -47,6 +47,7 @@ def check_same(folder: Path, whole: Path) -> None:
     for found, expected in zip(lines(folder, "train"), lines(whole, "train"), strict=True):
         assert found["data"] == expected["data"]
         assert found["targets"] == expected["targets"]
+        assert found.get("patches", {}).get("positions") == expected.get("patches", {}).get("positions")
         assert found["loss"] == pytest.approx(expected["loss"], abs=1e-6)
         assert found["gradient_norm"] == pytest.approx(expected["gradient_norm"], rel=1e-4)
     for found, expected in zip(lines(folder, "val"), lines(whole, "val"), strict=True):
@@ -110,7 +111,7 @@ def test_a_signal_to_one_stops_all_and_another_number_goes_on(data: Path, whole:
 
 def test_a_model_of_patches_makes_the_same_run(data: Path, tmp_path: Path) -> None:
     patched = [*HEADS, "model.kind=patched", "patched.scratchpads=true", "patched.threshold=7.8", "patched.reach=8"]
-    patched += ["mixture.mode=raw", "mixture.warmup_mode=raw"]
+    patched += ["mixture.mode=raw", "mixture.warmup_mode=raw", "boundaries.distance=byte"]
     fit(data, tmp_path / "whole", resolve(None, None, [*SETTINGS, *patched]), quiet=True)
     assert run(2, data, tmp_path / "run", *patched) == ["6 None"] * 2
     check_same(tmp_path / "run", tmp_path / "whole")
