@@ -28,8 +28,23 @@ class MethodPreset:
         return any(VIEW in (name.rpartition(".")[2], value) for name, value in self.settings.items())
 
 
-_ONE_PHASE: Final = {"mixture.warmup_fraction": 0.0, "mixture.warmup_steps": 0}
-_RAW: Final = {"mixture.mode": "raw", **_ONE_PHASE, "mixture.decay_fraction": 0.0, "mixture.decay_steps": 0}
+_NONE: Final = {
+    "superposition.bag": 0,
+    "superposition.view": "",
+    "superposition.units": "",
+    "superposition.mixture": False,
+    "boundaries.units": "",
+    "alignment.weight": 0.0,
+    "model.kind": "decoder",
+}
+"""No other method: a preset, a file or a resumed run may have one."""
+_ONE_PHASE: Final = {
+    "mixture.warmup_fraction": 0.0,
+    "mixture.warmup_steps": 0,
+    "mixture.decay_fraction": 0.0,
+    "mixture.decay_steps": 0,
+}
+_RAW: Final = {**_NONE, **_ONE_PHASE, "mixture.mode": "raw"}
 
 METHODS: Final = {
     "raw": MethodPreset("raw bytes alone: the baseline", _RAW),
@@ -40,6 +55,7 @@ METHODS: Final = {
     "proxy": MethodPreset(
         "proxy compression as published: pairs first, then nine of ten documents compressed",
         {
+            **_NONE,
             "mixture.warmup_mode": "translation",
             "mixture.mode": "mixed",
             "mixture.warmup_fraction": 0.2,

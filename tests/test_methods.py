@@ -74,3 +74,10 @@ def test_python_trains_by_method_too(dataset: Dataset, tmp_path: Path) -> None:
     settings = {name: int(value) for name, value in small.items()} | {"train.steps": 2}
     run = api.fit(dataset, tmp_path / "run", method="unit-bags", settings=settings)
     assert run.config.superposition.units == TRIPLES
+
+
+def test_a_method_switches_others_off(dataset: Dataset, tmp_path: Path) -> None:
+    assert pctrain("fit", dataset.folder, "-o", tmp_path / "run", "--method", "tst", *SET).exit_code == 0
+    again = pctrain("fit", dataset.folder, "-o", tmp_path / "run", "--method", "raw", *SET)
+    assert again.exit_code == 1
+    assert "this run was begun with superposition.bag = 4, now it is 0" in again.stderr

@@ -18,7 +18,7 @@ from pcdata.dataset.json_files import parse_json
 from pcdata.output_files import FIGURE, check_output
 from pcdata.plotting import as_label, colours_for, save_figure
 from pctrain.config import RunConfig
-from pctrain.data.schedule import Schedule
+from pctrain.data.schedule import BAGS, Schedule
 from pctrain.errors import ConfigError, PctrainError
 from pctrain.methods.flops import flops_of_line
 from pctrain.training.metrics import whole_lines
@@ -74,7 +74,7 @@ class Curve:
         for step in steps.tolist():
             config = _in_force(self.settings, step)
             phase = Schedule.of(config).at(step)
-            shares.append({"raw": 0.0, "compressed": 1.0}.get(phase.mode, phase.share))
+            shares.append({"raw": 0.0, "compressed": 1.0, BAGS: 1.0}.get(phase.mode, phase.share))
             rates.append(learning_rate(step, config.train.steps, config.optim) / config.optim.lr)
         return steps.astype(float), np.array(shares), np.array(rates)
 
