@@ -12,7 +12,6 @@ limits.
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
 import time
 import weakref
@@ -30,7 +29,7 @@ from numpy.typing import NDArray
 from pcdata.codecs.base import beginning
 from pcdata.codecs.bpe_format import TOKENIZER, splits_by_pattern
 from pcdata.errors import CodecError
-from pcdata.processes.isolated import Died, Isolated, Limits, Send, in_batches, limit_cpu
+from pcdata.processes.isolated import Died, Isolated, Limits, Send, has_limits, in_batches, limit_cpu
 
 GIGATOKEN: Final = "gigatoken"
 TOKENIZERS: Final = "tokenizers"
@@ -165,8 +164,8 @@ def open_engine(name: str, tokenizer: bytes) -> Engine:
     if name not in ENGINES:
         raise CodecError(f"bpe: unknown engine {name!r}; known: {', '.join(ENGINES)}")
     version_of(name)
-    if name == TOKENIZERS and splits_by_pattern(tokenizer) and not multiprocessing.current_process().daemon:
-        return IsolatedTokenizersEngine(tokenizer)  # a daemon may not start processes; it has limits itself
+    if name == TOKENIZERS and splits_by_pattern(tokenizer) and not has_limits():
+        return IsolatedTokenizersEngine(tokenizer)  # a process with limits of its own needs no other
     return ENGINES[name](tokenizer)
 
 

@@ -14,11 +14,13 @@ import signal
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -81,9 +83,11 @@ class Isolated:
         """Whether ``receive`` found that the process has ended."""
         self._limits = limits
         self._is_answering = False
-        self._process = spawn.Process(target=_serve, args=(theirs, limits, make, args), daemon=True)
+        self._process = spawn.Process(target=_serve, args=(theirs, limits, make, args), daemon=False)
         with spawning():
             self._process.start()
+        # Instead of daemon=True, under which the process could start none itself, as a worker of a build does.
+        self._killed = weakref.finalize(self, _kill, self._process)
         theirs.close()  # so that the connection ends when the process does
 
     def ask(self, request: Any) -> Iterator[Any]:
@@ -141,9 +145,13 @@ class Isolated:
         """End it, whatever it is doing. May be called again."""
         if not self.connection.closed:
             self.connection.close()
-            self._process.kill()
-            self._process.join()
+            self._killed()
             self._process.close()
+
+
+def _kill(process: BaseProcess) -> None:
+    process.kill()
+    process.join()
 
 
 def in_batches(items: Iterable[bytes], most_bytes: int) -> Iterator[list[bytes]]:
@@ -164,12 +172,17 @@ def in_batches(items: Iterable[bytes], most_bytes: int) -> Iterator[list[bytes]]
 def allow(cpu_seconds: int) -> None:
     """For an answer whose next message takes longer than others: set the time from now on. No effect in other
     processes."""
-    if _is_isolated:
+    if _own_limits is not None:
         limit_cpu(math.ceil(time.process_time()) + cpu_seconds)
 
 
-_is_isolated = False
-"""Whether this process is an ``Isolated`` one."""
+_own_limits: Limits | None = None
+"""Those of this process, if it is an ``Isolated`` one."""
+
+
+def has_limits() -> bool:
+    """Whether this process is an ``Isolated`` one with limited memory."""
+    return _own_limits is not None and _own_limits.memory_bytes is not None
 
 
 def end_with_parent() -> None:
@@ -186,8 +199,8 @@ def end_with_parent() -> None:
 
 def _serve(connection: Connection, limits: Limits, make: Callable[..., Answer], args: tuple[Any, ...]) -> None:
     """The main loop of the process: requests in, messages out."""
-    global _is_isolated
-    _is_isolated = True
+    global _own_limits
+    _own_limits = limits
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     memory_is_ours = _limit_memory(limits.memory_bytes)

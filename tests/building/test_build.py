@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -340,3 +342,14 @@ def test_where_only_views_are_missing_the_command_that_adds_them_is_said(code: P
     with pytest.raises(BuildError) as caught:  # nor would add-view make the dataset that is asked for here
         run(code, output, *asked, "bit", val_fraction=0.5)
     assert "add-view" not in str(caught.value)
+
+
+def test_workers_read_tables_in_processes_of_their_own(tmp_path: Path) -> None:
+    """A worker of a build starts one for each Parquet file, which may come from a stranger."""
+    for number in range(2):
+        texts = [f"def f{number}_{row}(x): return x\n" * 9 for row in range(60)]
+        pq.write_table(pa.table({"text": texts}), tmp_path / f"{number}.parquet")
+    inputs = sorted(tmp_path.glob("*.parquet"))
+    for workers in (1, 2):
+        assert run(inputs, tmp_path / f"out{workers}", "gzip", workers=workers).whole_documents == 120
+    assert_same_tree(tmp_path / "out1", tmp_path / "out2")
