@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pctrain.config import RunConfig
+from pctrain.methods.make import units_wanted
 from tests.study.plans import PLAIN, TOOLS, written
 from tools.study.plan import PLACEBO, StudyError, Trial, read_study
 from tools.study.trial import config_of
@@ -84,7 +86,8 @@ def test_the_comparison_of_methods_is_sound(name: str) -> None:
     assert study.tuning is not None
     configs = {trial.arm.name: config_of(study, trial, 4_000) for trial in study.trials()}
     for arm in study.arms.values():
-        reads = arm.view or configs[arm.name]["superposition"]["units"]
+        config = RunConfig.from_dict(configs[arm.name])
+        reads = arm.view or config.superposition.units or units_wanted(config)
         assert (arm.name + PLACEBO in study.arms or arm.is_placebo) == bool(reads), arm.name
     budgets = [study.arms[name].budget for name in study.plain_raw("half-m")]
     assert min(budgets) < 1 < max(budgets)
