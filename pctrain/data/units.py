@@ -70,21 +70,22 @@ def block_units(split: Split, name: str, block: int, placebo: int | None = None)
         unit_bytes = permuted(unit_bytes, view.unit_offsets, placebo)
     raw_ends = _ends(unit_bytes)
     symbol_ends = None if view.unit_symbols is None else _ends(view.unit_symbols)
-    raw_fits = _fit(unit_bytes, view.unit_offsets, base.raw_offsets)
-    if not raw_fits or not _fit(view.unit_symbols, view.unit_offsets, view.symbol_offsets):
+    raw_fits = _fit(unit_bytes, raw_ends, view.unit_offsets, base.raw_offsets)
+    if not raw_fits or not _fit(view.unit_symbols, symbol_ends, view.unit_offsets, view.symbol_offsets):
         for row in range(len(base)):
             split.alignment(name, block, row)
     return BlockUnits(raw_ends, symbol_ends, view.unit_offsets)
 
 
 def _fit(
-    lengths: NDArray[np.unsignedinteger] | None, run_offsets: NDArray[np.int64], offsets: NDArray[np.int64]
+    lengths: NDArray[np.unsignedinteger] | None,
+    ends: NDArray[np.unsignedinteger] | None,
+    run_offsets: NDArray[np.int64],
+    offsets: NDArray[np.int64],
 ) -> bool:
-    """Whether runs of these lengths (None: of 1) are not empty and end where their documents do."""
-    if lengths is None:
-        return bool((run_offsets == offsets).all())
-    ends = np.append(np.uint64(0), np.cumsum(lengths, dtype=np.uint64))
-    return bool(lengths.all()) and bool((ends[run_offsets] == offsets).all())
+    """Whether runs of these lengths and ends (None: of 1) are not empty and end where their documents do."""
+    reached = run_offsets if ends is None else np.append(np.zeros(1, ends.dtype), ends)[run_offsets]
+    return (lengths is None or bool(lengths.all())) and bool((reached == offsets).all())
 
 
 def _ends(lengths: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
